@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from enet_ros.checkpoint import Checkpoint, CheckpointError
 from enet_ros.enet import Bottleneck, ENet
 
 
@@ -42,6 +43,27 @@ def fold_batch_norm(network: ENet) -> ENet:
         if block.kind == 'upsampling':
             block.main = fuse_conv_bn_eval(block.main[0], block.main[1])
     return network
+
+
+def winners(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Take the argmax and the maximum over classes, ties to the first, one class at a time.
+
+    Comparisons fuse into one pass over the last layer's output. ``argmax`` becomes OpenVINO's
+    TopK, which costs a quarter of the whole network (23.5 against 18.6 ms at 640x360 in bfloat16).
+
+    Args:
+        logits: one (N, H, W) a class, fewer than 256 of them.
+
+    Returns:
+        Class ids in the logits' dtype (exact: half precision counts to 2048, bfloat16 to 256),
+        and the greatest logit, both (N, H, W).
+    """
+    best = logits[0]
+    ids = torch.zeros_like(best)
+    for class_id, candidate in enumerate(logits[1:], start=1):
+        ids = torch.where(candidate > best, float(class_id), ids)
+        best = torch.maximum(candidate, best)
+    return ids, best
 
 
 class FrameGraph(nn.Module):
@@ -81,9 +103,39 @@ class FrameGraph(nn.Module):
             probability, (N, H, W) in [0, 1] in the precision of the weights.
         """
         x = frames.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.offset
-        logits = self.network(x)
-        labels = logits.argmax(1).to(self.label_dtype)
+        logits = self.network(x).unbind(1)
+        labels, best = winners(logits)
         if not self.confidence:
-            return labels
-        shifted = (logits - logits.amax(1, keepdim=True)) / self.temperature
-        return labels, shifted.exp().sum(1).reciprocal()
+            return labels.to(self.label_dtype)
+        others = sum(((one - best) / self.temperature).exp() for one in logits)
+        return labels.to(self.label_dtype), others.reciprocal()
+
+
+def build_network(checkpoint: Checkpoint) -> ENet:
+    """Build the network of a checkpoint, in eval mode and float32.
+
+    Raises:
+        CheckpointError: its arrays are not those of an ENet; the message names one of them.
+    """
+    network = ENet(len(checkpoint.class_map), checkpoint.decoder_activation)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()
+              if not name.endswith('num_batches_tracked')}
+    found = {name: array.shape for name, array in checkpoint.tensors.items()}
+    for name in wanted.keys() | found.keys():
+        if wanted.get(name) != found.get(name):
+            raise CheckpointError(f"the weights have '{name}' of shape {found.get(name, 'none')}, "
+                                  f'this ENet wants {wanted.get(name, "none")}')
+    network.load_state_dict({name: torch.from_numpy(array.astype('float32'))
+                             for name, array in checkpoint.tensors.items()})
+    return network.eval()
+
+
+def build_graph(checkpoint: Checkpoint, confidence: bool = False,
+                label_dtype: torch.dtype = torch.uint8) -> FrameGraph:
+    """Build the frame graph of a checkpoint, in eval mode and float32.
+
+    Raises:
+        CheckpointError: see :func:`build_network`.
+    """
+    return FrameGraph(build_network(checkpoint), checkpoint.mean, checkpoint.std,
+                      checkpoint.temperature, confidence, label_dtype).eval()

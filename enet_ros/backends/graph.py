@@ -102,7 +102,9 @@ class FrameGraph(nn.Module):
             Labels (N, H, W) of ``label_dtype``; with ``confidence``, also the winning class's
             probability, (N, H, W) in [0, 1] in the precision of the weights.
         """
-        x = frames.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.offset
+        # The cast comes first: TensorRT takes uint8 into nothing else, shuffles included, and says
+        # so only when it builds the engine (NVIDIA/TensorRT issue 3985).
+        x = frames.to(self.scale.dtype).permute(0, 3, 1, 2) * self.scale + self.offset
         logits = self.network(x).unbind(1)
         labels, best = winners(logits)
         if not self.confidence:

@@ -176,7 +176,7 @@ class ENet(nn.Module):
             ValueError: if H or W is no multiple of 8.
         """
         height, width = x.shape[-2:]
-        if height % STRIDE or width % STRIDE:
+        if not torch.jit.is_tracing() and (height % STRIDE or width % STRIDE):
             raise ValueError(f'input is {width}x{height}, wanted multiples of {STRIDE}')
         x = torch.cat((self.initial(x), F.max_pool2d(x, 2)), dim=1)   # (N, 16, H/2, W/2)
         x = self.act(self.norm(x))

@@ -1,0 +1,155 @@
+"""Runtimes for the frame graph, behind one small interface.
+
+A backend is opened once, for one network and one resolution, and then called for every batch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Callable, Protocol
+
+import numpy as np
+
+from enet_ros.checkpoint import Checkpoint
+
+#: What people may write for a precision, and its one name here.
+PRECISIONS = {
+    'auto': 'auto',
+    'float32': 'float32', 'f32': 'float32', 'fp32': 'float32',
+    'bfloat16': 'bfloat16', 'bf16': 'bfloat16',
+    'float16': 'float16', 'f16': 'float16', 'fp16': 'float16', 'half': 'float16',
+}
+
+
+class BackendError(ValueError):
+    """A backend that cannot be used here, or not so; the message says why and what can."""
+
+
+class Backend(Protocol):
+    """A compiled network.
+
+    Attributes:
+        name: as in the parameter ``backend``.
+        precision: 'float32', 'bfloat16' or 'float16', in which it really runs.
+        device: what it runs on, in words.
+    """
+
+    name: str
+    precision: str
+    device: str
+
+    def infer(self, frames: np.ndarray,
+              confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Segment a batch.
+
+        Args:
+            frames: (N, H, W, 3) uint8 RGB, C-contiguous, of the resolution it was opened for.
+            confidence: whether the winning class's probability is computed as well.
+
+        Returns:
+            Class ids (N, H, W) uint8, and (N, H, W) float32 in [0, 1] or None. The caller owns
+            both arrays.
+        """
+
+
+@dataclass(frozen=True)
+class BackendRequest:
+    """What is asked of a backend.
+
+    Attributes:
+        checkpoint: weights and normalisation.
+        resolution: (width, height) in pixels, multiples of 8.
+        precision: a canonical name, or 'auto'.
+        threads: of the processor; 0 leaves it to the runtime.
+        use_cache: whether a compiled network is kept on disk for the next start.
+    """
+
+    checkpoint: Checkpoint
+    resolution: tuple[int, int]
+    precision: str = 'auto'
+    threads: int = 0
+    use_cache: bool = True
+
+
+def _open_openvino(request: BackendRequest) -> Backend:
+    from enet_ros.backends.openvino_backend import OpenVinoBackend
+    return OpenVinoBackend(request)
+
+
+def _open_torch(request: BackendRequest) -> Backend:
+    from enet_ros.backends.torch_backend import TorchBackend
+    return TorchBackend(request)
+
+
+OPENERS: dict[str, Callable[[BackendRequest], Backend]] = {
+    'openvino': _open_openvino,
+    'torch': _open_torch,
+}
+
+BACKEND_NAMES = ('auto', *OPENERS)
+
+
+@lru_cache(maxsize=1)
+def cuda_device_count() -> int:
+    """Count CUDA devices by asking the driver, without the seconds that importing torch takes."""
+    try:
+        driver = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def canonical_precision(precision: str) -> str:
+    """Return the one name of a precision.
+
+    Raises:
+        BackendError: it is no precision.
+    """
+    try:
+        return PRECISIONS[precision.lower()]
+    except KeyError:
+        raise BackendError(f"precision is '{precision}', wanted one of "
+                           'auto, float32, bfloat16, float16') from None
+
+
+def _auto_order() -> list[tuple[str, str]]:
+    """Return (backend, reason for its place) from the most to the least wanted here."""
+    if cuda_device_count():
+        return [('torch', 'there is a CUDA device'), ('openvino', 'the fastest on a processor')]
+    return [('openvino', 'no CUDA device, and it is the fastest on a processor'),
+            ('torch', 'the last resort')]
+
+
+def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
+    """Open a backend by name, or for 'auto' the first that works here.
+
+    Args:
+        name: one of :data:`BACKEND_NAMES`.
+        request: what to open.
+
+    Returns:
+        The backend, and a sentence that says what was picked and why.
+
+    Raises:
+        BackendError: the name is unknown, or nothing that was asked for works here.
+        CheckpointError: the weights are not those of an ENet.
+    """
+    if name not in BACKEND_NAMES:
+        raise BackendError(f"backend is '{name}', wanted one of {', '.join(BACKEND_NAMES)}")
+    order = _auto_order() if name == 'auto' else [(name, 'it was asked for')]
+    refused: list[str] = []
+    for candidate, reason in order:
+        try:
+            backend = OPENERS[candidate](request)
+        except (BackendError, ImportError, RuntimeError) as error:
+            refused.append(f'{candidate}: {error}')
+            continue
+        return backend, '; '.join([
+            f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}', *refused])
+    possible = f'; possible here: auto, {", ".join(OPENERS)}' if name != 'auto' else ''
+    raise BackendError(f"backend '{name}' is not available: " + '; '.join(refused) + possible)

@@ -1,0 +1,210 @@
+"""Frames in, segmentations out: owns the resize, the batch and the backend.
+
+The node, ``enet-ros eval`` and ``enet-ros segment`` all go through the functions of this module,
+so a figure measured by one holds for the others.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Sequence
+
+import cv2
+import numpy as np
+
+from enet_ros.backends import BackendRequest, canonical_precision, open_backend
+from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path
+from enet_ros.class_map import UNKNOWN
+
+STRIDE = 8            # as enet_ros.enet.STRIDE, which importing would cost torch
+MAX_PIXELS = 64 << 20  # of a frame or a resolution: 64 MP
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What is known about every pixel of a frame.
+
+    Attributes:
+        labels: class id, 255 = unknown; (H, W) uint8.
+        confidence: probability of that class, 0 where unknown; (H, W) float32 in [0, 1], or None
+            if it was not asked for.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray | None = None
+
+
+def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
+    """Return a resolution as (width, height).
+
+    Raises:
+        ValueError: no two positive multiples of 8, or more than 64 MP.
+    """
+    values = list(resolution)
+    if len(values) != 2 or any(v < STRIDE or v % STRIDE for v in values):
+        text = 'x'.join(str(v) for v in values)
+        hint = ''
+        if len(values) == 2 and min(values) > 0:
+            near = [max(STRIDE, round(v / STRIDE) * STRIDE) for v in values]
+            hint = f', such as {near[0]}x{near[1]}'
+        raise ValueError(f'resolution is {text}, wanted width and height in '
+                         f'multiples of {STRIDE}{hint}')
+    width, height = (int(v) for v in values)
+    if width * height > MAX_PIXELS:
+        raise ValueError(f'resolution is {width}x{height}, wanted at most 64 MP')
+    return width, height
+
+
+def check_frame(frame: np.ndarray) -> None:
+    """Check that a frame is a picture.
+
+    Raises:
+        ValueError: no (H, W, 3) uint8 array, empty, or of more than 64 MP.
+    """
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 \
+            or frame.shape[2] != 3 or not frame.size:
+        found = (f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray)
+                 else type(frame).__name__)
+        raise ValueError(f'frame is {found}, wanted uint8 (height, width, 3) RGB')
+    if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
+        raise ValueError(f'frame is {frame.shape[1]}x{frame.shape[0]}, wanted at most 64 MP')
+
+
+def resize_frame(frame: np.ndarray, size: tuple[int, int],
+                 out: np.ndarray | None = None) -> np.ndarray:
+    """Stretch a frame, bilinearly and without letterbox.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        size: (width, height) in pixels.
+        out: (height, width, 3) uint8 to write into, or None.
+
+    Returns:
+        (height, width, 3) uint8; ``out`` where it was given.
+    """
+    if out is None:
+        out = np.empty((size[1], size[0], 3), np.uint8)
+    if frame.shape[:2] == out.shape[:2]:
+        np.copyto(out, frame)
+        return out
+    return cv2.resize(frame, size, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def resize_labels(label_map: np.ndarray, size: tuple[int, int],
+                  out: np.ndarray | None = None) -> np.ndarray:
+    """Stretch a map by nearest neighbour, pixel centre to pixel centre.
+
+    Plain ``INTER_NEAREST`` takes the pixel to the upper left of the centre, which shifts a mask
+    by up to half a pixel of the network.
+
+    Args:
+        label_map: (H, W) or (H, W, C), any dtype.
+        size: (width, height) in pixels.
+        out: of that size to write into, or None.
+
+    Returns:
+        The map at the new size; ``out`` where it was given.
+    """
+    if label_map.shape[1::-1] == tuple(size):
+        if out is None:
+            return label_map
+        np.copyto(out, label_map)
+        return out
+    return cv2.resize(label_map, size, dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+class Segmenter:
+    """A network, compiled for one resolution.
+
+    Attributes:
+        checkpoint: the weights and their class map.
+        resolution: (width, height) of the network's input.
+        backend: what runs it.
+        choice: a sentence that says which backend was picked and why.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, resolution: Sequence[int] = (640, 360),
+                 backend: str = 'auto', precision: str = 'auto', threads: int = 0,
+                 use_cache: bool = True):
+        """Compile the network.
+
+        Args:
+            checkpoint: from :func:`enet_ros.checkpoint.read_checkpoint`.
+            resolution: (width, height), multiples of 8.
+            backend: 'auto', 'openvino' or 'torch'.
+            precision: 'auto', 'float32', 'bfloat16' or 'float16'.
+            threads: of the processor; 0 leaves it to the backend.
+            use_cache: whether the compiled network is kept on disk.
+
+        Raises:
+            ValueError: a bad resolution, precision (BackendError), backend (BackendError) or
+                weights (CheckpointError).
+        """
+        self.checkpoint = checkpoint
+        self.resolution = check_resolution(resolution)
+        request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
+                                 threads, use_cache)
+        self.backend, self.choice = open_backend(backend, request)
+        self._label_lut = checkpoint.class_map.label_lut()
+
+    @classmethod
+    def from_file(cls, weights: str | os.PathLike = '', **options) -> Segmenter:
+        """Build a segmenter from a weights file, or from the name of one that ships."""
+        return cls(read_checkpoint(weights_path(os.fspath(weights))), **options)
+
+    def segment(self, frames: Sequence[np.ndarray],
+                confidence: bool = False) -> list[Segmentation]:
+        """Segment frames, each at its own size.
+
+        Args:
+            frames: each (H, W, 3) uint8 RGB; sizes may differ.
+            confidence: whether to compute the winning class's probability as well.
+
+        Returns:
+            A segmentation a frame, of the frame's size.
+
+        Raises:
+            ValueError: a frame is no picture.
+        """
+        for frame in frames:
+            check_frame(frame)
+        if not frames:
+            return []
+        batch = self.new_batch(len(frames))
+        for frame, slot in zip(frames, batch):
+            resize_frame(frame, self.resolution, slot)
+        results = self.infer(batch, confidence)
+        return [resize_segmentation(result, frame.shape[1::-1])
+                for result, frame in zip(results, frames)]
+
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for ``count`` frames of the network's size, (N, H, W, 3) uint8."""
+        width, height = self.resolution
+        return np.empty((count, height, width, 3), np.uint8)
+
+    def infer(self, batch: np.ndarray, confidence: bool = False) -> list[Segmentation]:
+        """Segment frames that have the network's size already.
+
+        Args:
+            batch: (N, H, W, 3) uint8 RGB, C-contiguous, H and W of ``resolution``.
+            confidence: whether to compute the winning class's probability as well.
+
+        Returns:
+            A segmentation a frame, at the network's size.
+        """
+        labels, probability = self.backend.infer(batch, confidence)
+        if self._label_lut is not None:
+            labels = cv2.LUT(labels.reshape(-1, labels.shape[-1]),
+                             self._label_lut).reshape(labels.shape)
+            if probability is not None:
+                probability[labels == UNKNOWN] = 0.0
+        return [Segmentation(labels[i], None if probability is None else probability[i])
+                for i in range(len(batch))]
+
+
+def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:
+    """Stretch labels and confidence to (width, height) by nearest neighbour."""
+    confidence = segmentation.confidence
+    return Segmentation(resize_labels(segmentation.labels, size),
+                        None if confidence is None else resize_labels(confidence, size))

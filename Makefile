@@ -1,0 +1,37 @@
+# Each target does its own set-up; the second time that takes a second.
+SHELL := /bin/bash
+SOURCE ?= drawn
+DURATION ?= 20
+OUT ?= demo_out
+
+.PHONY: help setup demo test test-tensorrt lint
+
+help:
+	@echo 'make setup          install and build everything into .venv/ and install/'
+	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
+	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo 'make test           every test that this machine can run'
+	@echo 'make test-tensorrt  that the whole graph converts into one TensorRT engine'
+	@echo 'make lint           ruff'
+
+setup:
+	@scripts/setup.sh
+	@echo 'ready: source scripts/ros_env.sh in a shell, or run make demo'
+
+demo:
+	@scripts/setup.sh
+	@. scripts/ros_env.sh && exec python -m enet_ros.ros.demo --source '$(SOURCE)' \
+	    --duration '$(DURATION)' --out '$(OUT)'
+
+test:
+	@scripts/setup.sh test
+	@. scripts/ros_env.sh && exec pytest
+
+test-tensorrt:
+	@scripts/setup.sh test
+	@scripts/tensorrt_env.sh
+	@.venv-tensorrt/bin/python test/tensorrt/dry_run.py
+
+lint:
+	@scripts/setup.sh dev
+	@.venv/bin/ruff check .

@@ -1,0 +1,171 @@
+"""Image bytes to RGB arrays, for every encoding the node takes.
+
+Encodings are those of ``sensor_msgs/image_encodings.hpp``. Nothing here knows ROS: the arguments
+are the fields of sensor_msgs/Image. Malformed input gets an :class:`EncodingError`, never another
+exception and never a read beyond the data.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+MAX_PIXELS = 64 << 20  # of a frame: 64 MP
+
+#: encoding -> (bytes a pixel in a row, OpenCV conversion to RGB or None)
+_PACKED = {
+    'rgb8': (3, None),
+    'bgr8': (3, cv2.COLOR_BGR2RGB),
+    '8UC3': (3, cv2.COLOR_BGR2RGB),
+    'rgba8': (4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (4, cv2.COLOR_BGRA2RGB),
+    'mono8': (1, cv2.COLOR_GRAY2RGB),
+    '8UC1': (1, cv2.COLOR_GRAY2RGB),
+    'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
+    # ROS names a Bayer pattern by its first two rows, OpenCV by the second row's middle.
+    'bayer_rggb8': (1, cv2.COLOR_BayerBG2RGB),
+    'bayer_bggr8': (1, cv2.COLOR_BayerRG2RGB),
+    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2RGB),
+    'bayer_grbg8': (1, cv2.COLOR_BayerGB2RGB),
+}
+_TWO_PLANE = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
+_EVEN_WIDTH = frozenset({'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21'})
+
+ENCODINGS = (*_PACKED, 'mono16', *_TWO_PLANE)
+
+
+class EncodingError(ValueError):
+    """A frame that cannot be read; the message names the value and what was wanted."""
+
+
+def _bytes_per_pixel(encoding: str) -> int:
+    if encoding == 'mono16':
+        return 2
+    return 1 if encoding in _TWO_PLANE else _PACKED[encoding][0]
+
+
+def _check(length: int, encoding: str, width: int, height: int, step: int) -> None:
+    """Check the fields of an image against each other."""
+    if encoding not in ENCODINGS:
+        raise EncodingError(f"encoding is '{encoding[:40]}', wanted one of {', '.join(ENCODINGS)}")
+    if width < 1 or height < 1:
+        raise EncodingError(f'size is {width}x{height}, wanted at least 1x1')
+    if width * height > MAX_PIXELS:
+        raise EncodingError(f'size is {width}x{height}, wanted at most 64 MP')
+    if encoding in _EVEN_WIDTH and width % 2:
+        raise EncodingError(f'width is {width}, wanted an even one for {encoding}')
+    if encoding in _TWO_PLANE and height % 2:
+        raise EncodingError(f'height is {height}, wanted an even one for {encoding}')
+    if encoding.startswith('bayer') and min(width, height) < 4:
+        raise EncodingError(f'size is {width}x{height}, wanted at least 4x4 for {encoding}')
+    row = width * _bytes_per_pixel(encoding)
+    if step < row:
+        raise EncodingError(f'step is {step}, wanted at least {row} for a width of {width} '
+                            f'in {encoding}')
+    rows = height * 3 // 2 if encoding in _TWO_PLANE else height
+    if length < step * rows:
+        raise EncodingError(f'data has {length} bytes, wanted {step * rows}: {rows} rows of a '
+                            f'step of {step}')
+
+
+def decode_image(data, encoding: str, width: int, height: int, step: int,
+                 is_bigendian: bool = False) -> np.ndarray:
+    """Turn the bytes of an image message into RGB.
+
+    YUV is BT.601 of limited range, as in OpenCV. For nv12 and nv21 ``height`` is the picture's and
+    the data has half as many rows again, the colours.
+
+    Args:
+        data: a buffer of bytes.
+        encoding: one of :data:`ENCODINGS`.
+        width: in pixels.
+        height: in pixels.
+        step: bytes from one row to the next.
+        is_bigendian: byte order of mono16.
+
+    Returns:
+        (height, width, 3) uint8 RGB. For rgb8 it is a view of ``data``, else an array of its own.
+
+    Raises:
+        EncodingError: the fields contradict each other, or the encoding is not known.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    _check(flat.size, encoding, width, height, step)
+    if encoding in _TWO_PLANE:
+        return _decode_two_plane(flat, encoding, width, height, step)
+    row = width * _bytes_per_pixel(encoding)
+    rows = flat[:step * height].reshape(height, step)[:, :row]
+    if encoding == 'mono16':
+        gray = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+        gray = cv2.convertScaleAbs(gray.astype(np.uint16, copy=False), alpha=255 / 65535)
+        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    channels, conversion = _PACKED[encoding]
+    # Strided, so that a padded row is skipped without a copy.
+    pixels = rows if channels == 1 else np.lib.stride_tricks.as_strided(
+        rows, (height, width, channels), (step, channels, 1))
+    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def _decode_two_plane(flat: np.ndarray, encoding: str, width: int, height: int,
+                      step: int) -> np.ndarray:
+    luma = flat[:step * height].reshape(height, step)[:, :width]
+    chroma = flat[step * height:step * height * 3 // 2].reshape(height // 2, step)[:, :width]
+    chroma = np.lib.stride_tricks.as_strided(chroma, (height // 2, width // 2, 2), (step, 2, 1))
+    return cv2.cvtColorTwoPlane(luma, chroma, _TWO_PLANE[encoding])
+
+
+def decode_compressed(data) -> np.ndarray:
+    """Turn a JPEG or PNG file into RGB.
+
+    Args:
+        data: a buffer of bytes.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        EncodingError: it is neither, is cut short, or has more than 64 MP.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    _check_file(flat)
+    try:
+        frame = cv2.imdecode(flat, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise EncodingError(f'the compressed image cannot be read: {error.err}') from error
+    if frame is None:
+        raise EncodingError(f'the compressed image of {flat.size} bytes cannot be read, '
+                            'wanted a whole JPEG or PNG')
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+
+def _check_file(flat: np.ndarray) -> None:
+    """Check start, end and size of a file: decoders fill what is cut off with grey, silently."""
+    head, tail = flat[:24].tobytes(), flat[-64:].tobytes()
+    if head.startswith(b'\xff\xd8\xff'):
+        name, whole, size = 'JPEG', b'\xff\xd9' in tail, _jpeg_size(flat)
+    elif head.startswith(b'\x89PNG\r\n\x1a\n'):
+        name, whole = 'PNG', b'IEND' in tail
+        size = int.from_bytes(head[16:20], 'big'), int.from_bytes(head[20:24], 'big')
+    else:
+        raise EncodingError(f'the compressed image starts with {head[:4].hex() or "nothing"}, '
+                            'wanted a JPEG or PNG')
+    if not whole:
+        raise EncodingError(f'the {name} of {flat.size} bytes is cut short')
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise EncodingError(f'the {name} is {size[0]}x{size[1]}, wanted at most 64 MP')
+
+
+def _jpeg_size(flat: np.ndarray) -> tuple[int, int]:
+    """Read (width, height) from the frame header of a JPEG (ITU T.81, B.2.2); (0, 0) if none."""
+    position = 2
+    while position + 9 <= flat.size and flat[position] == 0xFF:
+        marker = int(flat[position + 1])
+        length = int(flat[position + 2]) << 8 | int(flat[position + 3])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height = int(flat[position + 5]) << 8 | int(flat[position + 6])
+            return int(flat[position + 7]) << 8 | int(flat[position + 8]), height
+        position += 1 if marker == 0xFF else 2 + length
+    return 0, 0

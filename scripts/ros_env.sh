@@ -1,0 +1,39 @@
+# Source this file: . scripts/ros_env.sh
+#
+# Gives a shell (sh, bash, zsh) the environment that `make setup` made: ROS 2, this package's
+# messages and modules, and segment_node, replay_camera and enet-ros on the PATH.
+
+if [ -n "${BASH_SOURCE:-}" ]; then
+    _enet_root=$(cd "$(dirname "${BASH_SOURCE}")/.." && pwd)
+elif [ -n "${ZSH_VERSION:-}" ]; then
+    _enet_root=$(cd "$(dirname "$(eval 'printf %s "${(%):-%x}"')")/.." && pwd)
+else  # a plain sh does not say which file it reads
+    _enet_root=${ENET_ROS_ROOT:-$PWD}
+fi
+_enet_venv=$_enet_root/.venv
+_enet_site=$_enet_venv/lib/python3.11/site-packages
+_enet_prefix=$_enet_root/.colcon/install/enet_ros
+
+if [ -z "${ENET_ROS_UNBUILT:-}" ] && [ ! -e "$_enet_root/.colcon/built" ]; then
+    echo "ros_env.sh: nothing is set up in $_enet_root; run 'make setup' there first" >&2
+    unset _enet_root _enet_venv _enet_site _enet_prefix
+    return 1 2>/dev/null || exit 1
+fi
+
+_enet_libs=$_enet_prefix/lib:$_enet_venv/lib
+for _enet_folder in "$_enet_site"/ros_*.libs; do
+    _enet_libs=$_enet_libs:$_enet_folder
+done
+
+export VIRTUAL_ENV="$_enet_venv"
+export PATH="$_enet_prefix/lib/enet_ros:$_enet_venv/bin:$PATH"
+export AMENT_PREFIX_PATH="$_enet_prefix:$_enet_venv${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
+export CMAKE_PREFIX_PATH="$_enet_venv${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}"
+export PYTHONPATH="$_enet_prefix/lib/python3.11/site-packages${PYTHONPATH:+:$PYTHONPATH}"
+export LD_LIBRARY_PATH="$_enet_libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export ROS_DISTRO="$(sed -n 's/^# distribution: //p' "$_enet_root/constraints/bare.txt")"
+export ROS_VERSION=2 ROS_PYTHON_VERSION=3
+# Else importing a ROS wheel re-executes the interpreter to set LD_LIBRARY_PATH.
+export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+
+unset _enet_root _enet_venv _enet_site _enet_prefix _enet_libs _enet_folder

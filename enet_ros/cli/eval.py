@@ -1,0 +1,51 @@
+"""``enet-ros eval``."""
+
+from __future__ import annotations
+
+import argparse
+
+from enet_ros.cli.train import size
+
+HELP = 'score weights on a data set: class IoU, averages, drivable IoU, calibration'
+DESCRIPTION = """Score weights on a labelled split, as the paper does: pixels without a label do
+not count, and labels are compared at their own size, after the node's own resizing.
+
+example:
+  enet-ros eval --dataset camvid --root ~/data/camvid --split val --json scores.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('--dataset', required=True, metavar='NAME',
+                        help='camvid, cityscapes, sunrgbd or folders')
+    parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
+    parser.add_argument('--split', default='val', metavar='NAME', help='(default: val)')
+    parser.add_argument('--classes', metavar='FILE',
+                        help='class file of folders (default: classes.yaml or .json in --root)')
+    parser.add_argument('--weights', default='', metavar='W',
+                        help='file, or name of weights that ship (default: the package\'s)')
+    parser.add_argument('--backend', default='auto', metavar='B',
+                        help='auto, openvino, torch or tensorrt')
+    parser.add_argument('--precision', default='auto', metavar='P',
+                        help='auto, float32, bfloat16 or float16')
+    parser.add_argument('--resolution', type=size, metavar='WxH',
+                        help="of the network's input (default: what the weights were trained on)")
+    parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the tables, write the figures."""
+    import json
+    import math
+    from pathlib import Path
+
+    from enet_ros.checkpoint import read_checkpoint, weights_path
+    from enet_ros.training.datasets import open_dataset
+    from enet_ros.training.evaluate import report
+    data = open_dataset(args.dataset, args.root, args.split, args.classes)
+    checkpoint = read_checkpoint(weights_path(args.weights))
+    scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision)
+    print(text)
+    if args.json:
+        Path(args.json).write_text(json.dumps(_without_nan(scores), indent=2) + '\n')
+    return 0

@@ -1,0 +1,82 @@
+"""Class weights and the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from enet_ros.training.datasets import IGNORE
+
+
+def class_weights(counts: np.ndarray, c: float) -> np.ndarray:
+    """Weigh rare classes more: 1 / ln(c + p), section 5 of the paper.
+
+    Args:
+        counts: pixels a class, (num_classes,).
+        c: 1.02 in the paper, weights up to 50; the larger, the more even.
+
+    Returns:
+        Weights, (num_classes,) float32.
+
+    Raises:
+        ValueError: if c is 1 or less.
+    """
+    if c <= 1:
+        raise ValueError(f'class weights want c above 1, got {c}')
+    share = counts / max(counts.sum(), 1)
+    return (1 / np.log(c + share)).astype(np.float32)
+
+
+def soft_jaccard(probability: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - the mean soft IoU of the classes that occur in the batch.
+
+    Intersection and union as sums of probabilities, as in Rahman and Wang, 2016 (Optimizing
+    Intersection-Over-Union in Deep Neural Networks for Image Segmentation).
+
+    Args:
+        probability: (N, C, H, W) float32.
+        labels: (N, H, W) int64, 255 where a pixel does not count.
+    """
+    classes = torch.arange(probability.shape[1], device=labels.device)
+    truth = (labels[:, None] == classes.view(1, -1, 1, 1)).float()
+    counted = (labels != IGNORE)[:, None].float()
+    inside = (probability * truth).sum((0, 2, 3))
+    pixels = truth.sum((0, 2, 3))
+    union = (probability * counted).sum((0, 2, 3)) + pixels - inside
+    present = (pixels > 0).float()
+    return (present * (1 - inside / union.clamp(min=1e-6))).sum() / present.sum().clamp(min=1)
+
+
+class SegmentationLoss(nn.Module):
+    """Weighted cross entropy, and a share of soft Jaccard for the IoU itself.
+
+    A batch without any pixel that counts has loss 0, where PyTorch's cross entropy gives NaN.
+
+    Args:
+        weights: a weight a class.
+        jaccard: factor of the soft Jaccard loss; 0 leaves it out.
+    """
+
+    def __init__(self, weights: np.ndarray, jaccard: float = 0.0):
+        super().__init__()
+        self.register_buffer('weights', torch.from_numpy(weights), persistent=False)
+        self.jaccard = jaccard
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (N, C, H, W), any floating type.
+            labels: (N, H, W) int64, 255 where a pixel does not count.
+        """
+        log_probability = F.log_softmax(logits.float(), dim=1)
+        counted = labels != IGNORE
+        truth = torch.where(counted, labels, 0)
+        weight = self.weights[truth] * counted
+        picked = log_probability.gather(1, truth[:, None])[:, 0]
+        loss = -(picked * weight).sum() / weight.sum().clamp(min=1e-6)
+        if self.jaccard:
+            loss = loss + self.jaccard * soft_jaccard(log_probability.exp(), labels)
+        return loss

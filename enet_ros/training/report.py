@@ -1,0 +1,71 @@
+"""The pictures a run leaves: its curves, and samples of what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from enet_ros.checkpoint import Checkpoint
+from enet_ros.segmenter import Segmenter
+from enet_ros.training.datasets import SegmentationData
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
+from matplotlib.patches import Patch  # noqa: E402
+
+SAMPLES = 6
+
+
+def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
+    """Draw the loss and the validation figures over the steps.
+
+    Args:
+        path: of the PNG.
+        curves: 'loss', 'miou', 'class_avg' -> (step, value) pairs.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    if curves['loss']:
+        steps, loss = np.array(curves['loss']).T
+        left.plot(steps, loss, alpha=0.3, color='C0')
+        window = max(1, len(loss) // 30)
+        smooth = np.convolve(loss, np.ones(window) / window, 'valid')
+        left.plot(steps[window - 1:], smooth, color='C0')
+    for key, label in (('miou', 'class IoU'), ('class_avg', 'class average')):
+        if curves[key]:
+            steps, values = np.array(curves[key]).T
+            right.plot(steps, 100 * values, marker='o', label=label)
+            right.legend()
+    left.set(title='training loss', xlabel='step')
+    right.set(title='validation, percent', xlabel='step')
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData) -> None:
+    """Draw frames, their truth and what the network says, with a legend.
+
+    Args:
+        path: of the PNG.
+        checkpoint: the weights.
+        data: the split to take frames from, evenly.
+    """
+    chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
+    segmenter = Segmenter(checkpoint, checkpoint.resolution, 'torch', 'float32')
+    colors = checkpoint.class_map.color_lut()
+    figure, axes = plt.subplots(len(chosen), 3, figsize=(11, 2.8 * len(chosen) + 0.8),
+                                squeeze=False, layout='constrained')
+    for row, index in zip(axes, chosen):
+        frame, truth = data.read(int(index))
+        labels = segmenter.segment([frame])[0].labels
+        for axis, picture in zip(row, (frame, colors[truth], colors[labels])):
+            axis.imshow(picture)
+            axis.axis('off')
+    for axis, title in zip(axes[0], ('frame', 'truth (black: void)', 'ENet')):
+        axis.set_title(title)
+    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in
+               zip(checkpoint.class_map.names, checkpoint.class_map.colors)]
+    figure.legend(handles=patches, loc='outside lower center', ncols=6)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)

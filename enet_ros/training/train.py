@@ -1,0 +1,314 @@
+"""A training run: from options to RUN/model.safetensors, resumable at any step."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
+
+from enet_ros.backends.graph import build_network
+from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path, write_checkpoint
+from enet_ros.class_map import ClassMap
+from enet_ros.enet import ENet
+from enet_ros.segmenter import check_resolution
+from enet_ros.training.augment import CROPS, PLAIN, WHOLE_FRAMES
+from enet_ros.training.batches import DrawnFrames, Frames, Look, TrainingSet
+from enet_ros.training.calibrate import best_temperature
+from enet_ros.training.datasets import SegmentationData, open_dataset
+from enet_ros.training.evaluate import evaluate
+from enet_ros.training.losses import class_weights
+from enet_ros.training.module import (
+    MEAN, RECIPES, STD, Clock, Looks, Recipe, SegmentationModule, refresh_batch_norm)
+from enet_ros.training.report import draw_curves, draw_samples
+
+RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320, 240),
+               'folders': (640, 360)}
+BATCHES = {'paper': 10, 'modern': 8}
+DEFAULT_STEPS = 10_000
+#: What may differ when a run is continued; everything else belongs to the run.
+MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
+              'threads')
+
+
+class TrainingError(ValueError):
+    """A run that cannot be started or continued; the message says why."""
+
+
+@dataclass
+class TrainOptions:
+    """What the command line says; see ``enet-ros train --help``.
+
+    None stands for the default of the recipe or of the data set.
+    """
+
+    dataset: str
+    root: str
+    out: str
+    classes: str | None = None
+    weights: str | None = None
+    recipe: str = 'modern'
+    steps: int | None = None
+    hours: float | None = None
+    batch_size: int | None = None
+    resolution: tuple[int, int] | None = None
+    crop: tuple[int, int] = (320, 240)
+    lr: float | None = None
+    class_weights: float | None = None
+    jaccard: float | None = None
+    strength: float | None = None
+    drawn: float = 0.0
+    seed: int = 0
+    keep: str = 'best'
+    val_every: int = 500
+    save_every: int = 100
+    workers: int = 0
+    threads: int = 0
+    precision: str = 'bf16-mixed'
+    compiled: bool = False
+    train_split: str = 'train'
+    val_split: str = 'val'
+
+    def checked(self) -> TrainOptions:
+        """Return a copy with the defaults filled in.
+
+        Raises:
+            ValueError: an option out of range; the message names it.
+        """
+        if self.recipe not in RECIPES:
+            raise TrainingError(f"recipe is '{self.recipe}', wanted {' or '.join(RECIPES)}")
+        filled = replace(
+            self, batch_size=self.batch_size or BATCHES[self.recipe],
+            resolution=check_resolution(self.resolution
+                                        or RESOLUTIONS.get(self.dataset, (640, 360))),
+            crop=check_resolution(self.crop),
+            steps=self.steps or (None if self.hours else DEFAULT_STEPS))
+        for name, low, high in (('batch_size', 1, 4096), ('drawn', 0, 1), ('workers', 0, 64),
+                                ('val_every', 1, 10**9), ('save_every', 1, 10**9)):
+            value = getattr(filled, name)
+            if not low <= value <= high:
+                raise TrainingError(f'{name} is {value}, wanted {low} to {high}')
+        for name in ('steps', 'hours', 'lr'):
+            value = getattr(filled, name)
+            if value is not None and value <= 0:
+                raise TrainingError(f'{name} is {value}, wanted more than 0')
+        return filled
+
+    def recipe_with_changes(self) -> Recipe:
+        """Return the recipe with what the command line changes in it."""
+        changes = {'lr': self.lr, 'class_weight_c': self.class_weights, 'jaccard': self.jaccard,
+                   'strength': self.strength}
+        return replace(RECIPES[self.recipe],
+                       **{key: value for key, value in changes.items() if value is not None})
+
+
+class KeepLast(pl.Callback):
+    """Write ``last.ckpt`` every so often and when asked to stop, and stop in time.
+
+    Args:
+        path: of the checkpoint.
+        every: steps between two of them.
+    """
+
+    def __init__(self, path: Path, every: int):
+        self.path, self.every = path, every
+        self.signal: int | None = None
+
+    def ask_to_stop(self, number: int, _frame) -> None:
+        """Handle SIGINT and SIGTERM: finish the step first."""
+        self.signal = number
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        """Save, and stop if the time is up or somebody asked."""
+        up = module.clock.time_is_up() or module.clock.progress(trainer.global_step) >= 1
+        stop = trainer.strategy.broadcast(up or self.signal is not None)
+        if stop or trainer.global_step % self.every == 0:
+            trainer.save_checkpoint(self.path)
+        trainer.should_stop = trainer.should_stop or stop
+
+
+class Bar(TQDMProgressBar):
+    """A progress bar over the steps of the run."""
+
+    def __init__(self, steps: int | None):
+        super().__init__(refresh_rate=10)
+        self.steps = steps
+
+    @property
+    def total_train_batches(self):
+        """Steps of the run, or infinity where time decides."""
+        return self.steps or float('inf')
+
+
+def train(options: TrainOptions) -> int:
+    """Train, or continue where the run in ``options.out`` stopped.
+
+    Args:
+        options: see ``enet-ros train --help``.
+
+    Returns:
+        0 when the run is finished and its model written; 3 when it was stopped before, to be
+        continued by the same command.
+
+    Raises:
+        ValueError: bad options, data or weights; the message names them.
+        OSError: the folder of the run cannot be written.
+    """
+    options = options.checked()
+    cv2.setNumThreads(1)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    pl.seed_everything(options.seed, verbose=False)
+    run = Path(options.out)
+    last = _prepared(run, options)
+    training, validation = (open_dataset(options.dataset, options.root, split, options.classes)
+                            for split in (options.train_split, options.val_split))
+    for data in (training, validation):
+        data.check()
+    module = build_module(options, training, validation)
+    finished = fit(module, options, last)
+    if not finished:
+        print(f'stopped at step {module.global_step}; the same command continues from {last}')
+        return 3
+    if module.global_rank == 0:
+        finish(module, options, validation)
+    return 0
+
+
+def _prepared(run: Path, options: TrainOptions) -> Path:
+    """Make the folder of the run, or check that it holds this very run; return its last.ckpt.
+
+    Raises:
+        TrainingError: the folder holds a run with other options, or a finished one.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    kept, last = run / 'options.json', run / 'last.ckpt'
+    wanted = json.loads(json.dumps(asdict(options)))
+    if last.is_file() and kept.is_file():
+        found = json.loads(kept.read_text())
+        changed = [f'{key} was {found.get(key)}, now {value}' for key, value in wanted.items()
+                   if key not in MAY_CHANGE and found.get(key) != value]
+        if changed:
+            raise TrainingError(f'{run} holds another run: {"; ".join(changed)}. Repeat its '
+                                'command to continue it, or choose another --out')
+        if (run / 'model.safetensors').is_file():
+            raise TrainingError(f'{run} holds a finished run; choose another --out')
+    kept.write_text(json.dumps(wanted, indent=2) + '\n')
+    return last
+
+
+def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
+    """Build the network, from the start weights if there are any.
+
+    Weights of other classes lend all but the last layer.
+    """
+    if not options.weights:
+        return ENet(len(class_map))
+    checkpoint = read_checkpoint(weights_path(options.weights))
+    network = build_network(checkpoint)
+    if checkpoint.class_map.names != class_map.names:
+        network.fullconv = ENet(len(class_map)).fullconv
+        network.num_classes = len(class_map)
+    return network
+
+
+def build_module(options: TrainOptions, training: SegmentationData,
+                 validation: SegmentationData) -> SegmentationModule:
+    """Put together what a run trains and on what."""
+    recipe, frames = options.recipe_with_changes(), Frames(training)
+    drawn = DrawnFrames(training.class_map, options.resolution) if options.drawn else None
+    data = TrainingSet(frames, drawn, options.seed, options.batch_size)
+    plain = not recipe.strength
+    looks = Looks(Look(options.crop, CROPS, recipe.strength, options.drawn),
+                  Look(options.resolution, PLAIN if plain else WHOLE_FRAMES, recipe.strength,
+                       options.drawn))
+    weights = class_weights(frames.pixel_counts(), recipe.class_weight_c)
+    return SegmentationModule(
+        _start_network(options, training.class_map), training.class_map, recipe,
+        Clock(options.steps, options.hours), weights, (data, Frames(validation)), looks,
+        options.workers, options.compiled)
+
+
+def _machines() -> dict:
+    """Read from torchrun's environment how many processes and machines take part."""
+    world = int(os.environ.get('WORLD_SIZE', 1))
+    local = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    if world == 1:
+        return {'devices': 1, 'num_nodes': 1, 'strategy': 'auto'}
+    backend = 'nccl' if torch.cuda.is_available() else 'gloo'
+    # The paper's recipe leaves the decoder without gradients in its first phase.
+    strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
+    return {'devices': local, 'num_nodes': world // local, 'strategy': strategy,
+            'sync_batchnorm': torch.cuda.is_available()}
+
+
+def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
+    """Run the trainer until the run is finished or stopped.
+
+    Returns:
+        Whether it is finished.
+    """
+    run, keep = Path(options.out), KeepLast(last, options.save_every)
+    machines = _machines()
+    if options.batch_size % (machines['devices'] * machines['num_nodes']):
+        raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
+                            f'{machines["devices"] * machines["num_nodes"]} processes')
+    best = ModelCheckpoint(dirpath=run, filename='best', monitor='miou', mode='max',
+                           save_top_k=1, enable_version_counter=False)
+    trainer = pl.Trainer(
+        accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
+        max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
+        check_val_every_n_epoch=None, callbacks=[keep, best, Bar(options.steps)],
+        logger=TensorBoardLogger(run, name='', version='log'), default_root_dir=run,
+        num_sanity_val_steps=0, log_every_n_steps=20, use_distributed_sampler=False,
+        enable_model_summary=False, **machines)
+    before = {number: signal.signal(number, keep.ask_to_stop)
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return module.clock.progress(module.global_step) >= 1
+
+
+def finish(module: SegmentationModule, options: TrainOptions,
+           validation: SegmentationData) -> None:
+    """Validate the last weights, keep the better ones, and write the model and the pictures."""
+    run = Path(options.out)
+    network = _kept_network(module, options)
+    checkpoint = Checkpoint(
+        tensors={name: tensor.float().cpu().numpy() for name, tensor in
+                 network.state_dict().items() if not name.endswith('num_batches_tracked')},
+        class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
+        origin=shlex.join(['enet-ros', *sys.argv[1:]]))
+    checkpoint.temperature = best_temperature(network, module.validation_frames,
+                                              options.resolution)
+    scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
+    checkpoint.scores = {options.val_split: scores}
+    write_checkpoint(run / 'model.safetensors', checkpoint)
+    (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
+    draw_curves(run / 'curves.png', module.curves)
+    draw_samples(run / 'samples.png', checkpoint, validation)
+
+
+def _kept_network(module: SegmentationModule, options: TrainOptions) -> ENet:
+    """Return the network to keep, its batch-norm statistics over all training frames."""
+    module = module.cpu()
+    if options.keep == 'best':
+        best = torch.load(Path(options.out) / 'best.ckpt', 'cpu', weights_only=True)
+        module.load_state_dict(best['state_dict'])
+    network = module.evaluated
+    if module.average is not None:
+        refresh_batch_norm(network, module.training_frames(len(module.training_set)))
+    return network.eval()

@@ -134,7 +134,7 @@ class ClassMap:
                                     f'know {", ".join(ids)}')
             for key, value in change.items():
                 if key == 'color':
-                    colors[ids[name]] = tuple(int(c) for c in value)
+                    colors[ids[name]] = (value,) if isinstance(value, str) else tuple(value)
                 elif key == 'drivable':
                     drivable[ids[name]] = bool(value)
                 else:

@@ -7,6 +7,7 @@ so a figure measured by one holds for the others.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -146,12 +147,18 @@ class Segmenter:
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
                                  threads, use_cache)
         self.backend, self.choice = open_backend(backend, request)
+        self._one_at_a_time = threading.Lock()  # a thread of a former activation may be inside
         self._label_lut = checkpoint.class_map.label_lut()
 
     @classmethod
     def from_file(cls, weights: str | os.PathLike = '', **options) -> Segmenter:
         """Build a segmenter from a weights file, or from the name of one that ships."""
         return cls(read_checkpoint(weights_path(os.fspath(weights))), **options)
+
+    def warm_up(self) -> None:
+        """Compile with and without confidence, and run each once, so that no frame waits."""
+        for confidence in (False, True):
+            self.infer(np.zeros_like(self.new_batch(1)), confidence)
 
     def segment(self, frames: Sequence[np.ndarray],
                 confidence: bool = False) -> list[Segmentation]:
@@ -193,7 +200,8 @@ class Segmenter:
         Returns:
             A segmentation a frame, at the network's size.
         """
-        labels, probability = self.backend.infer(batch, confidence)
+        with self._one_at_a_time:
+            labels, probability = self.backend.infer(batch, confidence)
         if self._label_lut is not None:
             labels = cv2.LUT(labels.reshape(-1, labels.shape[-1]),
                              self._label_lut).reshape(labels.shape)

@@ -54,6 +54,7 @@ class OpenVinoBackend:
         self.precision = _pick_precision(self._core, request.precision)
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self.from_cache = False
+        self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}
         self._infer_request(confidence=False)
 
@@ -96,12 +97,20 @@ class OpenVinoBackend:
         return compiled
 
     def _converted(self, confidence: bool) -> ov.Model:
+        """Return the graph with or without its second output."""
+        if self._model is None:
+            self._model = self._convert()
+        if confidence:
+            return self._model
+        return ov.Model(self._model.get_results()[:1], self._model.get_parameters())
+
+    def _convert(self) -> ov.Model:
         """Convert the torch graph; torch is not imported when the cache has it compiled."""
         import torch
 
         from enet_ros.backends.graph import build_graph
         width, height = self._request.resolution
         frames = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-        graph = build_graph(self._request.checkpoint, confidence)
+        graph = build_graph(self._request.checkpoint, confidence=True)
         with torch.inference_mode():
             return ov.convert_model(graph, example_input=frames, input=[list(frames.shape)])

@@ -1,0 +1,152 @@
+"""Every parameter of the node once: type, default, range, description, when it may change.
+
+``config/segment.yaml``, the README's table and the node's declarations are compared with this
+table by test/test_config.py. Nothing here knows ROS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, make_dataclass
+from typing import Mapping
+
+from enet_ros.backends import BACKEND_NAMES, PRECISIONS
+from enet_ros.segmenter import check_resolution
+
+#: When a parameter may change.
+START = 'start'                # never: it names topics or threads
+UNCONFIGURED = 'unconfigured'  # while the node is unconfigured: it needs another network
+RUNNING = 'any time'           # between two frames
+
+
+class ConfigError(ValueError):
+    """A parameter that cannot be used; the message names it, its value and what was wanted."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        name: as in a parameter file.
+        default: its type is the parameter's type.
+        description: a sentence.
+        changes: START, UNCONFIGURED or RUNNING.
+        range: least and greatest value, or None.
+        choices: the only values, or None.
+    """
+
+    name: str
+    default: object
+    description: str
+    changes: str = RUNNING
+    range: tuple | None = None
+    choices: tuple | None = None
+
+
+PARAMETERS = (
+    Parameter('cameras', [''], 'Names of the cameras. One empty name: topics image and ~/labels; '
+              'front: front/image and ~/front/labels.', START),
+    Parameter('autostart', True, 'Configure and activate at start; false leaves it to a '
+              'lifecycle manager.', START),
+    Parameter('image_transport', 'raw', 'raw subscribes image, compressed image/compressed.',
+              UNCONFIGURED, choices=('raw', 'compressed')),
+    Parameter('weights', '', 'Path of a .safetensors file, or the name of one that ships; empty '
+              'is enet_camvid.', UNCONFIGURED),
+    Parameter('resolution', [640, 360], 'Width and height of the network input in pixels, '
+              'multiples of 8; frames are stretched to it.', UNCONFIGURED),
+    Parameter('backend', 'auto', 'What runs the network; auto picks the fastest that works.',
+              UNCONFIGURED, choices=BACKEND_NAMES),
+    Parameter('precision', 'auto', 'Arithmetic of the network; auto is the fastest that the '
+              'backend has.', UNCONFIGURED,
+              choices=tuple(dict.fromkeys(PRECISIONS.values()))),
+    Parameter('threads', 0, 'Processor threads of the network; 0 leaves it to the backend.',
+              UNCONFIGURED, range=(0, 256)),
+    Parameter('output_size', 'input', "Size of the masks: input is the frame's, network the "
+              "resolution's.", choices=('input', 'network')),
+    Parameter('rotate', 0, 'Degrees by which the camera is mounted upside down; outputs stay in '
+              "the camera's orientation.", choices=(0, 180)),
+    Parameter('confidence_floor', 0.0, 'A pixel less probable than this is not drivable; labels '
+              'stay.', range=(0.0, 1.0)),
+    Parameter('overlay_opacity', 0.5, 'Share of the class color in the overlay.',
+              range=(0.0, 1.0)),
+    Parameter('max_frame_age', 0.0, "Seconds by the node's clock after which a frame is dropped; "
+              '0 is off.', range=(0.0, 3600.0)),
+    Parameter('stall_timeout', 2.0, 'Seconds without a finished frame after which the mask is '
+              'published once as all unknown; 0 is off.', range=(0.0, 3600.0)),
+    Parameter('diagnostics_period', 1.0, 'Seconds between two messages on /diagnostics.', START,
+              range=(0.1, 60.0)),
+)
+
+#: ``class_map.<name>.<property>`` of every class in the weights: name -> what it says.
+CLASS_MAP_PROPERTIES = {
+    'color': 'Red, green and blue of this class in the overlay, 0 to 255.',
+    'drivable': 'Whether a vehicle may drive on this class.',
+}
+
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+#: The values of all parameters but the class map, checked; a field a parameter, arrays as tuples.
+Settings = make_dataclass('Settings', [
+    (parameter.name, object,
+     tuple(parameter.default) if isinstance(parameter.default, list) else parameter.default)
+    for parameter in PARAMETERS], frozen=True)
+
+
+def check_parameter(name: str, value: object) -> object:
+    """Return a parameter's value in its own type.
+
+    Args:
+        name: of a parameter in :data:`PARAMETERS`.
+        value: of the parameter's type; lists for arrays.
+
+    Raises:
+        ConfigError: the value has another type, is out of range or is no choice.
+    """
+    parameter = BY_NAME[name]
+    if isinstance(parameter.default, list):
+        value = list(value)
+    if isinstance(parameter.default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(parameter.default):
+        raise ConfigError(f'{name} is {value!r}, wanted {type(parameter.default).__name__}')
+    if parameter.choices is not None and value not in parameter.choices:
+        raise ConfigError(f'{name} is {value!r}, wanted one of '
+                          f'{", ".join(map(str, parameter.choices))}')
+    if parameter.range is not None and not parameter.range[0] <= value <= parameter.range[1]:
+        raise ConfigError(f'{name} is {value}, wanted {parameter.range[0]} to '
+                          f'{parameter.range[1]}')
+    if name == 'resolution':
+        return check_resolution(value)
+    return _check_cameras(value) if name == 'cameras' else value
+
+
+def _check_cameras(names: list[str]) -> tuple[str, ...]:
+    """Check that camera names can be parts of topic names, and differ."""
+    if not names:
+        raise ConfigError("cameras is empty, wanted [''] or names")
+    if len(set(names)) < len(names):
+        raise ConfigError(f'cameras is {names}, wanted names that differ')
+    for name in names:
+        usable = name.replace('_', 'a').isalnum() and name.isascii() and not name[0].isdigit()
+        if not usable and names != ['']:
+            raise ConfigError(f"cameras names '{name}', wanted letters, digits and _, "
+                              'a letter first')
+    return tuple(names)
+
+
+def make_settings(values: Mapping[str, object]) -> Settings:
+    """Check values and return the settings; what is absent has its default.
+
+    Raises:
+        ConfigError: a name is unknown or a value cannot be used.
+    """
+    for name in values:
+        if name not in BY_NAME:
+            raise ConfigError(f"unknown parameter '{name}', wanted one of {', '.join(BY_NAME)}")
+    try:
+        return Settings(**{name: check_parameter(name, value) for name, value in values.items()})
+    except ConfigError:
+        raise
+    except ValueError as error:  # check_resolution's
+        raise ConfigError(str(error)) from error

@@ -1,0 +1,367 @@
+"""One camera: its topics, its counters, and what becomes of its frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import Callable
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from enet_ros import drivable
+from enet_ros.encodings import EncodingError
+from enet_ros.msg import DrivableArea, FrameTiming
+from enet_ros.ros.messages import (
+    ImageBuffer,
+    frame_from_message,
+    image_message,
+    polygons,
+    scaled_camera_info,
+)
+from enet_ros.ros.parameters import Policy
+from enet_ros.ros.pipeline import Frame
+from enet_ros.segmenter import resize_frame, resize_labels
+
+INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
+                       reliability=ReliabilityPolicy.BEST_EFFORT,
+                       durability=DurabilityPolicy.VOLATILE)
+OUTPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
+                        reliability=ReliabilityPolicy.RELIABLE,
+                        durability=DurabilityPolicy.VOLATILE)
+LATCHED_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
+                         reliability=ReliabilityPolicy.RELIABLE,
+                         durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+#: name of an output -> message type; the order of publishing, timing last
+OUTPUTS = {'labels': Image, 'drivable_mask': Image, 'confidence': Image, 'overlay': Image,
+           'camera_info': CameraInfo, 'drivable_area': DrivableArea, 'timing': FrameTiming}
+IMAGE_ENCODINGS = {'labels': 'mono8', 'drivable_mask': 'mono8', 'confidence': 'mono8',
+                   'overlay': 'rgb8'}
+
+WARNING_PERIOD_SEC = 5.0
+STATISTICS_FRAMES = 200  # how many frames rates and percentiles look back
+
+
+def copy_of(qos: QoSProfile) -> QoSProfile:
+    """Return a profile of its own: an override writes into the one it is given."""
+    return QoSProfile(depth=qos.depth, history=qos.history, reliability=qos.reliability,
+                      durability=qos.durability)
+
+
+def qos_overrides() -> QoSOverridingOptions:
+    """Let ``qos_overrides.<topic>.*`` parameters change a topic's quality of service."""
+    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
+                                 QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+
+
+class CameraStream:
+    """The topics of one camera and the work between them.
+
+    Callbacks run in the executor's thread, :meth:`prepare` in the segmenting thread and
+    :meth:`publish` in the publishing one; the lock guards what they share, for moments only.
+    """
+
+    def __init__(self, node, name: str, transport: str, resolution: tuple[int, int],
+                 policy: Callable[[], Policy], on_frame: Callable[[Frame], None],
+                 engine: tuple[str, str]):
+        """Create the topics, silent until :meth:`activate`.
+
+        Args:
+            node: the lifecycle node.
+            name: of the camera; empty for the only one.
+            transport: 'raw' or 'compressed'.
+            resolution: (width, height) of the network.
+            policy: gives what the next frame is treated by.
+            on_frame: takes every received frame.
+            engine: (backend, precision), for timing messages.
+        """
+        self.name = name
+        self._node, self._policy, self._on_frame = node, policy, on_frame
+        self._resolution, self._engine = resolution, engine
+        self._lock = threading.Lock()
+        self._active, self._activated = False, 0.0
+        self._camera_info: CameraInfo | None = None
+        self._scaled_info: CameraInfo | None = None
+        prefix = f'{name}/' if name else ''
+        self._publishers = {
+            output: node.create_lifecycle_publisher(
+                kind, f'~/{prefix}{output}', copy_of(OUTPUT_QOS),
+                qos_overriding_options=qos_overrides())
+            for output, kind in OUTPUTS.items()}
+        self._images = {output: ImageBuffer(encoding)
+                        for output, encoding in IMAGE_ENCODINGS.items()}
+        topic = 'image' if transport == 'raw' else 'image/compressed'
+        self._subscriptions = [
+            node.create_subscription(kind, f'{prefix}{topic}', callback, copy_of(INPUT_QOS),
+                                     qos_overriding_options=qos_overrides())
+            for kind, topic, callback in (
+                (Image if transport == 'raw' else CompressedImage, topic, self._on_image),
+                (CameraInfo, 'camera_info', self._on_camera_info))]
+        self.topic = self._subscriptions[0].topic_name
+        self._reset()
+
+    def _reset(self) -> None:
+        self.received = self.published = self.dropped = 0
+        self.last_error = ''
+        self._errors_since_health = 0
+        self.stalled = False
+        self._last_stamp_ns = 0
+        self._last_finished = time.monotonic()
+        self._last_frame: tuple[object, tuple[int, int]] | None = None  # header, mask size
+        self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+        self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+
+    def activate(self) -> None:
+        """Start counting and publishing."""
+        with self._lock:
+            self._reset()
+            self._activated = time.perf_counter()
+            self._active = True
+
+    def deactivate(self) -> None:
+        """Stop publishing; a frame that is being segmented is not published."""
+        with self._lock:
+            self._active = False
+
+    def destroy(self) -> None:
+        """Remove the topics; waits for a message that is being published, for nothing else."""
+        with self._lock:
+            self._active = False
+            publishers, self._publishers = self._publishers, {}
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        for publisher in publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    # Receiving: the executor's thread
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        if not self._active:
+            return
+        received = time.perf_counter()
+        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        if stamp_ns < self._last_stamp_ns:
+            self.forget_time()
+        self._last_stamp_ns = stamp_ns
+        with self._lock:
+            self.received += 1
+        self._on_frame(Frame(message, received, self._age_ms(stamp_ns)))
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info, self._scaled_info = message, None
+
+    def _age_ms(self, stamp_ns: int) -> float:
+        return (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+
+    def forget_time(self) -> None:
+        """Clear rates after a jump of stamps or of the clock; frames go on."""
+        with self._lock:
+            self._finish_times.clear()
+            self._latencies_ms.clear()
+
+    # Decoding: the segmenting thread
+
+    def prepare(self, frame: Frame) -> bool:
+        """Decode a frame; False if it is dropped or nobody wants it."""
+        frame.started = time.perf_counter()
+        frame.policy = self._policy()
+        limit_sec = frame.policy.settings.max_frame_age if frame.policy else 0.0
+        age_sec = frame.age_at_receive_ms / 1e3 + frame.started - frame.received
+        if frame.policy is None or not self._is_current(frame):
+            return False
+        if limit_sec and age_sec > limit_sec:
+            self.drop(f'frame is {age_sec:.3f} s old by the node\'s clock, wanted at most '
+                      f'{limit_sec} s (max_frame_age)')
+            return False
+        frame.wanted = self._wanted()
+        if not frame.wanted:
+            self._finish(frame, published=False)
+            return False
+        try:
+            frame.rgb = frame_from_message(frame.message)
+        except EncodingError as error:
+            self.drop(str(error))
+            return False
+        return True
+
+    def _is_current(self, frame: Frame) -> bool:
+        """Tell whether the node is active, and was when the frame came."""
+        return self._active and frame.received >= self._activated
+
+    def _wanted(self) -> frozenset:
+        publishers = self._publishers
+        return frozenset(name for name, publisher in publishers.items()
+                         if publisher.get_subscription_count())
+
+    def drop(self, reason: str = '') -> None:
+        """Count a frame that goes no further; a reason is also logged, now and then."""
+        with self._lock:
+            self.dropped += 1
+            if reason:
+                self.last_error = reason
+                self._errors_since_health += 1
+        if reason and self._active:
+            self._node.get_logger().warning(
+                f'{self.topic}: frame dropped: {reason}',
+                throttle_duration_sec=WARNING_PERIOD_SEC)
+
+    # Publishing: the publishing thread
+
+    def publish(self, frame: Frame) -> None:
+        """Publish what is wanted of a segmented frame, if the node is still active."""
+        settings, header = frame.policy.settings, frame.message.header
+        size = (frame.rgb.shape[1::-1] if settings.output_size == 'input'
+                else self._resolution)
+        messages = self._messages(frame, size)
+        sending = time.perf_counter()
+        with self._lock:
+            if not self._is_current(frame):
+                return
+            for name, message in messages.items():
+                message.header = header
+                self._publishers[name].publish(message)
+        self._finish(frame, published=True, header=header, size=size)
+        if 'timing' in frame.wanted:
+            self._publish_timing(frame, sending)
+
+    def _messages(self, frame: Frame, size: tuple[int, int]) -> dict[str, object]:
+        """Make the messages that are wanted, but for timing."""
+        result, policy, wanted = frame.segmentation, frame.policy, frame.wanted
+        messages: dict[str, object] = {}
+        if 'labels' in wanted:
+            messages['labels'] = self._stretched('labels', result.labels, size)
+        if wanted & {'drivable_mask', 'drivable_area'}:
+            mask = drivable.drivable_mask(result.labels, policy.drivable_lut, result.confidence,
+                                          policy.settings.confidence_floor)
+        if 'drivable_mask' in wanted:
+            messages['drivable_mask'] = self._stretched('drivable_mask', mask, size)
+        if 'confidence' in wanted:
+            eight_bit = cv2.convertScaleAbs(result.confidence, alpha=255)
+            messages['confidence'] = self._stretched('confidence', eight_bit, size)
+        if 'overlay' in wanted:
+            messages['overlay'] = self._overlay(frame, size)
+        if 'camera_info' in wanted and self._camera_info is not None:
+            messages['camera_info'] = self._camera_info_for(size)
+        if 'drivable_area' in wanted:
+            messages['drivable_area'] = self._drivable_area(mask, result.confidence, size)
+        return messages
+
+    def _stretched(self, name: str, pixels: np.ndarray, size: tuple[int, int]) -> Image:
+        buffer = self._images[name]
+        resize_labels(pixels, size, buffer.pixels(size))
+        return buffer.message
+
+    def _overlay(self, frame: Frame, size: tuple[int, int]) -> Image:
+        """Blend the class colours into the frame."""
+        buffer = self._images['overlay']
+        pixels, opacity = buffer.pixels(size), frame.policy.settings.overlay_opacity
+        colors = cv2.applyColorMap(frame.segmentation.labels,
+                                   frame.policy.color_lut.reshape(256, 1, 3))
+        resize_labels(colors, size, pixels)
+        rgb = frame.rgb if frame.rgb.shape[1::-1] == size else resize_frame(frame.rgb, size)
+        cv2.addWeighted(rgb, 1.0 - opacity, pixels, opacity, 0.0, dst=pixels)
+        return buffer.message
+
+    def _camera_info_for(self, size: tuple[int, int]) -> CameraInfo:
+        info, scaled = self._camera_info, self._scaled_info
+        if scaled is None or (scaled.width, scaled.height) != size:
+            scaled = self._scaled_info = scaled_camera_info(info, size)
+        return scaled
+
+    def _drivable_area(self, mask: np.ndarray, confidence: np.ndarray,
+                       size: tuple[int, int]) -> DrivableArea:
+        return DrivableArea(
+            width=size[0], height=size[1], fraction=drivable.drivable_fraction(mask),
+            confidence=drivable.drivable_confidence(mask, confidence), nearest_edge=float('nan'),
+            contours_px=polygons(drivable.drivable_outlines(mask, size)))
+
+    def _finish(self, frame: Frame, published: bool, header=None, size=None) -> None:
+        with self._lock:
+            self._last_finished = time.monotonic()
+            self.stalled = False
+            self.published += published
+            if published:
+                self._last_frame = header, size
+                self._finish_times.append(self._last_finished)
+                self._latencies_ms.append((time.perf_counter() - frame.received) * 1e3)
+
+    def _publish_timing(self, frame: Frame, sending: float) -> None:
+        sent = time.perf_counter()
+        age_ms = self._age_ms(Time.from_msg(frame.message.header.stamp).nanoseconds)
+        message = FrameTiming(
+            header=frame.message.header, camera=self.name,
+            backend=self._engine[0], precision=self._engine[1],
+            received=self.received, published=self.published, dropped=self.dropped,
+            age_at_receive_ms=frame.age_at_receive_ms,
+            wait_ms=(frame.started - frame.received) * 1e3,
+            preprocess_ms=(frame.preprocessed - frame.started) * 1e3,
+            inference_ms=(frame.inferred - frame.preprocessed) * 1e3,
+            postprocess_ms=(sending - frame.publishing) * 1e3,
+            publish_ms=(sent - sending) * 1e3, age_at_publish_ms=age_ms)
+        with self._lock:
+            if self._active:
+                self._publishers['timing'].publish(message)
+
+    # Watching: the executor's thread
+
+    def check_stall(self) -> None:
+        """After ``stall_timeout`` without a finished frame, publish one mask of unknown."""
+        policy = self._policy()
+        timeout = policy.settings.stall_timeout if policy else 0.0
+        with self._lock:
+            silent_sec = time.monotonic() - self._last_finished
+            if not (self._active and timeout and silent_sec > timeout) or self.stalled:
+                return
+            self.stalled = True
+            self.last_error = f'no frame finished for {silent_sec:.1f} s (stall_timeout {timeout})'
+            if self._last_frame is not None:
+                self._publishers['drivable_mask'].publish(self._unknown_mask())
+        self._node.get_logger().error(f'{self.topic}: {self.last_error}',
+                                      throttle_duration_sec=WARNING_PERIOD_SEC)
+
+    def _unknown_mask(self) -> Image:
+        """Return a mask in which nothing is drivable, of the last one's size, stamped now."""
+        last_header, (width, height) = self._last_frame
+        message = image_message(type(last_header)(frame_id=last_header.frame_id),
+                                np.zeros((height, width), np.uint8), 'mono8')
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        return message
+
+    def health(self) -> tuple[bytes, str]:
+        """Return a diagnostics level and a sentence."""
+        with self._lock:
+            errors = self._errors_since_health
+            self._errors_since_health = 0
+        if self.stalled:
+            return DiagnosticStatus.ERROR, self.last_error
+        if not self.received:
+            return DiagnosticStatus.WARN, f'no frame has come on {self.topic}'
+        if errors:
+            return DiagnosticStatus.WARN, f'frames were dropped: {self.last_error}'
+        return DiagnosticStatus.OK, 'segmenting'
+
+    def statistics(self) -> dict[str, str]:
+        """Return what diagnostics say of this camera."""
+        with self._lock:
+            times, latencies = list(self._finish_times), sorted(self._latencies_ms)
+        recent = [t for t in times if t > time.monotonic() - 5.0]
+        rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+        percentile = partial(np.percentile, latencies) if latencies else lambda _: float('nan')
+        return {'rate_hz': f'{rate:.1f}', 'latency_p50_ms': f'{percentile(50):.1f}',
+                'latency_p95_ms': f'{percentile(95):.1f}', 'received': str(self.received),
+                'published': str(self.published), 'dropped': str(self.dropped),
+                'last_error': self.last_error}

@@ -1,0 +1,94 @@
+"""How an executable ends: within seconds of SIGINT or SIGTERM, with exit code 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Callable
+
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+GRACE_SEC = 1.5  # for a clean end; a network that compiles or runs cannot be interrupted
+
+
+class StopSignals:
+    """Waits for a stop signal in a thread of its own.
+
+    A handler in Python would run only when the main thread next executes Python: not while a
+    library is imported or a network compiled. Make it before anything starts a thread, because
+    threads inherit which signals are blocked; a child process must unblock them.
+    """
+
+    def __init__(self):
+        self.received = False
+        self._finished = threading.Event()
+        self._shut_down: Callable[[], object] | None = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        threading.Thread(target=self._wait, name='stop signals', daemon=True).start()
+
+    def on_stop(self, shut_down: Callable[[], object]) -> None:
+        """Name what makes the main thread return, such as ``rclpy.try_shutdown``."""
+        self._shut_down = shut_down
+
+    def finish(self, exit_code: int) -> None:
+        """End the process after a clean end of the main thread.
+
+        Without Python's own finalisation: a thread may still be inside the network, and it would
+        wake up in an interpreter that is gone.
+        """
+        self._finished.set()
+        _exit(exit_code)
+
+    def _wait(self) -> None:
+        signal.sigwait(STOP_SIGNALS)
+        self.received = True
+        if self._shut_down is not None:
+            self._shut_down()
+            self._finished.wait(GRACE_SEC)
+        _exit(0)
+
+
+def _exit(exit_code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
+             stop: StopSignals) -> None:
+    """Run one node until a stop signal, and end the process.
+
+    Args:
+        make_node: builds the node after ``rclpy.init``; it may raise ValueError.
+        start: called with the node before it spins; False ends with exit code 1.
+        stop: made first of all.
+    """
+    import rclpy
+    from rclpy._rclpy_pybind11 import RCLError
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    exit_code = 1
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        stop.on_stop(rclpy.try_shutdown)
+        node = make_node()
+        if start(node):
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            exit_code = 0
+            executor.spin()
+    except ExternalShutdownException:
+        pass
+    except (ValueError, RCLError) as error:
+        if not stop.received:
+            print(f'{error}', file=sys.stderr)
+            exit_code = 1
+    except Exception:
+        if not stop.received:  # what else fails while rclpy shuts down is of no interest
+            import traceback
+            traceback.print_exc()
+            exit_code = 1
+    rclpy.try_shutdown()
+    stop.finish(0 if stop.received else exit_code)

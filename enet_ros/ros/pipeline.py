@@ -1,0 +1,189 @@
+"""Two threads between the callbacks and the topics: one segments, one publishes.
+
+So receiving (the executor's thread), inference and publishing overlap, and a slow network delays
+no callback. Nothing queues: one slot a camera holds the newest frame, and one place between the
+two threads holds what was segmented last. Nothing here imports ROS.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from enet_ros.segmenter import Segmentation, Segmenter, resize_frame
+
+
+@dataclass
+class Frame:
+    """A frame on its way through the node; times are of ``time.perf_counter``, in seconds.
+
+    Attributes:
+        message: as received.
+        received: when.
+        age_at_receive_ms: the node's clock minus the stamp.
+        policy: what it is treated by, from preprocessing to publishing.
+        wanted: names of the outputs that have subscribers.
+        rgb: (H, W, 3) uint8.
+        segmentation: at the network's size, in the camera's orientation.
+    """
+
+    message: object
+    received: float
+    age_at_receive_ms: float
+    policy: object = None
+    wanted: frozenset = frozenset()
+    rgb: np.ndarray | None = None
+    segmentation: Segmentation | None = None
+    started: float = 0.0
+    preprocessed: float = 0.0
+    inferred: float = 0.0
+    publishing: float = 0.0
+
+
+class Stream(Protocol):
+    """One camera, as the pipeline sees it."""
+
+    def prepare(self, frame: Frame) -> bool:
+        """Decode; False if the frame is dropped or nobody wants it."""
+
+    def publish(self, frame: Frame) -> None:
+        """Publish what is wanted of a segmented frame."""
+
+    def drop(self, reason: str = '') -> None:
+        """Count a frame that goes no further."""
+
+
+class Slots:
+    """A slot a stream; each holds the newest frame."""
+
+    def __init__(self, count: int):
+        self._frames: list[Frame | None] = [None] * count
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, index: int, frame: Frame) -> bool:
+        """Store a frame. Returns whether it took the place of one that nobody had taken."""
+        with self._changed:
+            overtook = self._frames[index] is not None
+            self._frames[index] = frame
+            self._changed.notify()
+        return overtook
+
+    def take(self) -> list[tuple[int, Frame]]:
+        """Wait for a frame and take one from every slot that has one; empty when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or any(self._frames))
+            taken = [(i, frame) for i, frame in enumerate(self._frames) if frame is not None]
+            self._frames = [None] * len(self._frames)
+            return [] if self._closed else taken
+
+    def clear(self) -> list[int]:
+        """Empty every slot. Returns the indices of those that held a frame."""
+        with self._changed:
+            held = [i for i, frame in enumerate(self._frames) if frame is not None]
+            self._frames = [None] * len(self._frames)
+            return held
+
+    def close(self) -> None:
+        """Let :meth:`take` return for good."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+@dataclass
+class Pipeline:
+    """The threads of one configured network.
+
+    Attributes:
+        segmenter: used by the segmenting thread alone.
+        streams: in slot order.
+    """
+
+    segmenter: Segmenter
+    streams: list[Stream]
+    _slots: Slots = field(init=False)
+    _segmented: queue.Queue = field(init=False)
+
+    def __post_init__(self):
+        self._slots = Slots(len(self.streams))
+        self._segmented = queue.Queue(maxsize=1)
+        for work in (self._segment_frames, self._publish_frames):
+            threading.Thread(target=work, name=work.__name__.strip('_'), daemon=True).start()
+
+    def put(self, index: int, frame: Frame) -> None:
+        """Hand in the newest frame of a stream; never waits."""
+        if self._slots.put(index, frame):
+            self.streams[index].drop()
+
+    def clear(self) -> None:
+        """Drop what waits; what is being segmented goes on."""
+        for index in self._slots.clear():
+            self.streams[index].drop()
+
+    def close(self) -> None:
+        """Let the threads end after the frames in hand; never waits."""
+        self._slots.close()
+
+    def _segment_frames(self) -> None:
+        while taken := self._slots.take():
+            ready = [(self.streams[i], frame) for i, frame in taken
+                     if self._prepare(self.streams[i], frame)]
+            if ready:
+                self._segment(ready)
+        self._segmented.put([])
+
+    @staticmethod
+    def _prepare(stream: Stream, frame: Frame) -> bool:
+        try:
+            return stream.prepare(frame)
+        except Exception as error:  # such as topics that were removed meanwhile
+            stream.drop(f'{type(error).__name__}: {error}')
+            return False
+
+    def _segment(self, ready: list[tuple[Stream, Frame]]) -> None:
+        batch = self.segmenter.new_batch(len(ready))
+        for (_, frame), slot in zip(ready, batch):
+            resize_frame(frame.rgb, self.segmenter.resolution, slot)
+            if frame.policy.settings.rotate:
+                slot[:] = slot[::-1, ::-1].copy()
+            frame.preprocessed = time.perf_counter()
+        confidence = any(needs_confidence(frame) for _, frame in ready)
+        try:
+            results = self.segmenter.infer(batch, confidence)
+        except Exception as error:  # of a runtime's own kinds; the next frame may do
+            for stream, _ in ready:
+                stream.drop(f'the network failed: {type(error).__name__}: {error}')
+            return
+        for (_, frame), result in zip(ready, results):
+            frame.inferred = time.perf_counter()
+            frame.segmentation = turned(result) if frame.policy.settings.rotate else result
+        self._segmented.put(ready)
+
+    def _publish_frames(self) -> None:
+        while ready := self._segmented.get():
+            for stream, frame in ready:
+                frame.publishing = time.perf_counter()
+                try:
+                    stream.publish(frame)
+                except Exception as error:  # such as a context that shut down meanwhile
+                    stream.drop(f'publishing failed: {type(error).__name__}: {error}')
+
+
+def needs_confidence(frame: Frame) -> bool:
+    """Tell whether a frame's outputs need the winning class's probability."""
+    return bool(frame.wanted & {'confidence', 'drivable_area'}
+                or frame.policy.settings.confidence_floor > 0.0)
+
+
+def turned(segmentation: Segmentation) -> Segmentation:
+    """Turn a segmentation by 180 degrees."""
+    confidence = segmentation.confidence
+    return Segmentation(
+        np.ascontiguousarray(segmentation.labels[::-1, ::-1]),
+        None if confidence is None else np.ascontiguousarray(confidence[::-1, ::-1]))

@@ -36,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the figures."""
     import json
-    import math
     from pathlib import Path
 
     from enet_ros.checkpoint import read_checkpoint, weights_path
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import report
+    from enet_ros.training.metrics import without_nan
     data = open_dataset(args.dataset, args.root, args.split, args.classes)
     checkpoint = read_checkpoint(weights_path(args.weights))
     scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision)
     print(text)
     if args.json:
-        Path(args.json).write_text(json.dumps(_without_nan(scores), indent=2) + '\n')
+        Path(args.json).write_text(json.dumps(without_nan(scores), indent=2) + '\n')
     return 0

@@ -330,18 +330,27 @@ def read_classes(path: Path) -> ClassMap:
     if not isinstance(entries, list) or not entries:
         raise DatasetError(f'{path}: wanted a list of {{name, color, drivable}}')
     for entry in entries:
-        if (not isinstance(entry, dict) or not isinstance(entry.get('name'), str)
-                or not entry.keys() <= {'name', 'color', 'drivable'}):
-            raise DatasetError(f'{path}: entry {entry!r}, wanted name, color and drivable alone')
+        if not _is_class(entry):
+            raise DatasetError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
+                               'color ([r, g, b]) and drivable (true or false)')
     names = [entry['name'] for entry in entries]
-    given = [tuple(entry['color']) if entry.get('color') else None for entry in entries]
+    colors = [tuple(entry['color']) if 'color' in entry else None for entry in entries]
     try:
-        known = ClassMap.from_names(names).colors if not any(given) else given
-        spare = iter(distinct_colors(len(names), [color for color in known if color]))
-        return ClassMap(tuple(names), tuple(color or next(spare) for color in known),
-                        tuple(bool(entry.get('drivable')) for entry in entries)).checked()
+        if not any(colors):
+            colors = ClassMap.from_names(names).colors
+        spare = iter(distinct_colors(len(names), [color for color in colors if color]))
+        return ClassMap(tuple(names), tuple(color or next(spare) for color in colors),
+                        tuple(entry.get('drivable', False) for entry in entries)).checked()
     except ClassMapError as error:
         raise DatasetError(f'{path}: {error}') from error
+
+
+def _is_class(entry) -> bool:
+    """Return whether an entry of a class file says what it may."""
+    return (isinstance(entry, dict) and entry.keys() <= {'name', 'color', 'drivable'}
+            and isinstance(entry.get('name'), str)
+            and isinstance(entry.get('color', []), list)
+            and isinstance(entry.get('drivable', False), bool))
 
 
 def _parse(path: Path):

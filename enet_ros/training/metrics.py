@@ -142,3 +142,10 @@ def format_table(scores: dict, title: str) -> str:
 
 def _percent(value: float) -> str:
     return '-' if value != value else f'{100 * value:.1f}'
+
+
+def without_nan(value):
+    """Return figures with None for NaN, which JSON does not know; dicts within dicts too."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and value != value else value

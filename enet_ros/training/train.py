@@ -28,6 +28,7 @@ from enet_ros.training.calibrate import best_temperature
 from enet_ros.training.datasets import SegmentationData, open_dataset
 from enet_ros.training.evaluate import evaluate
 from enet_ros.training.losses import class_weights
+from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import (
     MEAN, RECIPES, STD, Clock, Looks, Recipe, SegmentationModule, refresh_batch_norm)
 from enet_ros.training.report import draw_curves, draw_samples
@@ -294,7 +295,8 @@ def finish(module: SegmentationModule, options: TrainOptions,
         origin=shlex.join(['enet-ros', *sys.argv[1:]]))
     checkpoint.temperature = best_temperature(network, module.validation_frames,
                                               options.resolution)
-    scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
+    scores = without_nan(evaluate(checkpoint, validation, backend='torch',
+                                  precision='float32'))
     checkpoint.scores = {options.val_split: scores}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')

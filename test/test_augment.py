@@ -1,0 +1,114 @@
+"""Augmentation: shapes, seeds, and labels that follow the picture."""
+
+import numpy as np
+import pytest
+
+from enet_ros.training.augment import (
+    CHANGES, CROPS, PLAIN, WHOLE_FRAMES, Geometry, augment, change_look, change_view, cut_out)
+from enet_ros.training.datasets import IGNORE
+
+CLASS_COLORS = np.array([[20, 40, 60], [90, 200, 30], [250, 120, 180], [160, 10, 220]], np.uint8)
+
+
+def sample(size=(96, 64), seed=0):
+    """Return a frame of colored blocks and the labels that say which color."""
+    width, height = size
+    blocks = np.random.default_rng(seed).integers(0, 4, (height // 16, width // 16))
+    label_map = np.kron(blocks, np.ones((16, 16), int)).astype(np.uint8)
+    return CLASS_COLORS[label_map], label_map
+
+
+@pytest.mark.parametrize('geometry', [CROPS, WHOLE_FRAMES, PLAIN])
+@pytest.mark.parametrize('size', [(64, 48), (160, 96)])
+def test_augment_gives_size_type_and_known_labels(geometry, size):
+    frame, label_map = sample()
+    for seed in range(20):
+        out, truth = augment(frame, label_map, size, geometry, np.random.default_rng(seed))
+        assert out.shape == (size[1], size[0], 3) and out.dtype == np.uint8
+        assert truth.shape == (size[1], size[0]) and truth.dtype == np.uint8
+        assert set(np.unique(truth)) <= {0, 1, 2, 3, IGNORE}
+
+
+def test_augment_repeats_with_the_seed_and_leaves_its_input():
+    frame, label_map = sample()
+    kept = frame.copy(), label_map.copy()
+    runs = [augment(frame, label_map, (64, 48), CROPS, np.random.default_rng(s))
+            for s in (7, 7, 8)]
+    assert (runs[0][0] == runs[1][0]).all() and (runs[0][1] == runs[1][1]).all()
+    assert (runs[0][0] != runs[2][0]).any()
+    assert (frame == kept[0]).all() and (label_map == kept[1]).all()
+
+
+@pytest.mark.parametrize('geometry', [CROPS, WHOLE_FRAMES])
+def test_labels_follow_the_geometry(geometry):
+    frame, label_map = sample((192, 128))
+    for seed in range(10):
+        out, truth = change_view(frame, label_map, (96, 64), geometry,
+                                 np.random.default_rng(seed))
+        distance = np.abs(out[..., None, :].astype(int) - CLASS_COLORS).sum(-1)
+        inside = truth != IGNORE
+        # Colors mix along borders, where either label is right.
+        assert (distance.argmin(-1) == truth)[inside].mean() > 0.93
+
+
+def test_plain_view_is_the_frame_or_its_mirror():
+    frame, label_map = sample()
+    seen = set()
+    for seed in range(10):
+        out, truth = change_view(frame, label_map, (96, 64), PLAIN, np.random.default_rng(seed))
+        mirrored = bool((out == frame[:, ::-1]).all())
+        assert mirrored or (out == frame).all()
+        assert (truth == (label_map[:, ::-1] if mirrored else label_map)).all()
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+def test_labels_outside_the_frame_do_not_count():
+    frame, label_map = sample((32, 32))
+    _, truth = change_view(frame, label_map, (64, 64), Geometry((1, 1), 1, 0, 0, 0),
+                           np.random.default_rng(0))
+    assert (truth == IGNORE).mean() == pytest.approx(0.75, abs=0.02)
+
+
+def test_focus_shows_rare_classes_more_often():
+    frame, label_map = np.zeros((128, 192, 3), np.uint8), np.zeros((128, 192), np.uint8)
+    label_map[60:64, 10:14] = 3
+
+    def seen(focus):
+        geometry = Geometry((1, 1), 1, 0, 0, focus)
+        return sum((change_view(frame, label_map, (48, 32), geometry,
+                                np.random.default_rng(s))[1] == 3).any() for s in range(100))
+    assert seen(1.0) > 2 * seen(0.0)
+
+
+@pytest.mark.parametrize('change', [change for change, _ in CHANGES],
+                         ids=lambda change: change.__name__)
+def test_each_change_keeps_shape_and_type_and_repeats(change):
+    frame, _ = sample()
+    for picture in (frame, np.zeros_like(frame), np.full_like(frame, 255)):
+        for seed in range(8):
+            kept = picture.copy()
+            out = change(picture, np.random.default_rng(seed))
+            assert out.shape == picture.shape and out.dtype == np.uint8
+            assert (out == change(picture, np.random.default_rng(seed))).all()
+            assert (picture == kept).all()
+
+
+@pytest.mark.parametrize('change', [change for change, _ in CHANGES],
+                         ids=lambda change: change.__name__)
+def test_each_change_changes_something(change):
+    noisy = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    assert any((change(noisy, np.random.default_rng(seed)) != noisy).any() for seed in range(4))
+
+
+def test_look_of_strength_zero_changes_nothing():
+    frame, _ = sample()
+    assert (change_look(frame, np.random.default_rng(0), 0.0) == frame).all()
+
+
+def test_what_is_cut_out_does_not_count():
+    frame, label_map = sample()
+    out, truth = cut_out(frame, label_map, np.random.default_rng(1))
+    hidden = truth == IGNORE
+    assert 0 < hidden.mean() < 0.2
+    assert (out[~hidden] == frame[~hidden]).all() and (truth[~hidden] == label_map[~hidden]).all()

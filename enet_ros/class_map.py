@@ -98,13 +98,13 @@ class ClassMap:
         return self
 
     def _check_names(self) -> None:
-        seen: dict[str, str] = {}
+        seen: set[str] = set()
         for name in self.names:
             if not isinstance(name, str) or not name.strip():
                 raise ClassMapError(f'a class name is {name!r}, wanted text')
-            other = seen.setdefault(parameter_name(name), name)
-            if other is not name:
+            if parameter_name(name) in seen:
                 raise ClassMapError(f"two classes are named '{parameter_name(name)}'")
+            seen.add(parameter_name(name))
 
     def _check_colors(self) -> None:
         seen: dict[tuple, str] = {}

@@ -20,7 +20,7 @@ setup:
 
 demo:
 	@scripts/setup.sh
-	@. scripts/ros_env.sh && exec python -m enet_ros.ros.demo --source '$(SOURCE)' \
+	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
 	    --duration '$(DURATION)' --out '$(OUT)'
 
 test:

@@ -169,3 +169,55 @@ def _jpeg_size(flat: np.ndarray) -> tuple[int, int]:
             return int(flat[position + 7]) << 8 | int(flat[position + 8]), height
         position += 1 if marker == 0xFF else 2 + length
     return 0, 0
+
+
+def encode_image(rgb: np.ndarray, encoding: str) -> tuple[np.ndarray, int]:
+    """Turn an RGB frame into the bytes of an image message, without padding.
+
+    Args:
+        rgb: (H, W, 3) uint8; H and W even for YUV and Bayer.
+        encoding: one of :data:`ENCODINGS`; mono16 is little-endian.
+
+    Returns:
+        The bytes, flat uint8, and the step.
+
+    Raises:
+        EncodingError: the encoding is not known, or the size is odd where it must be even.
+    """
+    height, width = rgb.shape[:2]
+    step = width * _bytes_per_pixel(encoding) if encoding in ENCODINGS else 0
+    _check(rgb.size * 4, encoding, width, height, step)
+    if encoding in _SIMPLE:
+        data = cv2.cvtColor(rgb, _SIMPLE[encoding])
+    elif encoding == 'rgb8':
+        data = np.ascontiguousarray(rgb)
+    elif encoding == 'mono16':
+        data = (cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype('<u2') * 257).view(np.uint8)
+    elif encoding.startswith('bayer'):
+        data = np.empty((height, width), np.uint8)
+        for i, letter in enumerate(encoding[6:10]):
+            data[i // 2::2, i % 2::2] = rgb[i // 2::2, i % 2::2, 'rgb'.index(letter)]
+    else:
+        data = _encode_yuv(rgb, encoding)
+    return data.reshape(-1), step
+
+
+_SIMPLE = {'bgr8': cv2.COLOR_RGB2BGR, '8UC3': cv2.COLOR_RGB2BGR, 'rgba8': cv2.COLOR_RGB2RGBA,
+           'bgra8': cv2.COLOR_RGB2BGRA, 'mono8': cv2.COLOR_RGB2GRAY, '8UC1': cv2.COLOR_RGB2GRAY}
+
+
+def _encode_yuv(rgb: np.ndarray, encoding: str) -> np.ndarray:
+    """Encode nv12, nv21, uyvy or yuyv from OpenCV's planar 4:2:0."""
+    height, width = rgb.shape[:2]
+    if height % 2:
+        raise EncodingError(f'height is {height}, wanted an even one for {encoding}')
+    planar = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420).reshape(-1)
+    luma = planar[:height * width].reshape(height, width)
+    u, v = planar[height * width:].reshape(2, height // 2, width // 2)
+    if encoding in _TWO_PLANE:
+        chroma = np.stack((u, v) if encoding == 'nv12' else (v, u), -1)
+        return np.concatenate((luma.reshape(-1), chroma.reshape(-1)))
+    u, v, pairs = u.repeat(2, 0), v.repeat(2, 0), luma.reshape(height, -1, 2)
+    first, second = pairs[..., 0], pairs[..., 1]
+    order = (u, first, v, second) if encoding in ('uyvy', 'yuv422') else (first, u, second, v)
+    return np.stack(order, -1)

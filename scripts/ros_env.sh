@@ -35,5 +35,8 @@ export ROS_DISTRO="$(sed -n 's/^# distribution: //p' "$_enet_root/constraints/ba
 export ROS_VERSION=2 ROS_PYTHON_VERSION=3
 # Else importing a ROS wheel re-executes the interpreter to set LD_LIBRARY_PATH.
 export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+# Shared memory for whole frames; the file says why.
+_enet_fastdds=$_enet_root/config/fastdds.xml
+export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_enet_fastdds}"
 
-unset _enet_root _enet_venv _enet_site _enet_prefix _enet_libs _enet_folder
+unset _enet_root _enet_venv _enet_site _enet_prefix _enet_libs _enet_folder _enet_fastdds

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enet_ros.encodings import ENCODINGS, EncodingError, decode_compressed, decode_image
+from enet_ros.encodings import (
+    ENCODINGS,
+    EncodingError,
+    decode_compressed,
+    decode_image,
+    encode_image,
+)
 
 HEIGHT, WIDTH = 12, 16
 
@@ -84,6 +90,16 @@ def test_decodes_to_rgb(encoding, padding):
     lossy = encoding.startswith(('bayer', 'nv', 'yu', 'uy'))
     difference = np.abs(frame[inner].astype(int) - expected(rgb, encoding)[inner])
     assert difference.max() <= (8 if lossy else 0)
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_encode_is_the_inverse_of_decode(encoding):
+    gray = np.repeat(smooth_frame(32, 48)[..., 1:2], 3, 2)
+    color = smooth_frame(32, 48)
+    rgb = gray if encoding in ('mono8', '8UC1', 'mono16') else color
+    data, step = encode_image(rgb, encoding)
+    frame = decode_image(data, encoding, 48, 32, step)
+    assert np.abs(frame[2:-2, 2:-2].astype(int) - rgb[2:-2, 2:-2]).max() <= 8
 
 
 def test_mono16_honours_byte_order():

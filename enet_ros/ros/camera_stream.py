@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from enet_ros import drivable
 from enet_ros.encodings import EncodingError
 from enet_ros.msg import DrivableArea, FrameTiming
+from enet_ros.picture import blend, color_mask
 from enet_ros.ros.messages import (
     ImageBuffer,
     frame_from_message,
@@ -269,11 +270,8 @@ class CameraStream:
         """Blend the class colours into the frame."""
         buffer = self._images['overlay']
         pixels, opacity = buffer.pixels(size), frame.policy.settings.overlay_opacity
-        colors = cv2.applyColorMap(frame.segmentation.labels,
-                                   frame.policy.color_lut.reshape(256, 1, 3))
-        resize_labels(colors, size, pixels)
         rgb = frame.rgb if frame.rgb.shape[1::-1] == size else resize_frame(frame.rgb, size)
-        cv2.addWeighted(rgb, 1.0 - opacity, pixels, opacity, 0.0, dst=pixels)
+        blend(rgb, color_mask(frame.segmentation.labels, frame.policy.color_lut), opacity, pixels)
         return buffer.message
 
     def _camera_info_for(self, size: tuple[int, int]) -> CameraInfo:

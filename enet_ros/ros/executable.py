@@ -69,7 +69,7 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    exit_code = 1
+    exit_code, node = 1, None
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stop.on_stop(rclpy.try_shutdown)
@@ -90,5 +90,15 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
             import traceback
             traceback.print_exc()
             exit_code = 1
+    _destroy(node)
     rclpy.try_shutdown()
     stop.finish(0 if stop.received else exit_code)
+
+
+def _destroy(node) -> None:
+    """Destroy a node, and with it the middleware's shared memory, which would outlive us."""
+    if node is not None:
+        try:
+            node.destroy_node()
+        except Exception:  # half shut down already: there is nothing left to save
+            pass

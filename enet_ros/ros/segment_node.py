@@ -154,6 +154,11 @@ class SegmentNode(LifecycleNode):
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    def destroy_node(self) -> None:
+        """Release everything, and the node itself."""
+        self._release()
+        super().destroy_node()
+
     def _stop(self) -> None:
         for timer in self._timers_while_active:
             self.destroy_timer(timer)

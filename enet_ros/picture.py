@@ -1,0 +1,100 @@
+"""Pictures for people: overlays and legends."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from enet_ros.class_map import ClassMap
+from enet_ros.segmenter import resize_labels
+
+LEGEND_ROW_PX = 26
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+
+
+def color_mask(label_map: np.ndarray, color_lut: np.ndarray) -> np.ndarray:
+    """Color a label map.
+
+    Args:
+        label_map: (H, W) uint8.
+        color_lut: (256, 3) uint8 RGB, see ``ClassMap.color_lut``.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    return cv2.applyColorMap(label_map, color_lut.reshape(256, 1, 3))
+
+
+def blend(frame: np.ndarray, colors: np.ndarray, opacity: float,
+          out: np.ndarray | None = None) -> np.ndarray:
+    """Blend class colours into a frame; ``colors`` is stretched to the frame's size.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        colors: (h, w, 3) uint8 RGB.
+        opacity: share of the colours, 0 to 1.
+        out: (H, W, 3) uint8 to write into, or None.
+
+    Returns:
+        (H, W, 3) uint8 RGB; ``out`` where it was given.
+    """
+    stretched = resize_labels(colors, frame.shape[1::-1], out)
+    return cv2.addWeighted(frame, 1.0 - opacity, stretched, opacity, 0.0, dst=out)
+
+
+def with_legend(picture: np.ndarray, class_map: ClassMap) -> np.ndarray:
+    """Put the names and colours of the classes below a picture, (H, W, 3) uint8 RGB."""
+    width = picture.shape[1]
+    cells = [(name + (' (drivable)' if drivable else ''), color) for name, color, drivable
+             in zip(class_map.names, class_map.colors, class_map.drivable)]
+    cell = 40 + max(cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] for text, _ in cells)
+    columns = max(1, width // cell)
+    rows = -(-len(cells) // columns)
+    legend = np.full((rows * LEGEND_ROW_PX + 6, width, 3), 255, np.uint8)
+    for i, (text, color) in enumerate(cells):
+        x, y = 8 + i % columns * cell, 6 + i // columns * LEGEND_ROW_PX
+        cv2.rectangle(legend, (x, y), (x + 18, y + 18), color, cv2.FILLED)
+        cv2.putText(legend, text, (x + 24, y + 14), _FONT, _FONT_SCALE, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack((picture, legend))
+
+
+def write_picture(path, picture: np.ndarray) -> None:
+    """Write a PNG, (H, W, 3) uint8 RGB or (H, W) uint8.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode('.png', picture)
+    if not good:
+        raise OSError(f'{path} cannot be written')
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+class VideoWriter:
+    """Writes RGB frames to an .mp4; the first frame sets the size."""
+
+    def __init__(self, path, fps: float):
+        """Remember where to; the file is made with the first frame."""
+        self._path, self._fps = str(path), fps
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append a frame, (H, W, 3) uint8 RGB.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._writer is None:
+            self._writer = cv2.VideoWriter(self._path, cv2.VideoWriter_fourcc(*'mp4v'),
+                                           self._fps, frame.shape[1::-1])
+            if not self._writer.isOpened():
+                raise OSError(f'{self._path} cannot be written')
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.release()

@@ -1,0 +1,146 @@
+"""A camera to try things with: publishes a video, a folder of pictures, or the drawn road."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Iterator
+
+import cv2
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from enet_ros.encodings import ENCODINGS, encode_image
+from enet_ros.frames import Video, existing, is_video, read_frames
+from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.executable import StopSignals, run_node
+from enet_ros.ros.messages import image_message
+from enet_ros.scene import RoadScene
+
+COMPRESSIONS = ('jpeg', 'png')
+
+#: name -> (default, description)
+PARAMETERS = {
+    'source': ('drawn', 'A video file, a folder of pictures, a picture, or drawn: the drawn road.'),
+    'rate': (0.0, "Frames a second; 0 is the video's own, and 15 for all else."),
+    'encoding': ('bgr8', f'One of {", ".join(ENCODINGS)}; or jpeg or png, on image/compressed.'),
+    'loop': (False, 'Start again at the end of the source; else the process ends.'),
+    'frame_id': ('camera_optical_frame', 'Frame of the headers (REP 105).'),
+    'width': (640, 'Of the drawn road, pixels.'),
+    'height': (360, 'Of the drawn road, pixels.'),
+    'seed': (0, 'Of the drawn road.'),
+}
+DEFAULT_RATE = 15.0
+
+
+class ReplayCamera(Node):
+    """Publishes frames at a rate, each with its camera info and, if drawn, its true labels."""
+
+    def __init__(self):
+        """Read the parameters and open the source.
+
+        Raises:
+            ValueError: the source, the rate or the encoding cannot be used.
+        """
+        super().__init__('camera')
+        for name, (default, description) in PARAMETERS.items():
+            self.declare_parameter(name, default, ParameterDescriptor(
+                description=description, read_only=True))
+        self._encoding = self._value('encoding')
+        if self._encoding not in (*ENCODINGS, *COMPRESSIONS):
+            raise ValueError(f"encoding is '{self._encoding}', wanted one of "
+                             f'{", ".join((*ENCODINGS, *COMPRESSIONS))}')
+        self._scene: RoadScene | None = None
+        rate = self._open(self._value('source'))
+        self._rate = self._value('rate') or rate
+        if not 0.0 < self._rate <= 1000.0:
+            raise ValueError(f'rate is {self._rate}, wanted 0 or up to 1000 frames a second')
+        self._frames = self._endless() if self._value('loop') else self._once()
+        self._sent = 0
+        self._make_publishers()
+        self.create_timer(1.0 / self._rate, self._publish_next)
+        self.get_logger().info(f'{self._value("source")} at {self._rate:g} frames a second, '
+                               f'{self._encoding}, on {self._image.topic_name}')
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+    def _open(self, source: str) -> float:
+        """Check the source and return its rate."""
+        if source == 'drawn':
+            self._scene = RoadScene(self._value('width'), self._value('height'),
+                                    self._value('seed'))
+            return DEFAULT_RATE
+        self._path: Path = existing(source)
+        next(read_frames(self._path), None)  # so that what cannot be read is said at start
+        return Video(self._path).fps if is_video(self._path) else DEFAULT_RATE
+
+    def _make_publishers(self) -> None:
+        def publisher(kind, topic):
+            return self.create_publisher(kind, topic, copy_of(OUTPUT_QOS),
+                                         qos_overriding_options=qos_overrides())
+
+        compressed = self._encoding in COMPRESSIONS
+        self._image = (publisher(CompressedImage, 'image/compressed') if compressed
+                       else publisher(Image, 'image'))
+        self._info = publisher(CameraInfo, 'camera_info')
+        self._truth = publisher(Image, '~/labels_truth') if self._scene else None
+
+    def _once(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield (frame, true labels or None) through the source once."""
+        if self._scene is None:
+            yield from ((frame, None) for frame in read_frames(self._path))
+        else:  # the road has no end
+            yield from (self._scene.render(i / self._rate) for i in count())
+
+    def _endless(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        while True:
+            yield from self._once()
+
+    def _publish_next(self) -> None:
+        frame, truth = next(self._frames, (None, None))
+        if frame is None:
+            self.get_logger().info(f'end of the source after {self._sent} frames')
+            rclpy.try_shutdown()
+            return
+        stamp = self.get_clock().now().to_msg()
+        image, info = self._message(frame), self._camera_info(frame)
+        for message in (image, info):
+            message.header.stamp = stamp
+            message.header.frame_id = self._value('frame_id')
+        self._info.publish(info)
+        self._image.publish(image)
+        if truth is not None and self._truth.get_subscription_count():
+            self._truth.publish(image_message(image.header, truth, 'mono8'))
+        self._sent += 1
+
+    def _message(self, frame: np.ndarray) -> Image | CompressedImage:
+        if self._encoding in COMPRESSIONS:
+            extension = '.jpg' if self._encoding == 'jpeg' else '.png'
+            _, data = cv2.imencode(extension, frame[..., ::-1])
+            message = CompressedImage(format=self._encoding)
+            message.data.frombytes(data.data)
+            return message
+        data, step = encode_image(frame, self._encoding)
+        message = Image(encoding=self._encoding, height=frame.shape[0], width=frame.shape[1],
+                        step=step)
+        message.data.frombytes(data.data)
+        return message
+
+    def _camera_info(self, frame: np.ndarray) -> CameraInfo:
+        """Return the drawn camera's calibration; of a file nothing is known, so K is zero."""
+        info = CameraInfo(height=frame.shape[0], width=frame.shape[1])
+        if self._scene is not None:
+            matrix = self._scene.camera.k
+            info.distortion_model, info.d = 'plumb_bob', [0.0] * 5
+            info.k, info.r = matrix.ravel(), np.eye(3).ravel()
+            info.p = np.hstack((matrix, np.zeros((3, 1)))).ravel()
+        return info
+
+
+def main(stop: StopSignals | None = None) -> None:
+    """Run the camera; does not return."""
+    run_node(ReplayCamera, lambda node: True, stop or StopSignals())

@@ -177,8 +177,9 @@ class SegmentationModule(pl.LightningModule):
                  loss_weights: np.ndarray, data: tuple[TrainingSet, Frames], looks: Looks,
                  workers: int = 0, compiled: bool = False):
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(network).requires_grad_(False) if recipe.average else None
+        self.network = network.to(memory_format=torch.channels_last).train()
+        self.average = (copy.deepcopy(network).eval().requires_grad_(False) if recipe.average
+                        else None)
         self.head = EncoderHead(len(class_map)) if recipe.encoder_part else None
         self.loss = SegmentationLoss(loss_weights, recipe.jaccard)
         self.recipe, self.clock, self.looks, self.workers = recipe, clock, looks, workers

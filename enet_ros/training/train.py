@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import signal
 import sys
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from enet_ros.backends.graph import build_network
 from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path, write_checkpoint
@@ -134,7 +137,7 @@ class KeepLast(pl.Callback):
         up = module.clock.time_is_up() or module.clock.progress(trainer.global_step) >= 1
         stop = trainer.strategy.broadcast(up or self.signal is not None)
         if stop or trainer.global_step % self.every == 0:
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
         trainer.should_stop = trainer.should_stop or stop
 
 
@@ -170,6 +173,7 @@ def train(options: TrainOptions) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     pl.seed_everything(options.seed, verbose=False)
+    _quiet()
     run = Path(options.out)
     last = _prepared(run, options)
     training, validation = (open_dataset(options.dataset, options.root, split, options.classes)
@@ -184,6 +188,14 @@ def train(options: TrainOptions) -> int:
     if module.global_rank == 0:
         finish(module, options, validation)
     return 0
+
+
+def _quiet() -> None:
+    """Silence what Lightning says about things that are meant so."""
+    logging.getLogger('pytorch_lightning').setLevel(logging.WARNING)
+    for text in ('Checkpoint directory', 'Found .* in eval mode', '.*does not have many workers',
+                 '.*LeafSpec'):
+        warnings.filterwarnings('ignore', message=text)
 
 
 def _prepared(run: Path, options: TrainOptions) -> Path:
@@ -277,6 +289,8 @@ def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
               for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+    except SIGTERMException:
+        pass  # Lightning's own way to stop after the step; KeepLast has saved it
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,262 @@
+"""Training on tiny trees: recipes, exact resume, two processes, what is written at the end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
+pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
+
+from enet_ros.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from enet_ros.enet import ENet  # noqa: E402
+from enet_ros.segmenter import Segmenter  # noqa: E402
+from enet_ros.training.batches import Look, StepSampler  # noqa: E402
+from enet_ros.training.losses import (  # noqa: E402
+    SegmentationLoss, class_weights, soft_jaccard)
+from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
+from enet_ros.training.train import TrainingError, TrainOptions, train  # noqa: E402
+
+SIZE = (48, 32)
+
+
+@pytest.fixture(scope='module')
+def tree(tmp_path_factory):
+    """Return a data set of two classes that are told apart by brightness."""
+    root = tmp_path_factory.mktemp('data')
+    (root / 'classes.json').write_text(json.dumps(
+        [{'name': 'path', 'drivable': True}, {'name': 'grass'}]))
+    rng = np.random.default_rng(0)
+    for split, count in (('train', 6), ('val', 2)):
+        for folder in (split, f'{split}annot'):
+            (root / folder).mkdir()
+        for i in range(count):
+            labels = np.kron(rng.integers(0, 2, (2, 3)), np.ones((16, 16))).astype(np.uint8)
+            frame = np.repeat(labels[..., None] * 150 + 40, 3, axis=2)
+            cv2.imwrite(str(root / split / f'{i}.png'), frame)
+            cv2.imwrite(str(root / f'{split}annot' / f'{i}.png'), labels)
+    return root
+
+
+def options(tree, out, **changes):
+    return TrainOptions(**{
+        'dataset': 'folders', 'root': str(tree), 'out': str(out), 'steps': 6, 'batch_size': 2,
+        'crop': (32, 32), 'resolution': SIZE, 'val_every': 3, 'save_every': 2, 'seed': 5,
+        **changes})
+
+
+def state(run, name='last.ckpt'):
+    return torch.load(Path(run) / name, weights_only=True)
+
+
+@pytest.fixture(scope='module')
+def straight(tree, tmp_path_factory):
+    """Return the folder of a run that nobody stopped."""
+    run = tmp_path_factory.mktemp('runs') / 'straight'
+    assert train(options(tree, run)) == 0
+    return run
+
+
+def test_run_leaves_model_pictures_and_log(straight, tree):
+    for name in ('model.safetensors', 'curves.png', 'samples.png', 'scores.json', 'last.ckpt',
+                 'best.ckpt'):
+        assert (straight / name).stat().st_size > 100, name
+    assert list((straight / 'log').glob('events*'))
+    assert cv2.imread(str(straight / 'samples.png')).shape[0] > 100
+    checkpoint = read_checkpoint(straight / 'model.safetensors')
+    assert checkpoint.class_map.names == ('path', 'grass')
+    assert checkpoint.resolution == SIZE
+    assert all(a.dtype == np.float16 for a in checkpoint.tensors.values())
+    scores = checkpoint.scores['val']
+    assert scores['images'] == 2 and 0 <= scores['miou'] <= 1 and 0 <= scores['ece'] <= 1
+    assert checkpoint.origin.startswith('enet-ros')
+    frame = np.full((20, 30, 3), 90, np.uint8)
+    segmenter = Segmenter(checkpoint, SIZE, 'torch', 'float32')
+    assert segmenter.segment([frame])[0].labels.shape == (20, 30)
+
+
+def test_checkpoints_are_small(straight):
+    assert (straight / 'last.ckpt').stat().st_size < 8e6
+
+
+def stop_at(monkeypatch, step, how):
+    """Make the training step of one number stop the run."""
+    original = SegmentationModule.training_step
+
+    def training_step(self, batch, batch_idx):
+        if self.global_step == step:
+            how()
+        return original(self, batch, batch_idx)
+    monkeypatch.setattr(SegmentationModule, 'training_step', training_step)
+
+
+def crash():
+    raise RuntimeError('power cut')
+
+
+@pytest.mark.parametrize('how', ['asked', 'killed'])
+def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how):
+    with monkeypatch.context() as patch:
+        if how == 'asked':
+            stop_at(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            assert train(options(tree, tmp_path)) == 3
+            assert state(tmp_path)['global_step'] == 4
+        else:
+            stop_at(patch, 5, crash)
+            with pytest.raises(RuntimeError, match='power cut'):
+                train(options(tree, tmp_path))
+            assert state(tmp_path)['global_step'] == 4
+    assert train(options(tree, tmp_path)) == 0
+    ours, theirs = state(tmp_path), state(straight)
+    assert ours['global_step'] == theirs['global_step'] == 6
+    assert ours['state_dict'].keys() == theirs['state_dict'].keys()
+    for name, tensor in theirs['state_dict'].items():
+        assert torch.equal(tensor, ours['state_dict'][name]), name
+    for name, moments in theirs['optimizer_states'][0]['state'].items():
+        assert torch.equal(moments['exp_avg_sq'],
+                           ours['optimizer_states'][0]['state'][name]['exp_avg_sq'])
+    assert ours['enet_ros']['curves'] == theirs['enet_ros']['curves']
+    assert read_checkpoint(tmp_path / 'model.safetensors').fingerprint() \
+        == read_checkpoint(straight / 'model.safetensors').fingerprint()
+
+
+def test_continue_when_options_differ(straight, tree):
+    with pytest.raises(TrainingError, match='seed was 5, now 6'):
+        train(options(tree, straight, seed=6))
+    with pytest.raises(TrainingError, match='finished'):
+        train(options(tree, straight))
+
+
+def test_hours_end_a_run_in_time(tree, tmp_path):
+    assert train(options(tree, tmp_path, steps=100_000, hours=1e-4)) == 3
+    assert 0 < state(tmp_path)['global_step'] < 1000
+    assert not (tmp_path / 'model.safetensors').exists()
+
+
+def test_paper_recipe_trains_the_encoder_first(tree, tmp_path):
+    assert train(options(tree, tmp_path, recipe='paper', steps=4, save_every=1, val_every=4,
+                         keep='last', precision='32-true')) == 0
+    moments = state(tmp_path)['optimizer_states'][0]['state']
+    names = [name for name, _ in ENet(2).named_parameters()]
+    steps = {name: int(moments[i]['step']) for i, name in enumerate(names)}
+    assert steps['initial.weight'] == 4 and steps['fullconv.weight'] == 2
+    assert steps['stage3.7.expansion.weight'] == 4 and steps['up4.projection.weight'] == 2
+
+
+def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tree, tmp_path):
+    start = read_checkpoint(straight / 'model.safetensors')
+    start.class_map = type(start.class_map).from_names(['a', 'b', 'c'], ['a'])
+    last = ENet(3).fullconv.state_dict()
+    start.tensors.update({f'fullconv.{k}': v.numpy() for k, v in last.items()})
+    write_checkpoint(tmp_path / 'start.safetensors', start)
+    from enet_ros.training.datasets import open_dataset
+    from enet_ros.training.train import build_module
+    data = open_dataset('folders', tree, 'train')
+    module = build_module(options(tree, tmp_path / 'run',
+                                  weights=str(tmp_path / 'start.safetensors')).checked(),
+                          data, data)
+    assert module.network.fullconv.out_channels == 2
+    assert module.network.training and not module.average.training
+    assert np.array_equal(module.network.initial.weight.detach().numpy(),
+                          start.tensors['initial.weight'].astype(np.float32))
+
+
+@pytest.mark.parametrize('changes, said', [
+    ({'recipe': 'old'}, 'recipe'), ({'drawn': 2.0}, 'drawn is 2.0'), ({'steps': -1}, 'steps'),
+    ({'crop': (30, 32)}, '30x32'), ({'lr': 0.0}, 'lr'), ({'dataset': 'kitti'}, 'kitti'),
+    ({'weights': 'nowhere.safetensors'}, 'nowhere')])
+def test_train_when_an_option_is_wrong(tree, tmp_path, changes, said):
+    with pytest.raises(ValueError, match=said):
+        train(options(tree, tmp_path / 'run', **changes))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tree, tmp_path):
+    script = tmp_path / 'two.py'
+    script.write_text(
+        'from enet_ros.training.train import TrainOptions, train\n'
+        f'raise SystemExit(train(TrainOptions(**{vars(options(tree, tmp_path / "run"))!r})))\n')
+    root = str(Path(sys.modules['enet_ros'].__path__[0]).parent)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '',
+                   'PYTHONPATH': os.pathsep.join([root, os.environ.get('PYTHONPATH', '')])}
+    result = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+         str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True,
+        timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    last = state(tmp_path / 'run')
+    assert last['global_step'] == 6
+    assert read_checkpoint(tmp_path / 'run' / 'model.safetensors').scores['val']['images'] == 2
+
+
+def test_processes_share_the_samples_of_a_step():
+    def keys(rank):
+        return next(iter(StepSampler(7, 4, rank, lambda step: Look((32, 32)))))
+    assert [key[1] for rank in (0, 1) for key in keys(rank)] == list(range(8))
+    assert {key[0] for key in keys(0)} == {7}
+
+
+def test_clock_by_steps_and_by_time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    clock = Clock(steps=10)
+    assert clock.progress(5) == 0.5 and not clock.time_is_up()
+    clock = Clock(hours=1.0, elapsed_sec=900)
+    clock.start()
+    now[0] += 900
+    assert clock.progress(12345) == 0.5
+    now[0] += 1800
+    assert clock.progress(0) == 1.0 and clock.time_is_up()
+
+
+def test_class_weights_are_the_papers():
+    weights = class_weights(np.array([300, 100, 0]), 1.02)
+    assert weights == pytest.approx([1 / np.log(1.77), 1 / np.log(1.27), 1 / np.log(1.02)])
+    with pytest.raises(ValueError, match='above 1'):
+        class_weights(np.array([1, 1]), 1.0)
+
+
+def test_loss_is_weighted_cross_entropy():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    labels[0, 0] = 255
+    weights = np.float32([1, 5, 2])
+    wanted = torch.nn.functional.cross_entropy(logits, labels, torch.from_numpy(weights),
+                                               ignore_index=255)
+    assert torch.allclose(SegmentationLoss(weights)(logits, labels), wanted, atol=1e-6)
+
+
+def test_loss_of_nothing_is_zero_and_has_a_gradient():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = SegmentationLoss(np.ones(3, np.float32), 1.0)(logits, torch.full((1, 4, 4), 255))
+    loss.backward()
+    assert float(loss.detach()) == 0 and torch.isfinite(logits.grad).all()
+
+
+def test_soft_jaccard_of_certain_predictions_is_one_minus_iou():
+    labels = torch.tensor([[[0, 0, 1, 255]]])
+    predicted = torch.tensor([[[0, 1, 1, 0]]])
+    probability = torch.nn.functional.one_hot(predicted, 3).permute(0, 3, 1, 2).float()
+    # Class 0: 1 of 2; class 1: 1 of 2; class 2 does not occur.
+    assert float(soft_jaccard(probability, labels)) == pytest.approx(0.5)
+
+
+def test_refreshed_statistics_are_those_of_the_frames():
+    torch.manual_seed(0)
+    network = ENet(2)
+    frames = torch.randint(0, 256, (4, 3, 32, 48), dtype=torch.uint8)
+    network.norm.running_mean.fill_(1e6)
+    refresh_batch_norm(network, [frames[:2], frames[2:]])
+    seen = []
+    network.norm.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+    from enet_ros.training.module import normalize
+    network(normalize(frames))
+    assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
+    assert not network.training and network.norm.momentum == 0.1

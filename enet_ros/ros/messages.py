@@ -41,10 +41,10 @@ class ImageBuffer:
         """Return the pixels to write, (H, W) or (H, W, 3) uint8, for a (width, height)."""
         width, height = size
         if (self.message.width, self.message.height) != (width, height):
-            data = array.array('B', bytes(width * height * self._channels))
+            # The setter may copy, so the view is of what the message holds after it.
+            self.message.data = array.array('B', bytes(width * height * self._channels))
             shape = (height, width, 3) if self._channels == 3 else (height, width)
-            self._pixels = np.frombuffer(data, np.uint8).reshape(shape)
-            self.message.data = data
+            self._pixels = np.frombuffer(self.message.data, np.uint8).reshape(shape)
             self.message.width, self.message.height = width, height
             self.message.step = width * self._channels
         return self._pixels
@@ -53,10 +53,10 @@ class ImageBuffer:
 def image_message(header, pixels: np.ndarray, encoding: str) -> Image:
     """Return a new Image of (H, W) or (H, W, C) uint8 pixels."""
     height, width = pixels.shape[:2]
-    data = array.array('B')
-    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
-    return Image(header=header, height=height, width=width, encoding=encoding,
-                 step=pixels.size // height, data=data)
+    message = Image(header=header, height=height, width=width, encoding=encoding,
+                    step=pixels.size // height)
+    message.data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
+    return message
 
 
 def polygons(outlines: Sequence[np.ndarray]) -> list[Polygon]:

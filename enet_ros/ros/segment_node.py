@@ -157,6 +157,7 @@ class SegmentNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Release everything, and the node itself."""
         self._release()
+        self._state_machine.destroy_when_not_in_use()  # rclpy forgets it, and it keeps the rest
         super().destroy_node()
 
     def _stop(self) -> None:

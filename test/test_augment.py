@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from enet_ros.training.augment import (
-    CHANGES, CROPS, PLAIN, WHOLE_FRAMES, Geometry, augment, change_look, change_view, cut_out)
+    CHANGES,
+    CROPS,
+    PLAIN,
+    WHOLE_FRAMES,
+    Geometry,
+    augment,
+    change_look,
+    change_view,
+    cut_out,
+)
 from enet_ros.training.datasets import IGNORE
 
 CLASS_COLORS = np.array([[20, 40, 60], [90, 200, 30], [250, 120, 180], [160, 10, 220]], np.uint8)
@@ -24,8 +33,10 @@ def test_augment_gives_size_type_and_known_labels(geometry, size):
     frame, label_map = sample()
     for seed in range(20):
         out, truth = augment(frame, label_map, size, geometry, np.random.default_rng(seed))
-        assert out.shape == (size[1], size[0], 3) and out.dtype == np.uint8
-        assert truth.shape == (size[1], size[0]) and truth.dtype == np.uint8
+        assert out.shape == (size[1], size[0], 3)
+        assert out.dtype == np.uint8
+        assert truth.shape == (size[1], size[0])
+        assert truth.dtype == np.uint8
         assert set(np.unique(truth)) <= {0, 1, 2, 3, IGNORE}
 
 
@@ -34,9 +45,11 @@ def test_augment_repeats_with_the_seed_and_leaves_its_input():
     kept = frame.copy(), label_map.copy()
     runs = [augment(frame, label_map, (64, 48), CROPS, np.random.default_rng(s))
             for s in (7, 7, 8)]
-    assert (runs[0][0] == runs[1][0]).all() and (runs[0][1] == runs[1][1]).all()
+    assert (runs[0][0] == runs[1][0]).all()
+    assert (runs[0][1] == runs[1][1]).all()
     assert (runs[0][0] != runs[2][0]).any()
-    assert (frame == kept[0]).all() and (label_map == kept[1]).all()
+    assert (frame == kept[0]).all()
+    assert (label_map == kept[1]).all()
 
 
 @pytest.mark.parametrize('geometry', [CROPS, WHOLE_FRAMES])
@@ -89,7 +102,8 @@ def test_each_change_keeps_shape_and_type_and_repeats(change):
         for seed in range(8):
             kept = picture.copy()
             out = change(picture, np.random.default_rng(seed))
-            assert out.shape == picture.shape and out.dtype == np.uint8
+            assert out.shape == picture.shape
+            assert out.dtype == np.uint8
             assert (out == change(picture, np.random.default_rng(seed))).all()
             assert (picture == kept).all()
 
@@ -111,4 +125,5 @@ def test_what_is_cut_out_does_not_count():
     out, truth = cut_out(frame, label_map, np.random.default_rng(1))
     hidden = truth == IGNORE
     assert 0 < hidden.mean() < 0.2
-    assert (out[~hidden] == frame[~hidden]).all() and (truth[~hidden] == label_map[~hidden]).all()
+    assert (out[~hidden] == frame[~hidden]).all()
+    assert (truth[~hidden] == label_map[~hidden]).all()

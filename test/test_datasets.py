@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from enet_ros.training.datasets import (
-    CAMVID_COLORS, CITYSCAPES_NAMES, IGNORE, SUNRGBD_NAMES, DatasetError, camvid, open_dataset,
-    read_classes)
+    CAMVID_COLORS,
+    CITYSCAPES_NAMES,
+    IGNORE,
+    SUNRGBD_NAMES,
+    DatasetError,
+    camvid,
+    open_dataset,
+    read_classes,
+)
 
 
 def write(path, image):
@@ -44,9 +51,11 @@ def test_camvid_reads_rgb_and_ignores_void(tmp_path):
     data = open_dataset('camvid', camvid_tree(tmp_path), 'train')
     data.check()
     assert len(data) == 3
-    assert data.class_map.names[3] == 'Road' and data.class_map.drivable_names == ('Road',)
+    assert data.class_map.names[3] == 'Road'
+    assert data.class_map.drivable_names == ('Road',)
     picture, truth = data.read(0)
-    assert picture.dtype == np.uint8 and picture[0, 0].tolist() == [200, 10, 30]
+    assert picture.dtype == np.uint8
+    assert picture[0, 0].tolist() == [200, 10, 30]
     assert truth.dtype == np.uint8
     assert truth[:4, 0].tolist() == [3, 10, IGNORE, 0]
 
@@ -87,7 +96,8 @@ def test_cityscapes_maps_label_ids_to_train_ids(tmp_path):
           labels(7, 8, 33, 0, 3, 26))
     data = open_dataset('cityscapes', tmp_path, 'val')
     data.check()
-    assert data.class_map.names == CITYSCAPES_NAMES and len(CITYSCAPES_NAMES) == 19
+    assert data.class_map.names == CITYSCAPES_NAMES
+    assert len(CITYSCAPES_NAMES) == 19
     assert data.read(0)[1][:6, 0].tolist() == [0, 1, 18, IGNORE, IGNORE, 13]
 
 
@@ -131,7 +141,7 @@ def test_class_file_in_yaml(tmp_path):
     assert read_classes(path).colors[1] == (0, 200, 0)
 
 
-@pytest.mark.parametrize('text, said', [
+@pytest.mark.parametrize(('text', 'said'), [
     ('{}', 'wanted a list'), ('[]', 'wanted a list'), ('[1]', 'entry 1'),
     ('[{"name": "a", "colour": 1}]', 'colour'), ('[', 'cannot be parsed'),
     ('[{"name": "a"}, {"name": "a"}]', "two classes are named 'a'"),
@@ -168,7 +178,8 @@ def test_check_lists_the_first_several_of_many(tmp_path):
         (tmp_path / 'train' / f'seq_{i:03}.png').write_bytes(b'')
     with pytest.raises(DatasetError, match='12 problem') as error:
         open_dataset('camvid', tmp_path, 'train').check()
-    assert '4 more' in str(error.value) and len(str(error.value).splitlines()) == 10
+    assert '4 more' in str(error.value)
+    assert len(str(error.value).splitlines()) == 10
 
 
 def test_open_when_frames_and_labels_do_not_pair(tmp_path):
@@ -180,7 +191,7 @@ def test_open_when_frames_and_labels_do_not_pair(tmp_path):
     assert 'other.png: has no frame' in str(error.value)
 
 
-@pytest.mark.parametrize('name, split, said', [
+@pytest.mark.parametrize(('name', 'split', 'said'), [
     ('kitti', 'train', 'wanted one of camvid'), ('camvid', 'test', 'no such folder'),
     ('cityscapes', 'train', 'leftImg8bit'), ('folders', 'train', 'classes.yaml')])
 def test_open_when_it_is_not_there(tmp_path, name, split, said):

@@ -103,7 +103,8 @@ def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
                        tmp_path / 'w.safetensors', '--backend', 'torch', '--precision', 'float32',
                        '--json', tmp_path / 'scores.json') == 0
     printed = capsys.readouterr().out
-    assert 'camvid val, 2 images' in printed and 'Bicyclist' in printed
+    assert 'camvid val, 2 images' in printed
+    assert 'Bicyclist' in printed
     scores = json.loads((tmp_path / 'scores.json').read_text())
     assert f'{100 * scores["miou"]:.1f}' in printed
 
@@ -132,7 +133,8 @@ def test_cityscapes_goes_through_the_official_script(cityscapes):
     assert set(official) == {'class_iou', 'class_iiou', 'category_iou', 'category_iiou'}
     # The official mean is over classes with pixels in the truth or claimed, as ours is.
     assert official['class_iou'] == pytest.approx(scores['miou'], abs=1e-6)
-    assert 'class iIoU' in text and 'cityscapesscripts' in text
+    assert 'class iIoU' in text
+    assert 'cityscapesscripts' in text
 
 
 @pytest.mark.slow

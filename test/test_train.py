@@ -19,8 +19,7 @@ from enet_ros.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
 from enet_ros.training.batches import Look, StepSampler  # noqa: E402
-from enet_ros.training.losses import (  # noqa: E402
-    SegmentationLoss, class_weights, soft_jaccard)
+from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
 from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
 from enet_ros.training.train import TrainingError, TrainOptions, train  # noqa: E402
 
@@ -75,7 +74,9 @@ def test_run_leaves_model_pictures_and_log(straight, tree):
     assert checkpoint.resolution == SIZE
     assert all(a.dtype == np.float16 for a in checkpoint.tensors.values())
     scores = checkpoint.scores['val']
-    assert scores['images'] == 2 and 0 <= scores['miou'] <= 1 and 0 <= scores['ece'] <= 1
+    assert scores['images'] == 2
+    assert 0 <= scores['miou'] <= 1
+    assert 0 <= scores['ece'] <= 1
     assert checkpoint.origin.startswith('enet-ros')
     frame = np.full((20, 30, 3), 90, np.uint8)
     segmenter = Segmenter(checkpoint, SIZE, 'torch', 'float32')
@@ -146,8 +147,10 @@ def test_paper_recipe_trains_the_encoder_first(tree, tmp_path):
     moments = state(tmp_path)['optimizer_states'][0]['state']
     names = [name for name, _ in ENet(2).named_parameters()]
     steps = {name: int(moments[i]['step']) for i, name in enumerate(names)}
-    assert steps['initial.weight'] == 4 and steps['fullconv.weight'] == 2
-    assert steps['stage3.7.expansion.weight'] == 4 and steps['up4.projection.weight'] == 2
+    assert steps['initial.weight'] == 4
+    assert steps['fullconv.weight'] == 2
+    assert steps['stage3.7.expansion.weight'] == 4
+    assert steps['up4.projection.weight'] == 2
 
 
 def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tree, tmp_path):
@@ -163,12 +166,13 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
                                   weights=str(tmp_path / 'start.safetensors')).checked(),
                           data, data)
     assert module.network.fullconv.out_channels == 2
-    assert module.network.training and not module.average.training
+    assert module.network.training
+    assert not module.average.training
     assert np.array_equal(module.network.initial.weight.detach().numpy(),
                           start.tensors['initial.weight'].astype(np.float32))
 
 
-@pytest.mark.parametrize('changes, said', [
+@pytest.mark.parametrize(('changes', 'said'), [
     ({'recipe': 'old'}, 'recipe'), ({'drawn': 2.0}, 'drawn is 2.0'), ({'steps': -1}, 'steps'),
     ({'crop': (30, 32)}, '30x32'), ({'lr': 0.0}, 'lr'), ({'dataset': 'kitti'}, 'kitti'),
     ({'weights': 'nowhere.safetensors'}, 'nowhere')])
@@ -207,13 +211,15 @@ def test_clock_by_steps_and_by_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])
     clock = Clock(steps=10)
-    assert clock.progress(5) == 0.5 and not clock.time_is_up()
+    assert clock.progress(5) == 0.5
+    assert not clock.time_is_up()
     clock = Clock(hours=1.0, elapsed_sec=900)
     clock.start()
     now[0] += 900
     assert clock.progress(12345) == 0.5
     now[0] += 1800
-    assert clock.progress(0) == 1.0 and clock.time_is_up()
+    assert clock.progress(0) == 1.0
+    assert clock.time_is_up()
 
 
 def test_class_weights_are_the_papers():
@@ -237,7 +243,8 @@ def test_loss_of_nothing_is_zero_and_has_a_gradient():
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     loss = SegmentationLoss(np.ones(3, np.float32), 1.0)(logits, torch.full((1, 4, 4), 255))
     loss.backward()
-    assert float(loss.detach()) == 0 and torch.isfinite(logits.grad).all()
+    assert float(loss.detach()) == 0
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_soft_jaccard_of_certain_predictions_is_one_minus_iou():
@@ -259,4 +266,5 @@ def test_refreshed_statistics_are_those_of_the_frames():
     from enet_ros.training.module import normalize
     network(normalize(frames))
     assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
-    assert not network.training and network.norm.momentum == 0.1
+    assert not network.training
+    assert network.norm.momentum == 0.1

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--classes', metavar='FILE',
                         help='class file of folders (default: classes.yaml or .json in --root)')
     parser.add_argument('--weights', default='', metavar='W',
-                        help='file, or name of weights that ship (default: the package\'s)')
+                        help="file, or name of weights that ship (default: the package's)")
     parser.add_argument('--backend', default='auto', metavar='B',
                         help='auto, openvino, torch or tensorrt')
     parser.add_argument('--precision', default='auto', metavar='P',

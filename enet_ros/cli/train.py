@@ -18,7 +18,7 @@ def size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split('x'))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}', wanted WIDTHxHEIGHT such as 320x240") from None
+        raise argparse.ArgumentTypeError(f"'{text}', wanted WxH such as 320x240") from None
     return width, height
 
 

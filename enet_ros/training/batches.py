@@ -6,9 +6,8 @@ loading processes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from enet_ros.class_map import ClassMap, parameter_name
+from enet_ros.class_map import CAMVID_NAMES, ClassMap, parameter_name
 from enet_ros.segmenter import resize_frame
 from enet_ros.training.augment import PLAIN, Geometry, augment
 from enet_ros.training.datasets import IGNORE, SegmentationData
@@ -76,15 +75,17 @@ class DrawnFrames:
     """
 
     def __init__(self, class_map: ClassMap, size: tuple[int, int]):
-        from enet_ros.class_map import CAMVID_NAMES
         ids = {parameter_name(name).lower(): i for i, name in enumerate(class_map.names)}
         self.lut = np.full(256, IGNORE, np.uint8)
         self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), IGNORE) for name in CAMVID_NAMES]
         self.size = size
-        self.render = lru_cache(maxsize=DRAWN_SCENES)(self._render)
+        self.rendered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.render(index % DRAWN_SCENES)
+        seed = index % DRAWN_SCENES
+        if seed not in self.rendered:
+            self.rendered[seed] = self._render(seed)
+        return self.rendered[seed]
 
     def _render(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         from enet_ros.scene import RoadScene
@@ -104,13 +105,17 @@ class TrainingSet(Dataset):
 
     def __init__(self, frames: Frames, drawn: DrawnFrames | None, seed: int, batch: int):
         self.frames, self.drawn, self.seed, self.batch = frames, drawn, seed, batch
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._shuffled = (-1, np.empty(0, int))
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.frames))
+    def _order(self, epoch: int) -> np.ndarray:
+        """Return the frames in the order of an epoch."""
+        if self._shuffled[0] != epoch:
+            rng = np.random.default_rng((self.seed, 0, epoch))
+            self._shuffled = epoch, rng.permutation(len(self.frames))
+        return self._shuffled[1]
 
     def __getitem__(self, key: tuple[int, int, Look]) -> tuple[Tensor, Tensor]:
         """Return (3, H, W) uint8 RGB and (H, W) int64 labels."""

@@ -6,9 +6,9 @@ Every data set gives RGB frames and label maps of class ids, 255 where a pixel d
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 class CalibrationError:
-    """Expected calibration error: confidence against accuracy, in equal bins (Guo et al., 2017)."""
+    """Expected calibration error: confidence against accuracy in equal bins (Guo et al., 2017)."""
 
     def __init__(self, bins: int = ECE_BINS):
         self.bins = bins

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Iterable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,7 +17,14 @@ from enet_ros.class_map import ClassMap
 from enet_ros.enet import STRIDE, ENet
 from enet_ros.segmenter import resize_labels
 from enet_ros.training.batches import (
-    Frames, Look, StepSampler, TrainingSet, ValidationSet, training_loader, validation_loader)
+    Frames,
+    Look,
+    StepSampler,
+    TrainingSet,
+    ValidationSet,
+    training_loader,
+    validation_loader,
+)
 from enet_ros.training.losses import SegmentationLoss
 from enet_ros.training.metrics import ConfusionMatrix
 

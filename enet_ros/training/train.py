@@ -33,7 +33,15 @@ from enet_ros.training.evaluate import evaluate
 from enet_ros.training.losses import class_weights
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import (
-    MEAN, RECIPES, STD, Clock, Looks, Recipe, SegmentationModule, refresh_batch_norm)
+    MEAN,
+    RECIPES,
+    STD,
+    Clock,
+    Looks,
+    Recipe,
+    SegmentationModule,
+    refresh_batch_norm,
+)
 from enet_ros.training.report import draw_curves, draw_samples
 
 RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320, 240),
@@ -265,26 +273,36 @@ def _machines() -> dict:
             'sync_batchnorm': torch.cuda.is_available()}
 
 
-def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
-    """Run the trainer until the run is finished or stopped.
+def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
+    """Set the trainer up.
 
-    Returns:
-        Whether it is finished.
+    Raises:
+        TrainingError: the batch cannot be shared out evenly among the processes.
     """
-    run, keep = Path(options.out), KeepLast(last, options.save_every)
-    machines = _machines()
-    if options.batch_size % (machines['devices'] * machines['num_nodes']):
+    machines, run = _machines(), Path(options.out)
+    processes = machines['devices'] * machines['num_nodes']
+    if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
-                            f'{machines["devices"] * machines["num_nodes"]} processes')
+                            f'{processes} processes')
     best = ModelCheckpoint(dirpath=run, filename='best', monitor='miou', mode='max',
                            save_top_k=1, enable_version_counter=False)
-    trainer = pl.Trainer(
+    return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
         check_val_every_n_epoch=None, callbacks=[keep, best, Bar(options.steps)],
         logger=TensorBoardLogger(run, name='', version='log'), default_root_dir=run,
         num_sanity_val_steps=0, log_every_n_steps=20, use_distributed_sampler=False,
         enable_model_summary=False, **machines)
+
+
+def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
+    """Run the trainer until the run is finished or stopped.
+
+    Returns:
+        Whether it is finished.
+    """
+    keep = KeepLast(last, options.save_every)
+    trainer = _trainer(options, keep)
     before = {number: signal.signal(number, keep.ask_to_stop)
               for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def resolution(text: str) -> tuple[int, int]:
+    """Parse WxH."""
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no resolution, wanted WxH, "
+                                         'such as 640x360') from None
+    return width, height
+
+
+def add_engine_options(parser: argparse.ArgumentParser,
+                       default_resolution: tuple[int, int] | None) -> None:
+    """Add --weights, --backend, --precision, --resolution and --threads."""
+    parser.add_argument('--weights', default='', metavar='W',
+                        help='.safetensors file, or the name of one that ships '
+                             '(default: enet_camvid)')
+    parser.add_argument('--backend', default='auto', metavar='B',
+                        help='auto, openvino or torch (default: the fastest that works)')
+    parser.add_argument('--precision', default='auto', metavar='P',
+                        help='auto, float32, bfloat16 or float16 (default: the fastest)')
+    parser.add_argument('--resolution', type=resolution, default=default_resolution,
+                        metavar='WxH', help='of the network, multiples of 8 (default: '
+                        + ('x'.join(map(str, default_resolution)) if default_resolution
+                           else 'what the weights were trained at') + ')')
+    parser.add_argument('--threads', type=int, default=0, metavar='N',
+                        help='processor threads (default: all)')

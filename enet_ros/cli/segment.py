@@ -1,0 +1,111 @@
+"""``enet-ros segment``: label pictures and videos without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from enet_ros.cli.options import add_engine_options
+
+DESCRIPTION = """\
+Label pictures and videos, without ROS.
+
+  enet-ros segment street.jpg drive.mp4 pictures/ --out labelled/
+
+writes for every picture, at its own size:
+  <stem>_labels.png    class ids, one channel, 255 = unknown
+  <stem>_drivable.png  255 drivable, 0 not or unknown
+  <stem>_overlay.png   the picture with class colours blended in
+and for every video <stem>_overlay.mp4, with the others as numbered pictures if --frames is given.
+"""
+
+OPACITY = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument('inputs', nargs='+', metavar='INPUT',
+                        help='a picture, a video, or a folder of pictures')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR',
+                        help='folder to write to; it is made')
+    parser.add_argument('--frames', action='store_true',
+                        help='also write labels and mask of every frame of a video')
+    add_engine_options(parser, (640, 360))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label everything; returns the exit code."""
+    from enet_ros.frames import existing, is_video, list_images
+    from enet_ros.segmenter import Segmenter
+
+    paths = []
+    for text in args.inputs:
+        path = existing(text)
+        paths += list_images(path) if path.is_dir() else [path]
+    _check_stems(paths)
+    segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
+                                    backend=args.backend, precision=args.precision,
+                                    threads=args.threads)
+    print(segmenter.choice, file=sys.stderr)
+    args.out.mkdir(parents=True, exist_ok=True)
+    videos = [path for path in paths if is_video(path)]
+    _segment_pictures(segmenter, [path for path in paths if path not in videos], args.out)
+    for path in videos:
+        _segment_video(segmenter, path, args.out, args.frames)
+    print(f'written to {args.out}', file=sys.stderr)
+    return 0
+
+
+def _check_stems(paths: list[Path]) -> None:
+    """Refuse inputs whose outputs would overwrite each other."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(path.stem, path)
+        if other != path:
+            raise ValueError(f"'{other}' and '{path}' would both write "
+                             f'{path.stem}_labels.png; wanted different names')
+
+
+def _segment_pictures(segmenter, paths: list[Path], out: Path) -> None:
+    from tqdm import tqdm
+
+    from enet_ros.frames import read_image
+    for path in tqdm(paths, unit='picture', disable=None if paths else True):
+        frame = read_image(path)
+        _write(segmenter, frame, segmenter.segment([frame])[0].labels, out / path.stem, True)
+
+
+def _write(segmenter, frame: np.ndarray, labels: np.ndarray, stem: Path,
+           with_overlay: bool) -> None:
+    """Write labels and mask, and the overlay if asked."""
+    from enet_ros.drivable import drivable_mask
+    from enet_ros.picture import blend, color_mask, write_picture
+    class_map = segmenter.checkpoint.class_map
+    write_picture(f'{stem}_labels.png', labels)
+    write_picture(f'{stem}_drivable.png', drivable_mask(labels, class_map.drivable_lut()))
+    if with_overlay:
+        colors = color_mask(labels, class_map.color_lut())
+        write_picture(f'{stem}_overlay.png', blend(frame, colors, OPACITY))
+
+
+def _segment_video(segmenter, path: Path, out: Path, with_frames: bool) -> None:
+    from tqdm import tqdm
+
+    from enet_ros.frames import SourceError, Video
+    from enet_ros.picture import VideoWriter, blend, color_mask
+    video, lut = Video(path), segmenter.checkpoint.class_map.color_lut()
+    writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
+    count = 0
+    for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
+                      disable=None):
+        labels = segmenter.segment([frame])[0].labels
+        writer.write(blend(frame, color_mask(labels, lut), OPACITY))
+        if with_frames:
+            _write(segmenter, frame, labels, out / f'{path.stem}_{count:06d}', False)
+        count += 1
+    writer.close()
+    if not count:
+        raise SourceError(f"'{path}' has no frames that can be read")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from enet_ros.cli.train import size
+from enet_ros.cli.options import add_engine_options
 
-HELP = 'score weights on a data set: class IoU, averages, drivable IoU, calibration'
 DESCRIPTION = """Score weights on a labelled split, as the paper does: pixels without a label do
 not count, and labels are compared at their own size, after the node's own resizing.
 
@@ -22,14 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', default='val', metavar='NAME', help='(default: val)')
     parser.add_argument('--classes', metavar='FILE',
                         help='class file of folders (default: classes.yaml or .json in --root)')
-    parser.add_argument('--weights', default='', metavar='W',
-                        help="file, or name of weights that ship (default: the package's)")
-    parser.add_argument('--backend', default='auto', metavar='B',
-                        help='auto, openvino, torch or tensorrt')
-    parser.add_argument('--precision', default='auto', metavar='P',
-                        help='auto, float32, bfloat16 or float16')
-    parser.add_argument('--resolution', type=size, metavar='WxH',
-                        help="of the network's input (default: what the weights were trained on)")
+    add_engine_options(parser, None)
     parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
 
 
@@ -44,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.metrics import without_nan
     data = open_dataset(args.dataset, args.root, args.split, args.classes)
     checkpoint = read_checkpoint(weights_path(args.weights))
-    scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision)
+    scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision,
+                          args.threads)
     print(text)
     if args.json:
         Path(args.json).write_text(json.dumps(without_nan(scores), indent=2) + '\n')

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-HELP = 'train the network on CamVid, Cityscapes, SUN RGB-D or your own folders'
+from enet_ros.cli.options import resolution
+
 DESCRIPTION = """Train ENet. The run can be stopped (Ctrl-C, SIGTERM, a crash) and continued by
 the same command. RUN then holds model.safetensors, curves.png, samples.png, scores.json, a
 TensorBoard log, last.ckpt and best.ckpt.
 
 example:
   enet-ros train --dataset camvid --root ~/data/camvid --out runs/camvid --steps 10000"""
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse WxH."""
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}', wanted WxH such as 320x240") from None
-    return width, height
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_recipe_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--batch-size', type=int, metavar='N', help='over all processes')
-    group.add_argument('--crop', type=size, default=(320, 240), metavar='WxH',
+    group.add_argument('--crop', type=resolution, default=(320, 240), metavar='WxH',
                        help='of the modern recipe (default: 320x240)')
-    group.add_argument('--resolution', type=size, metavar='WxH', help='of whole frames')
+    group.add_argument('--resolution', type=resolution, metavar='WxH', help='of whole frames')
     group.add_argument('--lr', type=float, metavar='RATE', help='peak learning rate')
     group.add_argument('--class-weights', type=float, metavar='C',
                        help='c of 1/ln(c + p): 1.02 is the paper, 1.1 is mild')

@@ -26,7 +26,7 @@ CITYSCAPES_FIGURES = {
 
 def evaluate(checkpoint: Checkpoint, data: SegmentationData,
              resolution: tuple[int, int] | None = None, backend: str = 'auto',
-             precision: str = 'auto',
+             precision: str = 'auto', threads: int = 0,
              each: Callable[[int, Segmentation], None] | None = None) -> dict:
     """Segment every frame of a split and compare with its labels, at the labels' own size.
 
@@ -36,6 +36,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         resolution: (width, height) of the network's input; None for the checkpoint's own.
         backend: see :class:`enet_ros.segmenter.Segmenter`.
         precision: likewise.
+        threads: likewise.
         each: called with the index of a frame and its segmentation.
 
     Returns:
@@ -47,7 +48,8 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
             refused by the segmenter.
     """
     check_classes(checkpoint, data)
-    segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision)
+    segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision,
+                          threads)
     matrix, calibration = ConfusionMatrix(data.class_map), CalibrationError()
     for index, (frame, truth) in enumerate(data):
         result = segmenter.segment([frame], confidence=True)[0]
@@ -72,7 +74,7 @@ def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
-           precision: str = 'auto') -> tuple[dict, str]:
+           precision: str = 'auto', threads: int = 0) -> tuple[dict, str]:
     """Evaluate with a progress bar; Cityscapes goes through the official script as well.
 
     Returns:
@@ -89,7 +91,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
             bar.update()
             if official:
                 _write_label_ids(_prediction(folder, index), result.labels)
-        scores = evaluate(checkpoint, data, resolution, backend, precision, each)
+        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, each)
         if official:
             scores['cityscapes'] = _official_figures(official, data, Path(folder))
     return scores, _tables(scores, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import shlex
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -317,18 +319,15 @@ def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
 
 def finish(module: SegmentationModule, options: TrainOptions,
            validation: SegmentationData) -> None:
-    """Validate the last weights, keep the better ones, and write the model and the pictures."""
-    run = Path(options.out)
-    network = _kept_network(module, options)
-    checkpoint = Checkpoint(
-        tensors={name: tensor.float().cpu().numpy() for name, tensor in
-                 network.state_dict().items() if not name.endswith('num_batches_tracked')},
-        class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
-        origin=shlex.join(['enet-ros', *sys.argv[1:]]))
+    """Choose the weights, calibrate and score them, and write the model and the pictures."""
+    run, module = Path(options.out), module.cpu()
+    checkpoint, network = max(
+        ((_to_checkpoint(network, options, validation), network)
+         for network in _candidates(module, options)),
+        key=lambda pair: pair[0].scores['miou'])
     checkpoint.temperature = best_temperature(network, module.validation_frames,
                                               options.resolution)
-    scores = without_nan(evaluate(checkpoint, validation, backend='torch',
-                                  precision='float32'))
+    scores = without_nan(evaluate(checkpoint, validation, backend='torch', precision='float32'))
     checkpoint.scores = {options.val_split: scores}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
@@ -336,13 +335,30 @@ def finish(module: SegmentationModule, options: TrainOptions,
     draw_samples(run / 'samples.png', checkpoint, validation)
 
 
-def _kept_network(module: SegmentationModule, options: TrainOptions) -> ENet:
-    """Return the network to keep, its batch-norm statistics over all training frames."""
-    module = module.cpu()
-    if options.keep == 'best':
-        best = torch.load(Path(options.out) / 'best.ckpt', 'cpu', weights_only=True)
-        module.load_state_dict(best['state_dict'])
-    network = module.evaluated
+def _candidates(module: SegmentationModule, options: TrainOptions) -> Iterator[ENet]:
+    """Yield the networks of the last step and, if asked for, of the best validation."""
+    yield _refreshed(module)
+    best = Path(options.out) / 'best.ckpt'
+    if options.keep == 'best' and best.is_file():
+        module.load_state_dict(torch.load(best, 'cpu', weights_only=True)['state_dict'])
+        yield _refreshed(module)
+
+
+def _refreshed(module: SegmentationModule) -> ENet:
+    """Copy the network to keep, with batch-norm statistics over all training frames."""
+    network = copy.deepcopy(module.evaluated)
     if module.average is not None:
         refresh_batch_norm(network, module.training_frames(len(module.training_set)))
     return network.eval()
+
+
+def _to_checkpoint(network: ENet, options: TrainOptions,
+                   validation: SegmentationData) -> Checkpoint:
+    """Describe a network and score it on the validation frames."""
+    checkpoint = Checkpoint(
+        tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()
+                 if not name.endswith('num_batches_tracked')},
+        class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
+        origin=shlex.join(['enet-ros', *sys.argv[1:]]))
+    checkpoint.scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
+    return checkpoint

@@ -1,0 +1,47 @@
+"""Start a replayed or drawn camera, the segmentation node and, if asked for, RViz.
+
+    ros2 launch enet_ros demo.launch.py source:=drive.mp4 rviz:=true
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare('enet_ros')
+
+#: name -> (default, description); the rest of segment.launch.py's arguments work here as well
+ARGUMENTS = {
+    'source': ('drawn', 'drawn, a video file, a picture or a folder of pictures.'),
+    'rate': ('15.0', 'Frames a second.'),
+    'encoding': ('bgr8', 'Of the published images.'),
+    'rviz': ('false', 'Whether to start RViz.'),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start camera and node; both with shared memory for whole frames (config/fastdds.xml)."""
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in ARGUMENTS.items()]
+    camera = Node(
+        package='enet_ros', executable='replay_camera', name='camera', output='screen',
+        parameters=[{
+            'source': ParameterValue(LaunchConfiguration('source'), value_type=str),
+            'rate': ParameterValue(LaunchConfiguration('rate'), value_type=float),
+            'encoding': ParameterValue(LaunchConfiguration('encoding'), value_type=str),
+            'loop': True}])
+    segment = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, 'launch', 'segment.launch.py'])),
+        launch_arguments={'rviz': LaunchConfiguration('rviz')}.items())
+    shared_memory = SetEnvironmentVariable(
+        'FASTRTPS_DEFAULT_PROFILES_FILE',
+        EnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE',
+                            default_value=PathJoinSubstitution([SHARE, 'config', 'fastdds.xml'])))
+    return LaunchDescription([*arguments, shared_memory, camera, segment])

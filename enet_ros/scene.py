@@ -1,0 +1,418 @@
+"""A drawn road scene that moves, with the exact class of every pixel.
+
+A pinhole camera rides over the flat ground z = 0 of a base frame (REP 103: x forward, y left, z
+up, metres, its origin on the ground below the camera). The road runs along a gently curved centre
+line and repeats every LOOP_M metres. The ground's classes are computed at each pixel's centre from
+that geometry; what stands on it is drawn far to near, colour and class with the same polygons.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from enet_ros.scene_objects import DRAW, LONG, Canvas, Thing, layout
+from enet_ros.scene_paint import (GROUND_HALF_M, GROUND_LEVELS, GROUND_LOOP_M, PAVEMENT, ROAD,
+                                  TEXEL_M, TREE, ground_levels, make_textures, mirrored_sky,
+                                  paint_sky, sensor_noise, tone_curve)
+
+MIN_SIZE_PX = 32
+LOOP_M = 480.    # the road repeats after this
+LOOP_S = 3600.   # everything repeats after this, so that time never grows beyond float32
+SPEED_STEP = LOOP_M / LOOP_S   # every speed is a multiple of this, or the loop would not close
+FAR_M = 400.     # ground farther away lies behind the trees and houses on the horizon
+VIEW_M = 170.    # things farther away are not drawn
+GRAIN_SPARE_PX = 61   # the sensor noise is shifted by up to this, frame by frame
+
+
+@dataclass(frozen=True)
+class Light:
+    """Time of day: RGB of the sky above and at the horizon, gain of the scene, air and shade."""
+
+    zenith: tuple[int, int, int]
+    horizon: tuple[int, int, int]
+    clouds: float
+    gain: tuple[float, float, float]
+    haze_m: float
+    shade: float    # light on the side away from the sun, of the light on the other
+
+
+LIGHTS = {
+    'noon': Light((196, 214, 236), (236, 242, 246), .6, (1., 1., 1.), 600., .68),
+    'overcast': Light((196, 202, 208), (226, 230, 234), .8, (.82, .84, .87), 400., .9),
+    'dusk': Light((112, 126, 150), (214, 196, 176), 1., (.52, .50, .52), 500., .8),
+    'rain': Light((158, 164, 170), (192, 196, 200), .5, (.66, .68, .71), 220., .95),
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Everything about a scene that is chosen, not drawn by chance; lengths in metres.
+
+    ``wet`` in [0, 1] makes the road mirror the sky, the ``*_density`` are 0 (none), 1 (as in a
+    small town) or more, ``leaves`` in [0, 1] is 0 for winter trees.
+    """
+
+    light: str = 'noon'
+    camera_height_m: float = 1.4
+    pitch_rad: float = .035
+    focal: float = .875            # focal length in frame widths
+    lane_m: float = 3.1
+    lanes: int = 1                 # in each direction
+    parking_m: float = 2.1         # beside the lanes, on both sides
+    pavement_m: float = 2.6
+    keep_left: bool = True
+    speed_mps: float = 8.
+    curve_m: float = 4.            # amplitude of the bends
+    wander_m: float = .25          # how far the vehicle drifts in its lane
+    road_color: tuple[int, int, int] = (84, 86, 90)
+    pavement_color: tuple[int, int, int] = (104, 101, 97)
+    grass_color: tuple[int, int, int] = (74, 84, 56)
+    tree_color: tuple[int, int, int] = (66, 70, 48)
+    wall_colors: tuple = ((122, 100, 82), (98, 78, 66), (146, 138, 124), (112, 106, 98),
+                          (134, 116, 90), (84, 76, 72))
+    leaves: float = .7
+    wet: float = 0.
+    houses: float = .62            # share of the plots; gardens take the rest
+    tree_density: float = 1.
+    car_density: float = 1.
+    people_density: float = 1.
+    post_density: float = 1.
+    noise: float = 2.              # of the sensor, grey levels
+
+    @property
+    def road_half_m(self) -> float:
+        """Half the width of the road, kerb to centre line."""
+        return self.lanes * self.lane_m + self.parking_m
+
+    @property
+    def side(self) -> int:
+        """Return +1 where one drives on the left, -1 on the right."""
+        return 1 if self.keep_left else -1
+
+
+EMPTY = {'houses': 0., 'tree_density': 0., 'car_density': 0., 'people_density': 0.,
+         'post_density': 0.}
+
+
+def random_style(rng: np.random.Generator) -> Style:
+    """Choose a style by chance: light, camera, road, colours and how much stands around."""
+    def between(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    def near(color, spread: float = 12.) -> tuple[int, int, int]:
+        common = rng.normal(0, spread)
+        return tuple(int(v) for v in np.clip(color + common + rng.normal(0, 3, 3), 25, 215))
+
+    base, light = Style(), str(rng.choice(list(LIGHTS)))
+    return replace(
+        base, light=light, wet=between(.25, .6) if light == 'rain' else 0.,
+        camera_height_m=between(1.1, 1.9), pitch_rad=between(.01, .08), focal=between(.7, 1.1),
+        lane_m=between(2.8, 3.6), lanes=int(rng.choice((1, 1, 2))), parking_m=between(.4, 2.4),
+        pavement_m=between(1.6, 4.), keep_left=bool(rng.random() < .5), curve_m=between(0, 6),
+        road_color=near(base.road_color), pavement_color=near(base.pavement_color),
+        grass_color=near(base.grass_color), tree_color=near(base.tree_color, 8),
+        wall_colors=tuple(near(c, 20) for c in base.wall_colors), leaves=between(0, 1),
+        houses=between(.1, .9), tree_density=between(.3, 2.), car_density=between(.3, 1.6),
+        people_density=between(.3, 2.), post_density=between(.4, 1.6), noise=between(1, 4))
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera over the origin of the base frame, looking forward and down by its pitch.
+
+    ``fx``, ``fy``, ``cx`` and ``cy`` are in pixels as sensor_msgs/CameraInfo has them in K: the
+    centre of the first pixel is (0, 0).
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    height_m: float
+    pitch_rad: float
+
+    @property
+    def k(self) -> np.ndarray:
+        """Return K, (3, 3) float64."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.]])
+
+    @property
+    def horizon_px(self) -> float:
+        """Row at which the ground plane vanishes; may lie outside the frame."""
+        return self.cy - self.fy * math.tan(self.pitch_rad)
+
+    def from_base(self, points: np.ndarray) -> np.ndarray:
+        """Return camera coordinates (x right, y down, z ahead) of base ones, (N, 3) metres."""
+        sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
+        x, y, z = np.asarray(points, float).T
+        z = z - self.height_m
+        return np.stack((-y, -sin * x - cos * z, cos * x - sin * z), axis=1)
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Project camera coordinates (N, 3), metres, z > 0, to pixels (N, 2) float64."""
+        return (points[:, :2] * (self.fx, self.fy)) / points[:, 2:] + (self.cx, self.cy)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Project base coordinates (N, 3), metres, to pixels (N, 2); NaN behind the camera."""
+        seen = self.from_base(points)
+        seen[seen[:, 2] <= 0] = np.nan
+        return self.to_pixels(seen)
+
+    def to_ground(self, u, v) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the rays of pixels meet the ground.
+
+        Args:
+            u: columns, any shape.
+            v: rows, of a shape that broadcasts with it.
+
+        Returns:
+            x and y in the base frame, metres; NaN at and above the horizon.
+        """
+        sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
+        right = (np.asarray(u, float) - self.cx) / self.fx
+        down = (np.asarray(v, float) - self.cy) / self.fy
+        drop = sin + cos * down
+        depth = self.height_m / np.where(drop > 1e-12, drop, np.nan)
+        return np.broadcast_arrays(depth * (cos - sin * down), -right * depth)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The vehicle on the road plan: metres, and the yaw's cosine and sine."""
+
+    x: float
+    y: float
+    cos: float
+    sin: float
+
+
+class Road:
+    """The plan of the road: its centre line, the vehicle's path, and what class the ground has.
+
+    Plan coordinates are ``x`` along the loop and ``y`` to the left; a point's ``d`` is how far it
+    lies to the left of the centre line, measured along y.
+
+    Args:
+        style: widths, bends and the vehicle's speed.
+        rng: chooses the phases of the bends.
+    """
+
+    def __init__(self, style: Style, rng: np.random.Generator):
+        self.style = style
+        self.lane_d = style.side * style.lane_m * (style.lanes - .5)
+        self.speed = steps(style.speed_mps)
+        turn = 2 * math.pi / LOOP_M
+        self.bends = [(amplitude * style.curve_m, turn * n, rng.uniform(0, 2 * math.pi))
+                      for amplitude, n in ((1., 2), (.4, 3))]
+        self.drift = (style.wander_m, turn * 5, rng.uniform(0, 2 * math.pi))
+
+    @property
+    def steepest(self) -> float:
+        """Largest slope of the vehicle's path against the loop's axis."""
+        return sum(a * k for a, k, _ in (*self.bends, self.drift))
+
+    def center(self, x):
+        """Return y of the centre line at ``x``, metres, in the type of ``x``."""
+        return sum(a * np.sin(k * x + phase) for a, k, phase in self.bends)
+
+    def pose(self, t_seconds: float) -> Pose:
+        """Return where the vehicle is and where it heads."""
+        x = self.speed * (t_seconds % LOOP_S) % LOOP_M
+        terms = [*self.bends, self.drift]
+        y = sum(a * math.sin(k * x + phase) for a, k, phase in terms) + self.lane_d
+        yaw = math.atan(sum(a * k * math.cos(k * x + phase) for a, k, phase in terms))
+        return Pose(x, y, math.cos(yaw), math.sin(yaw))
+
+    def to_plan(self, pose: Pose, x, y):
+        """Return (plan x, d) of base-frame points, metres."""
+        plan_x = pose.x + pose.cos * x - pose.sin * y
+        return plan_x, pose.y + pose.sin * x + pose.cos * y - self.center(plan_x)
+
+    def to_base(self, pose: Pose, plan_x, d):
+        """Return (x, y) in the base frame of plan x and d, metres; the inverse of to_plan."""
+        dx, dy = plan_x - pose.x, self.center(plan_x) + d - pose.y
+        return pose.cos * dx + pose.sin * dy, pose.cos * dy - pose.sin * dx
+
+    def classes(self, d: np.ndarray) -> np.ndarray:
+        """Return the ground's class ids, uint8, at distances ``d`` from the centre line."""
+        away, half = np.abs(d), self.style.road_half_m
+        verge = np.where(away <= half + self.style.pavement_m, np.uint8(PAVEMENT), np.uint8(TREE))
+        return np.where(away <= half, np.uint8(ROAD), verge)
+
+
+class Ground:
+    """The ground as the camera sees it: where each pixel's ray meets it, and its painted texture.
+
+    Args:
+        style: a :class:`Style`.
+        camera: a :class:`Camera`.
+        rng: where the randomness comes from.
+    """
+
+    def __init__(self, style: Style, camera: Camera, rng: np.random.Generator):
+        rows = np.arange(camera.height)[:, None]
+        x, y = camera.to_ground(np.arange(camera.width), rows)
+        self.top = int(np.count_nonzero(~(x[:, 0] <= FAR_M)))
+        self.x = x[self.top:, :1].astype(np.float32)
+        self.y = y[self.top:].astype(np.float32)
+        self.levels = ground_levels(style, rng)
+        self.bands = self._bands(camera)
+
+    def _bands(self, camera: Camera) -> list[tuple[int, int, int]]:
+        """Return (level, first row, end row) so that a texel is about as long as a pixel."""
+        along = np.array([factor for factor, _ in GROUND_LEVELS]) * TEXEL_M
+        pixel_m = self.x[:, 0] ** 2 / (camera.fy * camera.height_m)
+        level = np.clip(np.searchsorted(along, pixel_m) - 1, 0, None)
+        cuts = [0, *(np.flatnonzero(np.diff(level)) + 1), len(level)]
+        return [(int(level[a]), int(a), int(b)) for a, b in zip(cuts, cuts[1:]) if b > a]
+
+    def draw(self, pixels: np.ndarray, road: Road, pose: Pose, mirror: np.ndarray | None,
+             wet: float) -> None:
+        """Draw the ground's colours and classes into (H, W, 4) pixels."""
+        plan_x, d = road.to_plan(pose, self.x, self.y)
+        plan_x -= GROUND_LOOP_M * np.floor(plan_x / GROUND_LOOP_M)
+        left = np.clip(GROUND_HALF_M - d, 0., 2 * GROUND_HALF_M - TEXEL_M)
+        below = pixels[self.top:]
+        for level, first, end in self.bands:
+            texture, (along, across) = self.levels[level], GROUND_LEVELS[level]
+            cv2.remap(texture, plan_x[first:end] / (along * TEXEL_M) + 1.5,
+                      left[first:end] / (across * TEXEL_M) - .5, cv2.INTER_LINEAR,
+                      below[first:end], cv2.BORDER_REPLICATE)
+        if mirror is not None:
+            cv2.addWeighted(below, 1. - .5 * wet, mirror, 1., 0., below)
+        below[..., 3] = road.classes(d)
+
+
+class RoadScene:
+    """A drive through a drawn town.
+
+    The same seed, size, style and time give the same bytes, whatever was rendered before.
+
+    Args:
+        width: of the frames, pixels, 32 or more.
+        height: of the frames, pixels, 32 or more.
+        seed: chooses what stands where.
+        style: a :class:`Style`; daylight when None.
+
+    Raises:
+        ValueError: if a size is no whole number of 32 or more.
+    """
+
+    def __init__(self, width: int = 640, height: int = 360, seed: int = 0,
+                 style: Style | None = None):
+        for name, size in (('width', width), ('height', height)):
+            if int(size) != size or size < MIN_SIZE_PX:
+                raise ValueError(f'{name} is {size}, wanted a whole number of {MIN_SIZE_PX} '
+                                 'pixels or more')
+        self.style, self.seed = style or Style(), int(seed)
+        self.light = LIGHTS[self.style.light]
+        focal = self.style.focal * width
+        self.camera = Camera(int(width), int(height), focal, focal, (width - 1) / 2,
+                             (height - 1) / 2, self.style.camera_height_m, self.style.pitch_rad)
+        rng = np.random.default_rng(self.seed)
+        self.road = Road(self.style, rng)
+        self.things = layout(self.style, LOOP_M, SPEED_STEP, rng)
+        self.motion = np.array([(t.x, t.speed, t.size[0] if t.kind in LONG else 0.)
+                                for t in self.things]).reshape(-1, 3)
+        self.textures = make_textures(self.style, self.light.shade, rng)
+        self.ground = Ground(self.style, self.camera, rng)
+        margin = int(math.ceil(self.camera.fx * self.road.steepest))
+        self.sky = paint_sky(self.light, self.camera, margin, self.style.tree_color, rng)
+        self.mirror = mirrored_sky(self.sky, self.camera, self.ground.top, self.style.wet)
+        self.lut = tone_curve(self.light)
+        self.grain = sensor_noise(rng, self.camera, self.style.noise, GRAIN_SPARE_PX)
+
+    @classmethod
+    def random(cls, seed: int, width: int = 640, height: int = 360) -> RoadScene:
+        """Return a scene whose style, too, is chosen by ``seed``."""
+        return cls(width, height, seed, random_style(np.random.default_rng((seed, 1))))
+
+    def ground_truth(self, x, y, t_seconds: float = 0.) -> np.ndarray:
+        """Return the class of the ground, whatever stands upon it.
+
+        Args:
+            x: metres ahead of the vehicle in the base frame, any shape.
+            y: metres to its left, of the same shape.
+            t_seconds: time since the start.
+
+        Returns:
+            CamVid ids, uint8, of that shape.
+
+        Raises:
+            ValueError: if t_seconds is not finite.
+        """
+        pose = self.road.pose(checked_time(t_seconds))
+        _, d = self.road.to_plan(pose, np.asarray(x, float), np.asarray(y, float))
+        return self.road.classes(d)
+
+    def render(self, t_seconds: float) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the frame at a time.
+
+        Args:
+            t_seconds: time since the start.
+
+        Returns:
+            The frame, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8 CamVid ids.
+
+        Raises:
+            ValueError: if t_seconds is not finite.
+        """
+        t_seconds = checked_time(t_seconds)
+        pose = self.road.pose(t_seconds)
+        pixels = self._background(pose)
+        canvas = Canvas(pixels, self.camera, lambda x, d: self.road.to_base(pose, x, d),
+                        self.light.haze_m, float(np.mean(self.light.horizon)))
+        for thing in self._in_view(t_seconds, pose.x):
+            DRAW[thing.kind](canvas, thing, self.textures)
+        return self._develop(pixels, t_seconds), np.ascontiguousarray(pixels[..., 3])
+
+    def _background(self, pose: Pose) -> np.ndarray:
+        """Draw sky, horizon and ground, (H, W, 4) uint8."""
+        turn = int(round(self.camera.fx * pose.sin / pose.cos))
+        left = (self.sky.shape[1] - self.camera.width) // 2 - turn
+        view = slice(left, left + self.camera.width)
+        pixels = self.sky[:, view].copy()
+        mirror = None if self.mirror is None else self.mirror[:, view]
+        self.ground.draw(pixels, self.road, pose, mirror, self.style.wet)
+        return pixels
+
+    def _in_view(self, t_seconds: float, here: float) -> list[Thing]:
+        """Return what stands ahead, far to near, placed at this time on the endless road."""
+        if not self.things:
+            return []
+        start, speed, length = self.motion.T
+        ahead = (start + speed * (t_seconds % LOOP_S) - here + LOOP_M / 2) % LOOP_M - LOOP_M / 2
+        seen = np.flatnonzero((ahead + length > -3.) & (ahead < VIEW_M))
+        # What has a length stands behind all that is nearer than its far end.
+        order = seen[np.argsort(-(ahead + length)[seen], kind='stable')]
+        return [replace(self.things[i], x=here + ahead[i]) for i in order]
+
+    def _develop(self, pixels: np.ndarray, t_seconds: float) -> np.ndarray:
+        """Return the frame as the camera gives it: lens, exposure and noise, (H, W, 3) uint8."""
+        rgb = cv2.GaussianBlur(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), (3, 3), .7)
+        rgb = cv2.LUT(rgb, self.lut)
+        height, width = rgb.shape[:2]
+        shift = zlib.crc32(struct.pack('d', t_seconds), self.seed & 0xffffffff)
+        row, column = shift % GRAIN_SPARE_PX, shift // GRAIN_SPARE_PX % GRAIN_SPARE_PX
+        return cv2.addWeighted(rgb, 1., self.grain[row:row + height, column:column + width], 1.,
+                               -128.)
+
+
+def checked_time(t_seconds: float) -> float:
+    """Return a time as a float; ValueError unless it is finite."""
+    if not math.isfinite(t_seconds):
+        raise ValueError(f't_seconds is {t_seconds}, wanted a finite number of seconds')
+    return float(t_seconds)
+
+
+def steps(speed_mps: float) -> float:
+    """Return the nearest speed at which the loop closes, metres a second."""
+    return round(speed_mps / SPEED_STEP) * SPEED_STEP

@@ -7,7 +7,7 @@ table by test/test_config.py. Nothing here knows ROS.
 from __future__ import annotations
 
 from dataclasses import dataclass, make_dataclass
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from enet_ros.backends import BACKEND_NAMES, PRECISIONS
 from enet_ros.segmenter import check_resolution
@@ -104,7 +104,7 @@ def check_parameter(name: str, value: object) -> object:
         ConfigError: the value has another type, is out of range or is no choice.
     """
     parameter = BY_NAME[name]
-    if isinstance(parameter.default, list):
+    if isinstance(parameter.default, list) and isinstance(value, Iterable):
         value = list(value)
     if isinstance(parameter.default, float) and type(value) is int:
         value = float(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import openvino as ov
 
@@ -112,5 +114,9 @@ class OpenVinoBackend:
         width, height = self._request.resolution
         frames = torch.zeros((1, height, width, 3), dtype=torch.uint8)
         graph = build_graph(self._request.checkpoint, confidence=True)
-        with torch.inference_mode():
-            return ov.convert_model(graph, example_input=frames, input=[list(frames.shape)])
+        with torch.inference_mode(), warnings.catch_warnings():
+            # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
+            # half as much time again. The check would run the network twice more.
+            warnings.simplefilter('ignore', DeprecationWarning)
+            traced = torch.jit.trace(graph, frames, check_trace=False)
+            return ov.convert_model(traced, example_input=frames, input=[list(frames.shape)])

@@ -1,0 +1,114 @@
+"""Pictures and videos from files, and enet-ros segment over them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from enet_ros.cli import main
+from enet_ros.frames import SourceError, Video, existing, list_images, read_frames, read_image
+from enet_ros.picture import VideoWriter, with_legend, write_picture
+from enet_ros.segmenter import Segmenter
+
+OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
+
+
+@pytest.fixture
+def folder(tmp_path, road_frame):
+    path = tmp_path / 'pictures'
+    path.mkdir()
+    write_picture(path / 'b.png', road_frame)
+    write_picture(path / 'a.png', road_frame[:, ::-1])
+    (path / 'notes.txt').write_text('no picture')
+    return path
+
+
+@pytest.fixture
+def video(tmp_path, road_frame):
+    writer = VideoWriter(tmp_path / 'drive.mp4', 10.0)
+    for shift in range(5):
+        writer.write(np.roll(road_frame, 4 * shift, 1))
+    writer.close()
+    return tmp_path / 'drive.mp4'
+
+
+def test_folders_are_read_in_the_order_of_names(folder, road_frame):
+    assert [path.name for path in list_images(folder)] == ['a.png', 'b.png']
+    assert np.array_equal(list(read_frames(folder))[1], road_frame)
+
+
+def test_videos_are_read_from_the_first_frame_each_time(video):
+    opened = Video(video)
+    assert (opened.fps, opened.count) == (10.0, 5)
+    assert len(list(opened)) == len(list(opened)) == 5
+
+
+@pytest.mark.parametrize(('name', 'message'), [
+    ('nowhere', "'nowhere' does not exist"), ('empty', 'has no pictures'),
+    ('broken.png', 'cannot be read as a picture'), ('broken.mp4', 'cannot be read as a video')])
+def test_what_gives_no_frames_is_named(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'broken.png').write_bytes(b'nonsense')
+    (tmp_path / 'broken.mp4').write_bytes(b'nonsense')
+    with pytest.raises(SourceError, match=message):
+        list(read_frames(existing(name)))
+
+
+def test_segment_writes_labels_mask_and_overlay_at_the_inputs_size(tmp_path, folder, road_frame):
+    assert main(['segment', str(folder), '--out', str(tmp_path / 'out'), *OPTIONS]) == 0
+    expected = Segmenter.from_file(resolution=(160, 96), precision='float32').segment(
+        [road_frame])[0].labels
+    labels = cv2.imread(str(tmp_path / 'out' / 'b_labels.png'), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(str(tmp_path / 'out' / 'b_drivable.png'), cv2.IMREAD_UNCHANGED)
+    overlay = read_image(tmp_path / 'out' / 'b_overlay.png')
+    assert labels.ndim == mask.ndim == 2
+    assert np.array_equal(labels, expected)
+    assert np.array_equal(mask, np.where(expected == 3, 255, 0))
+    assert overlay.shape == road_frame.shape
+    road = expected == 3
+    assert np.abs(overlay[road] - (road_frame[road] / 2 + np.array([64, 32, 64]))).max() <= 1
+    assert len(list((tmp_path / 'out').iterdir())) == 6
+
+
+def test_segment_writes_an_overlay_video(tmp_path, video):
+    assert main(['segment', str(video), '--out', str(tmp_path / 'out'), '--frames',
+                 *OPTIONS]) == 0
+    overlay = Video(tmp_path / 'out' / 'drive_overlay.mp4')
+    assert len(list(overlay)) == 5
+    assert len(list((tmp_path / 'out').glob('drive_*_labels.png'))) == 5
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['nowhere.png'], "'nowhere.png' does not exist"),
+    (['a.png', 'other/a.png'], 'would both write a_labels.png'),
+    (['a.png', '--resolution', '161x96'], 'resolution is 161x96'),
+    (['a.png', '--weights', 'none'], "weights 'none' not found"),
+    (['a.png', '--backend', 'tpu'], "backend is 'tpu'"),
+    (['a.png', '--precision', 'float8'], "precision is 'float8'"),
+])
+def test_segment_says_what_is_wrong(tmp_path, monkeypatch, capsys, road_frame, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'other').mkdir()
+    for path in ('a.png', 'other/a.png'):
+        write_picture(path, road_frame)
+    assert main(['segment', *arguments, '--out', 'out']) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_is_instant_for_it_imports_nothing_heavy():
+    import subprocess
+    import sys
+    code = ("import sys; from enet_ros.cli import main\n"
+            "try: main(['--help'])\nexcept SystemExit: pass\n"
+            "print(sorted({'torch', 'cv2', 'numpy', 'openvino', 'rclpy'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, '-P', '-c', code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+def test_legend_names_every_class(road_frame):
+    from enet_ros.checkpoint import read_checkpoint, weights_path
+    class_map = read_checkpoint(weights_path('')).class_map
+    picture = with_legend(road_frame, class_map)
+    assert np.array_equal(picture[:192], road_frame)
+    shown = {tuple(color) for color in picture[192:].reshape(-1, 3).tolist()}
+    assert set(class_map.colors) <= shown

@@ -6,8 +6,8 @@ table by test/test_config.py. Nothing here knows ROS.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, make_dataclass
-from typing import Iterable, Mapping
 
 from enet_ros.backends import BACKEND_NAMES, PRECISIONS
 from enet_ros.segmenter import check_resolution

@@ -24,9 +24,9 @@ STAGE_2_AND_3 = ('regular', 'dilated2', 'asymmetric', 'dilated4',
 def pool_2x2(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Max-pool 2x2 and remember where each maximum came from, in operators TensorRT converts.
 
-    ``max_pool2d(return_indices=True)`` has no TensorRT converter. With the phases ``p0 p1 / p2 p3``
-    of a window, three comparisons say the same; strict ``>`` gives ties to the first phase in
-    reading order, as PyTorch does (docs/decisions/0002-max-unpooling.md).
+    ``max_pool2d(return_indices=True)`` has no TensorRT converter. With the phases
+    ``p0 p1 / p2 p3`` of a window, three comparisons say the same; strict ``>`` gives ties to the
+    first phase in reading order, as PyTorch does (docs/decisions/0002-max-unpooling.md).
 
     Args:
         x: (N, C, H, W), H and W even.

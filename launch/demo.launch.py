@@ -3,7 +3,6 @@
     ros2 launch enet_ros demo.launch.py source:=drive.mp4 rviz:=true
 """
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
@@ -14,6 +13,8 @@ from launch.substitutions import (
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 SHARE = FindPackageShare('enet_ros')
 
@@ -38,7 +39,8 @@ def generate_launch_description() -> LaunchDescription:
             'encoding': ParameterValue(LaunchConfiguration('encoding'), value_type=str),
             'loop': True}])
     segment = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, 'launch', 'segment.launch.py'])),
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution([SHARE, 'launch', 'segment.launch.py'])),
         launch_arguments={'rviz': LaunchConfiguration('rviz')}.items())
     shared_memory = SetEnvironmentVariable(
         'FASTRTPS_DEFAULT_PROFILES_FILE',

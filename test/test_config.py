@@ -74,8 +74,8 @@ def test_the_readme_lists_every_topic_as_it_is(bench):
                            (REPOSITORY / 'README.md').read_text(), re.MULTILINE))
     node = bench().node
     found = {}
-    for topics, prefix in ((node.get_publisher_names_and_types_by_node('enet', '/'), '/enet/'),
-                           (node.get_subscriber_names_and_types_by_node('enet', '/'), '/')):
+    for topics in (node.get_publisher_names_and_types_by_node('enet', '/'),
+                   node.get_subscriber_names_and_types_by_node('enet', '/')):
         for topic, types in topics:
             name = topic.replace('/enet/', '~/', 1) if topic.startswith('/enet/') else topic
             found[name if name == '/diagnostics' else name.lstrip('/')] = types[0].replace(

@@ -69,8 +69,8 @@ def test_stages_are_those_of_table_1():
 
 
 # Few values, so that most windows have ties.
-planes = arrays(np.float32, st.tuples(st.integers(1, 2), st.integers(1, 3), st.just(6), st.just(4)),
-                elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, 3e38]))
+shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.just(6), st.just(4))
+planes = arrays(np.float32, shapes, elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, 3e38]))
 
 
 @settings(deadline=None)

@@ -181,7 +181,8 @@ def bad_frames(good: Image):
 
     short = change()
     del short.data[100:]
-    return {'data has 100 bytes': short, 'step is 5': change(step=5), 'size is 0x': change(width=0),
+    return {'data has 100 bytes': short, 'step is 5': change(step=5),
+            'size is 0x': change(width=0),
             "encoding is ''": change(encoding=''), "encoding is 'jpg'": change(encoding='jpg'),
             'wanted at most 64 MP': change(width=20000, height=20000, step=60000)}
 
@@ -192,7 +193,7 @@ def test_bad_frames_are_dropped_and_the_next_good_one_is_segmented(bench, road_f
     good = node.image(road_frame)
     for count, (reason, message) in enumerate(bad_frames(good).items(), start=1):
         node.send(message)
-        node.wait(lambda: node.messages['/diagnostics'] and reason in str(
+        node.wait(lambda reason=reason: node.messages['/diagnostics'] and reason in str(
             node.messages['/diagnostics'][-1]), reason)
         timing = node.reply(good, 'timing')
         assert (timing.dropped, timing.published) == (count, count)
@@ -370,7 +371,8 @@ def test_a_slow_network_drops_all_but_the_newest(bench, road_frame):
         node.send(node.image(road_frame, stamp_ns=stamp))
         time.sleep(0.03)
     node.wait(lambda: len(node.messages['timing']) == 2, 'two frames')
-    found = [Time.from_msg(message.header.stamp).nanoseconds for message in node.messages['labels']]
+    found = [Time.from_msg(message.header.stamp).nanoseconds
+             for message in node.messages['labels']]
     assert found == [stamps[0], stamps[-1]]
     timing = node.messages['timing'][-1]
     assert (timing.received, timing.published, timing.dropped) == (8, 2, 6)

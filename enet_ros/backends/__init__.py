@@ -6,9 +6,10 @@ A backend is opened once, for one network and one resolution, and then called fo
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Callable, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -149,7 +150,7 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
         except (BackendError, ImportError, RuntimeError) as error:
             refused.append(f'{candidate}: {error}')
             continue
-        return backend, '; '.join([
-            f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}', *refused])
+        picked = f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}'
+        return backend, '; '.join([picked, *refused])
     possible = f'; possible here: auto, {", ".join(OPENERS)}' if name != 'auto' else ''
     raise BackendError(f"backend '{name}' is not available: " + '; '.join(refused) + possible)

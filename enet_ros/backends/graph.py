@@ -7,7 +7,7 @@ batched (docs/decisions/0003-one-graph.md).
 from __future__ import annotations
 
 import copy
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

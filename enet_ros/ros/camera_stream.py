@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -185,7 +185,7 @@ class CameraStream:
         if frame.policy is None or not self._is_current(frame):
             return False
         if limit_sec and age_sec > limit_sec:
-            self.drop(f'frame is {age_sec:.3f} s old by the node\'s clock, wanted at most '
+            self.drop(f"frame is {age_sec:.3f} s old by the node's clock, wanted at most "
                       f'{limit_sec} s (max_frame_age)')
             return False
         frame.wanted = self._wanted()

@@ -82,7 +82,8 @@ def isolate() -> None:
     """Take a ROS domain of our own, unless the user chose one: demos may run side by side."""
     if 'ROS_DOMAIN_ID' not in os.environ:
         os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-        print(f'to look with tools of your own: export ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}')
+        print('to look with tools of your own: export '
+              f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}')
 
 
 def start_processes(source: str) -> list[Process]:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Callable
+from collections.abc import Callable
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 GRACE_SEC = 1.5  # for a clean end; a network that compiles or runs cannot be interrupted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point32, Polygon

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Iterator
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ COMPRESSIONS = ('jpeg', 'png')
 
 #: name -> (default, description)
 PARAMETERS = {
-    'source': ('drawn', 'A video file, a folder of pictures, a picture, or drawn: the drawn road.'),
+    'source': ('drawn', 'A video, a folder of pictures, a picture, or drawn: the drawn road.'),
     'rate': (0.0, "Frames a second; 0 is the video's own, and 15 for all else."),
     'encoding': ('bgr8', f'One of {", ".join(ENCODINGS)}; or jpeg or png, on image/compressed.'),
     'loop': (False, 'Start again at the end of the source; else the process ends.'),

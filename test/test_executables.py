@@ -1,0 +1,235 @@
+"""The executables as processes of their own: start, stop, exit codes, the camera and the demo."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+if not shutil.which('segment_node'):
+    pytest.skip('segment_node is not on the PATH: . scripts/ros_env.sh', allow_module_level=True)
+
+from enet_ros.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
+from enet_ros.picture import write_picture  # noqa: E402
+from enet_ros.scene import RoadScene  # noqa: E402
+
+pytestmark = pytest.mark.ros
+SMALL = ['-p', 'resolution:=[160, 96]', '-p', 'precision:=float32']
+
+
+@pytest.fixture
+def start():
+    """Start executables; those still running at the end are killed."""
+    started = []
+
+    def start_one(name, *arguments, **options):
+        process = subprocess.Popen([name, '--ros-args', *arguments], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, **options)
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def read_until(process, text, seconds=60.0):
+    """Read output up to a line with a text; fails if the process ends before."""
+    lines, deadline = [], time.monotonic() + seconds
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return ''.join(lines)
+        assert time.monotonic() < deadline, ''.join(lines)
+    raise AssertionError(f"the process ended without saying '{text}':\n{''.join(lines)}")
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_within_2_seconds_with_exit_code_0(start, number):
+    process = start('segment_node', *SMALL)
+    read_until(process, 'subscribed to')
+    process.send_signal(number)
+    started = time.monotonic()
+    assert process.wait(10) == 0
+    assert time.monotonic() - started < 2.0
+
+
+@pytest.mark.parametrize('delay', [0.5, 1.0, 2.0])
+def test_a_signal_ends_the_node_while_it_starts(start, tmp_path, delay):
+    # An empty cache: the network is being converted and compiled, which nothing interrupts.
+    process = start('segment_node', env={**os.environ, 'ENET_ROS_CACHE': str(tmp_path)})
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    assert process.wait(10) == 0
+    assert time.monotonic() - started < 2.0
+
+
+@pytest.mark.parametrize(('name', 'value', 'message'), [
+    ('resolution', '[642, 360]', 'resolution is 642x360, wanted .* such as 640x360'),
+    ('weights', 'nowhere', "weights 'nowhere' not found"),
+    ('backend', 'tpu', "backend is 'tpu', wanted one of auto"),
+    ('class_map.Raod.drivable', 'true', "unknown class 'Raod'"),
+    ('confidence_floor', '2.0', 'confidence_floor is 2.0, wanted 0.0 to 1.0'),
+    ('autostart', 'maybe', "autostart is 'maybe', wanted bool"),
+])
+def test_a_bad_parameter_ends_the_node_with_exit_code_1(start, name, value, message):
+    process = start('segment_node', '-p', f'{name}:={value}')
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    import re
+    assert re.search(message, output), output
+
+
+def test_without_autostart_the_node_waits_unconfigured(start):
+    process = start('segment_node', '-p', 'autostart:=false', '-p', 'resolution:=[642, 360]')
+    time.sleep(2.0)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_a_typo_in_a_parameter_name_is_warned_of(start):
+    process = start('segment_node', *SMALL, '-p', 'resolutoin:=[640, 360]')
+    output = read_until(process, 'subscribed to')
+    assert "'resolutoin' is not known and has no effect; did you mean 'resolution'?" in output
+
+
+@pytest.fixture
+def tester():
+    """A node in this process, with the messages of every topic it listened to."""
+    import rclpy
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('tester', context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def listen(kind, topic, count=1, seconds=30.0):
+        found = []
+        subscription = node.create_subscription(kind, topic, found.append, 10)
+        deadline = time.monotonic() + seconds
+        while len(found) < count:
+            executor.spin_once(timeout_sec=0.1)
+            assert time.monotonic() < deadline, f'{topic} did not come'
+        node.destroy_subscription(subscription)
+        return found
+
+    yield listen
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / 'picture.png'
+    write_picture(path, RoadScene(160, 96).render(2.0)[0])
+    return path
+
+
+def test_the_camera_publishes_every_encoding(start, tester, picture):
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+    frame = RoadScene(160, 96).render(2.0)[0]
+    for encoding in (ENCODINGS[0], 'nv12', 'bayer_grbg8', 'jpeg', 'png'):
+        process = start('replay_camera', '-p', f'source:={picture}', '-p', 'loop:=true', '-p',
+                        'rate:=20.0', '-p', f'encoding:={encoding}')
+        if encoding in ('jpeg', 'png'):
+            [message] = tester(CompressedImage, 'image/compressed')
+            found = decode_compressed(message.data)
+        else:
+            [message] = tester(Image, 'image')
+            assert message.encoding == encoding
+            found = decode_image(message.data, encoding, message.width, message.height,
+                                 message.step)
+        [info] = tester(CameraInfo, 'camera_info')
+        assert (info.width, info.height, info.k[0]) == (160, 96, 0.0)
+        assert message.header.frame_id == info.header.frame_id == 'camera_optical_frame'
+        assert np.abs(found.astype(int) - frame).mean() < (1 if encoding == 'rgb8' else 12)
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_the_drawn_camera_publishes_truth_and_calibration(start, tester):
+    from sensor_msgs.msg import CameraInfo, Image
+    start('replay_camera', '-p', 'width:=160', '-p', 'height:=96', '-p', 'seed:=3')
+    truths = tester(Image, 'camera/labels_truth', count=3)
+    [info] = tester(CameraInfo, 'camera_info')
+    scene = RoadScene(160, 96, 3)
+    assert info.k.reshape(3, 3) == pytest.approx(scene.camera.k)
+    drawn = {scene.render(i / 15)[1].tobytes() for i in range(120)}
+    assert all(message.data.tobytes() in drawn for message in truths)
+    assert truths[0].step == 160
+
+
+def test_the_camera_ends_with_its_source(start, picture):
+    process = start('replay_camera', '-p', f'source:={picture}', '-p', 'rate:=20.0')
+    assert 'end of the source after 1 frames' in process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(('name', 'value', 'message'), [
+    ('source', '/nowhere.mp4', "'/nowhere.mp4' does not exist"),
+    ('encoding', 'rgb9', "encoding is 'rgb9', wanted one of rgb8"),
+    ('rate', '-1.0', 'rate is -1.0, wanted'),
+    ('width', '-5', '-5'),
+])
+def test_a_bad_camera_parameter_ends_it_with_exit_code_1(start, name, value, message):
+    process = start('replay_camera', '-p', f'{name}:={value}')
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert message in output
+    assert 'Traceback' not in output
+
+
+def check_demo_files(folder, source):
+    report = json.loads((folder / 'report.json').read_text())
+    assert set(report) == {'source', 'backend', 'precision', 'resolution', 'frames_in',
+                           'frames_out', 'dropped', 'fps', 'latency_ms', 'road_iou'}
+    assert report['source'] == str(source)
+    assert report['resolution'] == [640, 360]
+    assert report['frames_in'] >= report['frames_out'] >= 2
+    assert 0 < report['latency_ms']['p50'] <= report['latency_ms']['p95'] \
+        <= report['latency_ms']['p99']
+    overlay = cv2.imread(str(folder / 'overlay.png'))
+    assert overlay.std() > 20
+    video = cv2.VideoCapture(str(folder / 'overlay.mp4'))
+    good, frame = video.read()
+    assert good
+    assert frame.std() > 20
+    return report
+
+
+def test_demo_on_the_drawn_street(tmp_path):
+    done = subprocess.run(['demo', '--duration', '4', '--out', str(tmp_path / 'out')],
+                          capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    report = check_demo_files(tmp_path / 'out', 'drawn')
+    assert report['road_iou'] > 0.8
+    last = done.stdout.splitlines()[-3:]
+    assert [line.split()[-1] for line in last] == [
+        str(tmp_path / 'out' / name) for name in ('overlay.png', 'overlay.mp4', 'report.json')]
+
+
+def test_demo_on_a_real_drive(tmp_path, shared):
+    source = shared / 'video' / 'solidWhiteRight.mp4'
+    done = subprocess.run(['demo', '--source', str(source), '--duration', '3', '--out',
+                           str(tmp_path / 'out')], capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert check_demo_files(tmp_path / 'out', source)['road_iou'] is None
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--source', '/nowhere.mp4'], ['--duration', '-1'], ['--duration', 'nan']])
+def test_demo_says_what_is_wrong(tmp_path, arguments):
+    done = subprocess.run(['demo', *arguments, '--out', str(tmp_path)], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode in (1, 2)
+    assert arguments[1] in done.stderr
+    assert 'Traceback' not in done.stderr

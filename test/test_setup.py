@@ -1,0 +1,86 @@
+"""The set-up script on machines that lack something: one clear message each."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def poor_machine(tmp_path):
+    """A copy of the scripts, and a PATH on which one can take tools away or replace them."""
+    for part in ('scripts', 'constraints', 'pyproject.toml', 'package.xml', 'CMakeLists.txt'):
+        source = REPOSITORY / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    for tool in ('bash', 'sh', 'env', 'dirname', 'sed', 'uname', 'printf', 'mkdir', 'cat', 'flock',
+                 'sha256sum', 'readlink', 'python3.11', 'python3', 'c++', 'g++', 'make'):
+        found = shutil.which(tool)
+        if found:
+            (tools / tool).symlink_to(Path(found).resolve() if 'python' not in tool else found)
+
+    def replace(tool, script=None):
+        (tools / tool).unlink(missing_ok=True)
+        if script:
+            (tools / tool).write_text(f'#!/bin/sh\n{script}\n')
+            (tools / tool).chmod(stat.S_IRWXU)
+
+    def run():
+        return subprocess.run([tools / 'bash', tmp_path / 'scripts' / 'setup.sh'], text=True,
+                              env={'PATH': str(tools), 'HOME': os.environ.get('HOME', '/')},
+                              capture_output=True, timeout=60)
+
+    return replace, run
+
+
+@pytest.mark.parametrize(('missing', 'script', 'message'), [
+    (['c++', 'g++', 'clang++'], None, 'found no C++ compiler, wanted one to build the messages: '
+                                      'apt install g++ make'),
+    (['uname'], 'echo Linux aarch64', 'this is Linux aarch64, wanted Linux x86_64'),
+    (['python3.11', 'python3', 'python'], 'echo Python 3.13.0',
+     'found Python 3.13.0, wanted CPython 3.11'),
+])
+def test_what_is_missing_is_said_in_one_message(poor_machine, missing, script, message):
+    replace, run = poor_machine
+    for tool in missing:
+        replace(tool, script)
+    done = run()
+    assert done.returncode == 1
+    assert message in ' '.join(done.stderr.split())
+    assert 'Traceback' not in done.stderr
+
+
+def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
+    (tmp_path / 'scripts').mkdir()
+    shutil.copy(REPOSITORY / 'scripts' / 'ros_env.sh', tmp_path / 'scripts')
+    done = subprocess.run(['bash', '-c', '. scripts/ros_env.sh'], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "run 'make setup' there first" in done.stderr
+
+
+@pytest.mark.parametrize('shell', ['bash', 'sh', 'zsh'])
+def test_any_shell_gets_the_environment(shell):
+    if not shutil.which(shell):
+        pytest.skip(f'{shell} is not installed')
+    if not (REPOSITORY / '.colcon' / 'built').exists():
+        pytest.skip('this checkout was not set up by scripts/setup.sh')
+    command = ('. scripts/ros_env.sh && for name in segment_node replay_camera enet-ros; '
+               'do command -v $name; done && cd / && '
+               'python -c "import rclpy, cv2; from enet_ros.msg import DrivableArea"')
+    environment = {'PATH': '/usr/bin:/bin', 'HOME': os.environ.get('HOME', '/')}
+    done = subprocess.run([shell, '-c', command], cwd=REPOSITORY, env=environment,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_the_pins_name_the_distribution_once():
+    text = (REPOSITORY / 'constraints' / 'bare.txt').read_text()
+    assert text.count('# distribution: ') == 1

@@ -24,7 +24,7 @@ demo:
 	    --duration '$(DURATION)' --out '$(OUT)'
 
 test:
-	@scripts/setup.sh test
+	@scripts/setup.sh test train
 	@. scripts/ros_env.sh && exec pytest
 
 test-tensorrt:

@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from enet_ros.scene_objects import DRAW, LONG, Canvas, Thing, layout
-from enet_ros.scene_paint import (GROUND_HALF_M, GROUND_LEVELS, GROUND_LOOP_M, PAVEMENT, ROAD,
-                                  TEXEL_M, TREE, ground_levels, make_textures, mirrored_sky,
-                                  paint_sky, sensor_noise, tone_curve)
+from enet_ros.scene_drawing import Air, Stage
+from enet_ros.scene_objects import FACES, LONG, layout
+from enet_ros.scene_textures import (GROUND_HALF_M, GROUND_LEVELS, GROUND_LOOP_M, PAVEMENT, ROAD,
+                                     TEXEL_M, TREE, ground_levels, make_textures, mirrored_sky,
+                                     paint_sky, sensor_noise, tone_curve)
 
 MIN_SIZE_PX = 32
 LOOP_M = 480.    # the road repeats after this
 LOOP_S = 3600.   # everything repeats after this, so that time never grows beyond float32
 SPEED_STEP = LOOP_M / LOOP_S   # every speed is a multiple of this, or the loop would not close
 FAR_M = 400.     # ground farther away lies behind the trees and houses on the horizon
-VIEW_M = 170.    # things farther away are not drawn
 GRAIN_SPARE_PX = 61   # the sensor noise is shifted by up to this, frame by frame
 
 
@@ -96,8 +96,8 @@ class Style:
         return 1 if self.keep_left else -1
 
 
-EMPTY = {'houses': 0., 'tree_density': 0., 'car_density': 0., 'people_density': 0.,
-         'post_density': 0.}
+#: The bare ground: nothing stands upon it.
+EMPTY = Style(houses=0., tree_density=0., car_density=0., people_density=0., post_density=0.)
 
 
 def random_style(rng: np.random.Generator) -> Style:
@@ -106,8 +106,8 @@ def random_style(rng: np.random.Generator) -> Style:
         return float(rng.uniform(low, high))
 
     def near(color, spread: float = 12.) -> tuple[int, int, int]:
-        common = rng.normal(0, spread)
-        return tuple(int(v) for v in np.clip(color + common + rng.normal(0, 3, 3), 25, 215))
+        shift = rng.normal(0, spread) + rng.normal(0, 3, 3)
+        return tuple(np.clip(np.add(color, shift), 25, 215).astype(int).tolist())
 
     base, light = Style(), str(rng.choice(list(LIGHTS)))
     return replace(
@@ -152,9 +152,8 @@ class Camera:
     def from_base(self, points: np.ndarray) -> np.ndarray:
         """Return camera coordinates (x right, y down, z ahead) of base ones, (N, 3) metres."""
         sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
-        x, y, z = np.asarray(points, float).T
-        z = z - self.height_m
-        return np.stack((-y, -sin * x - cos * z, cos * x - sin * z), axis=1)
+        turn = np.array([[0, -1, 0], [-sin, 0, -cos], [cos, 0, -sin]])
+        return (np.asarray(points, float) - (0, 0, self.height_m)) @ turn.T
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Project camera coordinates (N, 3), metres, z > 0, to pixels (N, 2) float64."""
@@ -251,6 +250,8 @@ class Road:
 class Ground:
     """The ground as the camera sees it: where each pixel's ray meets it, and its painted texture.
 
+    Distances are float32, for speed: a class border is right to 0.1 mm at FAR_M.
+
     Args:
         style: a :class:`Style`.
         camera: a :class:`Camera`.
@@ -309,7 +310,7 @@ class RoadScene:
     def __init__(self, width: int = 640, height: int = 360, seed: int = 0,
                  style: Style | None = None):
         for name, size in (('width', width), ('height', height)):
-            if int(size) != size or size < MIN_SIZE_PX:
+            if not MIN_SIZE_PX <= size < math.inf or size % 1:
                 raise ValueError(f'{name} is {size}, wanted a whole number of {MIN_SIZE_PX} '
                                  'pixels or more')
         self.style, self.seed = style or Style(), int(seed)
@@ -319,10 +320,12 @@ class RoadScene:
                              (height - 1) / 2, self.style.camera_height_m, self.style.pitch_rad)
         rng = np.random.default_rng(self.seed)
         self.road = Road(self.style, rng)
-        self.things = layout(self.style, LOOP_M, SPEED_STEP, rng)
+        things = layout(self.style, LOOP_M, SPEED_STEP, rng)
         self.motion = np.array([(t.x, t.speed, t.size[0] if t.kind in LONG else 0.)
-                                for t in self.things]).reshape(-1, 3)
-        self.textures = make_textures(self.style, self.light.shade, rng)
+                                for t in things]).reshape(-1, 3).T
+        textures = make_textures(self.style, self.light.shade, rng)
+        self.stage = Stage([FACES[thing.kind](thing, textures) for thing in things])
+        self.air = Air(self.light.haze_m, float(np.mean(self.light.horizon)))
         self.ground = Ground(self.style, self.camera, rng)
         margin = int(math.ceil(self.camera.fx * self.road.steepest))
         self.sky = paint_sky(self.light, self.camera, margin, self.style.tree_color, rng)
@@ -368,10 +371,9 @@ class RoadScene:
         t_seconds = checked_time(t_seconds)
         pose = self.road.pose(t_seconds)
         pixels = self._background(pose)
-        canvas = Canvas(pixels, self.camera, lambda x, d: self.road.to_base(pose, x, d),
-                        self.light.haze_m, float(np.mean(self.light.horizon)))
-        for thing in self._in_view(t_seconds, pose.x):
-            DRAW[thing.kind](canvas, thing, self.textures)
+        x, rank = self._places(t_seconds, pose.x)
+        self.stage.draw(pixels, self.camera, x, rank,
+                        lambda along, d: self.road.to_base(pose, along, d), self.air)
         return self._develop(pixels, t_seconds), np.ascontiguousarray(pixels[..., 3])
 
     def _background(self, pose: Pose) -> np.ndarray:
@@ -384,16 +386,16 @@ class RoadScene:
         self.ground.draw(pixels, self.road, pose, mirror, self.style.wet)
         return pixels
 
-    def _in_view(self, t_seconds: float, here: float) -> list[Thing]:
-        """Return what stands ahead, far to near, placed at this time on the endless road."""
-        if not self.things:
-            return []
-        start, speed, length = self.motion.T
-        ahead = (start + speed * (t_seconds % LOOP_S) - here + LOOP_M / 2) % LOOP_M - LOOP_M / 2
-        seen = np.flatnonzero((ahead + length > -3.) & (ahead < VIEW_M))
-        # What has a length stands behind all that is nearer than its far end.
-        order = seen[np.argsort(-(ahead + length)[seen], kind='stable')]
-        return [replace(self.things[i], x=here + ahead[i]) for i in order]
+    def _places(self, t_seconds: float, here: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return where each thing is along the endless road, metres, and how far its far end.
+
+        What has a length stands behind all that is nearer than its far end.
+        """
+        start, speed, length = self.motion
+        ahead = start + speed * (t_seconds % LOOP_S) - here
+        # What ends more than 6 m behind the vehicle is met again one loop ahead.
+        ahead = (ahead + length + 6.) % LOOP_M - length - 6.
+        return here + ahead, ahead + length
 
     def _develop(self, pixels: np.ndarray, t_seconds: float) -> np.ndarray:
         """Return the frame as the camera gives it: lens, exposure and noise, (H, W, 3) uint8."""

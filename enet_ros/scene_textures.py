@@ -1,4 +1,4 @@
-"""The paint of the drawn scene: textures of walls, trees, people, ground and sky, made from noise."""
+"""The drawn scene's textures: walls, trees, people, ground and sky, made from noise."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Texture:
             height, width = self.levels[-1].shape[:2]
             self.levels.append(cv2.resize(self.levels[-1], (width // 2, height // 2),
                                           interpolation=cv2.INTER_AREA))
+        self.mean = self.levels[-1][..., :3].mean((0, 1))
 
     def level_for(self, area_px: float) -> np.ndarray:
         """Return the copy that has about one texel a pixel on ``area_px`` pixels."""
@@ -160,7 +161,8 @@ def cyclist(rng: np.random.Generator, swing: float, clothes) -> Texture:
     cv2.ellipse(image, (32, 100), (4, 26), 0, 0, 360, (26, 26, 28, 255), -1)
     cv2.line(image, (14, 54), (50, 54), (34, 34, 36, 255), 3)
     for sign in (-1, 1):
-        cv2.line(image, (32 + 8 * sign, 62), (32 + 11 * sign, int(104 + 8 * sign * swing)), legs, 8)
+        foot = (32 + 11 * sign, int(104 + 8 * sign * swing))
+        cv2.line(image, (32 + 8 * sign, 62), foot, legs, 8)
         cv2.line(image, (32 + 13 * sign, 28), (32 + 17 * sign, 52), coat, 7)
     cv2.ellipse(image, (32, 42), (15, 26), 0, 0, 360, coat, -1)
     cv2.ellipse(image, (32, 10), (8, 10), 0, 0, 360, (52, 44, 40, 255), -1)
@@ -318,7 +320,7 @@ def mirrored_sky(sky: np.ndarray, camera, top: int, wet: float) -> np.ndarray | 
     blurred = cv2.GaussianBlur(sky[source], (0, 0), 2, sigmaY=camera.height / 60)
     # Schlick: what water mirrors grows with the fifth power towards grazing rays.
     sine = np.clip((rows - camera.horizon_px) / camera.fy + 1e-3, 0, 1)
-    share = wet * (.05 + .6 * (1 - sine) ** 5)
+    share = wet * (.06 + .8 * (1 - sine) ** 5)
     return (blurred * share[:, None, None]).astype(np.uint8)
 
 

@@ -16,9 +16,10 @@ pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightnin
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
 from enet_ros.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from enet_ros.class_map import ClassMap  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
-from enet_ros.training.batches import Look, StepSampler  # noqa: E402
+from enet_ros.training.batches import DrawnFrames, Look, StepSampler  # noqa: E402
 from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
 from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
 from enet_ros.training.train import TrainingError, TrainOptions, train  # noqa: E402
@@ -205,6 +206,15 @@ def test_processes_share_the_samples_of_a_step():
         return next(iter(StepSampler(7, 4, rank, lambda step: Look((32, 32)))))
     assert [key[1] for rank in (0, 1) for key in keys(rank)] == list(range(8))
     assert {key[0] for key in keys(0)} == {7}
+
+
+def test_drawn_frames_have_the_ids_of_the_data_set():
+    drawn = DrawnFrames(ClassMap.from_names(['car', 'road'], ['road']), SIZE)
+    frame, labels = drawn[3]
+    assert frame.shape == (SIZE[1], SIZE[0], 3)
+    assert set(np.unique(labels)) <= {0, 1, 255}
+    assert (labels == 1).mean() > 0.1
+    assert drawn[3][0] is frame
 
 
 def test_clock_by_steps_and_by_time(monkeypatch):

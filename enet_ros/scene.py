@@ -18,9 +18,21 @@ import numpy as np
 
 from enet_ros.scene_drawing import Air, Stage
 from enet_ros.scene_objects import FACES, LONG, layout
-from enet_ros.scene_textures import (GROUND_HALF_M, GROUND_LEVELS, GROUND_LOOP_M, PAVEMENT, ROAD,
-                                     TEXEL_M, TREE, ground_levels, make_textures, mirrored_sky,
-                                     paint_sky, sensor_noise, tone_curve)
+from enet_ros.scene_textures import (
+    GROUND_HALF_M,
+    GROUND_LEVELS,
+    GROUND_LOOP_M,
+    PAVEMENT,
+    ROAD,
+    TEXEL_M,
+    TREE,
+    ground_levels,
+    make_textures,
+    mirrored_sky,
+    paint_sky,
+    sensor_noise,
+    tone_curve,
+)
 
 MIN_SIZE_PX = 32
 LOOP_M = 480.    # the road repeats after this

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.scene_drawing import Face
-from enet_ros.scene_textures import (BICYCLIST, BUILDING, CAR, CAR_COLORS, FENCE, PEDESTRIAN, POLE,
-                                     SIGN, TREE, VARIANTS)
+from enet_ros.scene_textures import (
+    BICYCLIST,
+    BUILDING,
+    CAR,
+    CAR_COLORS,
+    FENCE,
+    PEDESTRIAN,
+    POLE,
+    SIGN,
+    TREE,
+    VARIANTS,
+)
 
 #: A hatchback's side: (metres ahead of the middle, height in metres), from the rear bumper over
 #: the roof to the front bumper; what lies between two corners is named in CAR_STRIPS.

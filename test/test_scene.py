@@ -192,10 +192,10 @@ def test_any_size_renders(size):
     assert label_map[-1, size[0] // 2] == ROAD
 
 
-@pytest.mark.parametrize('size, name', [((0, 90), 'width is 0'), ((160, -4), 'height is -4'),
-                                        ((31, 90), 'width is 31'), ((160, 90.5), 'height is 90.5'),
-                                        ((float('nan'), 90), 'width is nan'),
-                                        ((160, float('inf')), 'height is inf')])
+@pytest.mark.parametrize(('size', 'name'), [
+    ((0, 90), 'width is 0'), ((160, -4), 'height is -4'), ((31, 90), 'width is 31'),
+    ((160, 90.5), 'height is 90.5'), ((float('nan'), 90), 'width is nan'),
+    ((160, float('inf')), 'height is inf')])
 def test_value_error_names_the_size_when_it_is_bad(size, name):
     with pytest.raises(ValueError, match=name):
         RoadScene(*size)

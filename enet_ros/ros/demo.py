@@ -136,14 +136,18 @@ def watch(watcher: Watcher, processes: list[Process], duration_sec: float) -> No
 
 
 def report_of(record: Record, source: str, resolution: tuple[int, int]) -> dict:
-    """Return what report.json says; frames are counted from the first mask on."""
+    """Return what report.json says.
+
+    Counted are the frames that were done with between the first and the last mask: each was
+    either published or dropped.
+    """
     first, last = record.first_timing, record.timing
+    published = last.published - first.published + 1
+    dropped = last.dropped - first.dropped
     return {
         'source': source, 'backend': last.backend, 'precision': last.precision,
         'resolution': list(resolution),
-        'frames_in': last.received - first.received + 1,
-        'frames_out': last.published - first.published + 1,
-        'dropped': last.dropped - first.dropped,
+        'frames_in': published + dropped, 'frames_out': published, 'dropped': dropped,
         'fps': round(record.fps(), 2), 'latency_ms': record.latency_ms(),
         'road_iou': record.road_iou(),
     }

@@ -20,6 +20,7 @@ from enet_ros.class_map import ClassMap  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
 from enet_ros.training.batches import DrawnFrames, Look, StepSampler  # noqa: E402
+from enet_ros.training.calibrate import best_offsets, best_temperature  # noqa: E402
 from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
 from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
 from enet_ros.training.train import TrainingError, TrainOptions, train  # noqa: E402
@@ -278,3 +279,22 @@ def test_refreshed_statistics_are_those_of_the_frames():
     assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
     assert not network.training
     assert network.norm.momentum == 0.1
+
+
+def test_offsets_mend_a_class_that_is_claimed_too_rarely():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 4000)
+    logits = rng.normal(0, 1, (4000, 2)).astype(np.float32)
+    logits[np.arange(4000), truth] += 2
+    logits[:, 1] -= 3
+    offsets = best_offsets(logits, truth)
+    assert offsets[1] - offsets[0] == pytest.approx(3, abs=0.8)
+    assert ((logits + offsets).argmax(1) == truth).mean() > (logits.argmax(1) == truth).mean()
+
+
+def test_temperature_undoes_overconfidence():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20000, 3)).astype(np.float32)
+    noise = rng.gumbel(size=logits.shape)
+    truth = (logits + noise).argmax(1)  # drawn from the softmax of the logits
+    assert best_temperature(logits * 2.5, truth) == pytest.approx(2.5, rel=0.08)

@@ -49,6 +49,7 @@ class Recipe:
         encoder_part: part of the run that trains the encoder alone, on labels at one eighth.
         crops_part: part of the run on crops; whole frames after.
         strength: of the changes of colour, light and texture.
+        balance: whether the last layer's biases are moved at the end for the best IoU.
     """
 
     lr: float
@@ -62,6 +63,7 @@ class Recipe:
     encoder_part: float = 0.0
     crops_part: float = 0.0
     strength: float = 0.0
+    balance: bool = False
 
 
 #: Section 5.2 of the paper, and what does better today.
@@ -70,7 +72,7 @@ RECIPES = {
                     encoder_part=0.5),
     'modern': Recipe(lr=1e-3, weight_decay=1e-2, optimizer='adamw', class_weight_c=1.05,
                      jaccard=1.0, warmup=100, decay=True, average=0.998, crops_part=0.8,
-                     strength=1.0),
+                     strength=1.0, balance=True),
 }
 
 

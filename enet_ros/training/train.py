@@ -29,7 +29,7 @@ from enet_ros.enet import ENet
 from enet_ros.segmenter import check_resolution
 from enet_ros.training.augment import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.batches import DrawnFrames, Frames, Look, TrainingSet
-from enet_ros.training.calibrate import best_temperature
+from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.datasets import SegmentationData, open_dataset
 from enet_ros.training.evaluate import evaluate
 from enet_ros.training.losses import class_weights
@@ -50,6 +50,7 @@ RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320,
                'folders': (640, 360)}
 BATCHES = {'paper': 10, 'modern': 8}
 DEFAULT_STEPS = 10_000
+BALANCE_FRAMES = 200
 #: What may differ when a run is continued; everything else belongs to the run.
 MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
               'threads')
@@ -325,8 +326,8 @@ def finish(module: SegmentationModule, options: TrainOptions,
         ((_to_checkpoint(network, options, validation), network)
          for network in _candidates(module, options)),
         key=lambda pair: pair[0].scores['miou'])
-    checkpoint.temperature = best_temperature(network, module.validation_frames,
-                                              options.resolution)
+    checkpoint.temperature = best_temperature(
+        *sample_logits(network, module.validation_frames, options.resolution))
     scores = without_nan(evaluate(checkpoint, validation, backend='torch', precision='float32'))
     checkpoint.scores = {options.val_split: scores}
     write_checkpoint(run / 'model.safetensors', checkpoint)
@@ -337,19 +338,24 @@ def finish(module: SegmentationModule, options: TrainOptions,
 
 def _candidates(module: SegmentationModule, options: TrainOptions) -> Iterator[ENet]:
     """Yield the networks of the last step and, if asked for, of the best validation."""
-    yield _refreshed(module)
+    yield _refreshed(module, options)
     best = Path(options.out) / 'best.ckpt'
     if options.keep == 'best' and best.is_file():
         module.load_state_dict(torch.load(best, 'cpu', weights_only=True)['state_dict'])
-        yield _refreshed(module)
+        yield _refreshed(module, options)
 
 
-def _refreshed(module: SegmentationModule) -> ENet:
-    """Copy the network to keep, with batch-norm statistics over all training frames."""
+@torch.no_grad()
+def _refreshed(module: SegmentationModule, options: TrainOptions) -> ENet:
+    """Copy the network to keep, with statistics and offsets from the training frames."""
     network = copy.deepcopy(module.evaluated)
     if module.average is not None:
         refresh_batch_norm(network, module.training_frames(len(module.training_set)))
-    return network.eval()
+    network.eval()
+    if module.recipe.balance:
+        network.fullconv.bias += torch.from_numpy(best_offsets(*sample_logits(
+            network, module.training_set.frames, options.resolution, BALANCE_FRAMES)))
+    return network
 
 
 def _to_checkpoint(network: ENet, options: TrainOptions,

@@ -49,10 +49,12 @@ class NodeBench:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.parameter import Parameter
+        from rclpy.signals import SignalHandlerOptions
 
         from enet_ros.ros.segment_node import SegmentNode
         self.context = rclpy.Context()
-        rclpy.init(context=self.context)
+        # rclpy's signal handlers would outlive the context and crash a later test's signal.
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = (make_node or SegmentNode)(context=self.context, parameter_overrides=overrides)
         self.tester = rclpy.create_node('tester', context=self.context)

@@ -106,8 +106,9 @@ def test_a_typo_in_a_parameter_name_is_warned_of(start):
 def tester():
     """A node in this process, with the messages of every topic it listened to."""
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
     context = rclpy.Context()
-    rclpy.init(context=context)
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node('tester', context=context)
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)

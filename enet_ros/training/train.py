@@ -263,15 +263,16 @@ def build_module(options: TrainOptions, training: SegmentationData,
         options.workers, options.compiled)
 
 
-def _machines() -> dict:
+def _machines(recipe: Recipe) -> dict:
     """Read from torchrun's environment how many processes and machines take part."""
     world = int(os.environ.get('WORLD_SIZE', 1))
     local = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     if world == 1:
         return {'devices': 1, 'num_nodes': 1, 'strategy': 'auto'}
     backend = 'nccl' if torch.cuda.is_available() else 'gloo'
-    # The paper's recipe leaves the decoder without gradients in its first phase.
-    strategy = DDPStrategy(process_group_backend=backend, find_unused_parameters=True)
+    # Training the encoder alone leaves the decoder without gradients.
+    strategy = DDPStrategy(process_group_backend=backend,
+                           find_unused_parameters=recipe.encoder_part > 0)
     return {'devices': local, 'num_nodes': world // local, 'strategy': strategy,
             'sync_batchnorm': torch.cuda.is_available()}
 
@@ -282,7 +283,7 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
     Raises:
         TrainingError: the batch cannot be shared out evenly among the processes.
     """
-    machines, run = _machines(), Path(options.out)
+    machines, run = _machines(options.recipe_with_changes()), Path(options.out)
     processes = machines['devices'] * machines['num_nodes']
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '

@@ -227,7 +227,10 @@ def _prepared(run: Path, options: TrainOptions) -> Path:
                                 'command to continue it, or choose another --out')
         if (run / 'model.safetensors').is_file():
             raise TrainingError(f'{run} holds a finished run; choose another --out')
-    kept.write_text(json.dumps(wanted, indent=2) + '\n')
+    # Several processes write it at once, and read what another may be writing.
+    new = run / f'.options-{os.getpid()}.json'
+    new.write_text(json.dumps(wanted, indent=2) + '\n')
+    new.replace(kept)
     return last
 
 

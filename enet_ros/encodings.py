@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-MAX_PIXELS = 64 << 20  # of a frame: 64 MP
+MAX_PIXELS = 64_000_000  # of a frame
 
 #: encoding -> (bytes a pixel in a row, OpenCV conversion to RGB or None)
 _PACKED = {

@@ -17,9 +17,9 @@ import numpy as np
 from enet_ros.backends import BackendRequest, canonical_precision, open_backend
 from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.class_map import UNKNOWN
+from enet_ros.encodings import MAX_PIXELS
 
-STRIDE = 8            # as enet_ros.enet.STRIDE, which importing would cost torch
-MAX_PIXELS = 64 << 20  # of a frame or a resolution: 64 MP
+STRIDE = 8  # as enet_ros.enet.STRIDE, which importing would cost torch
 
 
 @dataclass(frozen=True)

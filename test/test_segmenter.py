@@ -124,7 +124,7 @@ def test_backends_agree_in_float32(validation):
 
 @pytest.mark.parametrize('backend', ['openvino', 'torch'])
 def test_bfloat16_agrees_with_float32(validation, backend):
-    """Measured 99.7 % (openvino) and 99.6 % (torch) with the shipped weights; pinned below."""
+    """On 99.5 % of pixels: docs/decisions/0005-precision.md has the measured figures."""
     options = {'resolution': (480, 360), 'backend': backend}
     try:
         half = Segmenter.from_file(precision='bfloat16', **options)
@@ -133,7 +133,7 @@ def test_bfloat16_agrees_with_float32(validation, backend):
     full = Segmenter.from_file(precision='float32', **options)
     same = [np.mean(a.labels == b.labels) for a, b in zip(half.segment(validation),
                                                           full.segment(validation))]
-    assert np.mean(same) >= 0.99
+    assert np.mean(same) >= 0.995
 
 
 def test_a_class_that_means_unlabelled_is_unknown(road_frame):

@@ -4,7 +4,7 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo test test-tensorrt lint
+.PHONY: help setup demo test test-tensorrt test-pythons lint
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -12,6 +12,7 @@ help:
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
 	@echo 'make test           every test that this machine can run'
 	@echo 'make test-tensorrt  that the whole graph converts into one TensorRT engine'
+	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make lint           ruff'
 
 setup:
@@ -31,6 +32,9 @@ test-tensorrt:
 	@scripts/setup.sh test
 	@scripts/tensorrt_env.sh
 	@.venv-tensorrt/bin/python test/tensorrt/dry_run.py
+
+test-pythons:
+	@scripts/test_pythons.sh
 
 lint:
 	@scripts/setup.sh dev

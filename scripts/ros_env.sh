@@ -1,7 +1,7 @@
 # Source this file: . scripts/ros_env.sh
 #
-# Gives a shell (sh, bash, zsh) the environment that `make setup` made: ROS 2, this package's
-# messages and modules, and segment_node, replay_camera and enet-ros on the PATH.
+# Gives a shell (sh, bash, zsh) the environment that scripts/setup.sh made and recorded: ROS 2, this
+# package's messages and modules, and segment_node, replay_camera and enet-ros on the PATH.
 
 if [ -n "${BASH_SOURCE:-}" ]; then
     _enet_root=$(cd "$(dirname "${BASH_SOURCE}")/.." && pwd)
@@ -10,33 +10,45 @@ elif [ -n "${ZSH_VERSION:-}" ]; then
 else  # a plain sh does not say which file it reads
     _enet_root=${ENET_ROS_ROOT:-$PWD}
 fi
-_enet_venv=$_enet_root/.venv
-_enet_site=$_enet_venv/lib/python3.11/site-packages
-_enet_prefix=$_enet_root/.colcon/install/enet_ros
 
 if [ -z "${ENET_ROS_UNBUILT:-}" ] && [ ! -e "$_enet_root/.colcon/built" ]; then
     echo "ros_env.sh: nothing is set up in $_enet_root; run 'make setup' there first" >&2
-    unset _enet_root _enet_venv _enet_site _enet_prefix
+    unset _enet_root
     return 1 2>/dev/null || exit 1
 fi
 
-_enet_libs=$_enet_prefix/lib:$_enet_venv/lib
-for _enet_folder in "$_enet_site"/ros_*.libs; do
-    _enet_libs=$_enet_libs:$_enet_folder
-done
+_enet_venv=$_enet_root/.venv
+_enet_prefix=$_enet_root/.colcon/install/enet_ros
 
+if [ "$(cat "$_enet_root/.colcon/platform")" = ros ]; then
+    . "$_enet_root/.colcon/ros_environment.sh"
+else  # ROS 2 wheels: the virtual environment is the distribution
+    _enet_libs=$_enet_venv/lib
+    for _enet_folder in "$_enet_venv"/lib/python3.11/site-packages/ros_*.libs; do
+        _enet_libs=$_enet_libs:$_enet_folder
+    done
+    export LD_LIBRARY_PATH="$_enet_libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+    export AMENT_PREFIX_PATH="$_enet_venv${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
+    export CMAKE_PREFIX_PATH="$_enet_venv${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}"
+    export ROS_DISTRO="$(sed -n 's/^# distribution: //p' "$_enet_root/constraints/bare.txt")"
+    export ROS_VERSION=2 ROS_PYTHON_VERSION=3
+    # Else importing a ROS wheel re-executes the interpreter to set LD_LIBRARY_PATH.
+    export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+fi
+
+# lib/python3.11/site-packages, or what the distribution makes of it
+for _enet_folder in "$_enet_prefix"/lib/python3*/site-packages \
+                    "$_enet_prefix"/local/lib/python3*/dist-packages; do
+    if [ -d "$_enet_folder" ]; then
+        export PYTHONPATH="$_enet_folder${PYTHONPATH:+:$PYTHONPATH}"
+    fi
+done
+export LD_LIBRARY_PATH="$_enet_prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+[ ! -d "$_enet_prefix" ] || export AMENT_PREFIX_PATH="$_enet_prefix:$AMENT_PREFIX_PATH"
 export VIRTUAL_ENV="$_enet_venv"
 export PATH="$_enet_prefix/lib/enet_ros:$_enet_venv/bin:$PATH"
-export AMENT_PREFIX_PATH="$_enet_prefix:$_enet_venv${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
-export CMAKE_PREFIX_PATH="$_enet_venv${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}"
-export PYTHONPATH="$_enet_prefix/lib/python3.11/site-packages${PYTHONPATH:+:$PYTHONPATH}"
-export LD_LIBRARY_PATH="$_enet_libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export ROS_DISTRO="$(sed -n 's/^# distribution: //p' "$_enet_root/constraints/bare.txt")"
-export ROS_VERSION=2 ROS_PYTHON_VERSION=3
-# Else importing a ROS wheel re-executes the interpreter to set LD_LIBRARY_PATH.
-export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
 # Shared memory for whole frames; the file says why.
-_enet_fastdds=$_enet_root/config/fastdds.xml
-export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_enet_fastdds}"
+_enet_folder=$_enet_root/config/fastdds.xml
+export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_enet_folder}"
 
-unset _enet_root _enet_venv _enet_site _enet_prefix _enet_libs _enet_folder _enet_fastdds
+unset _enet_root _enet_venv _enet_prefix _enet_libs _enet_folder

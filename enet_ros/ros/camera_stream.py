@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -73,7 +74,8 @@ class CameraStream:
     """The topics of one camera and the work between them.
 
     Callbacks run in the executor's thread, :meth:`prepare` in the segmenting thread and
-    :meth:`publish` in the publishing one; the lock guards what they share, for moments only.
+    :meth:`publish` in the publishing one. ``_lock`` guards counters, ``_gate`` the topics while
+    messages are sent: receiving never waits for sending.
     """
 
     def __init__(self, node, name: str, transport: str, resolution: tuple[int, int],
@@ -93,10 +95,10 @@ class CameraStream:
         self.name = name
         self._node, self._policy, self._on_frame = node, policy, on_frame
         self._resolution, self._engine = resolution, engine
-        self._lock = threading.Lock()
+        self._lock, self._gate = threading.Lock(), threading.Lock()
         self._active, self._activated = False, 0.0
         self._camera_info: CameraInfo | None = None
-        self._scaled_info: CameraInfo | None = None
+        self._scaled: tuple[CameraInfo, CameraInfo] | None = None  # what came, and for the masks
         prefix = f'{name}/' if name else ''
         self._publishers = {
             output: node.create_lifecycle_publisher(
@@ -119,6 +121,7 @@ class CameraStream:
         self.received = self.published = self.dropped = 0
         self.last_error = ''
         self._errors_since_health = 0
+        self._last_warning = -math.inf
         self.stalled = False
         self._last_stamp_ns = 0
         self._last_finished = time.monotonic()
@@ -128,19 +131,19 @@ class CameraStream:
 
     def activate(self) -> None:
         """Start counting and publishing."""
-        with self._lock:
+        with self._gate, self._lock:
             self._reset()
             self._activated = time.perf_counter()
             self._active = True
 
     def deactivate(self) -> None:
         """Stop publishing; a frame that is being segmented is not published."""
-        with self._lock:
+        with self._gate:
             self._active = False
 
     def destroy(self) -> None:
         """Remove the topics; waits for a message that is being published, for nothing else."""
-        with self._lock:
+        with self._gate:
             self._active = False
             publishers, self._publishers = self._publishers, {}
         for subscription in self._subscriptions:
@@ -163,7 +166,7 @@ class CameraStream:
         self._on_frame(Frame(message, received, self._age_ms(stamp_ns)))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info, self._scaled_info = message, None
+        self._camera_info = message
 
     def _age_ms(self, stamp_ns: int) -> float:
         return (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
@@ -215,10 +218,10 @@ class CameraStream:
             if reason:
                 self.last_error = reason
                 self._errors_since_health += 1
-        if reason and self._active:
-            self._node.get_logger().warning(
-                f'{self.topic}: frame dropped: {reason}',
-                throttle_duration_sec=WARNING_PERIOD_SEC)
+        now = time.monotonic()
+        if reason and self._active and now - self._last_warning > WARNING_PERIOD_SEC:
+            self._last_warning = now
+            self._node.get_logger().warning(f'{self.topic}: frame dropped: {reason}')
 
     # Publishing: the publishing thread
 
@@ -229,7 +232,7 @@ class CameraStream:
                 else self._resolution)
         messages = self._messages(frame, size)
         sending = time.perf_counter()
-        with self._lock:
+        with self._gate:
             if not self._is_current(frame):
                 return
             for name, message in messages.items():
@@ -275,10 +278,10 @@ class CameraStream:
         return buffer.message
 
     def _camera_info_for(self, size: tuple[int, int]) -> CameraInfo:
-        info, scaled = self._camera_info, self._scaled_info
-        if scaled is None or (scaled.width, scaled.height) != size:
-            scaled = self._scaled_info = scaled_camera_info(info, size)
-        return scaled
+        info, known = self._camera_info, self._scaled
+        if known is None or known[0] is not info or (known[1].width, known[1].height) != size:
+            known = self._scaled = info, scaled_camera_info(info, size)
+        return known[1]
 
     def _drivable_area(self, mask: np.ndarray, confidence: np.ndarray,
                        size: tuple[int, int]) -> DrivableArea:
@@ -310,7 +313,7 @@ class CameraStream:
             inference_ms=(frame.inferred - frame.preprocessed) * 1e3,
             postprocess_ms=(sending - frame.publishing) * 1e3,
             publish_ms=(sent - sending) * 1e3, age_at_publish_ms=age_ms)
-        with self._lock:
+        with self._gate:
             if self._active:
                 self._publishers['timing'].publish(message)
 
@@ -326,8 +329,10 @@ class CameraStream:
                 return
             self.stalled = True
             self.last_error = f'no frame finished for {silent_sec:.1f} s (stall_timeout {timeout})'
-            if self._last_frame is not None:
-                self._publishers['drivable_mask'].publish(self._unknown_mask())
+        if self._last_frame is not None:
+            with self._gate:
+                if self._active:
+                    self._publishers['drivable_mask'].publish(self._unknown_mask())
         self._node.get_logger().error(f'{self.topic}: {self.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
 

@@ -25,7 +25,7 @@ ARGUMENTS = {
     'namespace': ('', 'Namespace of the node.'),
     'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and mask.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
-    'backend': ('', 'Overrides the parameter backend: auto, openvino or torch.'),
+    'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt or torch.'),
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
     'use_sim_time': ('', 'Overrides the parameter use_sim_time: true or false.'),
     'autostart': ('', 'Overrides the parameter autostart: true or false.'),

@@ -70,15 +70,17 @@ def test_refuses_resolutions(resolution, message):
 
 
 @pytest.mark.parametrize(('backend', 'precision', 'message'), [
-    ('tpu', 'auto', "backend is 'tpu', wanted one of auto, openvino, torch"),
+    ('tpu', 'auto', "backend is 'tpu', wanted one of auto, openvino, tensorrt, torch"),
     ('openvino', 'float8', "precision is 'float8'"),
     ('openvino', 'float16', 'openvino on a processor runs float32'),
     ('torch', 'float16', "'torch' is not available.*possible here: auto, openvino, torch"),
+    ('tensorrt', 'auto', "backend 'tensorrt' is not available: no CUDA device; possible here: "
+                         'auto, openvino, torch'),
 ])
 def test_refuses_backends_and_says_what_is_possible(backend, precision, message):
     import torch
-    if backend == 'torch' and torch.cuda.is_available():
-        pytest.skip('CUDA runs float16')
+    if backend in ('torch', 'tensorrt') and torch.cuda.is_available():
+        pytest.skip('CUDA runs float16, and tensorrt')
     with pytest.raises(BackendError, match=message):
         Segmenter.from_file(resolution=SMALL, backend=backend, precision=precision)
 

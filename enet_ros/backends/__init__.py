@@ -9,6 +9,7 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,9 @@ class BackendError(ValueError):
 
 class Backend(Protocol):
     """A compiled network.
+
+    One whose network may change while it runs has a method ``status() -> str`` as well, which says
+    in a line what it is at.
 
     Attributes:
         name: as in the parameter ``backend``.
@@ -65,6 +69,7 @@ class BackendRequest:
         precision: a canonical name, or 'auto'.
         threads: of the processor; 0 leaves it to the runtime.
         use_cache: whether a compiled network is kept on disk for the next start.
+        batch: frames that usually come at once; a backend of fixed batch is compiled for it.
     """
 
     checkpoint: Checkpoint
@@ -72,6 +77,7 @@ class BackendRequest:
     precision: str = 'auto'
     threads: int = 0
     use_cache: bool = True
+    batch: int = 1
 
 
 def _open_openvino(request: BackendRequest) -> Backend:
@@ -84,8 +90,14 @@ def _open_torch(request: BackendRequest) -> Backend:
     return TorchBackend(request)
 
 
+def _open_tensorrt(request: BackendRequest) -> Backend:
+    from enet_ros.backends.tensorrt_backend import TensorRtBackend
+    return TensorRtBackend(request)
+
+
 OPENERS: dict[str, Callable[[BackendRequest], Backend]] = {
     'openvino': _open_openvino,
+    'tensorrt': _open_tensorrt,
     'torch': _open_torch,
 }
 
@@ -118,12 +130,25 @@ def canonical_precision(precision: str) -> str:
                            'auto, float32, bfloat16, float16') from None
 
 
+def has_tensorrt() -> bool:
+    """Tell whether there are a CUDA device and torch_tensorrt, without importing it."""
+    return cuda_device_count() > 0 and find_spec('torch_tensorrt') is not None
+
+
 def _auto_order() -> list[tuple[str, str]]:
     """Return (backend, reason for its place) from the most to the least wanted here."""
-    if cuda_device_count():
-        return [('torch', 'there is a CUDA device'), ('openvino', 'the fastest on a processor')]
-    return [('openvino', 'no CUDA device, and it is the fastest on a processor'),
-            ('torch', 'the last resort')]
+    if not cuda_device_count():
+        return [('openvino', 'no CUDA device, and it is the fastest on a processor'),
+                ('torch', 'the last resort')]
+    order = [('torch', 'there is a CUDA device'), ('openvino', 'the fastest on a processor')]
+    if has_tensorrt():
+        order.insert(0, ('tensorrt', 'there is a CUDA device, and it is the fastest there'))
+    return order
+
+
+def _possible() -> str:
+    """Name the values of the parameter ``backend`` that this machine has something for."""
+    return ', '.join(name for name in BACKEND_NAMES if name != 'tensorrt' or has_tensorrt())
 
 
 def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
@@ -148,9 +173,9 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
         try:
             backend = OPENERS[candidate](request)
         except (BackendError, ImportError, RuntimeError) as error:
-            refused.append(f'{candidate}: {error}')
+            refused.append(str(error) if name == candidate else f'{candidate}: {error}')
             continue
         picked = f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}'
         return backend, '; '.join([picked, *refused])
-    possible = f'; possible here: auto, {", ".join(OPENERS)}' if name != 'auto' else ''
+    possible = f'; possible here: {_possible()}' if name != 'auto' else ''
     raise BackendError(f"backend '{name}' is not available: " + '; '.join(refused) + possible)

@@ -12,6 +12,9 @@ import stat
 import tempfile
 from pathlib import Path
 
+# Part of every key: raise it when backends/graph.py gives another graph for equal weights.
+GRAPH_VERSION = 1
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -39,10 +42,19 @@ def cache_key(*parts: object) -> str:
 def read_cached(name: str) -> bytes | None:
     """Return a file's content, or None if it is absent, damaged or another user's."""
     folder = cache_folder()
-    if folder is None:
-        return None
+    return None if folder is None else read_file(folder / name)
+
+
+def write_cached(name: str, content: bytes) -> bool:
+    """Keep a file; it appears whole or not at all. Returns whether it was kept."""
+    folder = cache_folder()
+    return folder is not None and write_file(folder / name, content)
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return what :func:`write_file` wrote, or None if it is absent, damaged or another user's."""
     try:
-        with open(folder / name, 'rb') as file:
+        with open(path, 'rb') as file:
             if os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
             digest, content = file.read(_DIGEST_BYTES), file.read()
@@ -51,17 +63,14 @@ def read_cached(name: str) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def write_cached(name: str, content: bytes) -> bool:
-    """Keep a file; it appears whole or not at all. Returns whether it was kept."""
-    folder = cache_folder()
-    if folder is None:
-        return False
+def write_file(path: Path, content: bytes) -> bool:
+    """Write a file with its checksum, whole or not at all. Returns whether it was written."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix='.new-')
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.new-')
         with os.fdopen(handle, 'wb') as file:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
-        os.replace(temporary, folder / name)
+        os.replace(temporary, path)
     except OSError:
         return False
     return True

@@ -8,10 +8,7 @@ import numpy as np
 import openvino as ov
 
 from enet_ros.backends import BackendError, BackendRequest
-from enet_ros.backends.cache import cache_key, read_cached, write_cached
-
-# Part of the cache key: raise it when backends/graph.py gives another graph for equal weights.
-GRAPH_VERSION = 1
+from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 

@@ -22,7 +22,8 @@ def add_engine_options(parser: argparse.ArgumentParser,
                         help='.safetensors file, or the name of one that ships '
                              '(default: enet_camvid)')
     parser.add_argument('--backend', default='auto', metavar='B',
-                        help='auto, openvino or torch (default: the fastest that works)')
+                        help='auto, openvino, tensorrt or torch (default: the fastest '
+                             'that works)')
     parser.add_argument('--precision', default='auto', metavar='P',
                         help='auto, float32, bfloat16 or float16 (default: the fastest)')
     parser.add_argument('--resolution', type=resolution, default=default_resolution,

@@ -38,6 +38,7 @@ class SegmentNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._timers_while_active: list = []
         self._latched: dict = {}
+        self._engine_status = ''
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -192,6 +193,10 @@ class SegmentNode(LifecycleNode):
             stream.check_stall()
 
     def _publish_diagnostics(self) -> None:
+        backend = self._pipeline.segmenter.backend
+        before, self._engine_status = self._engine_status, getattr(backend, 'status', str)()
+        if self._engine_status not in ('', before):
+            self.get_logger().info(f'{backend.name}: {self._engine_status}')
         message = DiagnosticArray(status=[self._status(stream) for stream in self._streams])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
@@ -202,6 +207,7 @@ class SegmentNode(LifecycleNode):
         level, text = stream.health()
         values = {'backend': backend.name, 'precision': backend.precision,
                   'device': backend.device, 'resolution': f'{width}x{height}',
+                  **({'engine': self._engine_status} if self._engine_status else {}),
                   **stream.statistics()}
         return DiagnosticStatus(
             level=level, message=text, hardware_id=backend.device,

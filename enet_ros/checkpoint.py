@@ -23,6 +23,8 @@ MODELS = Path(__file__).resolve().parent / 'models'
 DEFAULT_WEIGHTS = 'enet_camvid'
 
 FORMAT = 'enet_ros 1'
+#: Networks that weights may be of, the values of metadata 'architecture'.
+ARCHITECTURES = ('enet', 'pytorch-enet')
 MAX_BYTES = 64 << 20  # ENet is 1.5 MB in float32; a file far larger is something else
 
 
@@ -35,12 +37,14 @@ class Checkpoint:
     """Weights and what is known about them.
 
     Attributes:
-        tensors: parameter name -> array, the keys of :class:`enet_ros.enet.ENet`.
+        tensors: parameter name -> array, the keys of the architecture's network.
         class_map: names in id order, colours, which are drivable.
         mean, std: of RGB in [0, 1], a value a channel.
         resolution: (width, height) of the frames it was trained on.
         temperature: logits are divided by it before the softmax.
         decoder_activation: 'prelu' or 'relu'.
+        architecture: 'enet', :class:`enet_ros.enet.ENet`, or 'pytorch-enet',
+            :class:`enet_ros.pytorch_enet.PyTorchENet`, which imported weights may be of.
         scores: figures by name, as measured by whoever wrote the file.
         origin: where the weights come from and under which terms.
     """
@@ -52,13 +56,14 @@ class Checkpoint:
     resolution: tuple[int, int] = (640, 360)
     temperature: float = 1.0
     decoder_activation: str = 'prelu'
+    architecture: str = 'enet'
     scores: dict = field(default_factory=dict)
     origin: str = ''
 
     def fingerprint(self) -> str:
         """Return a hash of all that the compiled network depends on."""
         digest = hashlib.sha256(repr((self.mean, self.std, self.temperature,
-                                      self.decoder_activation)).encode())
+                                      self.decoder_activation, self.architecture)).encode())
         for name in sorted(self.tensors):
             array = np.ascontiguousarray(self.tensors[name])
             digest.update(f'{name}{array.shape}{array.dtype}'.encode())
@@ -112,7 +117,7 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
         raise CheckpointError(f'{path}: not a readable safetensors file ({error}); the file may '
                               'be truncated, or of another format: see enet-ros import') from error
     try:
-        return _checked(_from_metadata(tensors, metadata))
+        return checked(_from_metadata(tensors, metadata))
     except (ClassMapError, CheckpointError) as error:
         raise CheckpointError(f'{path}: {error}') from error
 
@@ -172,11 +177,19 @@ def _from_metadata(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> 
         resolution=tuple(int(v) for v in _numbers(metadata, 'resolution', 2, (640, 360))),
         temperature=float(temperature),
         decoder_activation=metadata.get('decoder_activation', 'prelu'),
+        architecture=metadata.get('architecture', 'enet'),
         scores=scores if isinstance(scores, dict) else {}, origin=metadata.get('origin', ''))
 
 
-def _checked(checkpoint: Checkpoint) -> Checkpoint:
-    """Check what can be checked without building the network."""
+def checked(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint itself, after checking what needs no network.
+
+    Raises:
+        CheckpointError: it contradicts itself, or holds values that nothing can be computed with.
+    """
+    if checkpoint.architecture not in ARCHITECTURES:
+        raise CheckpointError(f"its metadata 'architecture' is '{checkpoint.architecture[:80]}', "
+                              f'wanted one of {", ".join(ARCHITECTURES)}')
     if min(checkpoint.std) <= 0:
         raise CheckpointError(f"its metadata 'std' is {list(checkpoint.std)}, wanted all above 0")
     if checkpoint.decoder_activation not in ('prelu', 'relu'):
@@ -214,7 +227,7 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
                for name, array in checkpoint.tensors.items()
                if not name.endswith('num_batches_tracked')}
     class_map = checkpoint.class_map
-    _checked(Checkpoint(**{**vars(checkpoint), 'tensors': tensors}))
+    checked(Checkpoint(**{**vars(checkpoint), 'tensors': tensors}))
     metadata = {
         'format': FORMAT,
         'classes': json.dumps(list(class_map.names)),
@@ -224,6 +237,7 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
         'resolution': json.dumps(list(checkpoint.resolution)),
         'temperature': json.dumps(checkpoint.temperature),
         'decoder_activation': checkpoint.decoder_activation,
+        'architecture': checkpoint.architecture,
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
     }
     path = Path(path)

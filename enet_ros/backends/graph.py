@@ -15,9 +15,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from enet_ros.checkpoint import Checkpoint, CheckpointError
 from enet_ros.enet import Bottleneck, ENet
+from enet_ros.pytorch_enet import PyTorchENet
+
+NETWORKS = {'enet': ENet, 'pytorch-enet': PyTorchENet}
 
 
-def fold_batch_norm(network: ENet) -> ENet:
+def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Return a copy for inference whose batch normalisations are folded into convolutions.
 
     All fold but the one after the initial block, half of whose input is a max-pooling.
@@ -30,19 +33,32 @@ def fold_batch_norm(network: ENet) -> ENet:
     """
     network = copy.deepcopy(network).eval()
     for block in network.modules():
-        if not isinstance(block, Bottleneck):
-            continue
-        block.projection = fuse_conv_bn_eval(block.projection, block.norm1)
-        if isinstance(block.conv, nn.Sequential):
-            block.conv[1] = fuse_conv_bn_eval(block.conv[1], block.norm2)
-        else:
-            transposed = isinstance(block.conv, nn.ConvTranspose2d)
-            block.conv = fuse_conv_bn_eval(block.conv, block.norm2, transpose=transposed)
-        block.expansion = fuse_conv_bn_eval(block.expansion, block.norm3)
-        block.norm1 = block.norm2 = block.norm3 = block.dropout = nn.Identity()
-        if block.kind == 'upsampling':
-            block.main = fuse_conv_bn_eval(block.main[0], block.main[1])
+        if isinstance(block, Bottleneck):
+            _fold_bottleneck(block)
+        elif isinstance(block, nn.Sequential):
+            _fold_sequence(block)
     return network
+
+
+def _fold_bottleneck(block: Bottleneck) -> None:
+    """Fold the batch normalisations of an ENet's bottleneck, in place."""
+    block.projection = fuse_conv_bn_eval(block.projection, block.norm1)
+    if isinstance(block.conv, nn.Sequential):
+        block.conv[1] = fuse_conv_bn_eval(block.conv[1], block.norm2)
+    else:
+        transposed = isinstance(block.conv, nn.ConvTranspose2d)
+        block.conv = fuse_conv_bn_eval(block.conv, block.norm2, transpose=transposed)
+    block.expansion = fuse_conv_bn_eval(block.expansion, block.norm3)
+    block.norm1 = block.norm2 = block.norm3 = block.dropout = nn.Identity()
+
+
+def _fold_sequence(layers: nn.Sequential) -> None:
+    """Fold each batch normalisation that follows a convolution, in place."""
+    for i in range(1, len(layers)):
+        if isinstance(layers[i], nn.BatchNorm2d):
+            transposed = isinstance(layers[i - 1], nn.ConvTranspose2d)
+            layers[i - 1] = fuse_conv_bn_eval(layers[i - 1], layers[i], transpose=transposed)
+            layers[i] = nn.Identity()
 
 
 def winners(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -78,7 +94,7 @@ class FrameGraph(nn.Module):
         label_dtype: of the labels; int32 for TensorRT, which converts no cast to uint8.
     """
 
-    def __init__(self, network: ENet, mean: Sequence[float], std: Sequence[float],
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float],
                  temperature: float = 1.0, confidence: bool = False,
                  label_dtype: torch.dtype = torch.uint8):
         super().__init__()
@@ -113,13 +129,14 @@ class FrameGraph(nn.Module):
         return labels.to(self.label_dtype), others.reciprocal()
 
 
-def build_network(checkpoint: Checkpoint) -> ENet:
+def build_network(checkpoint: Checkpoint) -> ENet | PyTorchENet:
     """Build the network of a checkpoint, in eval mode and float32.
 
     Raises:
-        CheckpointError: its arrays are not those of an ENet; the message names one of them.
+        CheckpointError: its arrays are not those of its architecture; the message names one.
     """
-    network = ENet(len(checkpoint.class_map), checkpoint.decoder_activation)
+    network = NETWORKS[checkpoint.architecture](
+        len(checkpoint.class_map), checkpoint.decoder_activation)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()
               if not name.endswith('num_batches_tracked')}
     found = {name: array.shape for name, array in checkpoint.tensors.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import sys
 
 #: name -> what it does, in a line. Modules load only when their command runs, so help is instant.
@@ -11,6 +12,7 @@ COMMANDS = {
     'segment': 'label pictures and videos, without ROS',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or your own pictures',
     'eval': "score weights on a data set's split",
+    'import': "turn another project's weights into a .safetensors file",
 }
 
 
@@ -26,7 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name == chosen:
-            module = importlib.import_module(f'enet_ros.cli.{name}')
+            module = importlib.import_module(
+                f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
             command.description = module.DESCRIPTION
             command.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(command)

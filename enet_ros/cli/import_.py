@@ -1,0 +1,44 @@
+"""``enet-ros import``: use other projects' weights."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+DESCRIPTION = """\
+Turn another project's weights into a .safetensors file. Nothing in them is executed.
+
+  enet-ros import enet-model.net -o cityscapes.safetensors
+
+SRC is the Torch7 model of ENet's authors (e-lab/ENet-training), or a checkpoint of
+github.com/davidtvs/PyTorch-ENet. The result has the outputs of the original, and its licence.
+
+20 classes are taken for Cityscapes', 12 or 11 for CamVid's, with the road drivable. Others are
+named by --classes: a text file with a name a line, or YAML or JSON with a list of
+{name: Road, color: [128, 64, 128], drivable: true}, in the order of their ids."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument('source', type=Path, metavar='SRC', help='a Torch7 or PyTorch-ENet file')
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='X.safetensors',
+                        help='file to write')
+    parser.add_argument('--classes', type=Path, metavar='FILE', help='names of the classes')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, check and write; returns the exit code."""
+    from enet_ros.checkpoint import write_checkpoint
+    from enet_ros.importers import import_checkpoint
+    from enet_ros.importers.classes import read_class_names
+
+    class_map = read_class_names(args.classes) if args.classes else None
+    checkpoint = import_checkpoint(args.source, class_map)
+    # Float32, as the original: what is halved once cannot be compared with it again.
+    write_checkpoint(args.out, checkpoint, 'float32')
+    width, height = checkpoint.resolution
+    drivable = ', '.join(checkpoint.class_map.drivable_names) or 'nothing'
+    print(f'{args.out}: {checkpoint.architecture}, {len(checkpoint.class_map)} classes, drivable: '
+          f'{drivable}, made for {width}x{height}', file=sys.stderr)
+    return 0

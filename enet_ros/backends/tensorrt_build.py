@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,21 +133,29 @@ def convolution_types() -> Iterator[Counter]:
     TensorRT is strongly typed here, so these are the types it runs; the built engine tells them
     only in a debugging mode that writes logs. Constants may be float32 and are not looked at.
     """
-    import tensorrt
+    from tensorrt import Builder
     types: Counter = Counter()
-    build = tensorrt.Builder.build_serialized_network
+    # Up to 2.9 torch-tensorrt calls the first, then the second. From vars, since the class would
+    # give plain functions, which no longer bind when they are put back.
+    originals = {name: vars(Builder)[name] for name in (
+        'build_serialized_network', 'build_engine_with_config') if name in vars(Builder)}
+    for name in originals:
+        setattr(Builder, name, _observed(getattr(Builder, name), types))
+    try:
+        yield types
+    finally:
+        for name, original in originals.items():
+            setattr(Builder, name, original)
 
+
+def _observed(build: Callable, types: Counter) -> Callable:
+    """Return a method of TensorRT's builder that counts before it builds."""
     def observed(builder, network, *arguments):
         for layer in (network.get_layer(i) for i in range(network.num_layers)):
             if layer.type.name in ('CONVOLUTION', 'DECONVOLUTION'):
                 types[layer.get_output(0).dtype.name] += 1
         return build(builder, network, *arguments)
-
-    tensorrt.Builder.build_serialized_network = observed
-    try:
-        yield types
-    finally:
-        tensorrt.Builder.build_serialized_network = build
+    return observed
 
 
 def check_types(types: Counter) -> None:

@@ -5,12 +5,14 @@ partitions a graph and asks for the converter of every operator; it builds no en
 nothing of speed or numerics. Two things it does not look at are checked here on the lowered graph:
 that all arithmetic is half precision, and that uint8 goes into casts alone.
 
-Controls are graphs known not to convert: should one pass, the check itself is broken.
+The compiler is called with the backend's own arguments. Controls are graphs known not to convert:
+should one pass, the check itself is broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
 import sys
@@ -30,6 +32,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from enet_ros import enet  # noqa: E402
 from enet_ros.backends.graph import FrameGraph  # noqa: E402
+from enet_ros.backends.tensorrt_build import compile_arguments  # noqa: E402
 
 NUM_CLASSES = 12
 
@@ -157,8 +160,10 @@ def compile_dry(program: torch.export.ExportedProgram, example: Tensor, whole: b
     # What cannot convert would be sent to the GPU, which is not there.
     cpu = mock.patch.object(dynamo._compiler, 'to_torch_device', lambda device: 'cpu')
     with cpu, mock.patch.object(dynamo._compiler, 'dryrun_stats_display') as display:
-        lowered = dynamo.compile(program, inputs=[example], dryrun=True, min_block_size=1,
-                                 require_full_compilation=whole, offload_module_to_cpu=True)
+        arguments = {**compile_arguments(inspect.signature(dynamo.compile).parameters),
+                     'require_full_compilation': whole}
+        lowered = dynamo.compile(program, inputs=[example], **arguments, dryrun=True,
+                                 offload_module_to_cpu=True)
     return display.call_args.args[0], lowered
 
 

@@ -33,6 +33,7 @@ class Parameter:
         changes: START, UNCONFIGURED or RUNNING.
         range: least and greatest value, or None.
         choices: the only values, or None.
+        per_camera: whether ``<camera>.<name>`` may give one camera a value of its own.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Parameter:
     changes: str = RUNNING
     range: tuple | None = None
     choices: tuple | None = None
+    per_camera: bool = False
+
+    @property
+    def field(self) -> str:
+        """Its name in :data:`Settings`."""
+        return self.name.replace('.', '_')
 
 
 PARAMETERS = (
@@ -64,15 +71,64 @@ PARAMETERS = (
     Parameter('output_size', 'input', "Size of the masks: input is the frame's, network the "
               "resolution's.", choices=('input', 'network')),
     Parameter('rotate', 0, 'Degrees by which the camera is mounted upside down; outputs stay in '
-              "the camera's orientation.", choices=(0, 180)),
+              "the camera's orientation.", choices=(0, 180), per_camera=True),
     Parameter('confidence_floor', 0.0, 'A pixel less probable than this is not drivable; labels '
-              'stay.', range=(0.0, 1.0)),
+              'stay.', range=(0.0, 1.0), per_camera=True),
     Parameter('overlay_opacity', 0.5, 'Share of the class color in the overlay.',
               range=(0.0, 1.0)),
     Parameter('max_frame_age', 0.0, "Seconds by the node's clock after which a frame is dropped; "
               '0 is off.', range=(0.0, 3600.0)),
     Parameter('stall_timeout', 2.0, 'Seconds without a finished frame after which the mask is '
               'published once as all unknown; 0 is off.', range=(0.0, 3600.0)),
+    Parameter('drivable.connected', False, 'Whether only the region connected to the ground in '
+              'front of the vehicle counts.', per_camera=True),
+    Parameter('drivable.seed', [0.5, 1.0], 'That ground: x and y in fractions of the picture from '
+              'its upper left corner.', per_camera=True),
+    Parameter('drivable.min_area', 0.0, 'Smaller drivable regions do not count; fraction of the '
+              'picture.', range=(0.0, 1.0), per_camera=True),
+    Parameter('drivable.max_hole', 0.0, 'Holes up to this size are closed, but never over what is '
+              'unknown; fraction of the picture.', range=(0.0, 1.0), per_camera=True),
+    Parameter('drivable.majority', 1, 'A pixel counts if it did in more than half of the last so '
+              'many frames.', range=(1, 255), per_camera=True),
+    Parameter('rectified', False, 'Whether the frames are rectified: then P of the camera info '
+              'says where a pixel looks, and nothing is undistorted again.', per_camera=True),
+    Parameter('base_frame', 'base_link', 'Frame of the outputs in metres (REP 105): x forward, y '
+              'left, z up, on the ground.'),
+    Parameter('odom_frame', '', 'Fixed frame of the grid, through TF; empty leaves the grid in '
+              'base_frame.'),
+    Parameter('ground.pose', 'off', 'Where the camera is: parameters takes those below, tf asks '
+              'TF for the frame of the image, off has no outputs in metres.',
+              choices=('off', 'parameters', 'tf'), per_camera=True),
+    Parameter('ground.height', 1.5, 'Of the camera above the ground, metres.',
+              range=(0.01, 100.0), per_camera=True),
+    Parameter('ground.pitch', 0.0, 'Radians; positive looks down.', range=(-1.57, 1.57),
+              per_camera=True),
+    Parameter('ground.roll', 0.0, 'Radians; positive has the right side down.',
+              range=(-3.15, 3.15), per_camera=True),
+    Parameter('ground.yaw', 0.0, 'Radians; positive looks to the left.', range=(-3.15, 3.15),
+              per_camera=True),
+    Parameter('ground.x', 0.0, "Metres in front of base_frame's origin.", range=(-100.0, 100.0),
+              per_camera=True),
+    Parameter('ground.y', 0.0, 'Metres to its left.', range=(-100.0, 100.0), per_camera=True),
+    Parameter('ground.max_range', 30.0, 'Metres; ground farther away is left out.',
+              range=(0.1, 1000.0), per_camera=True),
+    Parameter('ground.obstacle_height', 0.3, "Metres; height of the points of ~/obstacles, to lie "
+              "inside the reader's height limits.", range=(-100.0, 100.0), per_camera=True),
+    Parameter('ground.path_width', 2.0, 'Metres; width of the strip ahead that nearest_edge looks '
+              'at.', range=(0.01, 100.0), per_camera=True),
+    Parameter('scan.angle_min', -1.5708, 'Bearing of the first ray of ~/free_space, radians, '
+              'positive to the left.', range=(-6.2832, 6.2832)),
+    Parameter('scan.angle_max', 1.5708, 'Bearing of its last ray.', range=(-6.2832, 6.2832)),
+    Parameter('scan.angle_increment', 0.0174533, 'Radians between two rays; no finer than a '
+              'pixel.', range=(0.0001, 3.15)),
+    Parameter('scan.range_min', 0.0, 'Metres; nearer is -inf, too close (REP 117).',
+              range=(0.0, 1000.0)),
+    Parameter('scan.range_max', 20.0, 'Metres, at most ground.max_range; free as far as this is '
+              '+inf.', range=(0.1, 1000.0)),
+    Parameter('grid.length', 20.0, 'Metres of ~/grid ahead.', range=(0.1, 1000.0)),
+    Parameter('grid.width', 20.0, 'Metres of ~/grid across, the vehicle in the middle.',
+              range=(0.1, 1000.0)),
+    Parameter('grid.resolution', 0.1, 'Metres; side of a cell.', range=(0.01, 10.0)),
     Parameter('diagnostics_period', 1.0, 'Seconds between two messages on /diagnostics.', START,
               range=(0.1, 60.0)),
 )
@@ -86,9 +142,10 @@ CLASS_MAP_PROPERTIES = {
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
-#: The values of all parameters but the class map, checked; a field a parameter, arrays as tuples.
+#: The values of all parameters but the class map, checked; a field a parameter, dots as _, arrays
+#: as tuples.
 Settings = make_dataclass('Settings', [
-    (parameter.name, object,
+    (parameter.field, object,
      tuple(parameter.default) if isinstance(parameter.default, list) else parameter.default)
     for parameter in PARAMETERS], frozen=True)
 
@@ -118,7 +175,9 @@ def check_parameter(name: str, value: object) -> object:
                           f'{parameter.range[1]}')
     if name == 'resolution':
         return check_resolution(value)
-    return _check_cameras(value) if name == 'cameras' else value
+    if name == 'cameras':
+        return _check_cameras(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_cameras(names: list[str]) -> tuple[str, ...]:
@@ -145,7 +204,8 @@ def make_settings(values: Mapping[str, object]) -> Settings:
         if name not in BY_NAME:
             raise ConfigError(f"unknown parameter '{name}', wanted one of {', '.join(BY_NAME)}")
     try:
-        return Settings(**{name: check_parameter(name, value) for name, value in values.items()})
+        return Settings(**{BY_NAME[name].field: check_parameter(name, value)
+                           for name, value in values.items()})
     except ConfigError:
         raise
     except ValueError as error:  # check_resolution's

@@ -19,7 +19,12 @@ def yaml_parameters():
 
 
 def test_the_parameter_file_has_every_parameter_with_its_default(yaml_parameters):
-    values = {name: value for name, value in yaml_parameters.items() if name != 'class_map'}
+    values = {}
+    for name, value in yaml_parameters.items():
+        if name != 'class_map':
+            nested = isinstance(value, dict)
+            values.update({f'{name}.{key}': v for key, v in value.items()} if nested
+                          else {name: value})
     assert values == {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
@@ -33,12 +38,16 @@ def test_the_parameter_file_has_the_shipped_class_map(yaml_parameters):
 def test_every_value_of_the_parameter_file_has_a_comment():
     lines = (REPOSITORY / 'config' / 'segment.yaml').read_text().splitlines()
     for name in (*BY_NAME, 'class_map'):
-        [index] = [i for i, line in enumerate(lines) if line.startswith(f'    {name}:')]
-        assert lines[index - 1].startswith('    # '), name
+        group, _, key = name.rpartition('.')
+        indent = '      ' if group else '    '
+        start = lines.index(f'    {group}:') if group else 0
+        index = next(i for i, line in enumerate(lines) if i >= start
+                     and line.startswith(f'{indent}{key}:'))
+        assert lines[index - 1].startswith(f'{indent}# '), name
 
 
 def test_the_readme_lists_every_parameter_as_it_is():
-    rows = re.findall(r'^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$',
+    rows = re.findall(r'^\| `([\w.]+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$',
                       (REPOSITORY / 'README.md').read_text(), re.MULTILINE)
     assert [row[0] for row in rows] == list(BY_NAME)
     for name, default, wanted, changes, description in rows:
@@ -56,7 +65,9 @@ def wanted_values(parameter):
     if parameter.range:
         return f'{parameter.range[0]} to {parameter.range[1]}'
     return {'cameras': 'names', 'autostart': '`true`, `false`', 'weights': 'path or name',
-            'resolution': 'multiples of 8'}[parameter.name]
+            'resolution': 'multiples of 8', 'drivable.connected': '`true`, `false`',
+            'drivable.seed': '0 to 1', 'rectified': '`true`, `false`', 'base_frame': 'a frame',
+            'odom_frame': 'a frame, or empty'}[parameter.name]
 
 
 def test_the_node_declares_every_parameter_with_its_default_and_description(bench):

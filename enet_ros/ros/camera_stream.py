@@ -12,6 +12,7 @@ from functools import partial
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -21,12 +22,13 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from enet_ros import drivable
 from enet_ros.encodings import EncodingError
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.picture import blend, color_mask
+from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
     frame_from_message,
@@ -36,7 +38,7 @@ from enet_ros.ros.messages import (
 )
 from enet_ros.ros.parameters import Policy
 from enet_ros.ros.pipeline import Frame
-from enet_ros.segmenter import resize_frame, resize_labels
+from enet_ros.segmenter import Segmentation, resize_frame, resize_labels
 
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
                        reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -50,9 +52,14 @@ LATCHED_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
 
 #: name of an output -> message type; the order of publishing, timing last
 OUTPUTS = {'labels': Image, 'drivable_mask': Image, 'confidence': Image, 'overlay': Image,
-           'camera_info': CameraInfo, 'drivable_area': DrivableArea, 'timing': FrameTiming}
+           'camera_info': CameraInfo, 'drivable_area': DrivableArea, 'points': PointCloud2,
+           'obstacles': PointCloud2, 'free_space': LaserScan, 'grid': OccupancyGrid,
+           'timing': FrameTiming}
 IMAGE_ENCODINGS = {'labels': 'mono8', 'drivable_mask': 'mono8', 'confidence': 'mono8',
                    'overlay': 'rgb8'}
+
+NEED_GROUND = GROUND_OUTPUTS | {'drivable_area'}
+NEED_MASK = GROUND_OUTPUTS | {'drivable_area', 'drivable_mask'}
 
 WARNING_PERIOD_SEC = 5.0
 STATISTICS_FRAMES = 200  # how many frames rates and percentiles look back
@@ -99,6 +106,8 @@ class CameraStream:
         self._active, self._activated = False, 0.0
         self._camera_info: CameraInfo | None = None
         self._scaled: tuple[CameraInfo, CameraInfo] | None = None  # what came, and for the masks
+        self._filter, self._forget = drivable.DrivableFilter(), False
+        self._ground = GroundStream(node)
         prefix = f'{name}/' if name else ''
         self._publishers = {
             output: node.create_lifecycle_publisher(
@@ -172,7 +181,8 @@ class CameraStream:
         return (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
 
     def forget_time(self) -> None:
-        """Clear rates after a jump of stamps or of the clock; frames go on."""
+        """Clear rates and votes after a jump of stamps or of the clock; frames go on."""
+        self._forget = True
         with self._lock:
             self._finish_times.clear()
             self._latencies_ms.clear()
@@ -191,7 +201,7 @@ class CameraStream:
             self.drop(f"frame is {age_sec:.3f} s old by the node's clock, wanted at most "
                       f'{limit_sec} s (max_frame_age)')
             return False
-        frame.wanted = self._wanted()
+        frame.wanted = self._wanted(frame.policy)
         if not frame.wanted:
             self._finish(frame, published=False)
             return False
@@ -206,10 +216,10 @@ class CameraStream:
         """Tell whether the node is active, and was when the frame came."""
         return self._active and frame.received >= self._activated
 
-    def _wanted(self) -> frozenset:
-        publishers = self._publishers
-        return frozenset(name for name, publisher in publishers.items()
-                         if publisher.get_subscription_count())
+    def _wanted(self, policy: Policy) -> frozenset:
+        wanted = frozenset(name for name, publisher in self._publishers.items()
+                           if publisher.get_subscription_count())
+        return wanted - GROUND_OUTPUTS if policy.settings.ground_pose == 'off' else wanted
 
     def drop(self, reason: str = '') -> None:
         """Count a frame that goes no further; a reason is also logged, now and then."""
@@ -218,10 +228,15 @@ class CameraStream:
             if reason:
                 self.last_error = reason
                 self._errors_since_health += 1
+        if reason:
+            self._warn(f'frame dropped: {reason}')
+
+    def _warn(self, text: str) -> None:
+        """Log a warning, now and then."""
         now = time.monotonic()
-        if reason and self._active and now - self._last_warning > WARNING_PERIOD_SEC:
+        if self._active and now - self._last_warning > WARNING_PERIOD_SEC:
             self._last_warning = now
-            self._node.get_logger().warning(f'{self.topic}: frame dropped: {reason}')
+            self._node.get_logger().warning(f'{self.topic}: {text}')
 
     # Publishing: the publishing thread
 
@@ -236,7 +251,8 @@ class CameraStream:
             if not self._is_current(frame):
                 return
             for name, message in messages.items():
-                message.header = header
+                if name not in GROUND_OUTPUTS:
+                    message.header = header
                 self._publishers[name].publish(message)
         self._finish(frame, published=True, header=header, size=size)
         if 'timing' in frame.wanted:
@@ -248,9 +264,8 @@ class CameraStream:
         messages: dict[str, object] = {}
         if 'labels' in wanted:
             messages['labels'] = self._stretched('labels', result.labels, size)
-        if wanted & {'drivable_mask', 'drivable_area'}:
-            mask = drivable.drivable_mask(result.labels, policy.drivable_lut, result.confidence,
-                                          policy.settings.confidence_floor)
+        if wanted & NEED_MASK:
+            mask = self._mask(frame)
         if 'drivable_mask' in wanted:
             messages['drivable_mask'] = self._stretched('drivable_mask', mask, size)
         if 'confidence' in wanted:
@@ -260,9 +275,40 @@ class CameraStream:
             messages['overlay'] = self._overlay(frame, size)
         if 'camera_info' in wanted and self._camera_info is not None:
             messages['camera_info'] = self._camera_info_for(size)
+        on_ground = bool(wanted & NEED_GROUND) and self._on_ground(frame)
         if 'drivable_area' in wanted:
-            messages['drivable_area'] = self._drivable_area(mask, result.confidence, size)
+            messages['drivable_area'] = self._drivable_area(mask, result, size, on_ground, policy)
+        if on_ground and wanted & GROUND_OUTPUTS:
+            try:
+                messages.update(self._ground.messages(wanted, frame.message.header, mask,
+                                                      result.labels, size))
+            except GroundError as error:
+                self._warn(f'no outputs in metres: {error}')
         return messages
+
+    def _mask(self, frame: Frame) -> np.ndarray:
+        """Return the drivable mask, at the network's size."""
+        result, policy = frame.segmentation, frame.policy
+        if self._forget:
+            self._forget = False
+            self._filter.clear()
+        self._filter.policy = policy.drivable
+        mask = drivable.drivable_mask(result.labels, policy.drivable_lut, result.confidence,
+                                      policy.settings.confidence_floor)
+        return self._filter.update(mask, result.labels,
+                                   Time.from_msg(frame.message.header.stamp).nanoseconds / 1e9)
+
+    def _on_ground(self, frame: Frame) -> bool:
+        """Tell whether there are outputs in metres for a frame, and get ready for them."""
+        if frame.policy.settings.ground_pose == 'off':
+            return False
+        try:
+            self._ground.prepare(self._camera_info, frame.policy, frame.message.header,
+                                 self._resolution)
+        except GroundError as error:
+            self._warn(f'no outputs in metres: {error}')
+            return False
+        return True
 
     def _stretched(self, name: str, pixels: np.ndarray, size: tuple[int, int]) -> Image:
         buffer = self._images[name]
@@ -283,12 +329,18 @@ class CameraStream:
             known = self._scaled = info, scaled_camera_info(info, size)
         return known[1]
 
-    def _drivable_area(self, mask: np.ndarray, confidence: np.ndarray,
-                       size: tuple[int, int]) -> DrivableArea:
-        return DrivableArea(
+    def _drivable_area(self, mask: np.ndarray, result: Segmentation, size: tuple[int, int],
+                       on_ground: bool, policy: Policy) -> DrivableArea:
+        area = DrivableArea(
             width=size[0], height=size[1], fraction=drivable.drivable_fraction(mask),
-            confidence=drivable.drivable_confidence(mask, confidence), nearest_edge=float('nan'),
+            confidence=drivable.drivable_confidence(mask, result.confidence),
+            nearest_edge=float('nan'),
             contours_px=polygons(drivable.drivable_outlines(mask, size)))
+        if on_ground:
+            area.base_frame = policy.settings.base_frame
+            area.nearest_edge = self._ground.nearest_edge(mask, result.labels)
+            area.contours_m = polygons(self._ground.outlines(mask))
+        return area
 
     def _finish(self, frame: Frame, published: bool, header=None, size=None) -> None:
         with self._lock:

@@ -7,10 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point32, Polygon
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from nav_msgs.msg import OccupancyGrid
+from sensor_msgs.msg import (
+    CameraInfo,
+    CompressedImage,
+    Image,
+    LaserScan,
+    PointCloud2,
+    PointField,
+)
+from std_msgs.msg import Header
 
 from enet_ros.encodings import decode_compressed, decode_image
-from enet_ros.ground import scale_camera_matrix
+from enet_ros.ground import CameraModel, scale_camera_matrix
+from enet_ros.ground_outputs import ScanSpec
 
 
 def frame_from_message(message: Image | CompressedImage) -> np.ndarray:
@@ -86,3 +96,55 @@ def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
         scaled.k = scale_camera_matrix(info.k.reshape(3, 3), *where).ravel()
         scaled.p = scale_camera_matrix(info.p.reshape(3, 4), *where).ravel()
     return scaled
+
+
+def in_frame(header: Header, frame_id: str) -> Header:
+    """Return a header of the same stamp and another frame."""
+    return Header(stamp=header.stamp, frame_id=frame_id)
+
+
+def camera_model(info: CameraInfo, rectified: bool) -> CameraModel:
+    """Return the camera of a calibration.
+
+    Raises:
+        UncalibratedError, ValueError: see :class:`enet_ros.ground.CameraModel`.
+    """
+    return CameraModel(info.width, info.height, tuple(info.k), tuple(info.d), tuple(info.r),
+                       tuple(info.p), info.distortion_model,
+                       (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
+                       (info.binning_x, info.binning_y), rectified)
+
+
+def cloud_message(points: np.ndarray) -> PointCloud2:
+    """Return points (H, W, 3) or (N, 3) float32 as a cloud; the header stays to be set."""
+    height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
+    message = PointCloud2(
+        height=height, width=width, is_bigendian=False, is_dense=points.ndim == 2,
+        point_step=12, row_step=12 * width,
+        fields=[PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+                for i, name in enumerate('xyz')])
+    message.data.frombytes(np.ascontiguousarray(points, '<f4').data.cast('B'))
+    return message
+
+
+def scan_message(header: Header, ranges: np.ndarray, spec: ScanSpec) -> LaserScan:
+    """Return ranges, metres, as a scan."""
+    message = LaserScan(header=header, angle_min=spec.angle_min,
+                        angle_max=spec.angle_min + (spec.count - 1) * spec.angle_increment,
+                        angle_increment=spec.angle_increment, range_min=spec.range_min,
+                        range_max=spec.range_max)
+    message.ranges.frombytes(np.ascontiguousarray(ranges, np.float32).data.cast('B'))
+    return message
+
+
+def grid_message(header: Header, cells: np.ndarray, resolution_m: float,
+                 origin_m: tuple[float, float]) -> OccupancyGrid:
+    """Return cells (height, width) int8, the first at ``origin_m``, as a grid."""
+    message = OccupancyGrid(header=header)
+    message.info.map_load_time = header.stamp
+    message.info.resolution = float(resolution_m)
+    message.info.height, message.info.width = cells.shape
+    message.info.origin.position.x, message.info.origin.position.y = map(float, origin_m)
+    message.info.origin.orientation.w = 1.0
+    message.data.frombytes(np.ascontiguousarray(cells, np.int8).data.cast('B'))
+    return message

@@ -19,6 +19,8 @@ from rclpy.parameter import Parameter as RosParameter
 from enet_ros import config
 from enet_ros.class_map import ClassMap, parameter_name
 from enet_ros.config import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS, Settings
+from enet_ros.drivable import DrivablePolicy
+from enet_ros.ground_outputs import GridSpec, ScanSpec
 
 CLASS_MAP = 'class_map'
 
@@ -28,16 +30,34 @@ _FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 @dataclass(frozen=True)
 class Policy:
-    """What a frame is treated by: settings and lookup tables, swapped whole between frames."""
+    """What one camera's frames are treated by: swapped whole, between frames."""
 
     settings: Settings
     drivable_lut: np.ndarray
     color_lut: np.ndarray
+    drivable: DrivablePolicy
+    scan: ScanSpec
+    grid: GridSpec
 
     @classmethod
     def of(cls, settings: Settings, class_map: ClassMap) -> Policy:
-        """Build the lookup tables."""
-        return cls(settings, class_map.drivable_lut(), class_map.color_lut())
+        """Check what settings mean together, and build the lookup tables.
+
+        Raises:
+            ConfigError: values that do not go together; the message names them.
+        """
+        s = settings
+        try:
+            return cls(
+                s, class_map.drivable_lut(), class_map.color_lut(),
+                DrivablePolicy(s.drivable_connected, s.drivable_seed, s.drivable_min_area,
+                               s.drivable_max_hole, s.drivable_majority),
+                ScanSpec(s.scan_angle_min, s.scan_angle_max, s.scan_angle_increment,
+                         s.scan_range_min, min(s.scan_range_max, s.ground_max_range)),
+                GridSpec((s.grid_length, s.grid_width), s.grid_resolution,
+                         (0.0, -s.grid_width / 2)))
+        except ValueError as error:
+            raise config.ConfigError(f'drivable.*, scan.* or grid.*: {error}') from error
 
 
 def _descriptor(parameter: config.Parameter) -> ParameterDescriptor:
@@ -66,7 +86,7 @@ class NodeParameters:
         self._node = node
         self._refused: dict[str, str] = {}
         self._class_map: ClassMap | None = None
-        self.policy: Policy | None = None  # from configure to cleanup
+        self.policies: dict[str, Policy] = {}  # a camera; empty unless configured
         for parameter in PARAMETERS:
             self._declare(parameter.name, parameter.default, _descriptor(parameter))
         node.add_on_set_parameters_callback(self._on_set)
@@ -108,9 +128,14 @@ class NodeParameters:
             for key, default in (('color', list(color)), ('drivable', drivable)):
                 self._declare(f'{CLASS_MAP}.{parameter_name(name)}.{key}', default,
                               ParameterDescriptor(description=CLASS_MAP_PROPERTIES[key]))
+        for camera in settings.cameras:
+            for name in self._node._parameter_overrides:
+                parameter = self._of_camera(camera, name)
+                if parameter is not None and not self._node.has_parameter(name):
+                    self._declare(name, parameter.default, _descriptor(parameter))
         for message in self._refused.values():
             raise config.ConfigError(message)
-        self.policy = Policy.of(settings, class_map.override(self._class_map_values()))
+        self.policies = self._make_policies(settings, {})
 
     def drivable_names(self) -> tuple[str, ...]:
         """Return the names of the classes that are drivable now."""
@@ -118,7 +143,7 @@ class NodeParameters:
 
     def cleanup(self) -> None:
         """Forget the class map: the next weights may have another."""
-        self.policy = self._class_map = None
+        self.policies, self._class_map = {}, None
         for name in [name for name in self._node._parameters if name.startswith(f'{CLASS_MAP}.')]:
             self._refused.pop(name, None)
             self._node.undeclare_parameter(name)
@@ -151,31 +176,50 @@ class NodeParameters:
             changes.setdefault(class_name, {})[key] = value
         return changes
 
+    @staticmethod
+    def _of_camera(camera: str, name: str) -> config.Parameter | None:
+        """Return the parameter that ``<camera>.<name>`` gives one camera a value of."""
+        if not camera or not name.startswith(f'{camera}.'):
+            return None
+        parameter = BY_NAME.get(name[len(camera) + 1:])
+        return parameter if parameter is not None and parameter.per_camera else None
+
+    def _make_policies(self, settings: Settings, changed: dict[str, object]) -> dict[str, Policy]:
+        """Return every camera's policy, with some parameters changed."""
+        class_map = self._class_map.override(self._class_map_values(
+            {name: value for name, value in changed.items() if name.startswith(f'{CLASS_MAP}.')}))
+        shared = {parameter.name: getattr(settings, parameter.field) for parameter in PARAMETERS}
+        values = {name: parameter.value for name, parameter in self._node._parameters.items()}
+        values.update(changed)
+        policies = {}
+        for camera in settings.cameras:
+            own = {parameter.name: value for name, value in values.items()
+                   if (parameter := self._of_camera(camera, name)) is not None}
+            policies[camera] = Policy.of(config.make_settings({**shared, **own}), class_map)
+        return policies
+
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Apply a set of changes between two frames, all or none."""
         changed = {parameter.name: parameter.value for parameter in parameters}
         own = {name: value for name, value in changed.items() if name in BY_NAME}
-        colors = {name: value for name, value in changed.items()
-                  if name.startswith(f'{CLASS_MAP}.')}
         try:
-            if self.policy is None:
+            if not self.policies:
                 for name, value in own.items():
                     config.check_parameter(name, value)
-            elif own or colors:
-                self.policy = self._changed_policy(own, colors)
+            else:
+                self.policies = self._changed_policies(changed, own)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for name in own:
             self._refused.pop(name, None)
         return SetParametersResult(successful=True)
 
-    def _changed_policy(self, own: dict, colors: dict) -> Policy:
+    def _changed_policies(self, changed: dict, own: dict) -> dict[str, Policy]:
+        now = {name: self._node.get_parameter(name).value for name in BY_NAME}
         for name, value in own.items():
-            same = list(np.atleast_1d(value)) == list(np.atleast_1d(
-                getattr(self.policy.settings, name)))
+            same = list(np.atleast_1d(value)) == list(np.atleast_1d(now[name]))
             if BY_NAME[name].changes != config.RUNNING and not same:
                 raise config.ConfigError(
                     f'{name} can change only while the node is unconfigured, for it needs another '
                     'network: deactivate and clean up, set it, then configure and activate')
-        settings = config.make_settings({**vars(self.policy.settings), **own})
-        return Policy.of(settings, self._class_map.override(self._class_map_values(colors)))
+        return self._make_policies(config.make_settings({**now, **own}), changed)

@@ -89,7 +89,7 @@ class SegmentNode(LifecycleNode):
             self._pipeline.put(index, frame)
 
         return CameraStream(self, name, settings.image_transport, segmenter.resolution,
-                            lambda: self._parameters_of_node.policy, on_frame,
+                            lambda: self._parameters_of_node.policies.get(name), on_frame,
                             (segmenter.backend.name, segmenter.backend.precision))
 
     def _make_latched(self, checkpoint: Checkpoint) -> None:
@@ -129,7 +129,7 @@ class SegmentNode(LifecycleNode):
             message = LabelInfo(class_map=self._label_classes)
             message.header.stamp = self.get_clock().now().to_msg()
             publisher.publish(message)
-        period = self._parameters_of_node.policy.settings.diagnostics_period
+        period = self.get_parameter('diagnostics_period').value
         self._timers_while_active = [
             self.create_timer(STALL_CHECK_SEC, self._check_stalls, clock=self._steady_clock),
             self.create_timer(period, self._publish_diagnostics, clock=self._steady_clock)]

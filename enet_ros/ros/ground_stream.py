@@ -1,0 +1,219 @@
+"""One camera's outputs in metres: points, obstacles, free space, grid.
+
+Everything that depends on camera, pose, size and settings alone is computed once, so that a frame
+costs gathers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from enet_ros.ground import GroundTable, Pose
+from enet_ros.ground_outputs import (
+    GridCells,
+    GridSpec,
+    RangeBins,
+    free_space_scan,
+    ground_outlines,
+    nearest_edge,
+    obstacle_points,
+    path_bin,
+    rolling_grid,
+    scan_bins,
+)
+from enet_ros.ros.compat import Transforms
+from enet_ros.ros.messages import (
+    camera_model,
+    cloud_message,
+    grid_message,
+    in_frame,
+    scan_message,
+)
+from enet_ros.ros.parameters import Policy
+
+GROUND_OUTPUTS = frozenset({'points', 'obstacles', 'free_space', 'grid'})
+
+
+class GroundError(ValueError):
+    """There are no outputs in metres for a frame; the message says why."""
+
+
+@dataclass
+class Tables:
+    """Lookup tables of one camera, pose and policy, each built when it is first needed."""
+
+    table: GroundTable
+    policy: Policy
+
+    @cached_property
+    def scan(self) -> RangeBins:
+        """Which pixels each ray of the scan sees."""
+        return scan_bins(self.table, self.policy.scan)
+
+    @cached_property
+    def path(self) -> RangeBins:
+        """The pixels straight ahead."""
+        return path_bin(self.table, self.policy.settings.ground_path_width / 2)
+
+    @cached_property
+    def grid(self) -> GridCells:
+        """Which pixels each cell of the grid is seen by."""
+        return GridCells(self.table, self.policy.grid)
+
+
+class GroundStream:
+    """Makes the messages in metres of one camera; used by the publishing thread alone.
+
+    Args:
+        node: for TF.
+    """
+
+    def __init__(self, node):
+        self._transforms = Transforms(node)
+        self._known: tuple = ()
+        self._tables: Tables | None = None
+        self._cloud: tuple = ()
+
+    def prepare(self, info: CameraInfo | None, policy: Policy, header, size: tuple[int, int]):
+        """Find camera and pose of a frame; the tables are made anew when something changed.
+
+        Args:
+            info: the camera's calibration, or None if none has come.
+            policy: of the frame.
+            header: of the frame.
+            size: (width, height) of the network.
+
+        Raises:
+            GroundError: no calibration, no pose, or values that cannot be used.
+        """
+        if info is None:
+            raise GroundError('no camera info has come, wanted it for outputs in metres')
+        try:
+            pose = self._pose(policy, header)
+            known = info, policy, pose, size
+            if self._known and all(a is b or a == b for a, b in zip(known, self._known)):
+                return
+            camera = camera_model(info, policy.settings.rectified)
+            if self._tables is None or self._tables.policy is not policy \
+                    or self._tables.table.camera != camera or self._tables.table.pose != pose \
+                    or self._tables.table.size != size:
+                self._tables = Tables(GroundTable(camera, pose, size,
+                                                  policy.settings.ground_max_range), policy)
+            self._known = known
+        except (ValueError, LookupError) as error:
+            raise GroundError(str(error)) from error
+
+    def _pose(self, policy: Policy, header) -> Pose:
+        s = policy.settings
+        if s.ground_pose == 'tf':
+            return Pose.from_quaternion(*self._transforms.lookup(s.base_frame, header.frame_id,
+                                                                 header.stamp))
+        return Pose.from_mount(s.ground_height, s.ground_pitch, s.ground_roll, s.ground_yaw,
+                               s.ground_x, s.ground_y)
+
+    def messages(self, wanted: frozenset, header, mask: np.ndarray, labels: np.ndarray,
+                 size: tuple[int, int]) -> dict[str, object]:
+        """Make the messages that are wanted; :meth:`prepare` came before.
+
+        Args:
+            wanted: names of outputs.
+            header: of the frame.
+            mask: (H, W) uint8 of the network's size, 0 = not drivable.
+            labels: (H, W) uint8 of the network's size, 255 = unknown.
+            size: (width, height) of the published masks.
+        """
+        tables, base_frame = self._tables, self._tables.policy.settings.base_frame
+        base, made = in_frame(header, base_frame), {}
+        if 'points' in wanted:
+            made['points'] = self._points(size)
+            made['points'].header = base
+        if 'obstacles' in wanted:
+            height_m = tables.policy.settings.ground_obstacle_height
+            made['obstacles'] = cloud_message(obstacle_points(mask, tables.table, height_m))
+            made['obstacles'].header = base
+        if 'free_space' in wanted:
+            made['free_space'] = scan_message(base, free_space_scan(mask, labels, tables.scan),
+                                              tables.policy.scan)
+        if 'grid' in wanted:
+            made['grid'] = self._grid(header, mask, labels)
+        return made
+
+    def _points(self, size: tuple[int, int]):
+        """Return the ground point of every pixel of the masks; it changes with the pose alone."""
+        if self._cloud[:2] != (self._tables, size):
+            table = self._tables.table
+            if size != table.size:
+                table = GroundTable(table.camera, table.pose, size, table.max_range_m)
+            self._cloud = self._tables, size, cloud_message(table.points)
+        return self._cloud[2]
+
+    def _grid(self, header, mask: np.ndarray, labels: np.ndarray):
+        settings, spec = self._tables.policy.settings, self._tables.policy.grid
+        cells = rolling_grid(mask, labels, self._tables.grid)
+        if not settings.odom_frame:
+            return grid_message(in_frame(header, settings.base_frame), cells, spec.resolution_m,
+                                spec.origin_m)
+        try:
+            (x, y, _), turn = self._transforms.lookup(settings.odom_frame, settings.base_frame,
+                                                      header.stamp)
+        except LookupError as error:
+            raise GroundError(str(error)) from error
+        cells, origin = turned_grid(cells, spec, (x, y), yaw_of(turn))
+        return grid_message(in_frame(header, settings.odom_frame), cells, spec.resolution_m,
+                            origin)
+
+    def nearest_edge(self, mask: np.ndarray, labels: np.ndarray) -> float:
+        """Return metres to the first ground ahead that is not drivable; NaN if unknown."""
+        return nearest_edge(mask, labels, self._tables.path)
+
+    def outlines(self, mask: np.ndarray) -> list[np.ndarray]:
+        """Return the drivable regions' outlines on the ground, (N, 2) metres each."""
+        return ground_outlines(mask, self._tables.table)
+
+
+def yaw_of(rotation: tuple[float, float, float, float]) -> float:
+    """Return the heading of a quaternion x, y, z, w, radians."""
+    x, y, z, w = rotation
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+
+def turned_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, float],
+                yaw_rad: float) -> tuple[np.ndarray, tuple[float, float]]:
+    """Lay a grid of the base frame over the cells of a fixed frame.
+
+    Readers such as Nav2's StaticLayer ignore a grid's orientation, so the cells themselves are
+    turned, by nearest neighbour, onto whole multiples of the resolution.
+
+    Args:
+        cells: (height, width) int8 in the base frame.
+        spec: its place and resolution.
+        position_m: x and y of the base frame in the fixed frame.
+        yaw_rad: its heading there.
+
+    Returns:
+        Cells of the fixed frame, int8, -1 where nothing is known, and x and y of the first one's
+        corner, metres.
+    """
+    turn = np.array([[math.cos(yaw_rad), -math.sin(yaw_rad)],
+                     [math.sin(yaw_rad), math.cos(yaw_rad)]])
+    x, y = spec.origin_m
+    length, width = spec.size_m
+    corners = np.array([(x, y), (x + length, y), (x, y + width), (x + length, y + width)])
+    corners = corners @ turn.T + position_m
+    low = np.floor(corners.min(0) / spec.resolution_m)
+    columns, rows = (np.ceil(corners.max(0) / spec.resolution_m) - low).astype(int)
+    # Cell centres of the result -> cell centres of the source: r R^T (q + low) - ...
+    origin = low * spec.resolution_m
+    centre = origin + 0.5 * spec.resolution_m - position_m
+    shift = ((turn.T @ centre - spec.origin_m) / spec.resolution_m) - 0.5
+    matrix = np.hstack((turn.T, shift[:, None]))
+    turned = cv2.warpAffine(cells.view(np.uint8), matrix, (int(columns), int(rows)),
+                            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+                            borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+    return turned.view(np.int8), (float(origin[0]), float(origin[1]))

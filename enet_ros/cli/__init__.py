@@ -13,6 +13,7 @@ COMMANDS = {
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or your own pictures',
     'eval': "score weights on a data set's split",
     'import': "turn another project's weights into a .safetensors file",
+    'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export',
 }
 
 

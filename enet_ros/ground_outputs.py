@@ -29,7 +29,7 @@ class ScanSpec:
 
     Attributes:
         angle_min: bearing of the first ray, radians, 0 ahead, positive to the left.
-        angle_max: bearing of the last ray; at most one turn from the first.
+        angle_max: bearing of the last ray, less than a turn from the first.
         angle_increment: between rays, above 0.
         range_min: metres; what is nearer is too close (-inf).
         range_max: metres, above ``range_min``.
@@ -47,12 +47,12 @@ class ScanSpec:
     def __post_init__(self):
         """Check the fields."""
         turn = self.angle_max - self.angle_min
-        if not 0. <= turn <= 2. * math.pi + 1e-6:
-            raise ValueError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
-                             'wanted at most one turn more than that')
         if not 1e-4 <= self.angle_increment < math.inf:
             raise ValueError(f'angle_increment is {self.angle_increment}, wanted radians from '
                              '0.0001')
+        if not 0. <= turn <= 2. * math.pi - self.angle_increment / 2.:
+            raise ValueError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
+                             'wanted as much or more, and less than a turn')
         if not 0. <= self.range_min < self.range_max < math.inf:
             raise ValueError(f'range_min is {self.range_min} and range_max {self.range_max}, '
                              'wanted 0 <= range_min < range_max')

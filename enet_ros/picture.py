@@ -9,6 +9,7 @@ from enet_ros.class_map import ClassMap
 from enet_ros.segmenter import resize_labels
 
 LEGEND_ROW_PX = 26
+GRID_FREE, GRID_OCCUPIED, GRID_UNKNOWN = (60, 140, 70), (150, 50, 50), (90, 90, 90)
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 
@@ -40,6 +41,34 @@ def blend(frame: np.ndarray, colors: np.ndarray, opacity: float,
     """
     stretched = resize_labels(colors, frame.shape[1::-1], out)
     return cv2.addWeighted(frame, 1.0 - opacity, stretched, opacity, 0.0, dst=out)
+
+
+def birds_eye(cells: np.ndarray, resolution_m: float, height: int) -> np.ndarray:
+    """Draw a grid from above, the vehicle at the bottom looking up, with a line every 5 m.
+
+    Args:
+        cells: (rows along y, columns along x) int8: 0 free, 100 occupied, -1 unknown; the vehicle
+            is in front of the first column, in the middle of the rows.
+        resolution_m: side of a cell.
+        height: of the picture, pixels.
+
+    Returns:
+        (height, W, 3) uint8 RGB.
+    """
+    colors = np.full((256, 3), GRID_UNKNOWN, np.uint8)
+    colors[0], colors[100] = GRID_FREE, GRID_OCCUPIED
+    above = np.ascontiguousarray(cells.T[::-1, ::-1]).view(np.uint8)
+    size = round(above.shape[1] * height / above.shape[0]), height
+    picture = resize_labels(color_mask(above, colors), size)
+    for metres in range(5, int(above.shape[0] * resolution_m), 5):
+        y = round(height * (1 - metres / (above.shape[0] * resolution_m)))
+        cv2.line(picture, (0, y), (size[0], y), (255, 255, 255), 1)
+        cv2.putText(picture, f'{metres} m', (4, y - 4), _FONT, _FONT_SCALE, (255, 255, 255), 1,
+                    cv2.LINE_AA)
+    middle = size[0] // 2
+    corners = [(middle, height - 16), (middle - 7, height - 1), (middle + 7, height - 1)]
+    cv2.fillConvexPoly(picture, np.array(corners), (255, 255, 255), cv2.LINE_AA)
+    return picture
 
 
 def with_legend(picture: np.ndarray, class_map: ClassMap) -> np.ndarray:

@@ -192,7 +192,8 @@ def test_a_bad_camera_parameter_ends_it_with_exit_code_1(start, name, value, mes
 def check_demo_files(folder, source):
     report = json.loads((folder / 'report.json').read_text())
     assert set(report) == {'source', 'backend', 'precision', 'resolution', 'frames_in',
-                           'frames_out', 'dropped', 'fps', 'latency_ms', 'road_iou'}
+                           'frames_out', 'dropped', 'fps', 'latency_ms', 'road_iou',
+                           'drivable_iou_metres'}
     assert report['source'] == str(source)
     assert report['resolution'] == [640, 360]
     assert report['frames_in'] >= report['frames_out'] >= 2
@@ -213,6 +214,8 @@ def test_demo_on_the_drawn_street(tmp_path):
     assert done.returncode == 0, done.stderr
     report = check_demo_files(tmp_path / 'out', 'drawn')
     assert report['road_iou'] > 0.8
+    assert report['drivable_iou_metres'] > 0.8
+    assert cv2.imread(str(tmp_path / 'out' / 'overlay.png')).shape[1] > 900  # ground from above
     last = done.stdout.splitlines()[-3:]
     assert [line.split()[-1] for line in last] == [
         str(tmp_path / 'out' / name) for name in ('overlay.png', 'overlay.mp4', 'report.json')]

@@ -6,7 +6,7 @@ import pytest
 
 from enet_ros.cli import main
 from enet_ros.frames import SourceError, Video, existing, list_images, read_frames, read_image
-from enet_ros.picture import VideoWriter, with_legend, write_picture
+from enet_ros.picture import VideoWriter, birds_eye, with_legend, write_picture
 from enet_ros.segmenter import Segmenter
 
 OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
@@ -112,3 +112,15 @@ def test_legend_names_every_class(road_frame):
     assert np.array_equal(picture[:192], road_frame)
     shown = {tuple(color) for color in picture[192:].reshape(-1, 3).tolist()}
     assert set(class_map.colors) <= shown
+
+
+def test_the_ground_from_above_has_ahead_up_and_left_left():
+    cells = np.full((40, 60), -1, np.int8)  # rows along y (left), columns along x (ahead)
+    cells[30:, 50:] = 0      # far, left
+    cells[:10, :10] = 100    # near, right
+    picture = birds_eye(cells, 0.1, 120)
+    assert picture.shape == (120, 80, 3)
+    green, red = picture[10, 10].astype(int), picture[110, 70].astype(int)
+    assert green.argmax() == 1
+    assert red.argmax() == 0
+    assert len(set(picture[60, 40].tolist())) == 1

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import rclpy
 from ament_index_python import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
@@ -22,8 +23,10 @@ from tqdm import tqdm
 
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.frames import SourceError, existing
-from enet_ros.picture import VideoWriter, with_legend, write_picture
+from enet_ros.ground_outputs import GridSpec
+from enet_ros.picture import VideoWriter, birds_eye, with_legend, write_picture
 from enet_ros.ros.watch import Record, Watcher
+from enet_ros.scene import RoadScene
 
 RATE_HZ = 15.0
 START_LIMIT_SEC = 120.0  # a first start compiles the network
@@ -87,10 +90,15 @@ def isolate() -> None:
 
 
 def start_processes(source: str) -> list[Process]:
-    """Start node and camera."""
-    if source != 'drawn':
+    """Start node and camera; of the drawn one it is known where it is above the ground."""
+    pose = []
+    if source == 'drawn':
+        camera = RoadScene().camera
+        pose = ['ground.pose:=parameters', f'ground.height:={float(camera.height_m)}',
+                f'ground.pitch:={float(camera.pitch_rad)}']
+    else:
         source = str(existing(source).resolve())
-    return [Process('segment_node'),
+    return [Process('segment_node', *pose),
             Process('replay_camera', f"source:='{source}'", f'rate:={RATE_HZ}', 'loop:=true')]
 
 
@@ -149,7 +157,7 @@ def report_of(record: Record, source: str, resolution: tuple[int, int]) -> dict:
         'resolution': list(resolution),
         'frames_in': published + dropped, 'frames_out': published, 'dropped': dropped,
         'fps': round(record.fps(), 2), 'latency_ms': record.latency_ms(),
-        'road_iou': record.road_iou(),
+        'road_iou': record.road.iou(), 'drivable_iou_metres': record.metres.iou(),
     }
 
 
@@ -165,7 +173,8 @@ def run(arguments: argparse.Namespace) -> None:
     processes = start_processes(arguments.source)
     video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
     rclpy.init()
-    watcher = Watcher(on_overlay=video.write)
+    watcher = Watcher()
+    watcher.on_overlay = lambda overlay: video.write(picture_of(watcher.record))
     try:
         watch(watcher, processes, arguments.duration)
     finally:
@@ -175,18 +184,28 @@ def run(arguments: argparse.Namespace) -> None:
         watcher.destroy_node()
         rclpy.try_shutdown()
     report = report_of(watcher.record, arguments.source, (640, 360))
-    write_picture(arguments.out / 'overlay.png', with_legend(watcher.record.overlay, class_map))
+    write_picture(arguments.out / 'overlay.png',
+                  with_legend(picture_of(watcher.record), class_map))
     (arguments.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     print_summary(report, arguments.out)
+
+
+def picture_of(record: Record) -> np.ndarray:
+    """Return the last overlay, and beside it the ground from above where it is known."""
+    if record.grid is None:
+        return record.overlay
+    height = record.overlay.shape[0]
+    return np.hstack((record.overlay, birds_eye(record.grid, GridSpec().resolution_m, height)))
 
 
 def print_summary(report: dict, out: Path) -> None:
     """Print the figures, and where the pictures are."""
     latency = report['latency_ms']
-    iou = report['road_iou']
+    iou, metres = report['road_iou'], report['drivable_iou_metres']
     print(f'{report["backend"]} {report["precision"]}: {report["fps"]} frames/s, latency '
           f'p50 {latency["p50"]} ms, p95 {latency["p95"]} ms, {report["dropped"]} dropped'
-          + ('' if iou is None else f', road IoU {iou:.3f}'))
+          + ('' if iou is None else f', road IoU {iou:.3f}')
+          + ('' if metres is None else f', in metres {metres:.3f}'))
     print(f'picture: {out / "overlay.png"}\nvideo:   {out / "overlay.mp4"}\n'
           f'report:  {out / "report.json"}')
 

@@ -9,15 +9,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
+from nav_msgs.msg import OccupancyGrid
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from enet_ros.encodings import ENCODINGS, encode_image
 from enet_ros.frames import Video, existing, is_video, read_frames
+from enet_ros.ground_outputs import GridSpec
 from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.executable import StopSignals, run_node
-from enet_ros.ros.messages import image_message
+from enet_ros.ros.messages import grid_message, image_message
 from enet_ros.scene import RoadScene
 
 COMPRESSIONS = ('jpeg', 'png')
@@ -34,6 +37,7 @@ PARAMETERS = {
     'seed': (0, 'Of the drawn road.'),
 }
 DEFAULT_RATE = 15.0
+ROAD_ID = 3  # of the drawn scene's labels, which are CamVid's
 
 
 class ReplayCamera(Node):
@@ -88,6 +92,7 @@ class ReplayCamera(Node):
                        else publisher(Image, 'image'))
         self._info = publisher(CameraInfo, 'camera_info')
         self._truth = publisher(Image, '~/labels_truth') if self._scene else None
+        self._ground_truth = publisher(OccupancyGrid, '~/ground_truth') if self._scene else None
 
     def _once(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield (frame, true labels or None) through the source once."""
@@ -115,7 +120,26 @@ class ReplayCamera(Node):
         self._image.publish(image)
         if truth is not None and self._truth.get_subscription_count():
             self._truth.publish(image_message(image.header, truth, 'mono8'))
+        if truth is not None and self._ground_truth.get_subscription_count():
+            self._ground_truth.publish(self._true_grid(stamp, truth))
         self._sent += 1
+
+    def _true_grid(self, stamp, truth: np.ndarray) -> OccupancyGrid:
+        """Return the road's truth in metres, in the cells that the node's grid has by default.
+
+        Ground that the camera does not see, for it is out of view or something stands before it,
+        is -1: what the pixel at its place shows is not the ground's class.
+        """
+        spec, camera = GridSpec(), self._scene.camera
+        x, y = spec.centers().T
+        ids = self._scene.ground_truth(x, y, self._sent / self._rate)
+        pixels = camera.project(np.column_stack((x, y, np.zeros_like(x))))
+        column, row = np.nan_to_num(np.rint(pixels), nan=-1.0).clip(-1, 1 << 20).astype(int).T
+        inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+        seen = inside & (truth[np.where(inside, row, 0), np.where(inside, column, 0)] == ids)
+        cells = np.where(seen, np.where(ids == ROAD_ID, 0, 100), -1).astype(np.int8)
+        return grid_message(Header(stamp=stamp, frame_id='base_link'),
+                            cells.reshape(spec.cells[::-1]), spec.resolution_m, spec.origin_m)
 
     def _message(self, frame: np.ndarray) -> Image | CompressedImage:
         if self._encoding in COMPRESSIONS:

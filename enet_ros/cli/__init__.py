@@ -14,6 +14,7 @@ COMMANDS = {
     'eval': "score weights on a data set's split",
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export',
+    'doctor': 'print what this machine has, what will run, and what is missing',
 }
 
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
-from enet_ros.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from enet_ros.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.class_map import ClassMap  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
@@ -311,3 +311,14 @@ def test_temperature_undoes_overconfidence():
     noise = rng.gumbel(size=logits.shape)
     truth = (logits + noise).argmax(1)  # drawn from the softmax of the logits
     assert best_temperature(logits * 2.5, truth) == pytest.approx(2.5, rel=0.08)
+
+
+def test_start_weights_of_another_network_are_refused(tree, tmp_path):
+    path = tmp_path / 'relu.safetensors'
+    network = ENet(2, 'relu')
+    write_checkpoint(path, Checkpoint(
+        {name: tensor.numpy() for name, tensor in network.state_dict().items()},
+        ClassMap.from_names(['path', 'grass'], ['path']), (0.5,) * 3, (0.5,) * 3,
+        decoder_activation='relu'))
+    with pytest.raises(TrainingError, match='relu decoder, wanted enet and prelu'):
+        train(options(tree, tmp_path / 'run', weights=str(path)))

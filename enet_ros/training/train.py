@@ -238,10 +238,17 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
     """Build the network, from the start weights if there are any.
 
     Weights of other classes lend all but the last layer.
+
+    Raises:
+        TrainingError: the start weights are of another network.
     """
     if not options.weights:
         return ENet(len(class_map))
     checkpoint = read_checkpoint(weights_path(options.weights))
+    if (checkpoint.architecture, checkpoint.decoder_activation) != ('enet', 'prelu'):
+        raise TrainingError(f"weights '{options.weights}' are of a {checkpoint.architecture} with "
+                            f'a {checkpoint.decoder_activation} decoder, wanted enet and prelu: '
+                            'the network that is trained')
     network = build_network(checkpoint)
     if checkpoint.class_map.names != class_map.names:
         network.fullconv = ENet(len(class_map)).fullconv

@@ -7,6 +7,7 @@ camera sees it from its optical frame (REP 103: z forward, x right, y down). Pix
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -159,13 +160,14 @@ class CameraModel:
             size: (width, height) of the picture: the crop, binned and stretched.
 
         Returns:
-            (N, 3) float64 directions in the optical frame, of any length; NaN where the distortion
+            (N, 3) float64 directions in the optical frame, of length 1; NaN where the distortion
             cannot be undone.
         """
         pixels, matrix = np.asarray(pixels, float).reshape(-1, 2), self.matrix(size)
         flat = self._undistort(pixels, matrix)
         miss = np.hypot(*(self._distort(flat, matrix) - pixels).T)
-        rays = np.column_stack((flat, np.ones(len(flat))))
+        rays = cv2.convertPointsToHomogeneous(flat)[:, 0] if len(flat) else np.empty((0, 3))
+        rays /= np.sqrt(np.einsum('ij,ij->i', rays, rays))[:, None]
         rays[~(miss <= INVERSE_TOLERANCE_PX)] = np.nan
         return rays if self.rectified else rays @ np.reshape(self.r, (3, 3)).T
 
@@ -312,11 +314,14 @@ class GroundView:
         Returns:
             (N, 2) float64 x and y in the base frame, metres; NaN at and above the horizon.
         """
-        rays = self.camera.rays(pixels, self.size) @ self.pose.turn.T
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        drop = np.where(rays[:, 2:] < -1e-9, -rays[:, 2:], np.nan)
-        length = self.pose.position[2] / drop
-        return np.array(self.pose.position[:2]) + length * rays[:, :2]
+        return self._meet_ground(self.camera.rays(pixels, self.size))
+
+    def _meet_ground(self, rays: np.ndarray) -> np.ndarray:
+        """Return where rays (N, 3) of the optical frame meet the ground, (N, 2)."""
+        rays = rays @ self.pose.turn.T.astype(rays.dtype)
+        length = self.pose.position[2] / np.where(rays[:, 2] < -1e-9, -rays[:, 2], np.nan)
+        return np.column_stack([start + length * rays[:, axis]
+                                for axis, start in enumerate(self.pose.position[:2])])
 
     def to_pixels(self, ground: np.ndarray) -> np.ndarray:
         """Return the pixels of ground points.
@@ -384,8 +389,22 @@ class GroundTable(GroundView):
             raise ValueError(f'max_range_m is {max_range_m}, wanted metres above 0')
         self.max_range_m = float(max_range_m)
         columns, rows = np.meshgrid(np.arange(self.size[0]), np.arange(self.size[1]))
-        ground = self.to_ground(np.column_stack((columns.ravel(), rows.ravel())))
-        self.seen = ground.astype(np.float32).reshape(*self.shape, 2)
+        pixels = np.column_stack((columns.ravel(), rows.ravel()))
+        self._rays = camera.rays(pixels, self.size).astype(np.float32)
+        self._fill()
+
+    def moved_to(self, pose: Pose) -> GroundTable:
+        """Return the table of another pose.
+
+        No distortion is undone anew: for poses from TF that follow a vehicle's suspension.
+        """
+        table = copy.copy(self)
+        table.pose = pose
+        table._fill()
+        return table
+
+    def _fill(self) -> None:
+        self.seen = self._meet_ground(self._rays).astype(np.float32).reshape(*self.shape, 2)
         self.points = np.zeros((*self.shape, 3), np.float32)
         self.points[..., :2] = self.seen
         self.points[~(self.seen_range() <= self.max_range_m)] = np.nan

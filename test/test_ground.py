@@ -227,6 +227,16 @@ def test_a_camera_may_look_back_or_hang_upside_down():
     assert np.allclose(hanging.points[::-1, ::-1, :2], turned, atol=1e-4, equal_nan=True)
 
 
+def test_a_table_that_moves_is_that_of_the_new_pose_and_leaves_the_old_one():
+    old = GroundTable(model('plumb_bob'), MOUNTS['level'], (64, 48))
+    before = old.points.copy()
+    moved = old.moved_to(MOUNTS['turned'])
+    new = GroundTable(old.camera, MOUNTS['turned'], (64, 48))
+    assert moved.pose == new.pose and np.array_equal(moved.points, new.points, equal_nan=True)
+    assert np.array_equal(moved.seen, new.seen, equal_nan=True)
+    assert np.array_equal(old.points, before, equal_nan=True) and old.pose == MOUNTS['level']
+
+
 def test_the_signs_of_a_mount():
     """A point 10 m ahead moves up where the camera looks down, right where it looks left."""
     camera = CameraModel(64, 48, (50, 0, 31.5, 0, 50, 23.5, 0, 0, 1))

@@ -148,4 +148,4 @@ def test_a_second_process_loads_the_engine_from_the_cache(backend, frames, tmp_p
     assert done.returncode == 0, done.stderr
     served, status = json.loads(done.stdout.strip().splitlines()[-1])
     assert served and 'from the cache' in status, status
-    assert np.array_equal(np.load(made), backend.infer(frames)[0])
+    assert agreement(np.load(made), backend.infer(frames)[0]) >= 0.999

@@ -106,7 +106,8 @@ class Gpu:
 
     def _load(self, content, folder, shape):
         assert content.startswith(b'engine '), content
-        assert shape == (self.request.batch, SIZE[1], SIZE[0], 3)
+        width, height = self.request.resolution
+        assert shape == (self.request.batch, height, width, 3)
         self.runners.append(FakeRunner(self.request, float(content.split()[1])))
         return self.runners[-1]
 
@@ -585,6 +586,24 @@ def test_the_runner_gives_what_torch_gives(on_the_processor, request_, checkpoin
         assert np.abs(second[1] - probability[2:]).max() < 1e-3
 
 
+def test_a_program_that_was_saved_and_loaded_gives_what_torch_gives(
+        on_the_processor, monkeypatch, request_, checkpoint, frames, tmp_path):
+    """By torch.export itself, which is what torch_tensorrt.save and load use."""
+    graph = build_graph(checkpoint, True, torch.int32)
+    with torch.no_grad():
+        program = torch.export.export(graph, (torch.from_numpy(frames[:1]),))
+    torch.export.save(program, tmp_path / 'a.pt2')
+    library = empty_module('torch_tensorrt')
+    library.load, library.runtime = torch.export.load, types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, 'torch_tensorrt', library)
+    runner = trt.load_engine((tmp_path / 'a.pt2').read_bytes(), tmp_path,
+                             (1, SIZE[1], SIZE[0], 3))
+    labels, probability = runner(frames[:1])
+    wanted, wanted_probability = TorchBackend(request_).infer(frames[:1], confidence=True)
+    assert np.mean(labels == wanted) > 0.999
+    assert np.abs(probability - wanted_probability).max() < 1e-3
+
+
 class Engine:
     """As the runtime shows it on a loaded program."""
 
@@ -620,3 +639,29 @@ def test_a_loaded_engine_takes_the_fast_path_where_there_is_one(
     assert modes == [True] * has_graphs
     assert module.engine.use_pre_allocated_outputs and module.part.engine.use_pre_allocated_outputs
     assert not list(tmp_path.iterdir())
+
+
+# In the node
+
+
+@pytest.mark.ros
+def test_the_node_says_what_the_engine_is_at_and_serves_frames_meanwhile(gpu, bench, road_frame):
+    def engine():
+        values = node.messages['/diagnostics'][-1].status[0].values
+        return {pair.key: pair.value for pair in values}.get('engine', '')
+
+    gpu.request = replace(gpu.request, resolution=(160, 96))
+    gpu.gate.touch()
+    node = bench(backend='tensorrt', precision='auto', resolution=[160, 96],
+                 diagnostics_period=0.1)
+    node.listen('labels', '/diagnostics')
+    node.wait(lambda: node.messages['/diagnostics'] and 'compiling' in engine(), 'the build')
+    assert 'torch serves the frames' in engine()
+    before = node.reply(node.image(road_frame), 'labels')
+    assert not gpu.runners
+    gpu.gate.unlink()
+    node.wait(lambda: all(text in engine() for text in ('labels: loaded', 'confidence: loaded')),
+              'the engines', seconds=WAIT_SEC)
+    after = node.reply(node.image(road_frame), 'labels')
+    assert after.data == before.data
+    node.wait(lambda: 'labels: engine loaded after it was built' in engine(), 'the switch-over')

@@ -84,6 +84,15 @@ def test_every_cell_in_sight_is_covered_and_no_other(scene, table):
     assert np.all(data[outside] == -1)
 
 
+def test_cells_are_counted_along_x_first_and_have_their_centre_in_the_middle():
+    spec = GridSpec((1.5, 1.), .5, (-1., 2.))
+    assert spec.cells == (3, 2)
+    assert spec.centers()[[0, 1, 3]].tolist() == [[-.75, 2.25], [-.25, 2.25], [-.75, 2.75]]
+    assert spec.cell_of(spec.centers()).tolist() == list(range(6))
+    outside = np.array([(-1.1, 2.2), (.6, 2.2), (0., 1.9), (0., 3.1), (math.nan, math.nan)])
+    assert spec.cell_of(outside).tolist() == [-1] * 5
+
+
 @pytest.mark.parametrize('t', TIMES)
 def test_the_scan_agrees_with_the_truth_of_the_scene(scene, table, t):
     labels, spec = scene.render(t)[1], ScanSpec(-.45, .45, math.radians(.5), 0., NEAR_M)

@@ -118,13 +118,14 @@ PARAMETERS = (
               'at.', range=(0.01, 100.0), per_camera=True),
     Parameter('scan.angle_min', -1.5708, 'Bearing of the first ray of ~/free_space, radians, '
               'positive to the left.', range=(-6.2832, 6.2832)),
-    Parameter('scan.angle_max', 1.5708, 'Bearing of its last ray.', range=(-6.2832, 6.2832)),
+    Parameter('scan.angle_max', 1.5708, 'Bearing of its last ray; a full turn ends one ray '
+              'before its start.', range=(-6.2832, 6.2832)),
     Parameter('scan.angle_increment', 0.0174533, 'Radians between two rays; no finer than a '
               'pixel.', range=(0.0001, 3.15)),
     Parameter('scan.range_min', 0.0, 'Metres; nearer is -inf, too close (REP 117).',
               range=(0.0, 1000.0)),
-    Parameter('scan.range_max', 20.0, 'Metres, at most ground.max_range; free as far as this is '
-              '+inf.', range=(0.1, 1000.0)),
+    Parameter('scan.range_max', 20.0, 'Metres, at most ground.max_range; ground seen free as far '
+              'as this is +inf, what is not seen so far NaN.', range=(0.1, 1000.0)),
     Parameter('grid.length', 20.0, 'Metres of ~/grid ahead.', range=(0.1, 1000.0)),
     Parameter('grid.width', 20.0, 'Metres of ~/grid across, the vehicle in the middle.',
               range=(0.1, 1000.0)),

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from enet_ros.ground import GroundTable, Pose
+from enet_ros.ground import CameraModel, GroundTable, Pose
 from enet_ros.ground_outputs import (
+    OCCUPIED_CELL,
     GridCells,
     GridSpec,
     RangeBins,
@@ -99,15 +100,23 @@ class GroundStream:
             known = info, policy, pose, size
             if self._known and all(a is b or a == b for a, b in zip(known, self._known)):
                 return
-            camera = camera_model(info, policy.settings.rectified)
-            if self._tables is None or self._tables.policy is not policy \
-                    or self._tables.table.camera != camera or self._tables.table.pose != pose \
-                    or self._tables.table.size != size:
-                self._tables = Tables(GroundTable(camera, pose, size,
-                                                  policy.settings.ground_max_range), policy)
+            table = self._table(camera_model(info, policy.settings.rectified), pose, size,
+                                policy.settings.ground_max_range)
+            if self._tables is None or (table, policy) != (self._tables.table,
+                                                           self._tables.policy):
+                self._tables = Tables(table, policy)
             self._known = known
         except (ValueError, LookupError) as error:
             raise GroundError(str(error)) from error
+
+    def _table(self, camera: CameraModel, pose: Pose, size: tuple[int, int],
+               max_range_m: float) -> GroundTable:
+        """Return the last table if it fits, or one that shares its rays if only the pose moved."""
+        last = self._tables.table if self._tables else None
+        if last is None or (last.camera, last.size, last.max_range_m) != (camera, size,
+                                                                          max_range_m):
+            return GroundTable(camera, pose, size, max_range_m)
+        return last if last.pose == pose else last.moved_to(pose)
 
     def _pose(self, policy: Policy, header) -> Pose:
         s = policy.settings
@@ -188,7 +197,8 @@ def turned_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, floa
     """Lay a grid of the base frame over the cells of a fixed frame.
 
     Readers such as Nav2's StaticLayer ignore a grid's orientation, so the cells themselves are
-    turned, by nearest neighbour, onto whole multiples of the resolution.
+    turned, by nearest neighbour, onto whole multiples of the resolution. What is occupied grows by
+    a cell before, or a thin obstacle could fall between two cells.
 
     Args:
         cells: (height, width) int8 in the base frame.
@@ -208,12 +218,14 @@ def turned_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, floa
     corners = corners @ turn.T + position_m
     low = np.floor(corners.min(0) / spec.resolution_m)
     columns, rows = (np.ceil(corners.max(0) / spec.resolution_m) - low).astype(int)
-    # Cell centres of the result -> cell centres of the source: r R^T (q + low) - ...
+    # warpAffine wants the way back: from cells of the result to cells of the source.
     origin = low * spec.resolution_m
     centre = origin + 0.5 * spec.resolution_m - position_m
     shift = ((turn.T @ centre - spec.origin_m) / spec.resolution_m) - 0.5
     matrix = np.hstack((turn.T, shift[:, None]))
-    turned = cv2.warpAffine(cells.view(np.uint8), matrix, (int(columns), int(rows)),
+    occupied = cv2.dilate((cells == OCCUPIED_CELL).astype(np.uint8), np.ones((2, 2), np.uint8))
+    grown = np.where(occupied, np.int8(OCCUPIED_CELL), cells)
+    turned = cv2.warpAffine(grown.view(np.uint8), matrix, (int(columns), int(rows)),
                             flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
                             borderMode=cv2.BORDER_CONSTANT, borderValue=255)
     return turned.view(np.int8), (float(origin[0]), float(origin[1]))

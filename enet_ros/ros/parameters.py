@@ -28,9 +28,9 @@ CLASS_MAP = 'class_map'
 _FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Policy:
-    """What one camera's frames are treated by: swapped whole, between frames."""
+    """What one camera's frames are treated by: swapped whole, so compared by identity."""
 
     settings: Settings
     drivable_lut: np.ndarray

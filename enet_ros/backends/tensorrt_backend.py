@@ -245,13 +245,14 @@ class EngineSupply:
             return False
         try:
             with self.device_lock:
-                self.loaded[confidence] = load_engine(
-                    content, self._folder, self._build_request(confidence).shape)
+                runner = load_engine(content, self._folder,
+                                     self._build_request(confidence).shape)
+                self.states[confidence] = f'loaded {origin}'  # before it can be judged
+                self.loaded[confidence] = runner
         except Exception as error:  # whatever it raises, an engine can be built anew
             self.states[confidence] = f'failed to load: {type(error).__name__}: {error}'
             path.unlink(missing_ok=True)
             return False
-        self.states[confidence] = f'loaded {origin}'
         return True
 
     def _supply(self, confidence: bool) -> None:

@@ -4,6 +4,9 @@ A pinhole camera rides over the flat ground z = 0 of a base frame (REP 103: x fo
 up, metres, its origin on the ground below the camera). The road runs along a gently curved centre
 line and repeats every LOOP_M metres. The ground's classes are computed at each pixel's centre from
 that geometry; what stands on it is drawn far to near, colour and class with the same polygons.
+
+To prove a planner's input with, a style may add a car ahead whose footprint is known in metres
+(``obstacle``), and may let the ground rise (``slope``) so that it is not flat any more.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import cv2
 import numpy as np
 
 from enet_ros.scene_drawing import Air, Stage
-from enet_ros.scene_objects import FACES, LONG, layout
+from enet_ros.scene_objects import FACES, LONG, OBSTACLE_END_M, footprint, layout, obstacle
 from enet_ros.scene_textures import (
+    CAR,
     GROUND_HALF_M,
     GROUND_LEVELS,
     GROUND_LOOP_M,
@@ -39,6 +43,9 @@ LOOP_M = 480.    # the road repeats after this
 LOOP_S = 3600.   # everything repeats after this, so that time never grows beyond float32
 SPEED_STEP = LOOP_M / LOOP_S   # every speed is a multiple of this, or the loop would not close
 FAR_M = 400.     # ground farther away lies behind the trees and houses on the horizon
+MAX_SLOPE = .2   # radians
+OBSTACLE_GAP_M = (6., 20.)   # from below the camera to the obstacle's rear, along the loop
+OBSTACLE_PERIOD_S = 20.      # from one largest gap to the next; LOOP_S is a multiple of it
 GRAIN_SPARE_PX = 61   # the sensor noise is shifted by up to this, frame by frame
 
 
@@ -68,6 +75,13 @@ class Style:
 
     ``wet`` in [0, 1] makes the road mirror the sky, the ``*_density`` are 0 (none), 1 (as in a
     small town) or more, ``leaves`` in [0, 1] is 0 for winter trees.
+
+    ``obstacle`` puts a car ahead in our lane, alone there, that falls back and draws away; see
+    :meth:`RoadScene.obstacle`. ``slope`` is the angle, radians, at which all ground farther ahead
+    than ``slope_from_m`` rises (or falls, below 0) out of the base frame's plane z = 0: its height
+    is ``tan(slope) max(0, x - slope_from_m)`` at x metres ahead in the base frame, at any y.
+    The vehicle never climbs it: the slope keeps its distance. From 0 m on, it is what an unknown
+    pitch of the vehicle does. What stands on the ground is raised with it and stays upright.
     """
 
     light: str = 'noon'
@@ -96,6 +110,9 @@ class Style:
     people_density: float = 1.
     post_density: float = 1.
     noise: float = 2.              # of the sensor, grey levels
+    obstacle: bool = False
+    slope: float = 0.
+    slope_from_m: float = 0.
 
     @property
     def road_half_m(self) -> float:
@@ -139,7 +156,8 @@ class Camera:
     """A pinhole camera over the origin of the base frame, looking forward and down by its pitch.
 
     ``fx``, ``fy``, ``cx`` and ``cy`` are in pixels as sensor_msgs/CameraInfo has them in K: the
-    centre of the first pixel is (0, 0).
+    centre of the first pixel is (0, 0). ``slope`` and ``slope_from_m`` are those of the ground
+    that it sees, as in :class:`Style`.
     """
 
     width: int
@@ -150,6 +168,8 @@ class Camera:
     cy: float
     height_m: float
     pitch_rad: float
+    slope: float = 0.
+    slope_from_m: float = 0.
 
     @property
     def k(self) -> np.ndarray:
@@ -158,8 +178,12 @@ class Camera:
 
     @property
     def horizon_px(self) -> float:
-        """Row at which the ground plane vanishes; may lie outside the frame."""
-        return self.cy - self.fy * math.tan(self.pitch_rad)
+        """Row at which the ground vanishes; may lie outside the frame."""
+        return self.cy - self.fy * math.tan(self.pitch_rad + self.slope)
+
+    def rise(self, x):
+        """Return the height of the ground ``x`` metres ahead in the base frame, metres."""
+        return math.tan(self.slope) * np.maximum(np.asarray(x, float) - self.slope_from_m, 0.)
 
     def from_base(self, points: np.ndarray) -> np.ndarray:
         """Return camera coordinates (x right, y down, z ahead) of base ones, (N, 3) metres."""
@@ -185,14 +209,21 @@ class Camera:
             v: rows, of a shape that broadcasts with it.
 
         Returns:
-            x and y in the base frame, metres; NaN at and above the horizon.
+            x and y in the base frame, metres, whose z is ``rise(x)``; NaN at and above the
+            horizon.
         """
         sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
         right = (np.asarray(u, float) - self.cx) / self.fx
         down = (np.asarray(v, float) - self.cy) / self.fy
-        drop = sin + cos * down
+        drop, ahead = sin + cos * down, cos - sin * down
         depth = self.height_m / np.where(drop > 1e-12, drop, np.nan)
-        return np.broadcast_arrays(depth * (cos - sin * down), -right * depth)
+        if self.slope:
+            rise = math.tan(self.slope)
+            closing = drop + rise * ahead
+            beyond = ((self.height_m + rise * self.slope_from_m)
+                      / np.where(closing > 1e-12, closing, np.nan))
+            depth = np.where(depth * ahead <= self.slope_from_m, depth, beyond)
+        return np.broadcast_arrays(depth * ahead, -right * depth)
 
 
 @dataclass(frozen=True)
@@ -316,7 +347,8 @@ class RoadScene:
         style: a :class:`Style`; daylight when None.
 
     Raises:
-        ValueError: if a size is no whole number of 32 or more.
+        ValueError: if a size is no whole number of 32 or more, or the slope is one that is not
+            drawn.
     """
 
     def __init__(self, width: int = 640, height: int = 360, seed: int = 0,
@@ -329,10 +361,14 @@ class RoadScene:
         self.light = LIGHTS[self.style.light]
         focal = self.style.focal * width
         self.camera = Camera(int(width), int(height), focal, focal, (width - 1) / 2,
-                             (height - 1) / 2, self.style.camera_height_m, self.style.pitch_rad)
+                             (height - 1) / 2, self.style.camera_height_m, self.style.pitch_rad,
+                             self.style.slope, self.style.slope_from_m)
+        check_slope(self.camera)
         rng = np.random.default_rng(self.seed)
         self.road = Road(self.style, rng)
         things = layout(self.style, LOOP_M, SPEED_STEP, rng)
+        if self.style.obstacle:
+            things.append(obstacle(self.road.lane_d))
         self.motion = np.array([(t.x, t.speed, t.size[0] if t.kind in LONG else 0.)
                                 for t in things]).reshape(-1, 3).T
         textures = make_textures(self.style, self.light.shade, rng)
@@ -351,10 +387,11 @@ class RoadScene:
         return cls(width, height, seed, random_style(np.random.default_rng((seed, 1))))
 
     def ground_truth(self, x, y, t_seconds: float = 0.) -> np.ndarray:
-        """Return the class of the ground, whatever stands upon it.
+        """Return the class of the ground, whatever stands upon it but the style's obstacle.
 
         Args:
-            x: metres ahead of the vehicle in the base frame, any shape.
+            x: metres ahead of the vehicle in the base frame (of a slope too: not along it), any
+                shape.
             y: metres to its left, of the same shape.
             t_seconds: time since the start.
 
@@ -365,8 +402,34 @@ class RoadScene:
             ValueError: if t_seconds is not finite.
         """
         pose = self.road.pose(checked_time(t_seconds))
-        _, d = self.road.to_plan(pose, np.asarray(x, float), np.asarray(y, float))
-        return self.road.classes(d)
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        classes = self.road.classes(self.road.to_plan(pose, x, y)[1])
+        corners = self.obstacle(t_seconds)
+        return classes if corners is None else np.where(inside(corners, x, y), np.uint8(CAR),
+                                                        classes)
+
+    def obstacle(self, t_seconds: float) -> np.ndarray | None:
+        """Return where the obstacle stands.
+
+        A car in our lane whose hull reaches down to the ground on this footprint. Its rear is
+        OBSTACLE_GAP_M ahead, swinging between the two as a cosine of OBSTACLE_PERIOD_S that has
+        its largest at 0 s.
+
+        Args:
+            t_seconds: time since the start.
+
+        Returns:
+            (4, 2) float64 x and y of rear right, front right, front left and rear left in the base
+            frame, metres; None where the style has no obstacle.
+
+        Raises:
+            ValueError: if t_seconds is not finite.
+        """
+        pose = self.road.pose(checked_time(t_seconds))
+        if not self.style.obstacle:
+            return None
+        along, d = footprint(obstacle(self.road.lane_d)).T
+        return np.stack(self.road.to_base(pose, pose.x + obstacle_ahead(t_seconds) + along, d), 1)
 
     def render(self, t_seconds: float) -> tuple[np.ndarray, np.ndarray]:
         """Draw the frame at a time.
@@ -407,6 +470,8 @@ class RoadScene:
         ahead = start + speed * (t_seconds % LOOP_S) - here
         # What ends more than 6 m behind the vehicle is met again one loop ahead.
         ahead = (ahead + length + 6.) % LOOP_M - length - 6.
+        if self.style.obstacle:   # the last of the things
+            ahead[-1] = obstacle_ahead(t_seconds)
         return here + ahead, ahead + length
 
     def _develop(self, pixels: np.ndarray, t_seconds: float) -> np.ndarray:
@@ -425,6 +490,34 @@ def checked_time(t_seconds: float) -> float:
     if not math.isfinite(t_seconds):
         raise ValueError(f't_seconds is {t_seconds}, wanted a finite number of seconds')
     return float(t_seconds)
+
+
+def check_slope(camera: Camera) -> None:
+    """Check the slope before a camera; ValueError where it does not see the ground beyond."""
+    slope, start = camera.slope, camera.slope_from_m
+    if not -MAX_SLOPE <= slope <= MAX_SLOPE:
+        raise ValueError(f'slope is {slope}, wanted -{MAX_SLOPE} to {MAX_SLOPE} radians')
+    if not 0. <= start <= FAR_M:
+        raise ValueError(f'slope_from_m is {start}, wanted 0 to {FAR_M:g} m')
+    above = camera.height_m + math.tan(slope) * start > 0.
+    if slope and not (above and camera.to_ground(0, camera.height - 1)[0] <= FAR_M):
+        raise ValueError(f'slope is {slope} from {start} m on, wanted one that the camera looks '
+                         'down upon')
+
+
+def obstacle_ahead(t_seconds: float) -> float:
+    """Return how far the obstacle's ``Thing.x`` lies ahead along the loop's axis, metres."""
+    near, far = OBSTACLE_GAP_M
+    swing = math.cos(2 * math.pi * (t_seconds % OBSTACLE_PERIOD_S) / OBSTACLE_PERIOD_S)
+    return (far + near) / 2 + (far - near) / 2 * swing + OBSTACLE_END_M
+
+
+def inside(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return which points lie in a convex polygon, (N, 2), whose corners turn left."""
+    found = np.ones(np.broadcast_shapes(x.shape, y.shape), bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0)):
+        found &= (x1 - x0) * (y - y0) >= (y1 - y0) * (x - x0)
+    return found
 
 
 def steps(speed_mps: float) -> float:

@@ -83,8 +83,9 @@ class Stage:
         if not self.faces:
             return
         along = self.points[:, 0] + x[self.point_owner]
-        seen = camera.from_base(np.column_stack((*to_base(along, self.points[:, 1]),
-                                                  self.points[:, 2])))
+        left, up = self.points[:, 1], self.points[:, 2]
+        ahead, aside = to_base(along, left)
+        seen = camera.from_base(np.column_stack((ahead, aside, up + camera.rise(ahead))))
         corners = camera.to_pixels(np.column_stack((seen[:, :2], np.maximum(seen[:, 2], NEAR_M))))
         order = self._order(seen, corners, rank, pixels.shape)
         depth = np.add.reduceat(seen[:, 2], self.starts) / (self.ends - self.starts)

@@ -29,6 +29,8 @@ CAR_WINDOWS = np.array([(-1.6, .95), (-1.38, 1.34), (0., 1.36), (.62, .98)])
 CAR_HALF_WIDTH = np.array([.84, .86, .86, .70, .66, .66, .80, .84, .84, .82])
 SHADES = {'bumper': .45, 'paint': .85, 'roof': 1.15}
 GLASS = (46, 52, 58)
+OBSTACLE_END_M = -float(CAR_PROFILE[:, 0].min())   # from an obstacle's rear to its Thing.x
+SKIRT_M = .3    # below the bumpers, where the obstacle's hull goes on down to the ground
 DETAIL_M = 45.  # cars farther away have no wheels and lamps
 
 
@@ -162,6 +164,35 @@ def car_faces(thing: Thing, _textures: dict) -> list[Face]:
     return faces + lamp_faces(flanks, thing.heading, middle)
 
 
+def obstacle(d: float) -> Thing:
+    """Return the car, as large as the profile, whose place its scene says; ``d`` as in Thing."""
+    return Thing('obstacle', 0., d, (4.07, 1.72, 1.47), variant=4)
+
+
+def footprint(thing: Thing) -> np.ndarray:
+    """Return the ground below an obstacle.
+
+    Returns:
+        (4, 2) metres along the road from ``Thing.x`` and to the left of the centre line: rear
+        right, front right, front left, rear left.
+    """
+    rear, front = CAR_PROFILE[:, 0].min(), CAR_PROFILE[:, 0].max()
+    half = CAR_HALF_WIDTH.max()
+    return np.array([(rear, -half), (front, -half), (front, half), (rear, half)]) + (0., thing.d)
+
+
+def obstacle_faces(thing: Thing, textures: dict) -> list[Face]:
+    """Make a car with skirts, so that where it meets the ground is its footprint and nothing less.
+
+    Below an ordinary car one sees the road up to its wheels.
+    """
+    corners, middle = footprint(thing), np.array((0., thing.d, SKIRT_M))
+    skirts = [Face(outward(wall(start, end, SKIRT_M), middle), (34, 34, 36), CAR, solid=True)
+              for start, end in zip(corners, np.roll(corners, -1, axis=0))]
+    shadow, *hull = car_faces(thing, textures)
+    return [shadow, *skirts, *hull]
+
+
 def flank_faces(flank: np.ndarray, left: float, scale: np.ndarray, paint: np.ndarray,
                 middle: np.ndarray) -> list[Face]:
     """Return a car's side seen from beside it: sheet metal, windows and wheels.
@@ -208,7 +239,8 @@ def lamp_faces(flanks: list[np.ndarray], heading: int, middle: np.ndarray) -> li
 
 #: The faces of each kind of thing, far to near: (thing, textures) -> faces.
 FACES = {'building': building_faces, 'fence': fence_faces, 'tree': tree_faces, 'pole': pole_faces,
-         'sign': sign_faces, 'person': person_faces, 'cyclist': person_faces, 'car': car_faces}
+         'sign': sign_faces, 'person': person_faces, 'cyclist': person_faces, 'car': car_faces,
+         'obstacle': obstacle_faces}
 
 #: Kinds that stretch along the road from ``Thing.x``; the others stand around it.
 LONG = ('building', 'fence')
@@ -319,8 +351,8 @@ def traffic(style, loop_m: float, step: float, rng: np.random.Generator) -> list
     for gap in (rng.uniform(16, 26), rng.uniform(45, 80)):
         if rng.random() < .8 * style.car_density:
             lane = int(rng.integers(style.lanes)) + .5
-            things.append(Thing('car', gap, ours * lane, car_size(rng),
-                                int(rng.integers(VARIANTS)), pace))
+            car = Thing('car', gap, ours * lane, car_size(rng), int(rng.integers(VARIANTS)), pace)
+            things += [] if style.obstacle else [car]
     for _ in range(rng.poisson(3 * style.people_density)):
         d = style.side * (style.lane_m * style.lanes - .15)
         things.append(Thing('cyclist', rng.uniform(0, loop_m), d, (0., .8, 1.75),

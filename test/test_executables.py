@@ -17,7 +17,7 @@ if not shutil.which('segment_node'):
 
 from enet_ros.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
 from enet_ros.picture import write_picture  # noqa: E402
-from enet_ros.scene import RoadScene  # noqa: E402
+from enet_ros.scene import RoadScene, Style  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SMALL = ['-p', 'resolution:=[160, 96]', '-p', 'precision:=float32']
@@ -169,6 +169,22 @@ def test_the_drawn_camera_publishes_truth_and_calibration(start, tester):
     assert truths[0].step == 160
 
 
+def test_the_camera_drops_out_and_returns(start, tester):
+    """Gaps of 0.6 s end every 1.5 s; the drive goes on meanwhile, with its obstacle and slope."""
+    from sensor_msgs.msg import Image
+    scene = RoadScene(160, 96, style=Style(obstacle=True, slope=0.05))
+    start('replay_camera', '-p', 'width:=160', '-p', 'height:=96', '-p', 'obstacle:=true', '-p',
+          'slope:=0.05', '-p', 'dropout_every:=1.5', '-p', 'dropout_for:=0.6')
+    truths = tester(Image, 'camera/labels_truth', count=40)
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in truths]
+    gaps = np.diff(stamps)
+    assert np.count_nonzero(gaps >= 0.6) >= 2
+    assert all(message.data.tobytes() != truths[0].data.tobytes() for message in truths[1:])
+    drawn = {scene.render(i / 15)[1].tobytes(): i for i in range(450)}
+    steps = np.diff([drawn[message.data.tobytes()] for message in truths])
+    assert (steps[gaps >= 0.6] > 1).all()
+
+
 def test_the_camera_ends_with_its_source(start, picture):
     process = start('replay_camera', '-p', f'source:={picture}', '-p', 'rate:=20.0')
     assert 'end of the source after 1 frames' in process.communicate(timeout=30)[0]
@@ -180,6 +196,10 @@ def test_the_camera_ends_with_its_source(start, picture):
     ('encoding', 'rgb9', "encoding is 'rgb9', wanted one of rgb8"),
     ('rate', '-1.0', 'rate is -1.0, wanted'),
     ('width', '-5', '-5'),
+    ('slope', '0.5', 'slope is 0.5, wanted -0.2 to 0.2 radians'),
+    ('dropout_every', '-1.0', 'dropout_every is -1.0, wanted 0 or more seconds'),
+    ('dropout_every', '2.0', 'dropout_for is 0.0, wanted above 0 and below dropout_every, 2.0'),
+    ('dropout_for', '0.5', 'dropout_for is 0.5, wanted 0 where dropout_every is 0'),
 ])
 def test_a_bad_camera_parameter_ends_it_with_exit_code_1(start, name, value, message):
     process = start('replay_camera', '-p', f'{name}:={value}')

@@ -1,13 +1,17 @@
 """Tests of the drawn road scene: its geometry, its truth and its repeatability."""
 
+import hashlib
+import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from enet_ros.ground import CameraModel, GroundTable, Pose
 from enet_ros.scene import EMPTY, FAR_M, LIGHTS, Camera, RoadScene, Style
 
-SKY, ROAD, PAVEMENT, TREE = 0, 3, 4, 5
+SKY, ROAD, PAVEMENT, TREE, CAR = 0, 3, 4, 5, 8
 SMALL = (160, 90)
 
 
@@ -212,3 +216,165 @@ def test_value_error_names_the_time_when_it_is_not_finite(scene, t_seconds):
 @pytest.mark.parametrize('t_seconds', [-3., 1e9, 1e300, 7])
 def test_any_finite_time_renders(scene, t_seconds):
     assert (scene.render(t_seconds)[1] == ROAD).mean() > .1
+
+
+@pytest.mark.skipif(cv2.__version__ != '4.14.0', reason='pinned with the OpenCV of constraints, '
+                    'whose versions resample and fill with other roundings')
+@pytest.mark.parametrize(('make', 'digest'), [
+    (lambda: RoadScene(*SMALL), 'b0b3f569df263ed4'),
+    (lambda: RoadScene.random(1, *SMALL), '237fd66542d46bb0'),
+    (lambda: RoadScene(*SMALL, 3, EMPTY), '671094fe9e74b2aa')])
+def test_labels_stay_as_they_were_when_flat_and_without_obstacle(make, digest):
+    scene = make()
+    drawn = b''.join(scene.render(t)[1].tobytes() for t in (0., 7.7, 31.))
+    assert hashlib.sha256(drawn).hexdigest()[:16] == digest
+
+
+SLOPES = [(0., 0.), (.02, 0.), (-.03, 0.), (.1, 9.), (-.05, 9.)]
+
+
+def behind_obstacle(slope=0., slope_from_m=0., base=EMPTY):
+    """Return a scene of 320x180 pixels with an obstacle on bends."""
+    return RoadScene(320, 180, 3, replace(base, obstacle=True, curve_m=6., pitch_rad=.06,
+                                          slope=slope, slope_from_m=slope_from_m))
+
+
+def grown(mask, pixels=1):
+    """Return a mask and what lies within some pixels of it."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones(2 * (2 * pixels + 1,), np.uint8)) > 0
+
+
+def prism_over(scene, corners):
+    """Return the pixels, (H, W) bool, of all that is up to 1.47 m above a footprint."""
+    points = [(x, y, scene.camera.rise(x) + up) for x, y in corners for up in (0., 1.47)]
+    hull = cv2.convexHull(scene.camera.project(np.array(points)).astype(np.float32))
+    mask = np.zeros((scene.camera.height, scene.camera.width), np.uint8)
+    return cv2.fillConvexPoly(mask, np.rint(hull).astype(int), 1) > 0
+
+
+@pytest.mark.parametrize(('slope', 'slope_from_m'), SLOPES)
+@pytest.mark.parametrize('t_seconds', [0., 4.3, 10., 3617.])
+def test_obstacle_covers_its_footprint_and_truth_holds_around_it(slope, slope_from_m, t_seconds):
+    scene = behind_obstacle(slope, slope_from_m)
+    truth, sure = ground_of(scene, t_seconds)
+    _, label_map = scene.render(t_seconds)
+    stood_on = (truth == CAR) & sure
+    assert stood_on.any()
+    # cv2.fillPoly decides about the pixels that a polygon's border crosses.
+    assert (label_map[stood_on & ~grown(truth != CAR)] == CAR).all()
+    flat = sure & np.isin(label_map, (ROAD, PAVEMENT, TREE)) & ~grown(label_map == CAR)
+    assert flat.mean() > .3
+    assert np.array_equal(label_map[flat], truth[flat])
+    assert not ((label_map == CAR) & ~grown(prism_over(scene, scene.obstacle(t_seconds)))).any()
+
+
+@pytest.mark.parametrize(('slope', 'slope_from_m'), SLOPES)
+@pytest.mark.parametrize('t_seconds', [0., 4.3, 10., 3617.])
+def test_obstacle_meets_the_ground_at_its_rear_edge(slope, slope_from_m, t_seconds):
+    scene = behind_obstacle(slope, slope_from_m)
+    _, label_map = scene.render(t_seconds)
+    rear = scene.obstacle(t_seconds)[[0, 3]]
+    right, left = scene.camera.project(np.column_stack((rear, scene.camera.rise(rear[:, 0]))))
+    rows, columns = np.nonzero(label_map == CAR)
+    lowest = np.array([rows[columns == u].max() for u in range(math.ceil(left[0]) + 1,
+                                                               math.floor(right[0]))])
+    wanted = np.interp(np.arange(len(lowest)) + math.ceil(left[0]) + 1, (left[0], right[0]),
+                       (left[1], right[1]))
+    assert np.abs(lowest - wanted).max() <= 1.
+
+
+def test_obstacle_swings_from_20_m_to_6_m_and_back(scene):
+    style = replace(EMPTY, obstacle=True, curve_m=0., wander_m=0.)
+    straight = RoadScene(*SMALL, style=style)
+    for t_seconds, rear_m in ((0., 20.), (5., 13.), (10., 6.), (20., 20.), (3610., 6.)):
+        rear, front = rear_m, rear_m + 4.07
+        assert straight.obstacle(t_seconds) == pytest.approx(
+            np.array([(rear, -.86), (front, -.86), (front, .86), (rear, .86)]))
+        inside = straight.ground_truth(rear + np.array([-.01, .01, 4.06, 4.08]), np.zeros(4),
+                                       t_seconds)
+        assert inside.tolist() == [ROAD, CAR, CAR, ROAD]
+    assert scene.obstacle(0.) is None
+    with pytest.raises(ValueError, match='t_seconds is nan'):
+        straight.obstacle(float('nan'))
+
+
+def test_obstacle_is_alone_in_its_lane_when_the_road_is_full():
+    busy = behind_obstacle(base=Style(car_density=2.))
+    for t_seconds in range(0, 60, 4):
+        truth, sure = ground_of(busy, t_seconds)
+        stood_on = (truth == CAR) & sure & ~grown(truth != CAR)
+        assert (busy.render(t_seconds)[1][stood_on] == CAR).all()
+
+
+@pytest.mark.parametrize(('slope', 'slope_from_m'), SLOPES[1:])
+def test_rays_meet_the_slope_where_its_points_project_to(slope, slope_from_m):
+    camera = behind_obstacle(slope, slope_from_m).camera
+    x, y = np.meshgrid(np.arange(3., 60., .5), np.arange(-8., 8., .5))
+    height = math.tan(slope) * np.maximum(0., x - slope_from_m)
+    assert camera.rise(x) == pytest.approx(height)
+    pixels = camera.project(np.stack((x.ravel(), y.ravel(), height.ravel()), axis=1))
+    found = camera.to_ground(*pixels.T)
+    assert np.allclose(found, (x.ravel(), y.ravel()), atol=1e-8)
+    assert np.isnan(camera.to_ground(10., camera.horizon_px - 1e-6)[0])
+    far = camera.project(np.array([[1e9, 0., camera.rise(1e9)]]))[0, 1]
+    assert far == pytest.approx(camera.horizon_px, abs=1e-4)
+
+
+@pytest.mark.parametrize(('slope', 'slope_from_m'), SLOPES[1:])
+def test_labels_equal_ground_truth_when_sloped(slope, slope_from_m):
+    sloped = RoadScene(*SMALL, 3, replace(EMPTY, curve_m=6., slope=slope,
+                                          slope_from_m=slope_from_m))
+    truth, sure = ground_of(sloped, 7.7)
+    assert sure.mean() > .3
+    assert np.array_equal(sloped.render(7.7)[1][sure], truth[sure])
+
+
+def test_a_constant_slope_looks_like_a_pitch_that_nobody_knows():
+    """A tilt of the ground about the base frame's y axis is the camera's, turned and moved."""
+    style, slope = replace(EMPTY, curve_m=0., wander_m=0., noise=0.), .02
+    sloped = RoadScene(*SMALL, style=replace(style, slope=slope)).camera
+    u, v = np.meshgrid(np.arange(0., 160., 8.), np.arange(50., 90.))
+    along = sloped.to_ground(u, v)[0] / math.cos(slope)   # metres on the incline itself
+    pitched = RoadScene(*SMALL, style=replace(
+        style, pitch_rad=style.pitch_rad + slope,
+        camera_height_m=style.camera_height_m * math.cos(slope))).camera
+    moved = style.camera_height_m * math.sin(slope)
+    assert np.allclose(along, pitched.to_ground(u, v)[0] + moved)
+
+
+@pytest.mark.parametrize(('x_m', 'slope', 'error_m'), [
+    (5., .02, .3847), (10., .02, 1.6671), (20., .02, 8.0020), (10., -.02, -1.2502),
+    (10., .01, .7693)])
+def test_flat_ground_projection_errs_on_a_slope_as_geometry_says(x_m, slope, error_m):
+    """A point x ahead is x tan(slope) high: its ray meets z = 0 at x h / (h - x tan(slope))."""
+    scene = RoadScene(640, 360, style=replace(EMPTY, slope=slope))
+    camera, height = scene.camera, scene.camera.height_m
+    assert height == 1.4
+    table = GroundTable(CameraModel(640, 360, camera.k), Pose.from_mount(height, camera.pitch_rad),
+                        (640, 360))
+    pixel = camera.project(np.array([[x_m, 1., camera.rise(x_m)]]))
+    [[found_x, found_y]] = table.to_ground(pixel)
+    lift = x_m * math.tan(slope)
+    assert found_x - x_m == pytest.approx(x_m * lift / (height - lift), abs=1e-6)
+    assert found_x - x_m == pytest.approx(error_m, abs=1e-3)
+    assert found_y == pytest.approx(found_x / x_m, abs=1e-6)   # sideways by the same factor
+    row, column = np.rint(pixel[0, ::-1]).astype(int)
+    true_x = camera.to_ground(column, row)[0]
+    pixel_lift = true_x * math.tan(slope)
+    assert table.seen[row, column, 0] == pytest.approx(
+        true_x * height / (height - pixel_lift), rel=1e-5)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'slope': .3}, 'slope is 0.3, wanted -0.2 to 0.2 radians'),
+    ({'slope': float('nan')}, 'slope is nan, wanted'),
+    ({'slope_from_m': -1.}, 'slope_from_m is -1.0, wanted 0 to 400 m'),
+    ({'slope': -.1, 'slope_from_m': 20.}, r'slope is -0.1 from 20.0 m on, wanted')])
+def test_value_error_names_the_slope_when_it_is_bad(change, message):
+    with pytest.raises(ValueError, match=message):
+        RoadScene(*SMALL, style=replace(EMPTY, **change))
+
+
+def test_value_error_when_the_slope_leaves_no_ground_in_the_frame():
+    with pytest.raises(ValueError, match='wanted one that the camera looks down upon'):
+        RoadScene(320, 32, style=Style(slope=-.2))

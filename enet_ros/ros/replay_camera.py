@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ import rclpy
 from nav_msgs.msg import OccupancyGrid
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -21,7 +23,7 @@ from enet_ros.ground_outputs import GridSpec
 from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.executable import StopSignals, run_node
 from enet_ros.ros.messages import grid_message, image_message
-from enet_ros.scene import RoadScene
+from enet_ros.scene import RoadScene, Style
 
 COMPRESSIONS = ('jpeg', 'png')
 
@@ -35,6 +37,10 @@ PARAMETERS = {
     'width': (640, 'Of the drawn road, pixels.'),
     'height': (360, 'Of the drawn road, pixels.'),
     'seed': (0, 'Of the drawn road.'),
+    'obstacle': (False, 'Drive behind a car on the drawn road, 6 to 20 m ahead.'),
+    'slope': (0.0, 'Angle at which the drawn road rises out of the base frame, radians.'),
+    'dropout_every': (0.0, 'Seconds from one failure of the camera to the next; 0 is never.'),
+    'dropout_for': (0.0, 'Seconds at the end of each of these in which nothing is published.'),
 }
 DEFAULT_RATE = 15.0
 ROAD_ID = 3  # of the drawn scene's labels, which are CamVid's
@@ -47,7 +53,8 @@ class ReplayCamera(Node):
         """Read the parameters and open the source.
 
         Raises:
-            ValueError: the source, the rate or the encoding cannot be used.
+            ValueError: the source, the rate, the encoding, the slope or the failures cannot be
+                used.
         """
         super().__init__('camera')
         for name, (default, description) in PARAMETERS.items():
@@ -63,7 +70,9 @@ class ReplayCamera(Node):
         if not 0.0 < self._rate <= 1000.0:
             raise ValueError(f'rate is {self._rate}, wanted 0 or up to 1000 frames a second')
         self._frames = self._endless() if self._value('loop') else self._once()
-        self._sent = 0
+        self._dropout = checked_dropout(self._value('dropout_every'), self._value('dropout_for'))
+        self._started: Time | None = None
+        self._taken = self._sent = 0
         self._make_publishers()
         self.create_timer(1.0 / self._rate, self._publish_next)
         self.get_logger().info(f'{self._value("source")} at {self._rate:g} frames a second, '
@@ -76,7 +85,9 @@ class ReplayCamera(Node):
         """Check the source and return its rate."""
         if source == 'drawn':
             self._scene = RoadScene(self._value('width'), self._value('height'),
-                                    self._value('seed'))
+                                    self._value('seed'),
+                                    Style(obstacle=self._value('obstacle'),
+                                          slope=self._value('slope')))
             return DEFAULT_RATE
         self._path: Path = existing(source)
         next(read_frames(self._path), None)  # so that what cannot be read is said at start
@@ -111,7 +122,20 @@ class ReplayCamera(Node):
             self.get_logger().info(f'end of the source after {self._sent} frames')
             rclpy.try_shutdown()
             return
-        stamp = self.get_clock().now().to_msg()
+        now = self.get_clock().now()
+        self._started = self._started or now
+        if not self._drops_out(now):
+            self._publish(now.to_msg(), frame, truth)
+            self._sent += 1
+        self._taken += 1
+
+    def _drops_out(self, now: Time) -> bool:
+        """Tell whether the camera fails at a time; the source runs on behind it."""
+        every, gap = self._dropout
+        elapsed = (now - self._started).nanoseconds * 1e-9
+        return bool(every) and elapsed % every >= every - gap
+
+    def _publish(self, stamp, frame: np.ndarray, truth: np.ndarray | None) -> None:
         image, info = self._message(frame), self._camera_info(frame)
         for message in (image, info):
             message.header.stamp = stamp
@@ -122,7 +146,6 @@ class ReplayCamera(Node):
             self._truth.publish(image_message(image.header, truth, 'mono8'))
         if truth is not None and self._ground_truth.get_subscription_count():
             self._ground_truth.publish(self._true_grid(stamp, truth))
-        self._sent += 1
 
     def _true_grid(self, stamp, truth: np.ndarray) -> OccupancyGrid:
         """Return the road's truth in metres, in the cells that the node's grid has by default.
@@ -132,8 +155,8 @@ class ReplayCamera(Node):
         """
         spec, camera = GridSpec(), self._scene.camera
         x, y = spec.centers().T
-        ids = self._scene.ground_truth(x, y, self._sent / self._rate)
-        pixels = camera.project(np.column_stack((x, y, np.zeros_like(x))))
+        ids = self._scene.ground_truth(x, y, self._taken / self._rate)
+        pixels = camera.project(np.column_stack((x, y, camera.rise(x))))
         column, row = np.nan_to_num(np.rint(pixels), nan=-1.0).clip(-1, 1 << 20).astype(int).T
         inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
         seen = inside & (truth[np.where(inside, row, 0), np.where(inside, column, 0)] == ids)
@@ -163,6 +186,17 @@ class ReplayCamera(Node):
             info.k, info.r = matrix.ravel(), np.eye(3).ravel()
             info.p = np.hstack((matrix, np.zeros((3, 1)))).ravel()
         return info
+
+
+def checked_dropout(every: float, gap: float) -> tuple[float, float]:
+    """Return dropout_every and dropout_for, seconds; ValueError unless they go together."""
+    if not 0.0 <= every < math.inf:
+        raise ValueError(f'dropout_every is {every}, wanted 0 or more seconds')
+    if every and not 0.0 < gap < every:
+        raise ValueError(f'dropout_for is {gap}, wanted above 0 and below dropout_every, {every}')
+    if not every and gap:
+        raise ValueError(f'dropout_for is {gap}, wanted 0 where dropout_every is 0')
+    return every, gap
 
 
 def main(stop: StopSignals | None = None) -> None:

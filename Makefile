@@ -4,13 +4,14 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo test test-tensorrt test-pythons lint
+.PHONY: help setup demo test test-gpu test-tensorrt test-pythons lint
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
 	@echo 'make test           every test that this machine can run'
+	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  that the whole graph converts into one TensorRT engine'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make lint           ruff'
@@ -32,6 +33,10 @@ test-tensorrt:
 	@scripts/setup.sh test
 	@scripts/tensorrt_env.sh
 	@.venv-tensorrt/bin/python test/tensorrt/dry_run.py
+
+test-gpu:
+	@scripts/setup.sh test
+	@. scripts/ros_env.sh && exec pytest -m gpu -s test/test_gpu.py
 
 test-pythons:
 	@scripts/test_pythons.sh

@@ -283,7 +283,8 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
     """Return the border of what is not drivable, where it meets drivable ground.
 
     What stands on the ground hides the ground behind it. Its far side, where ground comes into
-    sight again, lies elsewhere than it seems, and is left out.
+    sight again, lies elsewhere than it seems, and is left out. The ground between the vehicle and
+    the near border of the picture counts as drivable: a wall that fills the picture begins there.
 
     Args:
         mask: (H, W) uint8, 0 = not drivable, or unknown: that is a border, too.
@@ -293,12 +294,22 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
     Returns:
         (N, 3) float32 in the base frame, metres.
     """
-    kernel = facing_neighbors(table.pose)
-    edge = cv2.subtract(cv2.dilate(mask, kernel, borderType=cv2.BORDER_CONSTANT), mask)
+    down = ground_direction(table.pose)
+    sides = top, _, left, _ = [int(part > 0.5) for part in (-down[1], down[1], -down[0], down[0])]
+    padded = cv2.copyMakeBorder(mask, *sides, cv2.BORDER_CONSTANT, value=255)
+    grown = cv2.dilate(padded, facing_neighbors(table.pose), borderType=cv2.BORDER_CONSTANT)
+    height, width = mask.shape
+    edge = cv2.subtract(grown[top:top + height, left:left + width], mask)
     points = table.points[edge != 0]
     points = points[np.isfinite(points[:, 0])]
     points[:, 2] = height_m
     return points
+
+
+def ground_direction(pose: Pose) -> np.ndarray:
+    """Return the direction of the ground in the picture, x right and y down, (2,) of length 1."""
+    down = -pose.turn[2, :2]
+    return down / max(float(np.hypot(*down)), 1e-12)
 
 
 def facing_neighbors(pose: Pose) -> np.ndarray:
@@ -306,8 +317,7 @@ def facing_neighbors(pose: Pose) -> np.ndarray:
 
     Above is where the camera has the sky, whichever way it was mounted.
     """
-    down = -pose.turn[2, :2]
-    down = down / max(float(np.hypot(*down)), 1e-12)
+    down = ground_direction(pose)
     kernel = np.zeros((3, 3), np.uint8)
     for x, y in ((0, 1), (1, 0), (0, -1), (-1, 0)):
         kernel[1 + y, 1 + x] = x * down[0] + y * down[1] > -.5

@@ -307,3 +307,9 @@ def test_the_empty_street_in_metres_is_the_true_one(metric):
     known = cells >= 0
     assert known.mean() > 0.3
     assert np.mean((cells == 0)[known] == road[known]) > 0.97
+
+
+def test_an_empty_cloud_is_sent_and_costs_no_other_output(metric, road_frame):
+    node = metric('obstacles', 'labels', ground__max_range=0.5)  # ends before the picture begins
+    obstacles, _ = node.reply(node.image(road_frame), 'obstacles', 'labels')
+    assert (obstacles.height, obstacles.width, len(obstacles.data)) == (1, 0, 0)

@@ -540,9 +540,7 @@ def test_the_collision_monitor_goes_on_an_empty_street_and_stops_before_a_wall(
     assert blocked['/enet/free_space'] >= enough
 
 
-@pytest.mark.xfail(reason='cloud_message refuses an empty cloud, and the frame is dropped')
-def test_a_wall_that_fills_the_picture_stops_the_robot_though_obstacles_are_empty(
-        started, road_frame):
+def test_a_wall_that_fills_the_picture_stops_the_robot(started, road_frame):
     path, document = load(OBSTACLE)
     nav2, output = Nav2(document), started(path, document, road_frame)
     wall = np.ones(road_frame.shape[:2], np.uint8)

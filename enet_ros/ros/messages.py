@@ -123,7 +123,7 @@ def cloud_message(points: np.ndarray) -> PointCloud2:
         point_step=12, row_step=12 * width,
         fields=[PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
                 for i, name in enumerate('xyz')])
-    message.data.frombytes(np.ascontiguousarray(points, '<f4').data.cast('B'))
+    message.data.frombytes(np.ascontiguousarray(points, '<f4').reshape(-1).view(np.uint8).data)
     return message
 
 

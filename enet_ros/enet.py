@@ -73,6 +73,26 @@ def _main_convolution(kind: str, width: int) -> nn.Module:
     return nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
 
 
+def add_main(block: nn.Module, x: Tensor, branch: Tensor, where_max=None):
+    """Add the main branch of a bottleneck to its other one, and activate the sum (Figure 2b).
+
+    Args:
+        block: has ``kind``, ``act``, ``extra_channels`` and, for 'upsampling', ``main``.
+        x: (N, in_channels, H, W), what the block was given.
+        branch: the output of its other branch.
+        where_max: for 'upsampling', the masks of the downsampling bottleneck it mirrors.
+
+    Returns:
+        What :meth:`Bottleneck.forward` returns.
+    """
+    if block.kind == 'downsampling':
+        pooled, where_max = pool_2x2(x)
+        main = F.pad(pooled, (0, 0, 0, 0, 0, block.extra_channels))
+        return block.act(main + branch), where_max
+    main = unpool_2x2(block.main(x), where_max) if block.kind == 'upsampling' else x
+    return block.act(main + branch)
+
+
 class Bottleneck(nn.Module):
     """A main branch and a branch of projection, convolution and expansion, summed (Figure 2b).
 
@@ -119,13 +139,7 @@ class Bottleneck(nn.Module):
         """
         branch = self.act1(self.norm1(self.projection(x)))
         branch = self.act2(self.norm2(self.conv(branch)))
-        branch = self.dropout(self.norm3(self.expansion(branch)))
-        if self.kind == 'downsampling':
-            pooled, where_max = pool_2x2(x)
-            main = F.pad(pooled, (0, 0, 0, 0, 0, self.extra_channels))
-            return self.act(main + branch), where_max
-        main = unpool_2x2(self.main(x), where_max) if self.kind == 'upsampling' else x
-        return self.act(main + branch)
+        return add_main(self, x, self.dropout(self.norm3(self.expansion(branch))), where_max)
 
 
 class ENet(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.enet import STAGE_2_AND_3, STRIDE, pool_2x2, unpool_2x2
+from enet_ros.enet import STAGE_2_AND_3, STRIDE, add_main
 
 
 def _main_convolutions(kind: str, width: int) -> list[nn.Module]:
@@ -60,13 +60,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, where_max=None):
         """Apply the bottleneck; as :meth:`enet_ros.enet.Bottleneck.forward`."""
-        branch = self.dropout(self.branch(x))
-        if self.kind == 'downsampling':
-            pooled, where_max = pool_2x2(x)
-            main = F.pad(pooled, (0, 0, 0, 0, 0, self.extra_channels))
-            return self.act(main + branch), where_max
-        main = unpool_2x2(self.main(x), where_max) if self.kind == 'upsampling' else x
-        return self.act(main + branch)
+        return add_main(self, x, self.dropout(self.branch(x)), where_max)
 
 
 class PyTorchENet(nn.Module):

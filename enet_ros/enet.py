@@ -35,10 +35,12 @@ def pool_2x2(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         The maxima, (N, C, H/2, W/2), and the masks (right_in_top, right_in_bottom, bottom_row),
         bool and of the same shape, for :func:`unpool_2x2`.
     """
-    p0, p1 = x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]
-    p2, p3 = x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2]
-    bottom_row = torch.maximum(p2, p3) > torch.maximum(p0, p1)
-    return F.max_pool2d(x, 2), (p1 > p0, p3 > p2, bottom_row)
+    n, c, h, w = x.shape
+    p0, p1, p2, p3 = F.pixel_unshuffle(x, 2).reshape(n, c, 4, h // 2, w // 2).unbind(2)
+    right_in_top, right_in_bottom = p1 > p0, p3 > p2
+    top, bottom = torch.where(right_in_top, p1, p0), torch.where(right_in_bottom, p3, p2)
+    bottom_row = bottom > top
+    return torch.where(bottom_row, bottom, top), (right_in_top, right_in_bottom, bottom_row)
 
 
 def unpool_2x2(x: Tensor, where_max: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -54,12 +56,12 @@ def unpool_2x2(x: Tensor, where_max: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     right_in_top, right_in_bottom, bottom_row = where_max
     zero = torch.zeros_like(x)
     top, bottom = torch.where(bottom_row, zero, x), torch.where(bottom_row, x, zero)
-    top = torch.stack((torch.where(right_in_top, zero, top),
-                       torch.where(right_in_top, top, zero)), dim=-1)
-    bottom = torch.stack((torch.where(right_in_bottom, zero, bottom),
-                          torch.where(right_in_bottom, bottom, zero)), dim=-1)
+    phases = torch.stack((torch.where(right_in_top, zero, top),
+                          torch.where(right_in_top, top, zero),
+                          torch.where(right_in_bottom, zero, bottom),
+                          torch.where(right_in_bottom, bottom, zero)), dim=2)
     n, c, h, w = x.shape
-    return torch.stack((top, bottom), dim=3).reshape(n, c, 2 * h, 2 * w)
+    return F.pixel_shuffle(phases.reshape(n, 4 * c, h, w), 2)
 
 
 def _main_convolution(kind: str, width: int) -> nn.Module:
@@ -192,11 +194,24 @@ class ENet(nn.Module):
         height, width = x.shape[-2:]
         if not torch.jit.is_tracing() and (height % STRIDE or width % STRIDE):
             raise ValueError(f'input is {width}x{height}, wanted multiples of {STRIDE}')
-        x = torch.cat((self.initial(x), F.max_pool2d(x, 2)), dim=1)   # (N, 16, H/2, W/2)
+        x = torch.cat((self.initial(x), pool_2x2(x)[0]), dim=1)    # (N, 16, H/2, W/2)
         x = self.act(self.norm(x))
         x, where_max1 = self.down1(x)                                 # (N, 64, H/4, W/4)
         x, where_max2 = self.down2(self.stage1(x))                    # (N, 128, H/8, W/8)
         return self.stage3(self.stage2(x)), where_max1, where_max2
+
+    def features(self, x: Tensor) -> Tensor:
+        """Run all but the last layer.
+
+        Args:
+            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
+
+        Returns:
+            What ``fullconv`` takes, (N, 16, H/2, W/2).
+        """
+        x, where_max1, where_max2 = self.encode(x)
+        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
+        return self.stage5(self.up5(x, where_max1))                   # (N, 16, H/2, W/2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment a batch.
@@ -207,7 +222,4 @@ class ENet(nn.Module):
         Returns:
             Logits, (N, num_classes, H, W).
         """
-        x, where_max1, where_max2 = self.encode(x)
-        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
-        x = self.stage5(self.up5(x, where_max1))                      # (N, 16, H/2, W/2)
-        return self.fullconv(x)                                       # (N, num_classes, H, W)
+        return self.fullconv(self.features(x))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
-from enet_ros.backends.graph import FrameGraph, fold_batch_norm, winners
+from enet_ros.backends.graph import BlockClassifier, FrameGraph, fold_batch_norm, winners
 from enet_ros.enet import ENet, pool_2x2, unpool_2x2
 
 
@@ -98,6 +98,16 @@ def test_unpool_has_the_gradient_of_torchs(plane):
     assert torch.equal(ours.grad, theirs.grad)
 
 
+@settings(deadline=None)
+@given(planes)
+def test_pool_has_the_gradient_of_torchs(plane):
+    ours, theirs = (torch.from_numpy(plane.copy()).requires_grad_() for _ in range(2))
+    weights = torch.arange(1.0, ours.numel() // 4 + 1)
+    (pool_2x2(ours)[0].flatten() * weights).sum().backward()
+    (F.max_pool2d(theirs, 2).flatten() * weights).sum().backward()
+    assert torch.equal(ours.grad, theirs.grad)
+
+
 def test_folding_changes_nothing_but_rounding():
     network = trained_like()
     x = torch.randn(1, 3, 64, 64)
@@ -107,6 +117,15 @@ def test_folding_changes_nothing_but_rounding():
     norms = [m for m in folded.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert len(norms) == 1  # the initial block's, half of whose input is a pooling
     assert isinstance(network.down1.norm1, torch.nn.BatchNorm2d)
+
+
+def test_block_classifier_is_the_last_layer():
+    fullconv = torch.nn.ConvTranspose2d(5, 3, 2, stride=2)
+    x = torch.randn(2, 5, 4, 6)
+    with torch.inference_mode():
+        blocks = torch.stack(BlockClassifier(fullconv)(x), dim=1)  # (N, classes, 4, H, W)
+        pixels = F.pixel_shuffle(blocks.flatten(1, 2), 2)
+        assert torch.allclose(pixels, fullconv(x), atol=1e-6)
 
 
 @settings(deadline=None, max_examples=50)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from enet_ros.checkpoint import Checkpoint, CheckpointError
@@ -65,14 +66,14 @@ def winners(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Take the argmax and the maximum over classes, ties to the first, one class at a time.
 
     Comparisons fuse into one pass over the last layer's output. ``argmax`` becomes OpenVINO's
-    TopK, which costs a quarter of the whole network (23.5 against 18.6 ms at 640x360 in bfloat16).
+    TopK, which alone takes a quarter of the network's time.
 
     Args:
-        logits: one (N, H, W) a class, fewer than 256 of them.
+        logits: one array a class, fewer than 256 of them.
 
     Returns:
         Class ids in the logits' dtype (exact: half precision counts to 2048, bfloat16 to 256),
-        and the greatest logit, both (N, H, W).
+        and the greatest logit, both of one class's shape.
     """
     best = logits[0]
     ids = torch.zeros_like(best)
@@ -80,6 +81,39 @@ def winners(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         ids = torch.where(candidate > best, float(class_id), ids)
         best = torch.maximum(candidate, best)
     return ids, best
+
+
+class BlockClassifier(nn.Module):
+    """ENet's last layer as one matrix product, for the four pixels of each 2x2 block.
+
+    A full convolution of 2x2 and stride 2 makes each block of output pixels from one input pixel.
+    As a product of (4 num_classes, C) and (C, H W) its output lies class after class in memory:
+    taking it apart costs nothing, where the full convolution's output, pixel after pixel, costs a
+    sixth of the network to take apart (docs/decisions/0003-one-graph.md).
+
+    Args:
+        fullconv: 2x2, stride 2; its weights are copied.
+    """
+
+    def __init__(self, fullconv: nn.ConvTranspose2d):
+        super().__init__()
+        channels, classes = fullconv.weight.shape[:2]
+        weight = fullconv.weight.detach().permute(1, 2, 3, 0).reshape(4 * classes, channels)
+        self.register_buffer('weight', weight.clone())
+        self.register_buffer('bias', fullconv.bias.detach().repeat_interleave(4)[:, None].clone())
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Classify.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            Logits, one (N, 4, H, W) a class: upper left, upper right, lower left, lower right.
+        """
+        n, c, h, w = x.shape
+        logits = self.weight @ x.reshape(n, c, h * w) + self.bias
+        return [one.reshape(n, 4, h, w) for one in logits.split(4, dim=1)]
 
 
 class FrameGraph(nn.Module):
@@ -102,6 +136,10 @@ class FrameGraph(nn.Module):
         self.temperature = temperature
         self.confidence = confidence
         self.label_dtype = label_dtype
+        last = self.network.fullconv
+        self.in_blocks = last.kernel_size == last.stride == (2, 2)
+        if self.in_blocks:
+            self.network.fullconv = BlockClassifier(last)
         scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float32))
         self.register_buffer('scale', scale.view(1, 3, 1, 1))
         self.register_buffer('offset',
@@ -121,12 +159,18 @@ class FrameGraph(nn.Module):
         # The cast comes first: TensorRT takes uint8 into nothing else, shuffles included, and says
         # so only when it builds the engine (NVIDIA/TensorRT issue 3985).
         x = frames.to(self.scale.dtype).permute(0, 3, 1, 2) * self.scale + self.offset
-        logits = self.network(x).unbind(1)
-        labels, best = winners(logits)
+        logits = self.network(x)
+        logits = logits if self.in_blocks else logits.split(1, dim=1)
+        ids, best = winners(logits)
+        labels = self._to_pixels(ids).to(self.label_dtype)
         if not self.confidence:
-            return labels.to(self.label_dtype)
+            return labels
         others = sum(((one - best) / self.temperature).exp() for one in logits)
-        return labels.to(self.label_dtype), others.reciprocal()
+        return labels, self._to_pixels(others.reciprocal())
+
+    def _to_pixels(self, values: Tensor) -> Tensor:
+        """Return (N, 4, H/2, W/2) of blocks, or (N, 1, H, W) of pixels, as (N, H, W)."""
+        return (F.pixel_shuffle(values, 2) if self.in_blocks else values).squeeze(1)
 
 
 def build_network(checkpoint: Checkpoint) -> ENet | PyTorchENet:

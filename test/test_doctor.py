@@ -7,6 +7,7 @@ import pytest
 
 from enet_ros.cli import doctor
 from enet_ros.cli.doctor import Findings, choice, report, shortfalls
+from enet_ros.machine import processor_features
 from enet_ros.segmenter import Segmenter
 
 ROS = {'rclpy': True, 'enet_ros.msg': True, 'vision_msgs': True, 'cv_bridge': True,
@@ -99,9 +100,9 @@ def test_reads_the_files_of_a_jetson():
     release = '# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64'
     assert doctor.l4t_version(release) == '36.4.3'
     assert doctor.l4t_version('') == ''
-    assert doctor.processor_features('Features\t: fp asimd bf16 asimdhp\n') == (
+    assert processor_features('Features\t: fp asimd bf16 asimdhp\n') == (
         'bf16', 'half-precision vectors')
-    assert doctor.processor_features('flags : avx512f avx512_bf16 amx_bf16\n') == (
+    assert processor_features('flags : avx512f avx512_bf16 amx_bf16\n') == (
         'AVX-512 bf16', 'AMX bf16')
 
 

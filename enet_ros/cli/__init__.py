@@ -12,10 +12,14 @@ COMMANDS = {
     'segment': 'label pictures and videos, without ROS',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or your own pictures',
     'eval': "score weights on a data set's split",
+    'bench': 'measure it on this machine, beside other runtimes, and the node over DDS',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export',
     'doctor': 'print what this machine has, what will run, and what is missing',
 }
+
+#: What a command needs beyond the runtime, where it is not the extra 'train'.
+EXTRAS = {'bench': 'bench', 'export': 'export'}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'enet-ros {parsed.command}: error: {error}', file=sys.stderr)
         return 2
     except ImportError as error:
+        extra = EXTRAS.get(parsed.command, 'train')
         print(f'enet-ros {parsed.command}: error: {error}; this command needs more packages: '
-              f"pip install 'enet_ros[train]'", file=sys.stderr)
+              f"pip install 'enet_ros[{extra}]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

@@ -11,9 +11,10 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+
+from enet_ros.machine import package_version, processor_features, processor_name, read_text
 
 DESCRIPTION = """Print what this machine has, what will run the network and why, and what to
 install where it falls short. The exit code is 0 if all that was asked for works, else 1.
@@ -245,9 +246,9 @@ def gather(gpu: bool) -> Findings:
     version, capabilities = _openvino()
     known = {
         'python': platform.python_version(), 'machine': platform.machine(),
-        'processor': _processor_name(_read('/proc/cpuinfo')),
-        'features': processor_features(_read('/proc/cpuinfo')), 'openvino': version,
-        'bfloat16': 'BF16' in capabilities, 'torch': _version('torch'),
+        'processor': processor_name(read_text('/proc/cpuinfo')),
+        'features': processor_features(read_text('/proc/cpuinfo')), 'openvino': version,
+        'bfloat16': 'BF16' in capabilities, 'torch': package_version('torch'),
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
             'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
@@ -256,10 +257,11 @@ def gather(gpu: bool) -> Findings:
 
 def _gpu() -> dict:
     driver, gpus = _driver()
-    return {'gpu_asked': True, 'l4t': l4t_version(_read('/etc/nv_tegra_release')),
+    return {'gpu_asked': True, 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
             'jetpack': _output('dpkg-query', '-W', '-f', '${Version}', 'nvidia-jetpack'),
             'driver_cuda': driver, 'gpus': gpus, 'torch_cuda': _torch_cuda(),
-            'tensorrt': _version('tensorrt'), 'torch_tensorrt': _version('torch_tensorrt'),
+            'tensorrt': package_version('tensorrt'),
+            'torch_tensorrt': package_version('torch_tensorrt'),
             **_probe()}
 
 
@@ -267,35 +269,6 @@ def l4t_version(release: str) -> str:
     """Read '36.4.3' from /etc/nv_tegra_release, '# R36 (release), REVISION: 4.3, ...'."""
     match = re.search(r'# R(\d+) .*?REVISION: ([\d.]+)', release)
     return f'{match[1]}.{match[2]}' if match else ''
-
-
-def processor_features(cpuinfo: str) -> tuple[str, ...]:
-    """Pick the features that matter to half precision from /proc/cpuinfo."""
-    words = set(re.findall(r'\S+', ' '.join(
-        re.findall(r'^(?:flags|Features)\s*:(.*)$', cpuinfo, re.MULTILINE)[:1])))
-    names = {'avx512_bf16': 'AVX-512 bf16', 'amx_bf16': 'AMX bf16', 'bf16': 'bf16',
-             'asimdhp': 'half-precision vectors'}
-    return tuple(text for flag, text in names.items() if flag in words)
-
-
-def _processor_name(cpuinfo: str) -> str:
-    match = re.search(r'^(?:model name|Model|Hardware)\s*:\s*(.+)$', cpuinfo, re.MULTILINE)
-    return ' '.join(match[1].split()) if match else ''
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors='replace')
-    except OSError:
-        return ''
-
-
-def _version(package: str) -> str:
-    """Return an installed package's version without importing it."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ''
 
 
 def _importable(name: str) -> bool:
@@ -326,7 +299,8 @@ def _torch_cuda() -> str:
     """Return the CUDA version that torch was built for, without importing torch."""
     spec = find_spec('torch')
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
-    match = re.search(r"^cuda\b.*=\s*'([\d.]+)'", _read(str(folder / 'version.py')), re.MULTILINE)
+    text = read_text(str(folder / 'version.py'))
+    match = re.search(r"^cuda\b.*=\s*'([\d.]+)'", text, re.MULTILINE)
     return match[1] if match else ''
 
 

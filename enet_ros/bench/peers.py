@@ -1,0 +1,218 @@
+"""Our segmenter, and what people would run ENet with instead.
+
+A peer gets what favours it: the bare network with batch normalisation folded, a normalised
+float32 input that is ready, logits as its output. Our segmenter gets a camera's uint8 frame and
+gives labels of the camera's size, resizing, normalisation and argmax included.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from enet_ros.checkpoint import Checkpoint
+from enet_ros.scene import RoadScene
+from enet_ros.segmenter import Segmenter, resize_frame
+
+ENGINE_LIMIT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
+
+Call = Callable[[], object]
+
+
+class UnavailableError(RuntimeError):
+    """A runtime that cannot run here; the message says why and what would help."""
+
+
+@dataclass
+class Workload:
+    """What everybody has to do.
+
+    Attributes:
+        checkpoint: the weights.
+        resolution: (width, height) of the network.
+        camera: (width, height) of the frames.
+        batch: frames a call.
+        threads: of the processor; 0 leaves it to the runtime.
+    """
+
+    checkpoint: Checkpoint
+    resolution: tuple[int, int]
+    camera: tuple[int, int]
+    batch: int = 1
+    threads: int = 0
+    _folder: tempfile.TemporaryDirectory = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix='enet_ros-bench-'))
+
+    @cached_property
+    def frames(self) -> list[np.ndarray]:
+        """Streets, ``batch`` of (H, W, 3) uint8 RGB of the camera's size."""
+        scene = RoadScene(640, 360, seed=1)
+        return [resize_frame(scene.render(float(second))[0], self.camera)
+                for second in range(self.batch)]
+
+    @cached_property
+    def network_input(self) -> np.ndarray:
+        """The same frames as the bare network wants them, (N, 3, H, W) float32."""
+        mean, std = np.float32(self.checkpoint.mean), np.float32(self.checkpoint.std)
+        frames = [(resize_frame(frame, self.resolution) / np.float32(255) - mean) / std
+                  for frame in self.frames]
+        return np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2), np.float32)
+
+    def network(self):
+        """Build the bare network, batch normalisation folded, in eval mode."""
+        from enet_ros.backends.graph import build_network, fold_batch_norm
+        return fold_batch_norm(build_network(self.checkpoint))
+
+    @cached_property
+    def onnx_path(self) -> str:
+        """Write the bare network as ONNX."""
+        import logging
+
+        import torch
+        logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it misses torchvision
+        path = Path(self._folder.name, 'enet.onnx')
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            torch.onnx.export(self.network(), (torch.from_numpy(self.network_input),),
+                              dynamo=True, verbose=False, input_names=['x'],
+                              external_data=False).save(path)
+        return str(path)
+
+
+_LONG = {'f32': 'float32', 'bf16': 'bfloat16', 'f16': 'float16', 'int8': 'int8'}
+
+
+def _segmenter(workload: Workload, precision: str) -> Call:
+    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'openvino', _LONG[precision],
+                          workload.threads)
+    return lambda: segmenter.segment(workload.frames)
+
+
+def _openvino(workload: Workload, precision: str) -> Call:
+    import openvino as ov
+    import torch
+    core, x = ov.Core(), torch.from_numpy(workload.network_input)
+    if precision == 'bf16' and 'BF16' not in core.get_property('CPU',
+                                                               'OPTIMIZATION_CAPABILITIES'):
+        raise UnavailableError('this processor has no bfloat16 arithmetic')
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        traced = torch.jit.trace(workload.network(), x, check_trace=False)
+        model = ov.convert_model(traced, example_input=x, input=[list(x.shape)])
+    request = core.compile_model(model, 'CPU', {
+        'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_NUM_THREADS': workload.threads}).create_infer_request()
+    return lambda: request.infer({0: workload.network_input}, share_inputs=True,
+                                 share_outputs=True)
+
+
+def _onnxruntime(workload: Workload, precision: str) -> Call:
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = workload.threads, 3
+    session = onnxruntime.InferenceSession(workload.onnx_path, options,
+                                           providers=['CPUExecutionProvider'])
+    return lambda: session.run(None, {'x': workload.network_input})
+
+
+def _opencv_dnn(workload: Workload, precision: str) -> Call:
+    import cv2
+    if workload.threads:
+        cv2.setNumThreads(workload.threads)
+    network = cv2.dnn.readNetFromONNX(workload.onnx_path)
+
+    def call() -> np.ndarray:
+        network.setInput(workload.network_input)
+        return network.forward()
+
+    return call
+
+
+def _torch(workload: Workload, precision: str, channels_last: bool = False,
+           compiled: bool = False) -> Call:
+    import torch
+    if workload.threads:
+        torch.set_num_threads(workload.threads)
+    dtype = getattr(torch, _LONG[precision])
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network = workload.network().to(dtype=dtype, memory_format=layout)
+    x = torch.from_numpy(workload.network_input).to(dtype=dtype, memory_format=layout)
+    run = torch.compile(network, dynamic=False) if compiled else network
+
+    def call() -> torch.Tensor:
+        with torch.inference_mode():
+            return run(x)
+
+    return call
+
+
+def _torch_channels_last(workload: Workload, precision: str) -> Call:
+    return _torch(workload, precision, channels_last=True)
+
+
+def _torch_compile(workload: Workload, precision: str) -> Call:
+    return _torch(workload, precision, channels_last=True, compiled=True)
+
+
+def _tensorrt(workload: Workload, precision: str) -> Call:
+    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'tensorrt', _LONG[precision])
+    if not segmenter.backend.wait(ENGINE_LIMIT_SEC):
+        raise UnavailableError(f'no engine: {segmenter.backend.status()}')
+    return lambda: segmenter.segment(workload.frames)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A runtime.
+
+    Attributes:
+        name: of its rows, before the precision.
+        precisions: that it has.
+        prepare: makes what is timed, from a workload and a precision.
+        what: in words.
+    """
+
+    name: str
+    precisions: tuple[str, ...]
+    prepare: Callable[[Workload, str], Call]
+    what: str
+
+
+PEERS = (
+    Peer('segmenter', ('f32', 'bf16', 'int8'), _segmenter,
+         'enet_ros: camera frame in, labels of its size out (OpenVINO)'),
+    Peer('openvino', ('f32', 'bf16'), _openvino, 'OpenVINO, the bare network'),
+    Peer('onnxruntime', ('f32',), _onnxruntime, 'ONNX Runtime'),
+    Peer('opencv-dnn', ('f32',), _opencv_dnn, 'OpenCV DNN'),
+    Peer('torch', ('f32', 'bf16'), _torch, 'PyTorch eager, NCHW'),
+    Peer('torch-channels-last', ('f32', 'bf16'), _torch_channels_last,
+         'PyTorch eager, channels last'),
+    Peer('torch-compile', ('f32', 'bf16'), _torch_compile, 'torch.compile, channels last'),
+    Peer('tensorrt', ('f16',), _tensorrt, 'enet_ros on a GPU: Torch-TensorRT'),
+)
+
+
+def prepare(peer: Peer, workload: Workload, precision: str) -> Call:
+    """Build a runtime's network and run it once.
+
+    Raises:
+        UnavailableError: it is not installed or does not run here; the message says why.
+    """
+    try:
+        call = peer.prepare(workload, precision)
+        call()
+    except ImportError as error:
+        raise UnavailableError(f"{error}: pip install 'enet_ros[bench]'") from error
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UnavailableError(str(error).strip().splitlines()[0]) from error
+    except Exception as error:
+        if type(error).__module__.partition('.')[0] not in ('cv2', 'onnxruntime', 'torch'):
+            raise
+        raise UnavailableError(f'{type(error).__name__}: {error}'.splitlines()[0]) from error
+    return call

@@ -1,0 +1,129 @@
+"""``enet-ros bench``: our segmenter beside its peers, in one run, and the ratios between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from enet_ros.bench.machine import OtherLoad, describe_machine
+from enet_ros.bench.peers import PEERS, UnavailableError, Workload, prepare
+from enet_ros.bench.timing import alternate, summary, turns_of
+
+#: Key of a ratio -> (numerator, denominator), peers by name.
+RATIOS = {
+    'segmenter_over_openvino_raw': ('segmenter', 'openvino'),
+    'onnxruntime_over_segmenter': ('onnxruntime', 'segmenter'),
+    'opencv_dnn_over_segmenter': ('opencv-dnn', 'segmenter'),
+    'torch_channels_last_over_segmenter': ('torch-channels-last', 'segmenter'),
+}
+BASE_RESOLUTION = (640, 360)
+
+
+def side_by_side(workload: Workload, runs: int, only: Sequence[str] = ()) -> dict:
+    """Time every runtime that is here.
+
+    Args:
+        workload: what they have to do.
+        runs: of each.
+        only: names of peers; empty for all.
+
+    Returns:
+        'machine', 'resolution', 'camera', 'batch', 'runs', 'runtimes': row -> {'median_ms',
+        'p95_ms'} or {'missing': why}, 'ratios', and 'busy': a sentence where other processes kept
+        the cores busy; then 'ratios' is empty.
+    """
+    calls, rows = _prepared(workload, only)
+    load = OtherLoad()
+    with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=_size(workload.resolution),
+              disable=None) as bar:
+        seconds = alternate(calls, runs, bar.update)
+    rows.update({name: summary(values) for name, values in seconds.items()})
+    busy = load.sentence() if load.is_high() else ''
+    order = [row_name(peer.name, precision) for peer in PEERS for precision in peer.precisions]
+    rows = {name: rows[name] for name in order if name in rows}
+    return {
+        'machine': describe_machine(), 'resolution': list(workload.resolution),
+        'camera': list(workload.camera), 'batch': workload.batch, 'threads': workload.threads,
+        'runs': runs, 'runtimes': rows, 'busy': busy,
+        'ratios': {} if busy else ratios(rows)}
+
+
+def _prepared(workload: Workload, only: Sequence[str]) -> tuple[dict, dict]:
+    """Return row -> call, and row -> why it is missing."""
+    calls, rows = {}, {}
+    wanted = [(peer, precision) for peer in PEERS for precision in peer.precisions
+              if not only or peer.name in only]
+    for peer, precision in tqdm(wanted, unit='runtime', desc='preparing', disable=None):
+        name = row_name(peer.name, precision)
+        try:
+            calls[name] = prepare(peer, workload, precision)
+        except UnavailableError as error:
+            rows[name] = {'missing': str(error)}
+    return calls, rows
+
+
+def row_name(peer: str, precision: str) -> str:
+    """Return the name of a row, such as 'segmenter-bf16'."""
+    return f'{peer}-{precision}'
+
+
+def ratios(rows: dict[str, dict]) -> dict[str, float]:
+    """Divide medians: float32 by float32, and with the suffix _bf16 by bfloat16.
+
+    Against the bfloat16 segmenter a peer is taken at its fastest, in bfloat16 where it has that
+    and gains by it. The bare OpenVINO network is taken in bfloat16.
+
+    Args:
+        rows: as in :func:`side_by_side`.
+
+    Returns:
+        Key -> ratio, for those whose rows were measured.
+    """
+    found = {}
+    for suffix, ours in (('', 'f32'), ('_bf16', 'bf16')):
+        for key, pair in RATIOS.items():
+            above, below = (_median(rows, peer, ours) for peer in pair)
+            if above and below:
+                found[key + suffix] = round(above / below, 3)
+    return found
+
+
+def _median(rows: dict[str, dict], peer: str, precision: str) -> float | None:
+    precisions = ([precision] if peer in ('segmenter', 'openvino') or precision == 'f32'
+                  else [precision, 'f32'])
+    medians = [rows[row_name(peer, one)]['median_ms'] for one in precisions
+               if 'median_ms' in rows.get(row_name(peer, one), {})]
+    return min(medians, default=None)
+
+
+def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:
+    """Compare the growth of time with that of pixels.
+
+    Args:
+        results: of :func:`side_by_side`, one a resolution.
+
+    Returns:
+        Row -> resolution -> (time / time at the base) / (pixels / pixels at the base), 1 where
+        time grows as pixels do. The base is 640x360, or the first.
+    """
+    base = next((r for r in results if tuple(r['resolution']) == BASE_RESOLUTION), results[0])
+    found: dict[str, dict[str, float]] = {}
+    for name, row in base['runtimes'].items():
+        for result in results:
+            other = result['runtimes'].get(name, {})
+            if result is base or 'median_ms' not in row or 'median_ms' not in other:
+                continue
+            time_ratio = other['median_ms'] / row['median_ms']
+            pixel_ratio = _pixels(result) / _pixels(base)
+            found.setdefault(name, {})[_size(result['resolution'])] = round(
+                time_ratio / pixel_ratio, 3)
+    return found
+
+
+def _pixels(result: dict) -> int:
+    return result['resolution'][0] * result['resolution'][1]
+
+
+def _size(resolution: Sequence[int]) -> str:
+    return f'{resolution[0]}x{resolution[1]}'

@@ -1,0 +1,38 @@
+"""What this machine is, read without importing anything large."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+
+def processor_name(cpuinfo: str) -> str:
+    """Read the processor's name from the text of /proc/cpuinfo; '' where it has none."""
+    match = re.search(r'^(?:model name|Model|Hardware)\s*:\s*(.+)$', cpuinfo, re.MULTILINE)
+    return ' '.join(match[1].split()) if match else ''
+
+
+def processor_features(cpuinfo: str) -> tuple[str, ...]:
+    """Pick the features that matter to half precision from the text of /proc/cpuinfo."""
+    words = set(re.findall(r'\S+', ' '.join(
+        re.findall(r'^(?:flags|Features)\s*:(.*)$', cpuinfo, re.MULTILINE)[:1])))
+    names = {'avx512_bf16': 'AVX-512 bf16', 'amx_bf16': 'AMX bf16', 'bf16': 'bf16',
+             'asimdhp': 'half-precision vectors'}
+    return tuple(text for flag, text in names.items() if flag in words)
+
+
+def read_text(path: str) -> str:
+    """Return a file's text, or '' where it cannot be read."""
+    try:
+        return Path(path).read_text(errors='replace')
+    except OSError:
+        return ''
+
+
+def package_version(package: str) -> str:
+    """Return an installed package's version without importing it, or ''."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ''

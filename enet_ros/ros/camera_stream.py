@@ -132,6 +132,7 @@ class CameraStream:
         self._errors_since_health = 0
         self._last_warning = -math.inf
         self.stalled = False
+        self.first_published = 0.0  # by time.monotonic
         self._last_stamp_ns = 0
         self._last_finished = time.monotonic()
         self._last_frame: tuple[object, tuple[int, int]] | None = None  # header, mask size
@@ -349,6 +350,7 @@ class CameraStream:
             self.published += published
             if published:
                 self._last_frame = header, size
+                self.first_published = self.first_published or self._last_finished
                 self._finish_times.append(self._last_finished)
                 self._latencies_ms.append((time.perf_counter() - frame.received) * 1e3)
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,20 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 class Process:
     """A child with its output in a file, ended by SIGINT as from a keyboard."""
 
-    def __init__(self, name: str, *parameters: str):
-        """Start an executable of the package with ``name:=value`` parameters."""
+    def __init__(self, name: str, *parameters: str, remap: Sequence[str] = ()):
+        """Start an executable with ``name:=value`` parameters and ``from:=to`` remappings."""
         self.name = name
         self._log = tempfile.TemporaryFile('w+')
         arguments = [word for parameter in parameters for word in ('-p', parameter)]
+        arguments += [word for rule in remap for word in ('-r', rule)]
         path = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', name)
         self._process = subprocess.Popen([path, '--ros-args', *arguments], stdout=self._log,
                                          stderr=subprocess.STDOUT, start_new_session=True)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def check(self) -> None:
         """Raise if the process has ended by itself."""

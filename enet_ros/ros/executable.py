@@ -1,4 +1,4 @@
-"""How an executable ends: within seconds of SIGINT or SIGTERM, with exit code 0."""
+"""How an executable starts, by stages, and ends: soon after SIGINT or SIGTERM, exit code 0."""
 
 from __future__ import annotations
 
@@ -6,10 +6,48 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 GRACE_SEC = 1.5  # for a clean end; a network that compiles or runs cannot be interrupted
+
+
+class Stages:
+    """Measures a start, stage by stage, in seconds of ``time.monotonic``.
+
+    Attributes:
+        started: when it began.
+        seconds: stage -> how long it took, in order.
+    """
+
+    def __init__(self, started: float | None = None):
+        self.started = self._last = time.monotonic() if started is None else started
+        self.seconds: dict[str, float] = {}
+
+    def end(self, stage: str, now: float | None = None) -> None:
+        """Add the time since the stage before to a stage."""
+        now = time.monotonic() if now is None else now
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def total(self) -> float:
+        """Return the seconds from the beginning to the end of the last stage."""
+        return self._last - self.started
+
+    def __str__(self) -> str:
+        return ', '.join(f'{stage} {seconds:.2f}' for stage, seconds in self.seconds.items())
+
+
+def process_start() -> float:
+    """Return when this process started, by ``time.monotonic``; now where Linux does not say."""
+    try:
+        with open('/proc/self/stat') as file:
+            ticks = int(file.read().rpartition(')')[2].split()[19])  # starttime, see proc(5)
+        age_sec = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf('SC_CLK_TCK')
+    except (OSError, AttributeError, ValueError, IndexError):
+        age_sec = 0.0
+    return time.monotonic() - age_sec
 
 
 class StopSignals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import cv2
@@ -33,6 +33,7 @@ PARAMETERS = {
     'rate': (0.0, "Frames a second; 0 is the video's own, and 15 for all else."),
     'encoding': ('bgr8', f'One of {", ".join(ENCODINGS)}; or jpeg or png, on image/compressed.'),
     'loop': (False, 'Start again at the end of the source; else the process ends.'),
+    'preload': (0, 'Frames made ready at the start and repeated for ever; 0: none.'),
     'frame_id': ('camera_optical_frame', 'Frame of the headers (REP 105).'),
     'width': (640, 'Of the drawn road, pixels.'),
     'height': (360, 'Of the drawn road, pixels.'),
@@ -69,7 +70,8 @@ class ReplayCamera(Node):
         self._rate = self._value('rate') or rate
         if not 0.0 < self._rate <= 1000.0:
             raise ValueError(f'rate is {self._rate}, wanted 0 or up to 1000 frames a second')
-        self._frames = self._endless() if self._value('loop') else self._once()
+        self._preload = self._value('preload')
+        self._messages = self._prepared()
         self._dropout = checked_dropout(self._value('dropout_every'), self._value('dropout_for'))
         self._started: Time | None = None
         self._taken = self._sent = 0
@@ -116,16 +118,26 @@ class ReplayCamera(Node):
         while True:
             yield from self._once()
 
+    def _prepared(self) -> Iterator[tuple[Image | CompressedImage, CameraInfo, np.ndarray | None]]:
+        """Return what is to be published, frame by frame: made on the way, or at the start."""
+        preload = self._preload
+        if preload < 0:
+            raise ValueError(f'preload is {preload}, wanted 0 or more frames')
+        frames = self._endless() if self._value('loop') or preload else self._once()
+        messages = ((self._message(frame), self._camera_info(frame), truth)
+                    for frame, truth in frames)
+        return cycle(list(islice(messages, preload))) if preload else messages
+
     def _publish_next(self) -> None:
-        frame, truth = next(self._frames, (None, None))
-        if frame is None:
+        prepared = next(self._messages, None)
+        if prepared is None:
             self.get_logger().info(f'end of the source after {self._sent} frames')
             rclpy.try_shutdown()
             return
         now = self.get_clock().now()
         self._started = self._started or now
         if not self._drops_out(now):
-            self._publish(now.to_msg(), frame, truth)
+            self._publish(now.to_msg(), *prepared)
             self._sent += 1
         self._taken += 1
 
@@ -135,8 +147,8 @@ class ReplayCamera(Node):
         elapsed = (now - self._started).nanoseconds * 1e-9
         return bool(every) and elapsed % every >= every - gap
 
-    def _publish(self, stamp, frame: np.ndarray, truth: np.ndarray | None) -> None:
-        image, info = self._message(frame), self._camera_info(frame)
+    def _publish(self, stamp, image: Image | CompressedImage, info: CameraInfo,
+                 truth: np.ndarray | None) -> None:
         for message in (image, info):
             message.header.stamp = stamp
             message.header.frame_id = self._value('frame_id')
@@ -155,7 +167,8 @@ class ReplayCamera(Node):
         """
         spec, camera = GridSpec(), self._scene.camera
         x, y = spec.centers().T
-        ids = self._scene.ground_truth(x, y, self._taken / self._rate)
+        index = self._taken % self._preload if self._preload else self._taken
+        ids = self._scene.ground_truth(x, y, index / self._rate)
         pixels = camera.project(np.column_stack((x, y, camera.rise(x))))
         column, row = np.nan_to_num(np.rint(pixels), nan=-1.0).clip(-1, 1 << 20).astype(int).T
         inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)

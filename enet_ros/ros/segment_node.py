@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -19,7 +19,7 @@ from enet_ros.ros.camera_stream import (
     qos_overrides,
 )
 from enet_ros.ros.compat import LabelInfo, VisionClass
-from enet_ros.ros.executable import StopSignals, run_node
+from enet_ros.ros.executable import Stages, StopSignals, process_start, run_node
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.pipeline import Frame, Pipeline
 from enet_ros.segmenter import Segmenter
@@ -30,9 +30,16 @@ STALL_CHECK_SEC = 0.1
 class SegmentNode(LifecycleNode):
     """Segments the frames of one or several cameras with one network (lifecycle node)."""
 
-    def __init__(self, name: str = 'enet', **node_options):
-        """Declare the parameters; everything else waits for configure."""
+    def __init__(self, name: str = 'enet', stages: Stages | None = None, **node_options):
+        """Declare the parameters; everything else waits for configure.
+
+        Args:
+            name: of the node.
+            stages: of the start so far; None begins here.
+            **node_options: of ``rclpy.node.Node``.
+        """
         super().__init__(name, **node_options)
+        self._stages: Stages | None = stages or Stages()  # until the first mask
         self._parameters_of_node = NodeParameters(self)
         self._streams: list[CameraStream] = []
         self._pipeline: Pipeline | None = None
@@ -41,6 +48,7 @@ class SegmentNode(LifecycleNode):
         self._engine_status = ''
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._stages.end('node')
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
                           on_clock_change=True),
@@ -65,23 +73,29 @@ class SegmentNode(LifecycleNode):
                 str(error) if expected else f'{type(error).__name__}: {error}'))
             self._release()
             return TransitionCallbackReturn.FAILURE
+        if self._stages is not None:
+            self._stages.end('configure')
         return super().on_configure(state)
 
     def _configure(self) -> None:
-        started = time.perf_counter()
+        stages = Stages()
         settings = self._parameters_of_node.settings()
         checkpoint = read_checkpoint(weights_path(settings.weights))
         self._parameters_of_node.configure(settings, checkpoint.class_map)
         for warning in self._parameters_of_node.unknown_overrides():
             self.get_logger().warning(warning)
+        stages.end('weights')
         segmenter = Segmenter(checkpoint, settings.resolution, settings.backend,
                               settings.precision, settings.threads)
+        stages.end('network')
         segmenter.warm_up()
+        stages.end('warm-up')
         self._streams = [self._make_stream(i, name, settings, segmenter)
                          for i, name in enumerate(settings.cameras)]
         self._pipeline = Pipeline(segmenter, self._streams)
         self._make_latched(checkpoint)
-        self._log_start(settings, checkpoint, segmenter, time.perf_counter() - started)
+        stages.end('topics')
+        self._log_start(settings, checkpoint, segmenter, stages)
 
     def _make_stream(self, index: int, name: str, settings: Settings,
                      segmenter: Segmenter) -> CameraStream:
@@ -111,12 +125,12 @@ class SegmentNode(LifecycleNode):
                 qos_overriding_options=qos_overrides())
 
     def _log_start(self, settings: Settings, checkpoint: Checkpoint, segmenter: Segmenter,
-                   seconds: float) -> None:
+                   stages: Stages) -> None:
         width, height = segmenter.resolution
         drivable = ', '.join(self._parameters_of_node.drivable_names()) or 'nothing'
         self.get_logger().info(
             f'{segmenter.choice}; {width}x{height}, {len(checkpoint.class_map)} classes, '
-            f'drivable: {drivable}; ready in {seconds:.1f} s')
+            f'drivable: {drivable}; ready in {stages.total():.1f} s ({stages})')
         for stream in self._streams:
             self.get_logger().info(f'subscribed to {stream.topic}')
 
@@ -191,6 +205,17 @@ class SegmentNode(LifecycleNode):
     def _check_stalls(self) -> None:
         for stream in self._streams:
             stream.check_stall()
+        if self._stages is not None:
+            self._log_first_frame(self._stages)
+
+    def _log_first_frame(self, stages: Stages) -> None:
+        """Say once how long it took from the start of the process to the first message out."""
+        first = [stream.first_published for stream in self._streams if stream.first_published]
+        if first:
+            self._stages = None
+            stages.end('first frame', min(first))
+            self.get_logger().info(f'first frame published {stages.total():.1f} s after the start '
+                                   f'({stages})')
 
     def _publish_diagnostics(self) -> None:
         backend = self._pipeline.segmenter.backend
@@ -218,4 +243,6 @@ class SegmentNode(LifecycleNode):
 
 def main(stop: StopSignals | None = None) -> None:
     """Run the node; does not return."""
-    run_node(SegmentNode, SegmentNode.start, stop or StopSignals())
+    stages = Stages(process_start())
+    stages.end('imports')
+    run_node(partial(SegmentNode, stages=stages), SegmentNode.start, stop or StopSignals())

@@ -1,0 +1,135 @@
+"""SegNet, the network that the ENet paper measures itself against; for timing, no weights ship.
+
+Badrinarayanan, Kendall, Cipolla, 2015, arXiv 1511.00561: the convolutions of VGG-16 as encoder,
+its mirror image as decoder. Widths, biases and the last layer are those of the authors' Caffe
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from enet_ros.enet import pool_2x2, unpool_2x2
+
+#: Output channels of each convolution of each stage: the 13 of VGG-16, a pooling after each stage.
+ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+#: Likewise, an unpooling before each stage; the last stage ends in the classifier.
+DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
+
+Size = tuple[int, int]
+WhereMax = tuple[Tensor, Tensor, Tensor]
+
+
+def convolutions(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
+    """Build 3x3 convolutions, each with batch normalisation and ReLU."""
+    layers = []
+    for width in widths:
+        layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width),
+                   nn.ReLU(inplace=True)]
+        in_channels = width
+    return nn.Sequential(*layers)
+
+
+class EncoderStage(nn.Module):
+    """Convolutions, then a max-pooling that remembers where each maximum came from.
+
+    Args:
+        in_channels: channels of the input.
+        widths: output channels of each convolution.
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int]):
+        super().__init__()
+        self.convolutions = convolutions(in_channels, widths)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, WhereMax, Size]:
+        """Apply the stage.
+
+        SegNet pools in ceil mode. After ReLU no value is below zero, and ties go to the first, so
+        that zeros below and to the right of an odd size pool to the same.
+
+        Args:
+            x: (N, in_channels, H, W).
+
+        Returns:
+            (N, widths[-1], ceil(H/2), ceil(W/2)), the masks of :func:`enet_ros.enet.pool_2x2`, and
+            (H, W), for :class:`DecoderStage`.
+        """
+        x = self.convolutions(x)
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, width % 2, 0, height % 2))
+        pooled, where_max = pool_2x2(x)
+        return pooled, where_max, (height, width)
+
+
+class DecoderStage(nn.Module):
+    """A max-unpooling, then convolutions.
+
+    Args:
+        in_channels: channels of the input.
+        widths: output channels of each convolution.
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int]):
+        super().__init__()
+        self.convolutions = convolutions(in_channels, widths)
+
+    def forward(self, x: Tensor, where_max: WhereMax, size: Size) -> Tensor:
+        """Apply the stage.
+
+        Args:
+            x: (N, in_channels, ceil(H/2), ceil(W/2)).
+            where_max: masks of the :class:`EncoderStage` that it mirrors.
+            size: (H, W) of that one.
+
+        Returns:
+            (N, widths[-1], H, W).
+        """
+        height, width = size
+        return self.convolutions(unpool_2x2(x, where_max)[..., :height, :width])
+
+
+class SegNet(nn.Module):
+    """SegNet: 29.45 M parameters at 20 classes; the ENet paper says 29.46 M.
+
+    Args:
+        num_classes: channels of the logits.
+
+    Raises:
+        ValueError: if num_classes < 1.
+    """
+
+    def __init__(self, num_classes: int = 20):
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f'num_classes is {num_classes}, wanted 1 or more')
+        self.num_classes = num_classes
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        channels = 3
+        for stages, kind, table in ((self.encoder, EncoderStage, ENCODER),
+                                    (self.decoder, DecoderStage, DECODER)):
+            for widths in table:
+                stages.append(kind(channels, widths))
+                channels = widths[-1]
+        self.classifier = nn.Conv2d(channels, num_classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Segment a batch.
+
+        Args:
+            x: (N, 3, H, W) normalised RGB, of any size.
+
+        Returns:
+            Logits, (N, num_classes, H, W).
+        """
+        poolings = []
+        for stage in self.encoder:
+            x, *pooling = stage(x)
+            poolings.append(pooling)
+        for stage in self.decoder:
+            x = stage(x, *poolings.pop())
+        return self.classifier(x)

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-psutil = pytest.importorskip(
-    'psutil', reason="psutil is not installed: pip install 'enet_ros[bench]'")
+pytest.importorskip('psutil', reason="psutil is not installed: pip install 'enet_ros[bench]'")
+
+import psutil
 
 from enet_ros.bench import peers, sidebyside
 from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops

@@ -4,12 +4,13 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo test test-gpu test-tensorrt test-pythons lint
+.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make test           every test that this machine can run'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  that the whole graph converts into one TensorRT engine'
@@ -25,8 +26,12 @@ demo:
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
 	    --duration '$(DURATION)' --out '$(OUT)'
 
+bench:
+	@scripts/setup.sh bench
+	@. scripts/ros_env.sh && exec enet-ros bench $(ARGS)
+
 test:
-	@scripts/setup.sh test train
+	@scripts/setup.sh test train bench int8
 	@. scripts/ros_env.sh && exec pytest
 
 test-tensorrt:

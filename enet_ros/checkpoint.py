@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -26,10 +25,32 @@ FORMAT = 'enet_ros 1'
 #: Networks that weights may be of, the values of metadata 'architecture'.
 ARCHITECTURES = ('enet', 'pytorch-enet')
 MAX_BYTES = 64 << 20  # ENet is 1.5 MB in float32; a file far larger is something else
+#: Arrays of a file that hold a quantised graph: OpenVINO's two files, byte by byte.
+INT8_ARRAYS = ('int8.openvino.xml', 'int8.openvino.bin')
 
 
 class CheckpointError(ValueError):
     """A weights file that cannot be used; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True)
+class QuantizedGraph:
+    """The frame graph in 8-bit integers, as OpenVINO describes it: data, not code.
+
+    Attributes:
+        xml, bin: content of the two files of OpenVINO's IR: the graph and its numbers.
+        resolution: (width, height) in pixels, fixed in it.
+        made_from: :meth:`Checkpoint.float_fingerprint` of the weights it was made from.
+        frames: number of pictures it was calibrated on.
+        versions: of the packages that made it, by name.
+    """
+
+    xml: bytes
+    bin: bytes
+    resolution: tuple[int, int]
+    made_from: str
+    frames: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,6 +68,7 @@ class Checkpoint:
             :class:`enet_ros.pytorch_enet.PyTorchENet`, which imported weights may be of.
         scores: figures by name, as measured by whoever wrote the file.
         origin: where the weights come from and under which terms.
+        int8: the frame graph quantised from these weights (docs/int8.md), or None.
     """
 
     tensors: dict[str, np.ndarray]
@@ -59,9 +81,18 @@ class Checkpoint:
     architecture: str = 'enet'
     scores: dict = field(default_factory=dict)
     origin: str = ''
+    int8: QuantizedGraph | None = None
 
     def fingerprint(self) -> str:
         """Return a hash of all that the compiled network depends on."""
+        floats = self.float_fingerprint()
+        if self.int8 is None:
+            return floats
+        parts = [hashlib.sha256(part).hexdigest() for part in (self.int8.xml, self.int8.bin)]
+        return hashlib.sha256(repr((floats, *parts, self.int8.resolution)).encode()).hexdigest()
+
+    def float_fingerprint(self) -> str:
+        """Return a hash of the weights and of what else a graph is made from."""
         digest = hashlib.sha256(repr((self.mean, self.std, self.temperature,
                                       self.decoder_activation, self.architecture)).encode())
         for name in sorted(self.tensors):
@@ -139,7 +170,7 @@ def _numbers(metadata: dict[str, str], key: str, count: int, default=None) -> tu
     """Return a metadata list of ``count`` finite numbers."""
     value = _json(metadata, key, default)
     if (not isinstance(value, (list, tuple)) or len(value) != count
-            or not all(type(v) in (int, float) and math.isfinite(v) for v in value)):
+            or not all(type(v) in (int, float) and abs(v) < 1e300 for v in value)):
         raise CheckpointError(f"its metadata '{key}' is {str(value)[:80]}, "
                               f'wanted {count} finite numbers')
     return tuple(value)
@@ -165,14 +196,35 @@ def _class_map(metadata: dict[str, str]) -> ClassMap:
     return ClassMap(class_map.names, tuple(map(tuple, colors)), class_map.drivable).checked()
 
 
+def _quantized(tensors: dict[str, np.ndarray],
+               metadata: dict[str, str]) -> QuantizedGraph | None:
+    """Take the quantised graph out of a file's arrays; None where there is none."""
+    arrays = [tensors.pop(name, None) for name in INT8_ARRAYS]
+    if 'int8_resolution' not in metadata and all(array is None for array in arrays):
+        return None
+    for name, array in zip(INT8_ARRAYS, arrays):
+        if array is None or array.dtype != np.uint8 or array.ndim != 1:
+            found = 'not there' if array is None else f'{array.dtype} of shape {array.shape}'
+            raise CheckpointError(f"its int8 graph wants '{name}', uint8 in one row, "
+                                  f'which is {found}')
+    versions = _json(metadata, 'int8_versions', {})
+    return QuantizedGraph(
+        *(array.tobytes() for array in arrays),
+        resolution=_numbers(metadata, 'int8_resolution', 2),
+        made_from=metadata.get('int8_made_from', ''),
+        frames=int(_numbers(metadata, 'int8_frames', 1, (0,))[0]),
+        versions=versions if isinstance(versions, dict) else {})
+
+
 def _from_metadata(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Checkpoint:
     scores = _json(metadata, 'scores', {})
     temperature = _json(metadata, 'temperature', 1.0)
     if type(temperature) not in (int, float) or not 1e-3 < temperature < 1e3:
         raise CheckpointError(f"its metadata 'temperature' is {str(temperature)[:80]}, "
                               'wanted a number from 0.001 to 1000')
+    int8 = _quantized(tensors, metadata)
     return Checkpoint(
-        tensors=tensors, class_map=_class_map(metadata),
+        tensors=tensors, int8=int8, class_map=_class_map(metadata),
         mean=_numbers(metadata, 'mean', 3), std=_numbers(metadata, 'std', 3),
         resolution=tuple(int(v) for v in _numbers(metadata, 'resolution', 2, (640, 360))),
         temperature=float(temperature),
@@ -208,7 +260,22 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
             raise CheckpointError(f"'{name}' has values that are not finite")
         if name.endswith('running_var') and (array < 0).any():
             raise CheckpointError(f"'{name}' has a negative variance")
+    if checkpoint.int8 is not None:
+        _check_int8(checkpoint.int8, checkpoint.float_fingerprint())
     return checkpoint
+
+
+def _check_int8(graph: QuantizedGraph, weights: str) -> None:
+    """Check what needs no OpenVINO; whether it is a graph is seen when it is opened."""
+    if any(type(v) is not int or v < 8 or v % 8 for v in graph.resolution):
+        raise CheckpointError(f"its int8 graph is for {'x'.join(map(str, graph.resolution))}, "
+                              'wanted width and height in multiples of 8')
+    if not graph.xml.startswith(b'<?xml') or not graph.bin:
+        raise CheckpointError("its int8 graph is no OpenVINO IR, wanted '<?xml' at the start of "
+                              f'{INT8_ARRAYS[0]} and some bytes in {INT8_ARRAYS[1]}')
+    if graph.made_from != weights:
+        raise CheckpointError('its int8 graph was made from other weights than it holds; wanted '
+                              'a file that enet-ros export --precision int8 wrote')
 
 
 def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
@@ -240,6 +307,9 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
         'architecture': checkpoint.architecture,
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
     }
+    if checkpoint.int8 is not None:
+        tensors.update(_int8_arrays(checkpoint.int8))
+        metadata.update(_int8_metadata(checkpoint.int8))
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     os.close(handle)
@@ -250,3 +320,14 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _int8_arrays(graph: QuantizedGraph) -> dict[str, np.ndarray]:
+    return {name: np.frombuffer(content, np.uint8)
+            for name, content in zip(INT8_ARRAYS, (graph.xml, graph.bin))}
+
+
+def _int8_metadata(graph: QuantizedGraph) -> dict[str, str]:
+    return {'int8_resolution': json.dumps(list(graph.resolution)),
+            'int8_made_from': graph.made_from, 'int8_frames': json.dumps([graph.frames]),
+            'int8_versions': json.dumps(graph.versions)}

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,9 @@ def _run_torch_export(path: Path, frames: np.ndarray) -> Outputs:
 def _write_openvino(graph: torch.nn.Module, frames: torch.Tensor, path: Path,
                     classes: str) -> None:
     import openvino as ov
-    traced = torch.jit.trace(graph, frames, check_trace=False)  # as backends/openvino_backend.py
-    model = ov.convert_model(traced, example_input=frames, input=[list(frames.shape)])
+
+    from enet_ros.backends.openvino_backend import to_openvino
+    model = to_openvino(graph, frames)
     model.input(0).set_names({'frames'})
     for output, name in zip(model.outputs, OUTPUTS):
         output.set_names({name})
@@ -130,6 +131,20 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     return agreement
 
 
+def format_of(path: str | os.PathLike) -> str:
+    """Return the format of a file by its suffix.
+
+    Raises:
+        ExportError: no format has it.
+    """
+    suffix = Path(path).suffix
+    found = [name for name, (ending, *_) in FORMATS.items() if ending == suffix]
+    if not found:
+        wanted = ', '.join(f'{ending} ({name})' for name, (ending, *_) in FORMATS.items())
+        raise ExportError(f"'{path}' ends in '{suffix}', wanted one of {wanted}")
+    return found[0]
+
+
 def _check_request(path: Path, file_format: str, batch: int) -> None:
     """Refuse what cannot be exported before any work is done."""
     if file_format not in FORMATS:
@@ -137,14 +152,23 @@ def _check_request(path: Path, file_format: str, batch: int) -> None:
     suffix, packages, _, _ = FORMATS[file_format]
     if path.suffix != suffix:
         raise ExportError(f"'{path}' ends in '{path.suffix}', wanted {suffix} for {file_format}")
-    if not path.parent.is_dir():
-        raise ExportError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
+    check_writable(path)
     if batch < 1:
         raise ExportError(f'batch is {batch}, wanted 1 or more')
+    check_packages(file_format, packages)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a path in no folder."""
+    if not path.parent.is_dir():
+        raise ExportError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
+
+
+def check_packages(what: str, packages: Sequence[str]) -> None:
+    """Refuse what needs packages that are missing, and name them."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise ExportError(f'{file_format} needs {", ".join(missing)}: '
-                          f'pip install {" ".join(missing)}')
+        raise ExportError(f'{what} needs {", ".join(missing)}: pip install {" ".join(missing)}')
 
 
 def drawn_frames(resolution: tuple[int, int], count: int) -> np.ndarray:

@@ -134,7 +134,7 @@ class Segmenter:
             checkpoint: from :func:`enet_ros.checkpoint.read_checkpoint`.
             resolution: (width, height), multiples of 8.
             backend: 'auto', 'openvino' or 'torch'.
-            precision: 'auto', 'float32', 'bfloat16' or 'float16'.
+            precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
             threads: of the processor; 0 leaves it to the backend.
             use_cache: whether the compiled network is kept on disk.
 

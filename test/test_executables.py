@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -84,7 +85,6 @@ def test_a_bad_parameter_ends_the_node_with_exit_code_1(start, name, value, mess
     process = start('segment_node', '-p', f'{name}:={value}')
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    import re
     assert re.search(message, output), output
 
 
@@ -185,6 +185,18 @@ def test_the_camera_drops_out_and_returns(start, tester):
     assert (steps[gaps >= 0.6] > 1).all()
 
 
+def test_a_camera_with_its_frames_ready_repeats_them(start, tester):
+    from sensor_msgs.msg import Image
+    start('replay_camera', '-p', 'width:=160', '-p', 'height:=96', '-p', 'preload:=3', '-p',
+          'rate:=30.0')
+    truths = tester(Image, 'camera/labels_truth', count=8)
+    scene = RoadScene(160, 96)
+    drawn = {scene.render(i / 30)[1].tobytes(): i for i in range(3)}
+    assert {drawn.get(message.data.tobytes()) for message in truths} == {0, 1, 2}
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in truths]
+    assert (np.diff(stamps) > 0).all()
+
+
 def test_the_camera_ends_with_its_source(start, picture):
     process = start('replay_camera', '-p', f'source:={picture}', '-p', 'rate:=20.0')
     assert 'end of the source after 1 frames' in process.communicate(timeout=30)[0]
@@ -197,6 +209,7 @@ def test_the_camera_ends_with_its_source(start, picture):
     ('rate', '-1.0', 'rate is -1.0, wanted'),
     ('width', '-5', '-5'),
     ('slope', '0.5', 'slope is 0.5, wanted -0.2 to 0.2 radians'),
+    ('preload', '-1', 'preload is -1, wanted 0 or more frames'),
     ('dropout_every', '-1.0', 'dropout_every is -1.0, wanted 0 or more seconds'),
     ('dropout_every', '2.0', 'dropout_for is 0.0, wanted above 0 and below dropout_every, 2.0'),
     ('dropout_for', '0.5', 'dropout_for is 0.5, wanted 0 where dropout_every is 0'),
@@ -257,3 +270,53 @@ def test_demo_says_what_is_wrong(tmp_path, arguments):
     assert done.returncode in (1, 2)
     assert arguments[1] in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_the_node_tells_its_start_by_stages(start, tester):
+    from sensor_msgs.msg import Image
+    node = start('segment_node', *SMALL)
+    start('replay_camera', '-p', 'width:=160', '-p', 'height:=96', '-p', 'preload:=2')
+    tester(Image, 'enet/drivable_mask')
+    output = read_until(node, 'first frame published')
+    ready = re.search(r'ready in ([\d.]+) s \(weights ([\d.]+), network ([\d.]+), '
+                      r'warm-up ([\d.]+), topics ([\d.]+)\)', output)
+    first = re.search(r'first frame published ([\d.]+) s after the start \(imports ([\d.]+), '
+                      r'node ([\d.]+), configure ([\d.]+), first frame ([\d.]+)\)', output)
+    for total, *stages in (ready.groups(), first.groups()):
+        assert float(total) == pytest.approx(sum(map(float, stages)), abs=0.1)
+    assert float(first[2]) > 0.05  # the interpreter and the imports are in it
+
+
+@pytest.mark.parametrize('cameras', [1, 2])
+def test_the_node_is_measured_from_stamp_to_mask(tmp_path, cameras):
+    pytest.importorskip('psutil', reason='psutil is not installed')
+    file = tmp_path / 'node.json'
+    done = subprocess.run(
+        ['enet-ros', 'bench', '--node', '--resolution', '160x96', '--rate', '10', '--duration',
+         '2', '--cameras', str(cameras), '--json', str(file)], capture_output=True, text=True,
+        timeout=110)
+    assert done.returncode in (0, 1), done.stderr  # 1: others kept the machine busy
+    result = json.loads(file.read_text())
+    assert {'fps', 'latency_ms', 'segmenter_ms', 'overhead_ratio', 'cpu_percent', 'rss_mb',
+            'busy'} <= set(result)
+    assert (done.returncode == 1) == bool(result['busy'])
+    assert len(result['fps_each']) == cameras
+    assert 0 < min(result['fps_each']) <= max(result['fps_each']) < 12
+    latency = result['latency_ms']
+    assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
+    assert result['overhead_ratio'] == pytest.approx(
+        latency['p50'] / result['segmenter_ms'], rel=0.01)
+    assert result['stages_ms']['inference'] > 0
+    assert 'from camera stamp to mask received' in done.stdout
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--rate', '0'], '--rate is 0.0, wanted 0.1 to 1000'),
+    (['--duration', '0'], '--duration is 0.0, wanted 1 to 3600'),
+    (['--cameras', '0'], '--cameras is 0, wanted 1 or more')])
+def test_the_measurement_refuses_options(arguments, message):
+    pytest.importorskip('psutil', reason='psutil is not installed')
+    done = subprocess.run(['enet-ros', 'bench', '--node', *arguments], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 2
+    assert message in done.stderr

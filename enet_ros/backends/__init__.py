@@ -22,6 +22,7 @@ PRECISIONS = {
     'float32': 'float32', 'f32': 'float32', 'fp32': 'float32',
     'bfloat16': 'bfloat16', 'bf16': 'bfloat16',
     'float16': 'float16', 'f16': 'float16', 'fp16': 'float16', 'half': 'float16',
+    'int8': 'int8', 'i8': 'int8',
 }
 
 
@@ -37,13 +38,16 @@ class Backend(Protocol):
 
     Attributes:
         name: as in the parameter ``backend``.
-        precision: 'float32', 'bfloat16' or 'float16', in which it really runs.
+        precision: 'float32', 'bfloat16', 'float16' or 'int8', in which it really runs.
         device: what it runs on, in words.
+        max_batch: frames a call beyond which nothing is gained: those of several cameras are
+            then better segmented, and published, one after the other.
     """
 
     name: str
     precision: str
     device: str
+    max_batch: int
 
     def infer(self, frames: np.ndarray,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -127,7 +131,7 @@ def canonical_precision(precision: str) -> str:
         return PRECISIONS[precision.lower()]
     except KeyError:
         raise BackendError(f"precision is '{precision}', wanted one of "
-                           'auto, float32, bfloat16, float16') from None
+                           f'{", ".join(dict.fromkeys(PRECISIONS.values()))}') from None
 
 
 def has_tensorrt() -> bool:

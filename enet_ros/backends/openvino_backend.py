@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
 
 from enet_ros.backends import BackendError, BackendRequest
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
+from enet_ros.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
+
+if TYPE_CHECKING:
+    import torch
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 
@@ -18,17 +23,92 @@ def has_bfloat16(core: ov.Core) -> bool:
     return 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 
-def _pick_precision(core: ov.Core, wanted: str) -> str:
-    native = has_bfloat16(core)
+def _pick_precision(core: ov.Core, request: BackendRequest) -> str:
+    wanted, native, int8 = request.precision, has_bfloat16(core), request.checkpoint.int8
     if wanted == 'auto':
+        if int8 is not None and int8.resolution == request.resolution:
+            return 'int8'
         return 'bfloat16' if native else 'float32'
+    if wanted == 'int8':
+        return _check_int8(int8, request.resolution)
     if wanted == 'bfloat16' and not native:
         raise BackendError('precision bfloat16: this processor has no bfloat16 arithmetic; '
                            'possible: auto, float32')
     if wanted not in _HINTS:
         raise BackendError(f'precision {wanted}: openvino on a processor runs float32'
-                           + (' or bfloat16' if native else ''))
+                           + (', bfloat16' if native else '')
+                           + ' or int8, with weights that have an int8 graph')
     return wanted
+
+
+def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> str:
+    """Return 'int8' if there is a graph for the resolution."""
+    if graph is not None and graph.resolution == resolution:
+        return 'int8'
+    found = ('have no int8 graph' if graph is None else
+             'have an int8 graph for {}x{} alone'.format(*graph.resolution))
+    width, height = resolution
+    raise BackendError(
+        f'precision int8: the weights {found}; make one for {width}x{height}: enet-ros export '
+        f'--precision int8 --calibrate DIR --resolution {width}x{height}')
+
+
+def to_openvino(graph: torch.nn.Module, frames: torch.Tensor) -> ov.Model:
+    """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8."""
+    import torch
+    with torch.inference_mode(), warnings.catch_warnings():
+        # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
+        # half as much time again. The check would run the network twice more.
+        warnings.simplefilter('ignore', DeprecationWarning)
+        traced = torch.jit.trace(graph, frames, check_trace=False)
+        return ov.convert_model(traced, example_input=frames, input=[list(frames.shape)])
+
+
+def convert_checkpoint(checkpoint: Checkpoint, resolution: tuple[int, int]) -> ov.Model:
+    """Convert the frame graph with confidence, for one frame of (width, height)."""
+    import torch
+
+    from enet_ros.backends.graph import build_graph
+    width, height = resolution
+    return to_openvino(build_graph(checkpoint, confidence=True),
+                       torch.zeros((1, height, width, 3), dtype=torch.uint8))
+
+
+def read_quantized(core: ov.Core, graph: QuantizedGraph) -> ov.Model:
+    """Read a quantised graph.
+
+    Raises:
+        CheckpointError: OpenVINO refuses it, or it is no frame graph of its resolution.
+    """
+    try:
+        model = core.read_model(graph.xml, graph.bin)
+        found = ([_port(port) for port in model.inputs], [_port(port) for port in model.outputs])
+    except RuntimeError as error:
+        raise CheckpointError(_refusal(graph, error)) from error
+    width, height = graph.resolution
+    area = f'[1,{height},{width}]'
+    wanted = ([f'u8 [1,{height},{width},3]'], [f'u8 {area}', f'f32 {area}'])
+    if found != wanted:
+        raise CheckpointError(f'the int8 graph of the weights takes {found[0]} and gives '
+                              f'{found[1]}, wanted {wanted[0]} and {wanted[1]}')
+    return model
+
+
+def _refusal(graph: QuantizedGraph, error: RuntimeError) -> str:
+    """Say that OpenVINO cannot use a graph, and the first of the lines that say why."""
+    made_by = graph.versions.get('openvino', 'an unknown version')
+    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), '')
+    return (f'the int8 graph of the weights, made by openvino {made_by}, is refused by openvino '
+            f'{openvino_version()} ({reason.strip()[:200]}); precision float32 does without it')
+
+
+def openvino_version() -> str:
+    """Return OpenVINO's version without its build, such as '2026.4.1'."""
+    return ov.__version__.split('-')[0]
+
+
+def _port(port: ov.Output) -> str:
+    return f'{port.element_type.get_type_name()} {port.partial_shape}'
 
 
 class OpenVinoBackend:
@@ -40,17 +120,18 @@ class OpenVinoBackend:
     """
 
     name = 'openvino'
+    max_batch = 1
 
     def __init__(self, request: BackendRequest):
         """Compile the graph, or load it from the cache.
 
         Raises:
             BackendError: the precision is not possible here.
-            CheckpointError: the weights are not those of an ENet.
+            CheckpointError: the weights are not those of an ENet, or their int8 graph is none.
         """
         self._request = request
         self._core = ov.Core()
-        self.precision = _pick_precision(self._core, request.precision)
+        self.precision = _pick_precision(self._core, request)
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self.from_cache = False
         self._model: ov.Model | None = None
@@ -75,12 +156,18 @@ class OpenVinoBackend:
             self._requests[confidence] = self._compiled(confidence).create_infer_request()
         return self._requests[confidence]
 
+    def _config(self) -> dict[str, object]:
+        """Return OpenVINO's settings; what a quantised graph leaves in float has a hint too."""
+        hint = self.precision
+        if hint == 'int8':
+            hint = 'bfloat16' if has_bfloat16(self._core) else 'float32'
+        return {'INFERENCE_PRECISION_HINT': _HINTS[hint], 'PERFORMANCE_HINT': 'LATENCY',
+                'INFERENCE_NUM_THREADS': self._request.threads}
+
     def _compiled(self, confidence: bool) -> ov.CompiledModel:
-        request = self._request
-        config = {'INFERENCE_PRECISION_HINT': _HINTS[self.precision],
-                  'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': request.threads}
+        request, config = self._request, self._config()
         name = cache_key('openvino', GRAPH_VERSION, ov.__version__, self.device, config,
-                         request.resolution, confidence,
+                         self.precision, request.resolution, confidence,
                          request.checkpoint.fingerprint()) + '.blob'
         blob = read_cached(name) if request.use_cache else None
         if blob is not None:
@@ -90,30 +177,29 @@ class OpenVinoBackend:
                 return compiled
             except RuntimeError:
                 pass  # made by another build of OpenVINO: compile, and overwrite it
-        compiled = self._core.compile_model(self._converted(confidence), 'CPU', config)
+        compiled = self._compile(self._converted(confidence), config)
         if request.use_cache:
             write_cached(name, compiled.export_model().getvalue())
         return compiled
 
+    def _compile(self, model: ov.Model, config: dict[str, object]) -> ov.CompiledModel:
+        try:
+            return self._core.compile_model(model, 'CPU', config)
+        except RuntimeError as error:
+            if self.precision != 'int8':
+                raise
+            raise CheckpointError(_refusal(self._request.checkpoint.int8, error)) from error
+
     def _converted(self, confidence: bool) -> ov.Model:
-        """Return the graph with or without its second output."""
+        """Return the graph with or without its second output.
+
+        Torch is imported for it, unless it comes quantised with the weights.
+        """
+        checkpoint = self._request.checkpoint
         if self._model is None:
-            self._model = self._convert()
+            self._model = (read_quantized(self._core, checkpoint.int8)
+                           if self.precision == 'int8' else
+                           convert_checkpoint(checkpoint, self._request.resolution))
         if confidence:
             return self._model
         return ov.Model(self._model.get_results()[:1], self._model.get_parameters())
-
-    def _convert(self) -> ov.Model:
-        """Convert the torch graph; torch is not imported when the cache has it compiled."""
-        import torch
-
-        from enet_ros.backends.graph import build_graph
-        width, height = self._request.resolution
-        frames = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-        graph = build_graph(self._request.checkpoint, confidence=True)
-        with torch.inference_mode(), warnings.catch_warnings():
-            # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
-            # half as much time again. The check would run the network twice more.
-            warnings.simplefilter('ignore', DeprecationWarning)
-            traced = torch.jit.trace(graph, frames, check_trace=False)
-            return ov.convert_model(traced, example_input=frames, input=[list(frames.shape)])

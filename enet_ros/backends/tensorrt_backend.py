@@ -343,6 +343,7 @@ class TensorRtBackend:
         self._fallback = self._torch_backend(request)
         self.device = machine.gpu
         self._batch, self._resolution = request.batch, request.resolution
+        self.max_batch = request.batch
         self._supply = EngineSupply(request, machine)
         self._used: dict[bool, EngineRunner] = {}
         self._verdicts: dict[bool, str] = {}

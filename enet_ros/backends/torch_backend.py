@@ -8,6 +8,7 @@ import torch
 from enet_ros.backends import BackendError, BackendRequest
 from enet_ros.backends.graph import build_graph
 
+CUDA_BATCH = 8  # of 640x360 frames; a guess, never measured
 _POSSIBLE = {'cuda': ('float16', 'float32', 'bfloat16'), 'cpu': ('float32', 'bfloat16')}
 
 
@@ -33,6 +34,7 @@ class TorchBackend:
             torch.set_num_threads(request.threads)
         self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the processor'
         self._torch_device = torch.device(kind)
+        self.max_batch = CUDA_BATCH if kind == 'cuda' else 1
         self._checkpoint = request.checkpoint
         self._graphs: dict[bool, torch.nn.Module] = {}
         self._graph(confidence=False)

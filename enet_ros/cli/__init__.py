@@ -14,7 +14,7 @@ COMMANDS = {
     'eval': "score weights on a data set's split",
     'bench': 'measure it on this machine, beside other runtimes, and the node over DDS',
     'import': "turn another project's weights into a .safetensors file",
-    'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export',
+    'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'doctor': 'print what this machine has, what will run, and what is missing',
 }
 

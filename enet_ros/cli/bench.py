@@ -128,11 +128,16 @@ def _paper(args: argparse.Namespace) -> int:
 
 def _node(args: argparse.Namespace) -> int:
     from enet_ros.ros.bench_node import NodeBench, bench_node, format_node
+    from enet_ros.ros.demo import DemoError
 
     options = NodeBench(resolution=(args.resolution or [(640, 360)])[0], camera=args.camera,
                         rate_hz=args.rate, cameras=args.cameras, duration_sec=args.duration,
                         weights=args.weights, precision=args.precision, threads=args.threads)
-    result = bench_node(options)
+    try:
+        result = bench_node(options)
+    except DemoError as error:
+        print(f'enet-ros bench: {error}', file=sys.stderr)
+        return 1
     print(format_node(result))
     _write(args, result)
     return int(bool(result['busy']))

@@ -1,4 +1,4 @@
-"""``enet-ros export``: write the node's graph for other runtimes."""
+"""``enet-ros export``: write the node's graph for other runtimes, or weights with it in int8."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from enet_ros.cli.options import resolution
 DESCRIPTION = """\
 Write the graph the node runs for another runtime, and check the file by running it against torch.
 
-  enet-ros export --format onnx --resolution 640x360 -o enet.onnx
+  enet-ros export --resolution 640x360 -o enet.onnx
 
 input   frames      (N, H, W, 3) uint8 RGB at the resolution; normalisation is inside
 output  labels      (N, H, W) uint8 class ids
 output  confidence  (N, H, W) float32, the winning class's probability; with --confidence
 
 Class names are stored with the file. openvino writes .xml and .bin, torch-export .pt2. A file
-whose outputs differ from torch's on more than 0.1 % of pixels is not kept."""
+whose outputs differ from torch's on more than 0.1 % of pixels is not kept.
+
+With --precision int8 it writes weights for the node, eval and segment instead, which run in 8-bit
+integers by openvino at this resolution, and in float everywhere else:
+
+  enet-ros export --precision int8 --calibrate pictures/ -o enet_int8.safetensors
+
+The pictures are to be like those the network will see, best those it was trained on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument('--format', required=True, metavar='F',
-                        help='onnx, openvino or torch-export')
-    parser.add_argument('-o', '--out', type=Path, required=True, metavar='PATH',
-                        help='file to write: .onnx, .xml or .pt2')
+    parser.add_argument('--format', metavar='F',
+                        help="onnx, openvino or torch-export (default: by the file's suffix)")
+    parser.add_argument('-o', '--out', type=Path, metavar='PATH',
+                        help='file to write: .onnx, .xml or .pt2; for int8 .safetensors '
+                             '(default then: <weights>_int8.safetensors, here)')
     parser.add_argument('--weights', default='', metavar='W',
                         help='.safetensors file, or the name of one that ships '
                              '(default: enet_camvid)')
@@ -37,17 +45,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='frames a call, fixed in the file (default: 1)')
     parser.add_argument('--confidence', action='store_true',
                         help='also output the probability of the winning class')
+    parser.add_argument('--precision', default='float32', metavar='P',
+                        help='float32 or int8 (default: float32)')
+    parser.add_argument('--calibrate', metavar='DIR',
+                        help='folder of pictures to choose the scales of int8 by')
 
 
 def run(args: argparse.Namespace) -> int:
     """Export and check; returns the exit code."""
-    from enet_ros.checkpoint import read_checkpoint, weights_path
-    from enet_ros.export import export
+    from enet_ros.backends import canonical_precision
+    from enet_ros.export import ExportError
 
+    precision = canonical_precision(args.precision)
+    if precision not in ('float32', 'int8'):
+        raise ExportError(f"precision is '{args.precision}', wanted float32 or int8")
+    return _export_int8(args) if precision == 'int8' else _export_graph(args)
+
+
+def _export_graph(args: argparse.Namespace) -> int:
+    from enet_ros.checkpoint import read_checkpoint, weights_path
+    from enet_ros.export import ExportError, export, format_of
+
+    if args.calibrate is not None:
+        raise ExportError('--calibrate is given with precision float32, wanted --precision int8')
+    if args.out is None:
+        raise ExportError('no file to write, wanted -o PATH')
+    file_format = args.format or format_of(args.out)
     checkpoint = read_checkpoint(weights_path(args.weights))
-    agreement = export(checkpoint, args.out, args.format, args.resolution, args.batch,
+    agreement = export(checkpoint, args.out, file_format, args.resolution, args.batch,
                        args.confidence)
     width, height = args.resolution
     print(f'{args.out}: {args.batch} x {width}x{height}; agrees with torch on '
           f'{100 * agreement:.3f} % of pixels', file=sys.stderr)
+    return 0
+
+
+def _export_int8(args: argparse.Namespace) -> int:
+    from enet_ros.checkpoint import read_checkpoint, weights_path
+    from enet_ros.export import ExportError
+    from enet_ros.quantize import export_int8
+
+    if args.calibrate is None:
+        raise ExportError('int8 needs pictures to choose its scales by, wanted --calibrate DIR')
+    if args.format is not None:
+        raise ExportError(f"format is '{args.format}', wanted none with int8: it is written as "
+                          '.safetensors, for openvino')
+    if args.batch != 1:
+        raise ExportError(f'batch is {args.batch}, wanted 1 with int8')
+    weights = weights_path(args.weights)
+    out = args.out or Path(f'{weights.stem}_int8.safetensors')
+    agreement, count = export_int8(read_checkpoint(weights), out, args.calibrate, args.resolution)
+    width, height = args.resolution
+    print(f'{out}: int8 at {width}x{height}, calibrated on {count} pictures; agrees with float32 '
+          f'on {100 * agreement:.2f} % of pixels', file=sys.stderr)
     return 0

@@ -25,7 +25,7 @@ def add_engine_options(parser: argparse.ArgumentParser,
                         help='auto, openvino, tensorrt or torch (default: the fastest '
                              'that works)')
     parser.add_argument('--precision', default='auto', metavar='P',
-                        help='auto, float32, bfloat16 or float16 (default: the fastest)')
+                        help='auto, float32, bfloat16, float16 or int8 (default: the fastest)')
     parser.add_argument('--resolution', type=resolution, default=default_resolution,
                         metavar='WxH', help='of the network, multiples of 8 (default: '
                         + ('x'.join(map(str, default_resolution)) if default_resolution

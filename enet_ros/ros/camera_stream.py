@@ -80,7 +80,7 @@ def qos_overrides() -> QoSOverridingOptions:
 class CameraStream:
     """The topics of one camera and the work between them.
 
-    Callbacks run in the executor's thread, :meth:`prepare` in the segmenting thread and
+    Callbacks run in the receiving thread, :meth:`prepare` in the segmenting thread and
     :meth:`publish` in the publishing one. ``_lock`` guards counters, ``_gate`` the topics while
     messages are sent: receiving never waits for sending.
     """
@@ -161,7 +161,12 @@ class CameraStream:
         for publisher in publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
 
-    # Receiving: the executor's thread
+    @property
+    def subscriptions(self) -> list:
+        """For the receiving thread, the camera info's first: a frame may need it."""
+        return self._subscriptions[::-1]
+
+    # Receiving: the receiving thread
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if not self._active:

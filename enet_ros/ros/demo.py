@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,16 +109,23 @@ def start_processes(source: str) -> list[Process]:
             Process('replay_camera', f"source:='{source}'", f'rate:={RATE_HZ}', 'loop:=true')]
 
 
-def spin_until(executor: SingleThreadedExecutor, done, processes: list[Process],
-               limit_sec: float, what: str) -> None:
-    """Spin until ``done()``, at most ``limit_sec``.
+def wait_until(done: Callable[[], object], processes: list[Process], limit_sec: float, what: str,
+               each: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
+    """Wait until ``done()``, at most ``limit_sec``.
+
+    Args:
+        done: tells whether it has come.
+        processes: that have to live meanwhile.
+        limit_sec: seconds.
+        what: is waited for, in words.
+        each: called between looks, such as spinning an executor once.
 
     Raises:
         DemoError: a process ended, or time ran out.
     """
     deadline = time.monotonic() + limit_sec
     while not done():
-        executor.spin_once(timeout_sec=0.1)
+        each()
         for process in processes:
             process.check()
         if time.monotonic() > deadline:
@@ -131,8 +138,8 @@ def watch(watcher: Watcher, processes: list[Process], duration_sec: float) -> No
     executor = SingleThreadedExecutor()
     executor.add_node(watcher)
     print('starting node and camera (a first start compiles the network) ...', flush=True)
-    spin_until(executor, lambda: watcher.record.masks and watcher.record.timing, processes,
-               START_LIMIT_SEC, 'the first mask')
+    wait_until(lambda: watcher.record.masks and watcher.record.timing, processes,
+               START_LIMIT_SEC, 'the first mask', lambda: executor.spin_once(timeout_sec=0.1))
     end = time.monotonic() + duration_sec
     record = watcher.record
     with tqdm(total=duration_sec, unit='s', bar_format='{l_bar}{bar}| {n:.0f}/{total:.0f} s'

@@ -1,8 +1,8 @@
 """Two threads between the callbacks and the topics: one segments, one publishes.
 
-So receiving (the executor's thread), inference and publishing overlap, and a slow network delays
-no callback. Nothing queues: one slot a camera holds the newest frame, and one place between the
-two threads holds what was segmented last. Nothing here imports ROS.
+So receiving (a thread of its own, see receiver.py), inference and publishing overlap, and a slow
+network delays no callback. Nothing queues: one slot a camera holds the newest frame, and one place
+between the two threads holds what was segmented last. Nothing here imports ROS.
 """
 
 from __future__ import annotations
@@ -59,10 +59,16 @@ class Stream(Protocol):
 
 
 class Slots:
-    """A slot a stream; each holds the newest frame."""
+    """A slot a stream; each holds the newest frame. Streams take turns.
 
-    def __init__(self, count: int):
+    Args:
+        count: of streams.
+        most: frames that are taken at once.
+    """
+
+    def __init__(self, count: int, most: int):
         self._frames: list[Frame | None] = [None] * count
+        self._most, self._next = most, 0
         self._changed = threading.Condition()
         self._closed = False
 
@@ -75,12 +81,23 @@ class Slots:
         return overtook
 
     def take(self) -> list[tuple[int, Frame]]:
-        """Wait for a frame and take one from every slot that has one; empty when closed."""
+        """Wait for frames and take them, those of the stream whose turn it is first.
+
+        Returns:
+            (index of the stream, frame) pairs; none when closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or any(self._frames))
-            taken = [(i, frame) for i, frame in enumerate(self._frames) if frame is not None]
-            self._frames = [None] * len(self._frames)
-            return [] if self._closed else taken
+            if self._closed:
+                return []
+            count = len(self._frames)
+            order = [(self._next + i) % count for i in range(count)]
+            taken = [i for i in order if self._frames[i] is not None][:self._most]
+            self._next = (taken[-1] + 1) % count
+            frames = [(i, self._frames[i]) for i in taken]
+            for i in taken:
+                self._frames[i] = None
+            return frames
 
     def clear(self) -> list[int]:
         """Empty every slot. Returns the indices of those that held a frame."""
@@ -111,7 +128,7 @@ class Pipeline:
     _segmented: queue.Queue = field(init=False)
 
     def __post_init__(self):
-        self._slots = Slots(len(self.streams))
+        self._slots = Slots(len(self.streams), self.segmenter.backend.max_batch)
         self._segmented = queue.Queue(maxsize=1)
         for work in (self._segment_frames, self._publish_frames):
             threading.Thread(target=work, name=work.__name__.strip('_'), daemon=True).start()

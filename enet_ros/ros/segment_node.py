@@ -22,6 +22,7 @@ from enet_ros.ros.compat import LabelInfo, VisionClass
 from enet_ros.ros.executable import Stages, StopSignals, process_start, run_node
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.pipeline import Frame, Pipeline
+from enet_ros.ros.receiver import Receiver
 from enet_ros.segmenter import Segmenter
 
 STALL_CHECK_SEC = 0.1
@@ -43,6 +44,7 @@ class SegmentNode(LifecycleNode):
         self._parameters_of_node = NodeParameters(self)
         self._streams: list[CameraStream] = []
         self._pipeline: Pipeline | None = None
+        self._receiver: Receiver | None = None
         self._timers_while_active: list = []
         self._latched: dict = {}
         self._engine_status = ''
@@ -93,6 +95,8 @@ class SegmentNode(LifecycleNode):
         self._streams = [self._make_stream(i, name, settings, segmenter)
                          for i, name in enumerate(settings.cameras)]
         self._pipeline = Pipeline(segmenter, self._streams)
+        self._receiver = Receiver(self, [subscription for stream in self._streams
+                                         for subscription in stream.subscriptions])
         self._make_latched(checkpoint)
         stages.end('topics')
         self._log_start(settings, checkpoint, segmenter, stages)
@@ -100,7 +104,9 @@ class SegmentNode(LifecycleNode):
     def _make_stream(self, index: int, name: str, settings: Settings,
                      segmenter: Segmenter) -> CameraStream:
         def on_frame(frame: Frame) -> None:
-            self._pipeline.put(index, frame)
+            pipeline = self._pipeline
+            if pipeline is not None:  # else the topics are being removed
+                pipeline.put(index, frame)
 
         return CameraStream(self, name, settings.image_transport, segmenter.resolution,
                             lambda: self._parameters_of_node.policies.get(name), on_frame,
@@ -186,6 +192,8 @@ class SegmentNode(LifecycleNode):
 
     def _release(self) -> None:
         self._stop()
+        if self._receiver is not None:
+            self._receiver.close()
         if self._pipeline is not None:
             self._pipeline.close()
         for stream in self._streams:
@@ -193,7 +201,8 @@ class SegmentNode(LifecycleNode):
         for publisher in (*self._latched.values(), getattr(self, '_diagnostics', None)):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
-        self._pipeline, self._streams, self._latched, self._diagnostics = None, [], {}, None
+        self._pipeline = self._receiver = self._diagnostics = None
+        self._streams, self._latched = [], {}
         self._parameters_of_node.cleanup()
 
     # While active

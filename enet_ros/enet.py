@@ -7,6 +7,10 @@ PReLU in the decoder) follows the authors' published Cityscapes model, so that i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +25,14 @@ STAGE_2_AND_3 = ('regular', 'dilated2', 'asymmetric', 'dilated4',
                  'regular', 'dilated8', 'asymmetric', 'dilated16')
 
 
-def pool_2x2(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+Masks = tuple[Tensor, Tensor, Tensor]
+
+
+def _where_max(p0: Tensor, p1: Tensor, p2: Tensor, p3: Tensor) -> Masks:
+    return p1 > p0, p3 > p2, torch.maximum(p2, p3) > torch.maximum(p0, p1)
+
+
+def pool_2x2(x: Tensor) -> tuple[Tensor, Masks]:
     """Max-pool 2x2 and remember where each maximum came from, in operators TensorRT converts.
 
     ``max_pool2d(return_indices=True)`` has no TensorRT converter. With the phases
@@ -35,15 +46,11 @@ def pool_2x2(x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         The maxima, (N, C, H/2, W/2), and the masks (right_in_top, right_in_bottom, bottom_row),
         bool and of the same shape, for :func:`unpool_2x2`.
     """
-    n, c, h, w = x.shape
-    p0, p1, p2, p3 = F.pixel_unshuffle(x, 2).reshape(n, c, 4, h // 2, w // 2).unbind(2)
-    right_in_top, right_in_bottom = p1 > p0, p3 > p2
-    top, bottom = torch.where(right_in_top, p1, p0), torch.where(right_in_bottom, p3, p2)
-    bottom_row = bottom > top
-    return torch.where(bottom_row, bottom, top), (right_in_top, right_in_bottom, bottom_row)
+    return F.max_pool2d(x, 2), _where_max(x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2],
+                                          x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2])
 
 
-def unpool_2x2(x: Tensor, where_max: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def unpool_2x2(x: Tensor, where_max: Masks) -> Tensor:
     """Put each value where its maximum came from and zeros elsewhere (``max_unpool2d``).
 
     Args:
@@ -53,15 +60,64 @@ def unpool_2x2(x: Tensor, where_max: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     Returns:
         (N, C, 2H, 2W).
     """
+    p0, p1, p2, p3 = _phases(x, where_max)
+    top, bottom = torch.stack((p0, p1), dim=-1), torch.stack((p2, p3), dim=-1)
+    n, c, h, w = x.shape
+    return torch.stack((top, bottom), dim=3).reshape(n, c, 2 * h, 2 * w)
+
+
+def _phases(x: Tensor, where_max: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     right_in_top, right_in_bottom, bottom_row = where_max
     zero = torch.zeros_like(x)
     top, bottom = torch.where(bottom_row, zero, x), torch.where(bottom_row, x, zero)
-    phases = torch.stack((torch.where(right_in_top, zero, top),
-                          torch.where(right_in_top, top, zero),
-                          torch.where(right_in_bottom, zero, bottom),
-                          torch.where(right_in_bottom, bottom, zero)), dim=2)
+    return (torch.where(right_in_top, zero, top), torch.where(right_in_top, top, zero),
+            torch.where(right_in_bottom, zero, bottom), torch.where(right_in_bottom, bottom, zero))
+
+
+def pool_2x2_shuffled(x: Tensor) -> tuple[Tensor, Masks]:
+    """Do as :func:`pool_2x2`, taking windows apart by ``pixel_unshuffle``."""
     n, c, h, w = x.shape
-    return F.pixel_shuffle(phases.reshape(n, 4 * c, h, w), 2)
+    p0, p1, p2, p3 = F.pixel_unshuffle(x, 2).reshape(n, c, 4, h // 2, w // 2).unbind(2)
+    maxima = torch.maximum(torch.maximum(p0, p1), torch.maximum(p2, p3))
+    return maxima, _where_max(p0, p1, p2, p3)
+
+
+def unpool_2x2_shuffled(x: Tensor, where_max: Masks) -> Tensor:
+    """Do as :func:`unpool_2x2`, putting windows together by ``pixel_shuffle``."""
+    n, c, h, w = x.shape
+    phases = torch.stack(_phases(x, where_max), dim=2).reshape(n, 4 * c, h, w)
+    return F.pixel_shuffle(phases, 2)
+
+
+class Windows(NamedTuple):
+    """How 2x2 windows are taken apart and put together.
+
+    All ways give equal values; runtimes differ in which they are fast at
+    (docs/decisions/0002-max-unpooling.md).
+
+    Attributes:
+        pool: as :func:`pool_2x2`.
+        unpool: as :func:`unpool_2x2`.
+        maxima: the first of what ``pool`` returns.
+    """
+
+    pool: Callable[[Tensor], tuple[Tensor, Masks]]
+    unpool: Callable[[Tensor, Masks], Tensor]
+    maxima: Callable[[Tensor], Tensor] = partial(F.max_pool2d, kernel_size=2)
+
+
+SLICES = Windows(pool_2x2, unpool_2x2)           # fast in PyTorch and ONNX Runtime
+MIXED = Windows(pool_2x2, unpool_2x2_shuffled)   # in OpenCV DNN
+SHUFFLES = Windows(pool_2x2_shuffled, unpool_2x2_shuffled,
+                   lambda x: pool_2x2_shuffled(x)[0])   # in OpenVINO
+
+
+def use_windows(network: nn.Module, windows: Windows) -> nn.Module:
+    """Make a network pool and unpool in one way, in place; returns it."""
+    for module in network.modules():
+        if hasattr(module, 'windows'):
+            module.windows = windows
+    return network
 
 
 def _main_convolution(kind: str, width: int) -> nn.Module:
@@ -79,7 +135,8 @@ def add_main(block: nn.Module, x: Tensor, branch: Tensor, where_max=None):
     """Add the main branch of a bottleneck to its other one, and activate the sum (Figure 2b).
 
     Args:
-        block: has ``kind``, ``act``, ``extra_channels`` and, for 'upsampling', ``main``.
+        block: has ``kind``, ``act``, ``extra_channels``, ``windows`` and, for 'upsampling',
+            ``main``.
         x: (N, in_channels, H, W), what the block was given.
         branch: the output of its other branch.
         where_max: for 'upsampling', the masks of the downsampling bottleneck it mirrors.
@@ -88,10 +145,10 @@ def add_main(block: nn.Module, x: Tensor, branch: Tensor, where_max=None):
         What :meth:`Bottleneck.forward` returns.
     """
     if block.kind == 'downsampling':
-        pooled, where_max = pool_2x2(x)
+        pooled, where_max = block.windows.pool(x)
         main = F.pad(pooled, (0, 0, 0, 0, 0, block.extra_channels))
         return block.act(main + branch), where_max
-    main = unpool_2x2(block.main(x), where_max) if block.kind == 'upsampling' else x
+    main = block.windows.unpool(block.main(x), where_max) if block.kind == 'upsampling' else x
     return block.act(main + branch)
 
 
@@ -105,6 +162,8 @@ class Bottleneck(nn.Module):
         dropout: probability of the spatial dropout after the expansion; 0 in the decoder.
         activation: called with a number of channels, gives the activation module.
     """
+
+    windows = SLICES
 
     def __init__(self, in_channels: int, out_channels: int, kind: str = 'regular',
                  dropout: float = 0.0, activation=nn.PReLU):
@@ -156,6 +215,8 @@ class ENet(nn.Module):
         ValueError: if num_classes < 1 or decoder_activation is neither of the two.
     """
 
+    windows = SLICES
+
     def __init__(self, num_classes: int = 20, decoder_activation: str = 'prelu'):
         super().__init__()
         if num_classes < 1:
@@ -194,7 +255,7 @@ class ENet(nn.Module):
         height, width = x.shape[-2:]
         if not torch.jit.is_tracing() and (height % STRIDE or width % STRIDE):
             raise ValueError(f'input is {width}x{height}, wanted multiples of {STRIDE}')
-        x = torch.cat((self.initial(x), pool_2x2(x)[0]), dim=1)    # (N, 16, H/2, W/2)
+        x = torch.cat((self.initial(x), self.windows.maxima(x)), dim=1)  # (N, 16, H/2, W/2)
         x = self.act(self.norm(x))
         x, where_max1 = self.down1(x)                                 # (N, 64, H/4, W/4)
         x, where_max2 = self.down2(self.stage1(x))                    # (N, 128, H/8, W/8)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.enet import STAGE_2_AND_3, STRIDE, add_main
+from enet_ros.enet import SLICES, STAGE_2_AND_3, STRIDE, add_main
 
 
 def _main_convolutions(kind: str, width: int) -> list[nn.Module]:
@@ -37,6 +37,8 @@ class Block(nn.Module):
         dropout: probability of the spatial dropout after the expansion.
         activation: gives an activation module.
     """
+
+    windows = SLICES
 
     def __init__(self, in_channels: int, out_channels: int, kind: str = 'regular',
                  dropout: float = 0.1, activation=nn.PReLU):

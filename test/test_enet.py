@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from enet_ros.backends.graph import BlockClassifier, FrameGraph, fold_batch_norm, winners
-from enet_ros.enet import ENet, pool_2x2, unpool_2x2
+from enet_ros.enet import MIXED, SHUFFLES, SLICES, ENet, use_windows
 
 
 def trained_like(num_classes=11, seed=0):
@@ -73,39 +73,40 @@ shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.just(6), st.just(4))
 planes = arrays(np.float32, shapes, elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, 3e38]))
 
 
+@pytest.mark.parametrize('windows', [SLICES, SHUFFLES, MIXED])
 @settings(deadline=None)
-@given(planes)
-def test_pool_and_unpool_equal_torchs_ties_included(plane):
+@given(plane=planes)
+def test_pool_and_unpool_equal_torchs_ties_included(windows, plane):
     x = torch.from_numpy(plane)
-    pooled, where_max = pool_2x2(x)
+    pooled, where_max = windows.pool(x)
     expected, indices = F.max_pool2d(x, 2, return_indices=True)
     assert torch.equal(pooled, expected)
+    assert torch.equal(windows.maxima(x), expected)
     values = torch.arange(1.0, expected.numel() + 1).reshape(expected.shape)
-    assert torch.equal(unpool_2x2(values, where_max), F.max_unpool2d(values, indices, 2))
+    assert torch.equal(windows.unpool(values, where_max), F.max_unpool2d(values, indices, 2))
 
 
+@pytest.mark.parametrize('windows', [SLICES, SHUFFLES])
 @settings(deadline=None)
-@given(planes)
-def test_unpool_has_the_gradient_of_torchs(plane):
+@given(plane=planes)
+def test_unpool_has_the_gradient_of_torchs(windows, plane):
     x = torch.from_numpy(plane)
-    _, where_max = pool_2x2(x)
+    _, where_max = windows.pool(x)
     _, indices = F.max_pool2d(x, 2, return_indices=True)
     ours, theirs = (torch.rand(x.shape[0], x.shape[1], 3, 2, generator=torch.manual_seed(0))
                     .requires_grad_() for _ in range(2))
     weights = torch.arange(float(x.numel())).reshape(x.shape)
-    (unpool_2x2(ours, where_max) * weights).sum().backward()
+    (windows.unpool(ours, where_max) * weights).sum().backward()
     (F.max_unpool2d(theirs, indices, 2) * weights).sum().backward()
     assert torch.equal(ours.grad, theirs.grad)
 
 
-@settings(deadline=None)
-@given(planes)
-def test_pool_has_the_gradient_of_torchs(plane):
-    ours, theirs = (torch.from_numpy(plane.copy()).requires_grad_() for _ in range(2))
-    weights = torch.arange(1.0, ours.numel() // 4 + 1)
-    (pool_2x2(ours)[0].flatten() * weights).sum().backward()
-    (F.max_pool2d(theirs, 2).flatten() * weights).sum().backward()
-    assert torch.equal(ours.grad, theirs.grad)
+def test_all_ways_to_pool_give_equal_logits():
+    network, x = trained_like(), torch.randn(1, 3, 32, 48)
+    with torch.inference_mode():
+        logits = [use_windows(network, windows)(x) for windows in (SLICES, MIXED, SHUFFLES)]
+    assert torch.equal(logits[0], logits[1])
+    assert torch.equal(logits[0], logits[2])
 
 
 def test_folding_changes_nothing_but_rounding():

@@ -54,8 +54,14 @@ def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> st
 
 
 def to_openvino(graph: torch.nn.Module, frames: torch.Tensor) -> ov.Model:
-    """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8."""
+    """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8.
+
+    From then on the graph pools as OpenVINO does it fastest.
+    """
     import torch
+
+    from enet_ros.enet import SHUFFLES, use_windows
+    use_windows(graph, SHUFFLES)
     with torch.inference_mode(), warnings.catch_warnings():
         # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
         # half as much time again. The check would run the network twice more.

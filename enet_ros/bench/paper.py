@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from enet_ros.backends.graph import fold_batch_norm
 from enet_ros.bench.segnet import SegNet
-from enet_ros.enet import ENet
+from enet_ros.enet import SHUFFLES, SLICES, ENet, use_windows
 from enet_ros.segmenter import check_resolution
 
 NETWORKS = {'SegNet': SegNet, 'ENet': ENet}
@@ -127,6 +127,7 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int) -> Frame:
     """
     import openvino as ov
     example = torch.from_numpy(x)
+    network = use_windows(network, SHUFFLES)
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing is deprecated, and warns where SegNet asks for odd sizes; here they are fixed.
         warnings.simplefilter('ignore')
@@ -140,7 +141,7 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int) -> Frame:
 
 def torch_frame(network: nn.Module, x: np.ndarray, threads: int) -> Frame:
     """Do the same in eager torch, channels last; the caller sets torch's threads."""
-    network = network.to(memory_format=torch.channels_last)
+    network = use_windows(network, SLICES).to(memory_format=torch.channels_last)
     inputs = torch.from_numpy(x).to(memory_format=torch.channels_last)
 
     def frame() -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Our segmenter, and what people would run ENet with instead.
 
-A peer gets what favours it: the bare network with batch normalisation folded, a normalised
-float32 input that is ready, logits as its output. Our segmenter gets a camera's uint8 frame and
-gives labels of the camera's size, resizing, normalisation and argmax included.
+A peer gets what favours it: the bare network with batch normalisation folded, pooling in the way
+that it is fastest with, a normalised float32 input that is ready, logits as its output. Our
+segmenter gets a camera's uint8 frame and gives labels of the camera's size, resizing,
+normalisation and argmax included.
 """
 
 from __future__ import annotations
@@ -64,22 +65,28 @@ class Workload:
                   for frame in self.frames]
         return np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2), np.float32)
 
-    def network(self):
-        """Build the bare network, batch normalisation folded, in eval mode."""
-        from enet_ros.backends.graph import build_network, fold_batch_norm
-        return fold_batch_norm(build_network(self.checkpoint))
+    def network(self, windows: str = 'SLICES'):
+        """Build the bare network, batch normalisation folded, in eval mode.
 
-    @cached_property
-    def onnx_path(self) -> str:
+        Args:
+            windows: name of the way to pool, in :mod:`enet_ros.enet`, that the runtime is
+                fastest with.
+        """
+        from enet_ros import enet
+        from enet_ros.backends.graph import build_network, fold_batch_norm
+        return enet.use_windows(fold_batch_norm(build_network(self.checkpoint)),
+                                getattr(enet, windows))
+
+    def onnx_path(self, windows: str) -> str:
         """Write the bare network as ONNX."""
         import logging
 
         import torch
         logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it misses torchvision
-        path = Path(self._folder.name, 'enet.onnx')
+        path = Path(self._folder.name, f'{windows}.onnx')
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            torch.onnx.export(self.network(), (torch.from_numpy(self.network_input),),
+            torch.onnx.export(self.network(windows), (torch.from_numpy(self.network_input),),
                               dynamo=True, verbose=False, input_names=['x'],
                               external_data=False).save(path)
         return str(path)
@@ -103,7 +110,7 @@ def _openvino(workload: Workload, precision: str) -> Call:
         raise UnavailableError('this processor has no bfloat16 arithmetic')
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        traced = torch.jit.trace(workload.network(), x, check_trace=False)
+        traced = torch.jit.trace(workload.network('SHUFFLES'), x, check_trace=False)
         model = ov.convert_model(traced, example_input=x, input=[list(x.shape)])
     request = core.compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
@@ -116,7 +123,7 @@ def _onnxruntime(workload: Workload, precision: str) -> Call:
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = workload.threads, 3
-    session = onnxruntime.InferenceSession(workload.onnx_path, options,
+    session = onnxruntime.InferenceSession(workload.onnx_path('SLICES'), options,
                                            providers=['CPUExecutionProvider'])
     return lambda: session.run(None, {'x': workload.network_input})
 
@@ -125,7 +132,7 @@ def _opencv_dnn(workload: Workload, precision: str) -> Call:
     import cv2
     if workload.threads:
         cv2.setNumThreads(workload.threads)
-    network = cv2.dnn.readNetFromONNX(workload.onnx_path)
+    network = cv2.dnn.readNetFromONNX(workload.onnx_path('MIXED'))
 
     def call() -> np.ndarray:
         network.setInput(workload.network_input)

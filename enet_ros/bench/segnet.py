@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.enet import pool_2x2, unpool_2x2
+from enet_ros.enet import SLICES
 
 #: Output channels of each convolution of each stage: the 13 of VGG-16, a pooling after each stage.
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -41,6 +41,8 @@ class EncoderStage(nn.Module):
         widths: output channels of each convolution.
     """
 
+    windows = SLICES
+
     def __init__(self, in_channels: int, widths: Sequence[int]):
         super().__init__()
         self.convolutions = convolutions(in_channels, widths)
@@ -62,7 +64,7 @@ class EncoderStage(nn.Module):
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        pooled, where_max = pool_2x2(x)
+        pooled, where_max = self.windows.pool(x)
         return pooled, where_max, (height, width)
 
 
@@ -73,6 +75,8 @@ class DecoderStage(nn.Module):
         in_channels: channels of the input.
         widths: output channels of each convolution.
     """
+
+    windows = SLICES
 
     def __init__(self, in_channels: int, widths: Sequence[int]):
         super().__init__()
@@ -90,7 +94,7 @@ class DecoderStage(nn.Module):
             (N, widths[-1], H, W).
         """
         height, width = size
-        return self.convolutions(unpool_2x2(x, where_max)[..., :height, :width])
+        return self.convolutions(self.windows.unpool(x, where_max)[..., :height, :width])
 
 
 class SegNet(nn.Module):

@@ -17,8 +17,6 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,13 +111,11 @@ def frames(batch: int, height: int, width: int) -> Tensor:
     return torch.zeros(batch, height, width, 3, dtype=torch.uint8)
 
 
-@contextmanager
-def usual_pooling() -> Iterator[None]:
-    """Pool and unpool with indices, as ENet is usually written for PyTorch."""
-    with mock.patch.multiple(
-            enet, pool_2x2=lambda x: F.max_pool2d(x, 2, return_indices=True),
-            unpool_2x2=lambda x, indices: F.max_unpool2d(x, indices, 2)):
-        yield
+def usual_pooling(graph: nn.Module) -> nn.Module:
+    """Make a graph pool and unpool with indices, as ENet is usually written for PyTorch."""
+    return enet.use_windows(graph, enet.Windows(
+        lambda x: F.max_pool2d(x, 2, return_indices=True),
+        lambda x, indices: F.max_unpool2d(x, indices, 2)))
 
 
 def lowered_dtype(node: fx.Node) -> torch.dtype | None:
@@ -197,9 +193,8 @@ def examine_graphs() -> list[Report]:
 
 def examine_controls() -> list[Report]:
     """Report on the graphs that must not convert."""
-    with usual_pooling():
-        usual = examine('control: usual pooling', frame_graph(), frames(1, 64, 64))
-    return [usual,
+    usual = usual_pooling(frame_graph())
+    return [examine('control: usual pooling', usual, frames(1, 64, 64)),
             examine('control: uint8 shuffled', ShuffledBytes(), frames(1, 64, 64)),
             examine('control: float32', frame_graph().float(), frames(1, 64, 64))]
 

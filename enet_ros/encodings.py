@@ -72,7 +72,7 @@ def _check(length: int, encoding: str, width: int, height: int, step: int) -> No
 
 
 def decode_image(data, encoding: str, width: int, height: int, step: int,
-                 is_bigendian: bool = False) -> np.ndarray:
+                 is_bigendian: bool = False, scratch: np.ndarray | None = None) -> np.ndarray:
     """Turn the bytes of an image message into RGB.
 
     YUV is BT.601 of limited range, as in OpenCV. For nv12 and nv21 ``height`` is the picture's and
@@ -85,6 +85,8 @@ def decode_image(data, encoding: str, width: int, height: int, step: int,
         height: in pixels.
         step: bytes from one row to the next.
         is_bigendian: byte order of mono16.
+        scratch: (height, width, 3) uint8 that the result may be written into; of another shape it
+            is left alone.
 
     Returns:
         (height, width, 3) uint8 RGB. For rgb8 it is a view of ``data``, else an array of its own.
@@ -106,7 +108,7 @@ def decode_image(data, encoding: str, width: int, height: int, step: int,
     # Strided, so that a padded row is skipped without a copy.
     pixels = rows if channels == 1 else np.lib.stride_tricks.as_strided(
         rows, (height, width, channels), (step, channels, 1))
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    return pixels if conversion is None else cv2.cvtColor(pixels, conversion, dst=scratch)
 
 
 def _decode_two_plane(flat: np.ndarray, encoding: str, width: int, height: int,

@@ -180,3 +180,14 @@ def test_compressed_refuses_any_noise(noise):
         decode_compressed(noise)
     with pytest.raises(EncodingError):
         decode_compressed(b'\xff\xd8\xff' + noise)
+
+
+def test_a_frame_is_decoded_into_memory_that_fits_and_no_other():
+    rng = np.random.default_rng(5)
+    data = rng.integers(0, 256, 4 * 6 * 3, np.uint8)
+    wanted = decode_image(data, 'bgr8', 6, 4, 18)
+    fits, other = np.zeros((4, 6, 3), np.uint8), np.zeros((6, 4, 3), np.uint8)
+    assert decode_image(data, 'bgr8', 6, 4, 18, scratch=fits) is fits
+    assert np.array_equal(fits, wanted)
+    assert np.array_equal(decode_image(data, 'bgr8', 6, 4, 18, scratch=other), wanted)
+    assert not other.any()

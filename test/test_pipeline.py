@@ -62,7 +62,12 @@ def test_closed_slots_give_nothing():
     thread.start()
     slots.close()
     thread.join(5.0)
-    assert found == [[]]
+    assert found == [None]
+    assert slots.take(wait=False) is None
+
+
+def test_empty_slots_give_nothing_when_nobody_waits():
+    assert pipeline.Slots(2, 1).take(wait=False) == []
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """``enet-ros bench --node``: camera, DDS, node and back, beside the bare segmenter.
 
-Cameras and node are processes of their own; the masks are received here, as a planner would. The
-bare segmenter is timed in this process before and after, when nothing else runs.
+Cameras and node are processes of their own; the masks are received here, as a planner would. Every
+few seconds the cameras are halted, the node has nothing to do, and the bare segmenter is timed in
+this process: so both see the machine as it is just then, which on a shared one changes.
 """
 
 from __future__ import annotations
 
+import signal
 import statistics
 import struct
 import time
@@ -26,12 +28,14 @@ from enet_ros.bench.timing import alternate
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.msg import FrameTiming
 from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of
-from enet_ros.ros.demo import START_LIMIT_SEC, Process, isolate, wait_until
+from enet_ros.ros.demo import START_LIMIT_SEC, DemoError, Process, isolate, wait_until
 from enet_ros.ros.receiver import Receiver
 from enet_ros.segmenter import Segmenter, check_resolution
 
-WARM_UP_SEC = 3.0
-SEGMENTER_RUNS = 40
+WARM_UP_SEC = 2.0
+TURN_SEC = 3.0
+PAUSE_SEC = 0.3
+SEGMENTER_RUNS = 20
 PRELOADED_FRAMES = 8
 STAGES = ('age_at_receive_ms', 'wait_ms', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
           'publish_ms')
@@ -114,11 +118,11 @@ def bench_node(options: NodeBench) -> dict:
     Returns:
         'fps' (of all cameras together), 'fps_each', 'latency_ms' {'p50', 'p95', 'p99', 'max'} from
         camera stamp to mask received, 'segmenter_ms' (median of the bare segmenter),
-        'overhead_ratio' (p50 over it), 'published_share' (of what cameras send or the bare
-        segmenter could do, whichever is less), 'dropped', 'stages_ms' (medians of ~/timing),
-        'cpu_percent' (of a core), 'rss_mb', 'rss_growth_mb' of the node, 'start_sec' from process
-        start to the first mask, 'machine', and 'busy': a sentence where other processes kept the
-        cores busy.
+        'overhead_ratio' (p50 over that, median of the turns), 'published_share' (of what cameras
+        send or the bare segmenter could do, whichever is less, likewise), 'dropped',
+        'stages_ms' (medians of ~/timing), 'cpu_percent' (of a core), 'rss_mb', 'rss_growth_mb' of
+        the node, 'start_sec' from process start to the first mask, 'machine', and 'busy': a
+        sentence where other processes kept the cores busy.
 
     Raises:
         ValueError: a bad option, or weights that cannot be used.
@@ -129,15 +133,12 @@ def bench_node(options: NodeBench) -> dict:
                           options.threads)
     isolate()
     load = OtherLoad()
-    bare_ms = _segmenter_ms(segmenter, workload)
-    measured = _measure(options, workload.camera)
-    bare_ms += _segmenter_ms(segmenter, workload)
+    measured = _measure(options, workload, segmenter)
     return {
         'machine': describe_machine(), 'backend': segmenter.backend.name,
         'precision': segmenter.backend.precision, 'resolution': list(workload.resolution),
         'camera': list(workload.camera), 'cameras': options.cameras, 'rate_hz': options.rate_hz,
-        **_figures(options, statistics.median(bare_ms), measured),
-        'busy': load.sentence() if load.is_high() else ''}
+        **_figures(options, measured), 'busy': load.sentence() if load.is_high() else ''}
 
 
 def _checked(options: NodeBench) -> Workload:
@@ -156,7 +157,7 @@ def _checked(options: NodeBench) -> Workload:
 
 
 def _segmenter_ms(segmenter: Segmenter, workload: Workload) -> list[float]:
-    """Time the bare segmenter, alone."""
+    """Time the bare segmenter."""
     seconds = alternate({'segmenter': lambda: segmenter.segment(workload.frames)}, SEGMENTER_RUNS)
     return list(1e3 * seconds['segmenter'])
 
@@ -179,86 +180,112 @@ def _start(options: NodeBench, camera: tuple[int, int]) -> list[Process]:
 
 
 @dataclass
-class Measured:
-    """What was seen while node and cameras ran.
+class Turn:
+    """What was seen in one turn: the bare segmenter alone, then node and cameras.
 
     Attributes:
+        bare_ms: of every run of the bare segmenter.
         latencies_ms: of every mask, a list a camera.
         timings: of every frame, a list a camera.
-        seconds: how long that took.
-        cpu_percent: of a core, by the node.
-        rss_mb: of the node, at the beginning and at the end.
-        start_sec: from process start to the first mask.
+        seconds: how long node and cameras ran.
+        cpu_sec: what the node took of that.
+        rss_mb: of the node at the end.
     """
 
+    bare_ms: list[float]
     latencies_ms: list[list[float]]
     timings: list[list[FrameTiming]]
     seconds: float
-    cpu_percent: float
-    rss_mb: tuple[float, float]
+    cpu_sec: float
+    rss_mb: float
+
+
+@dataclass
+class Measured:
+    """All turns, and the seconds from process start to the first mask."""
+
+    turns: list[Turn]
     start_sec: float
 
 
-def _measure(options: NodeBench, camera: tuple[int, int]) -> Measured:
-    """Run node and cameras and receive the masks.
+def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> Measured:
+    """Run node and cameras and receive the masks, in turns with the bare segmenter.
 
     Raises:
         DemoError: a process ended or said nothing.
     """
     rclpy.init()
     watcher = MaskWatcher(options.names)
-    processes, started = _start(options, camera), time.monotonic()
+    processes, started = _start(options, workload.camera), time.monotonic()
     try:
         wait_until(lambda: all(watcher.latencies_ms[name] for name in options.names),
                    processes, START_LIMIT_SEC, 'the first mask')
         start_sec = time.monotonic() - started
-        _wait(processes, WARM_UP_SEC, 'warming up')
-        watcher.forget()
-        node = psutil.Process(processes[0].pid)
-        rss, cpu, began = node.memory_info().rss, sum(node.cpu_times()[:2]), time.monotonic()
-        _wait(processes, options.duration_sec, 'measuring')
-        seconds = time.monotonic() - began
-        return Measured(
-            list(watcher.latencies_ms.values()), list(watcher.timings.values()), seconds,
-            100 * (sum(node.cpu_times()[:2]) - cpu) / seconds,
-            (rss / 1e6, node.memory_info().rss / 1e6), start_sec)
+        time.sleep(WARM_UP_SEC)
+        count = max(1, round(options.duration_sec / TURN_SEC))
+        turns = [_turn(options.duration_sec / count, watcher, processes, segmenter, workload)
+                 for _ in tqdm(range(count), unit='turn', desc='measuring', disable=None)]
+        return Measured(turns, start_sec)
     finally:
         for process in processes:
+            process.send(signal.SIGCONT)
             process.stop()
         watcher.close()
         rclpy.try_shutdown()
 
 
-def _wait(processes: list[Process], seconds: float, what: str) -> None:
-    """Let the masks come for a while, with a progress bar."""
-    end = time.monotonic() + seconds
-    with tqdm(total=round(seconds), unit='s', desc=what, disable=None) as bar:
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 1.0))
-            bar.update(1)
-            for process in processes:
-                process.check()
+def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmenter: Segmenter,
+          workload: Workload) -> Turn:
+    """Time the bare segmenter while the cameras are halted, then let them go on."""
+    node, *cameras = processes
+    for camera in cameras:
+        camera.send(signal.SIGSTOP)
+    time.sleep(PAUSE_SEC)  # for the frame in hand
+    bare_ms = _segmenter_ms(segmenter, workload)
+    for camera in cameras:
+        camera.send(signal.SIGCONT)
+    time.sleep(PAUSE_SEC)
+    process = psutil.Process(node.pid)
+    watcher.forget()
+    cpu, began = sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(seconds)
+    elapsed = time.monotonic() - began
+    for one in processes:
+        one.check()
+    if not all(watcher.latencies_ms.values()):
+        raise DemoError(f'no mask came of a camera within {elapsed:.1f} s; the node said:\n'
+                        f'{node.tail()}')
+    return Turn(bare_ms, [list(one) for one in watcher.latencies_ms.values()],
+                [list(one) for one in watcher.timings.values()], elapsed,
+                sum(process.cpu_times()[:2]) - cpu, process.memory_info().rss / 1e6)
 
 
-def _figures(options: NodeBench, segmenter_ms: float, measured: Measured) -> dict:
+def _figures(options: NodeBench, measured: Measured) -> dict:
     """Sum up; see :func:`bench_node`."""
-    latencies = np.concatenate([np.array(one) for one in measured.latencies_ms])
-    counts = [len(one) for one in measured.latencies_ms]
-    possible = min(options.rate_hz * options.cameras, 1e3 / segmenter_ms)
-    timings = [timing for one in measured.timings for timing in one]
-    quantiles = {f'p{q}': round(float(np.percentile(latencies, q)), 2) for q in (50, 95, 99)}
+    turns = measured.turns
+    latencies = [ms for turn in turns for one in turn.latencies_ms for ms in one]
+    timings = [timing for turn in turns for one in turn.timings for timing in one]
+    seconds, sent_hz = sum(turn.seconds for turn in turns), options.rate_hz * options.cameras
+    each = [sum(len(turn.latencies_ms[i]) for turn in turns) for i in range(options.cameras)]
+    bare = [statistics.median(turn.bare_ms) for turn in turns]
+    p50 = [float(np.median(np.concatenate(turn.latencies_ms))) for turn in turns]
+    shares = [sum(map(len, turn.latencies_ms)) / turn.seconds / min(sent_hz, 1e3 / ms)
+              for turn, ms in zip(turns, bare)]
     return {
-        'fps': round(len(latencies) / measured.seconds, 2),
-        'fps_each': [round(count / measured.seconds, 2) for count in counts],
-        'latency_ms': {**quantiles, 'max': round(float(latencies.max()), 2)},
-        'segmenter_ms': round(segmenter_ms, 2),
-        'overhead_ratio': round(quantiles['p50'] / segmenter_ms, 3),
-        'published_share': round(len(latencies) / measured.seconds / possible, 3),
-        'dropped': sum(one[-1].dropped - one[0].dropped for one in measured.timings if one),
+        'fps': round(sum(each) / seconds, 2),
+        'fps_each': [round(count / seconds, 2) for count in each],
+        'latency_ms': {**{f'p{q}': round(float(np.percentile(latencies, q)), 2)
+                          for q in (50, 95, 99)}, 'max': round(max(latencies), 2)},
+        'segmenter_ms': round(statistics.median(bare), 2),
+        'overhead_ratio': round(statistics.median(a / b for a, b in zip(p50, bare)), 3),
+        'published_share': round(statistics.median(shares), 3),
+        'dropped': sum(one[-1].dropped - one[0].dropped
+                       for turn in turns for one in turn.timings if one),
         'stages_ms': {stage.removesuffix('_ms'): round(statistics.median(
             getattr(timing, stage) for timing in timings), 2) for stage in STAGES},
-        'cpu_percent': round(measured.cpu_percent, 1), 'rss_mb': round(measured.rss_mb[1], 1),
-        'rss_growth_mb': round(measured.rss_mb[1] - measured.rss_mb[0], 1),
+        'cpu_percent': round(100 * sum(turn.cpu_sec for turn in turns) / seconds, 1),
+        'rss_mb': round(turns[-1].rss_mb, 1),
+        'rss_growth_mb': round(turns[-1].rss_mb - turns[0].rss_mb, 1),
         'start_sec': round(measured.start_sec, 2)}
 
 

@@ -108,6 +108,7 @@ class CameraStream:
         self._scaled: tuple[CameraInfo, CameraInfo] | None = None  # what came, and for the masks
         self._filter, self._forget = drivable.DrivableFilter(), False
         self._ground = GroundStream(node)
+        self._scratch: np.ndarray | None = None  # what the next frame may be decoded into
         prefix = f'{name}/' if name else ''
         self._publishers = {
             output: node.create_lifecycle_publisher(
@@ -212,10 +213,14 @@ class CameraStream:
             self._finish(frame, published=False)
             return False
         try:
-            frame.rgb = frame_from_message(frame.message)
+            frame.rgb = frame_from_message(frame.message, self._scratch)
         except EncodingError as error:
             self.drop(str(error))
             return False
+        # The overlay needs the pixels later, while the next frame is decoded. A view is no memory
+        # of ours.
+        mine = 'overlay' not in frame.wanted and frame.rgb.base is None
+        self._scratch = frame.rgb if mine else None
         return True
 
     def _is_current(self, frame: Frame) -> bool:

@@ -67,6 +67,11 @@ class Process:
         """Its process id."""
         return self._process.pid
 
+    def send(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
     def check(self) -> None:
         """Raise if the process has ended by itself."""
         code = self._process.poll()

@@ -23,8 +23,13 @@ from enet_ros.ground import CameraModel, scale_camera_matrix
 from enet_ros.ground_outputs import ScanSpec
 
 
-def frame_from_message(message: Image | CompressedImage) -> np.ndarray:
+def frame_from_message(message: Image | CompressedImage,
+                       scratch: np.ndarray | None = None) -> np.ndarray:
     """Return the frame of a message, (H, W, 3) uint8 RGB; a view of it for rgb8.
+
+    Args:
+        message: an image.
+        scratch: memory that may be used for the result, or None.
 
     Raises:
         EncodingError: the message cannot be read.
@@ -32,7 +37,7 @@ def frame_from_message(message: Image | CompressedImage) -> np.ndarray:
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data)
     return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, bool(message.is_bigendian))
+                        message.step, bool(message.is_bigendian), scratch)
 
 
 class ImageBuffer:

@@ -80,16 +80,21 @@ class Slots:
             self._changed.notify()
         return overtook
 
-    def take(self) -> list[tuple[int, Frame]]:
+    def take(self, wait: bool = True) -> list[tuple[int, Frame]] | None:
         """Wait for frames and take them, those of the stream whose turn it is first.
 
+        Args:
+            wait: whether to wait where no slot holds a frame.
+
         Returns:
-            (index of the stream, frame) pairs; none when closed.
+            (index of the stream, frame) pairs; none without waiting where there are none; None
+            when closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or any(self._frames))
-            if self._closed:
-                return []
+            if wait:
+                self._changed.wait_for(lambda: self._closed or any(self._frames))
+            if self._closed or not any(self._frames):
+                return None if self._closed else []
             count = len(self._frames)
             order = [(self._next + i) % count for i in range(count)]
             taken = [i for i in order if self._frames[i] is not None][:self._most]
@@ -126,6 +131,7 @@ class Pipeline:
     streams: list[Stream]
     _slots: Slots = field(init=False)
     _segmented: queue.Queue = field(init=False)
+    _batches: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         self._slots = Slots(len(self.streams), self.segmenter.backend.max_batch)
@@ -148,12 +154,25 @@ class Pipeline:
         self._slots.close()
 
     def _segment_frames(self) -> None:
-        while taken := self._slots.take():
+        """Segment until closed.
+
+        Where frames wait already, those just segmented are handed on once the next are ready for
+        the network: publishing then overlaps with the network, which needs no interpreter, and not
+        with getting ready, which does.
+        """
+        done: list[tuple[Stream, Frame]] = []
+        while (taken := self._slots.take(wait=not done)) is not None:
             ready = [(self.streams[i], frame) for i, frame in taken
                      if self._prepare(self.streams[i], frame)]
-            if ready:
-                self._segment(ready)
+            batch = self._batch_of(ready)
+            self._hand_on(done)
+            done = self._segment(ready, batch) if ready else []
+        self._hand_on(done)
         self._segmented.put([])
+
+    def _hand_on(self, segmented: list[tuple[Stream, Frame]]) -> None:
+        if segmented:
+            self._segmented.put(segmented)
 
     @staticmethod
     def _prepare(stream: Stream, frame: Frame) -> bool:
@@ -163,24 +182,32 @@ class Pipeline:
             stream.drop(f'{type(error).__name__}: {error}')
             return False
 
-    def _segment(self, ready: list[tuple[Stream, Frame]]) -> None:
-        batch = self.segmenter.new_batch(len(ready))
+    def _batch_of(self, ready: list[tuple[Stream, Frame]]) -> np.ndarray:
+        """Resize frames into a batch, whose memory is that of the last batch of its size."""
+        if len(ready) not in self._batches:
+            self._batches[len(ready)] = self.segmenter.new_batch(len(ready))
+        batch = self._batches[len(ready)]
         for (_, frame), slot in zip(ready, batch):
             resize_frame(frame.rgb, self.segmenter.resolution, slot)
             if frame.policy.settings.rotate:
                 slot[:] = slot[::-1, ::-1].copy()
             frame.preprocessed = time.perf_counter()
+        return batch
+
+    def _segment(self, ready: list[tuple[Stream, Frame]],
+                 batch: np.ndarray) -> list[tuple[Stream, Frame]]:
+        """Run the network; return the frames that it segmented."""
         confidence = any(needs_confidence(frame) for _, frame in ready)
         try:
             results = self.segmenter.infer(batch, confidence)
         except Exception as error:  # of a runtime's own kinds; the next frame may do
             for stream, _ in ready:
                 stream.drop(f'the network failed: {type(error).__name__}: {error}')
-            return
+            return []
         for (_, frame), result in zip(ready, results):
             frame.inferred = time.perf_counter()
             frame.segmentation = turned(result) if frame.policy.settings.rotate else result
-        self._segmented.put(ready)
+        return ready
 
     def _publish_frames(self) -> None:
         while ready := self._segmented.get():

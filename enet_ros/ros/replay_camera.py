@@ -73,7 +73,7 @@ class ReplayCamera(Node):
         self._rate = self._value('rate') or rate
         if not 0.0 < self._rate <= 1000.0:
             raise ValueError(f'rate is {self._rate}, wanted 0 or up to 1000 frames a second')
-        self._preload = self._value('preload')
+        self._preload, self._frame_id = self._value('preload'), self._value('frame_id')
         self._messages = self._prepared()
         self._dropout = checked_dropout(self._value('dropout_every'), self._value('dropout_for'))
         self._started: Time | None = None
@@ -168,7 +168,7 @@ class ReplayCamera(Node):
                  truth: np.ndarray | None) -> None:
         for message in (image, info):
             message.header.stamp = stamp
-            message.header.frame_id = self._value('frame_id')
+            message.header.frame_id = self._frame_id
         self._info.publish(info)
         self._image.publish(image)
         if truth is not None and self._truth.get_subscription_count():

@@ -15,7 +15,7 @@ import psutil
 from enet_ros.bench import peers, sidebyside
 from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
 from enet_ros.bench.peers import PEERS, Peer, UnavailableError, Workload, prepare
-from enet_ros.bench.report import draw_result, format_growth, format_result
+from enet_ros.bench.report import draw_node, draw_result, format_growth, format_result
 from enet_ros.bench.sidebyside import growth, ratios, side_by_side
 from enet_ros.bench.timing import RUNS_A_TURN, alternate, summary, turns_of
 from enet_ros.checkpoint import read_checkpoint, weights_path
@@ -122,6 +122,11 @@ def test_every_runtime_gives_a_row_or_a_reason(workload, quiet, monkeypatch):
     assert (result['resolution'], result['camera']) == ([64, 48], [80, 50])
     assert json.loads(json.dumps(result)) == result
     assert result['machine']['cores'] >= 1
+    limit = result['limit']
+    assert limit['share']['segmenter-f32'] == pytest.approx(
+        limit['network_gflop'] / result['runtimes']['segmenter-f32']['median_ms'] * 1e3
+        / limit['matrix_product_gflops']['f32'], abs=1e-3)
+    assert result['runtimes']['segmenter-int8']['missing'].startswith('the weights have no int8')
 
 
 def test_peers_compute_what_the_segmenter_computes(workload):
@@ -187,8 +192,11 @@ def test_a_batch_is_a_batch(quiet):
 def test_the_report_shows_missing_rows(tmp_path):
     result = {'machine': describe_machine(), 'resolution': [64, 48], 'camera': [64, 48],
               'batch': 1, 'runs': 1, 'busy': '', 'ratios': {'a_over_b': 1.5},
+              'limit': {'matrix_product_gflops': {'f32': 200.0}, 'network_gflop': 3.45,
+                        'share': {'segmenter-f32': 0.55}},
               'runtimes': {**rows(segmenter_f32=1.0), 'tensorrt-f16': {'missing': 'no GPU'}}}
     text = format_result(result)
+    assert '3.45 GFLOP a call, 55 % of the 200 GFLOP/s' in text
     assert 'no GPU' in text and 'a_over_b' in text and '1.50' in text
     draw_result(tmp_path / 'plot.png', [result])
 
@@ -201,3 +209,13 @@ def test_a_missing_precision_is_a_row(workload, quiet):
     result = side_by_side(workload, 1, ['tensorrt'])
     assert list(result['runtimes']) == ['tensorrt-f16']
     assert peers.PEERS[-1].name == 'tensorrt'
+
+
+def test_the_node_is_drawn_by_stages(tmp_path):
+    pytest.importorskip('matplotlib', reason='matplotlib is not installed')
+    stages = {'age_at_receive': 1.5, 'wait': 0.2, 'preprocess': 0.3, 'inference': 20.0,
+              'postprocess': 0.2, 'publish': 0.3}
+    draw_node(tmp_path / 'node.png', {
+        'stages_ms': stages, 'latency_ms': {'p50': 23.0}, 'segmenter_ms': 19.5, 'cameras': 1,
+        'rate_hz': 15.0, 'precision': 'bfloat16', 'machine': describe_machine()})
+    assert (tmp_path / 'node.png').read_bytes()[:4] == b'\x89PNG'

@@ -96,6 +96,8 @@ _LONG = {'f32': 'float32', 'bf16': 'bfloat16', 'f16': 'float16', 'int8': 'int8'}
 
 
 def _segmenter(workload: Workload, precision: str) -> Call:
+    if precision == 'int8' and workload.checkpoint.int8 is None:
+        raise UnavailableError('the weights have no int8 graph: enet-ros export --precision int8')
     segmenter = Segmenter(workload.checkpoint, workload.resolution, 'openvino', _LONG[precision],
                           workload.threads)
     return lambda: segmenter.segment(workload.frames)
@@ -214,6 +216,8 @@ def prepare(peer: Peer, workload: Workload, precision: str) -> Call:
     try:
         call = peer.prepare(workload, precision)
         call()
+    except UnavailableError:
+        raise
     except ImportError as error:
         raise UnavailableError(f"{error}: pip install 'enet_ros[bench]'") from error
     except (RuntimeError, ValueError, OSError) as error:

@@ -8,6 +8,10 @@ from enet_ros.bench.machine import machine_line
 from enet_ros.bench.peers import PEERS
 
 WHAT = {peer.name: peer.what for peer in PEERS}
+#: Stages of ~/timing, in words.
+LABELS = {'age_at_receive': 'camera to node', 'wait': 'wait for the network',
+          'preprocess': 'decode, resize', 'inference': 'network', 'postprocess': 'mask',
+          'publish': 'publish'}
 
 
 def format_result(result: dict) -> str:
@@ -22,6 +26,10 @@ def format_result(result: dict) -> str:
         lines.append(f'{name:<26}{row["median_ms"]:>10.1f}{row["p95_ms"]:>9.1f}  {what}'
                      if 'median_ms' in row else f'{name:<26}{"-":>10}{"-":>9}  {row["missing"]}')
     lines += [f'{key:<44}{value:>6.2f}' for key, value in result['ratios'].items()]
+    limit = result['limit']
+    lines += [f'{name}: {limit["network_gflop"]:.2f} GFLOP a call, {100 * share:.0f} % of the '
+              f'{limit["matrix_product_gflops"][name.rpartition("-")[2]]:.0f} GFLOP/s of a matrix '
+              'product' for name, share in limit['share'].items()]
     if result['busy']:
         lines.append(f'no ratios: {result["busy"]}. Leave the machine alone and repeat.')
     return '\n'.join(lines)
@@ -57,5 +65,32 @@ def draw_result(path: Path, results: list[dict]) -> None:
         width, height = result['resolution']
         axis.set(xlabel='ms a call, median and 95th percentile', title=f'ENet at {width}x{height}')
     figure.suptitle(machine_line(results[0]['machine']))
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_node(path: Path, result: dict) -> None:
+    """Draw where the time goes from camera stamp to mask received, beside the bare segmenter.
+
+    Args:
+        path: of the PNG.
+        result: of :func:`enet_ros.ros.bench_node.bench_node`.
+    """
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    stages = dict(result['stages_ms'])
+    rest = result['latency_ms']['p50'] - sum(stages.values())
+    parts = {LABELS[name]: value for name, value in stages.items()} | {
+        'to the reader': max(0.0, rest)}
+    figure, axis = plt.subplots(figsize=(9, 2.6), layout='constrained')
+    axis.barh(['bare segmenter'], [result['segmenter_ms']], color='C7')
+    left = 0.0
+    for index, (label, value) in enumerate(parts.items()):
+        axis.barh(['node'], [value], left=left, color=f'C{index}', label=f'{label} {value:.1f}')
+        left += value
+    title = f'{result["cameras"]} camera at {result["rate_hz"]:g} Hz, {result["precision"]}'
+    axis.set(xlabel='ms, medians', title=f'{title}; {machine_line(result["machine"])}')
+    axis.legend(ncols=4, fontsize=8, loc='upper center', bbox_to_anchor=(0.5, -0.3))
     figure.savefig(path, dpi=110)
     plt.close(figure)

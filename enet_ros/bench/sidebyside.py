@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from enet_ros.bench.machine import OtherLoad, describe_machine
+from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
 from enet_ros.bench.peers import PEERS, UnavailableError, Workload, prepare
 from enet_ros.bench.timing import alternate, summary, turns_of
 
@@ -31,7 +31,9 @@ def side_by_side(workload: Workload, runs: int, only: Sequence[str] = ()) -> dic
     Returns:
         'machine', 'resolution', 'camera', 'batch', 'runs', 'runtimes': row -> {'median_ms',
         'p95_ms'} or {'missing': why}, 'ratios', and 'busy': a sentence where other processes kept
-        the cores busy; then 'ratios' is empty.
+        the cores busy; then 'ratios' is empty. 'limit' says how far the segmenter is from what the
+        processor could do: 'matrix_product_gflops' by precision, 'network_gflop' a call, and
+        'share' of the one that the other is, by row.
     """
     calls, rows = _prepared(workload, only)
     load = OtherLoad()
@@ -46,7 +48,25 @@ def side_by_side(workload: Workload, runs: int, only: Sequence[str] = ()) -> dic
         'machine': describe_machine(), 'resolution': list(workload.resolution),
         'camera': list(workload.camera), 'batch': workload.batch, 'threads': workload.threads,
         'runs': runs, 'runtimes': rows, 'busy': busy,
-        'ratios': {} if busy else ratios(rows)}
+        'ratios': {} if busy else ratios(rows), 'limit': limit(rows, workload)}
+
+
+def limit(rows: dict[str, dict], workload: Workload) -> dict:
+    """Compare the segmenter's operations a second with those of a large matrix product.
+
+    Args:
+        rows: as in :func:`side_by_side`.
+        workload: what was timed.
+    """
+    from enet_ros.bench.paper import count_flops
+    gflop = workload.batch * count_flops(workload.network(), workload.resolution) / 1e9
+    peaks, share = {}, {}
+    for precision in ('f32', 'bf16'):
+        name = row_name('segmenter', precision)
+        if 'median_ms' in rows.get(name, {}):
+            peaks[precision] = round(matrix_product_gflops(precision, workload.threads), 1)
+            share[name] = round(gflop / rows[name]['median_ms'] * 1e3 / peaks[precision], 3)
+    return {'matrix_product_gflops': peaks, 'network_gflop': round(gflop, 3), 'share': share}
 
 
 def _prepared(workload: Workload, only: Sequence[str]) -> tuple[dict, dict]:

@@ -127,6 +127,7 @@ def _paper(args: argparse.Namespace) -> int:
 
 
 def _node(args: argparse.Namespace) -> int:
+    from enet_ros.bench.report import draw_node
     from enet_ros.ros.bench_node import NodeBench, bench_node, format_node
     from enet_ros.ros.demo import DemoError
 
@@ -140,4 +141,5 @@ def _node(args: argparse.Namespace) -> int:
         return 1
     print(format_node(result))
     _write(args, result)
+    _draw(args, draw_node, result)
     return int(bool(result['busy']))

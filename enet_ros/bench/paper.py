@@ -114,13 +114,15 @@ def table_3() -> dict[str, dict[str, float]]:
     return table
 
 
-def openvino_frame(network: nn.Module, x: np.ndarray, threads: int) -> Frame:
-    """Compile a network for one input, float32 on the processor.
+def openvino_frame(network: nn.Module, x: np.ndarray, threads: int,
+                   precision: str = 'f32') -> Frame:
+    """Compile a network for one input on the processor.
 
     Args:
         network: in eval mode.
-        x: (1, 3, H, W) float32.
+        x: (N, 3, H, W) float32.
         threads: of the processor; 0 leaves it to OpenVINO.
+        precision: 'f32' or 'bf16'.
 
     Returns:
         What runs the network once.
@@ -134,7 +136,7 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int) -> Frame:
         traced = torch.jit.trace(network, example, check_trace=False)
         model = ov.convert_model(traced, example_input=example, input=[list(x.shape)])
     request = ov.Core().compile_model(model, 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_NUM_THREADS': threads}).create_infer_request()
     return lambda: request.infer({0: x}, share_inputs=True, share_outputs=True)
 

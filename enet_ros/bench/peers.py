@@ -105,20 +105,12 @@ def _segmenter(workload: Workload, precision: str) -> Call:
 
 def _openvino(workload: Workload, precision: str) -> Call:
     import openvino as ov
-    import torch
-    core, x = ov.Core(), torch.from_numpy(workload.network_input)
-    if precision == 'bf16' and 'BF16' not in core.get_property('CPU',
-                                                               'OPTIMIZATION_CAPABILITIES'):
+
+    from enet_ros.backends.openvino_backend import has_bfloat16
+    from enet_ros.bench.paper import openvino_frame
+    if precision == 'bf16' and not has_bfloat16(ov.Core()):
         raise UnavailableError('this processor has no bfloat16 arithmetic')
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        traced = torch.jit.trace(workload.network('SHUFFLES'), x, check_trace=False)
-        model = ov.convert_model(traced, example_input=x, input=[list(x.shape)])
-    request = core.compile_model(model, 'CPU', {
-        'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
-        'INFERENCE_NUM_THREADS': workload.threads}).create_infer_request()
-    return lambda: request.infer({0: workload.network_input}, share_inputs=True,
-                                 share_outputs=True)
+    return openvino_frame(workload.network(), workload.network_input, workload.threads, precision)
 
 
 def _onnxruntime(workload: Workload, precision: str) -> Call:

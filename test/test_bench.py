@@ -17,7 +17,7 @@ from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_g
 from enet_ros.bench.peers import PEERS, Peer, UnavailableError, Workload, prepare
 from enet_ros.bench.report import draw_node, draw_result, format_growth, format_result
 from enet_ros.bench.sidebyside import growth, ratios, side_by_side
-from enet_ros.bench.timing import RUNS_A_TURN, alternate, summary, turns_of
+from enet_ros.bench.timing import RUNS_A_TURN, alternate, summary, turn_medians, turns_of
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.cli import main
 
@@ -64,8 +64,16 @@ def test_ratios_compare_equal_precisions_and_then_bfloat16():
         'opencv_dnn_over_segmenter': 3.0, 'torch_channels_last_over_segmenter': 1.5,
         'segmenter_over_openvino_raw_bf16': 0.8, 'onnxruntime_over_segmenter_bf16': 3.0,
         'opencv_dnn_over_segmenter_bf16': 4.5,
-        # The peer at its fastest, which is float32 here.
-        'torch_channels_last_over_segmenter_bf16': 2.25}
+        'torch_channels_last_over_segmenter_bf16': 2.25,
+        'torch_channels_last_bf16_over_segmenter_bf16': 2.5}
+
+
+def test_ratios_of_turns_do_not_change_when_the_machine_is_slower_for_a_while():
+    slow = np.repeat([1.0, 1.0, 3.0], RUNS_A_TURN)
+    seconds = {'segmenter-f32': 0.02 * slow, 'openvino-f32': 0.025 * slow}
+    measured = {name: summary(values) for name, values in seconds.items()}
+    assert ratios(measured, turn_medians(seconds)) == {'segmenter_over_openvino_raw': 0.8}
+    assert [len(one) for one in turn_medians({'a': np.ones(7)}).values()] == [2]
 
 
 def test_ratios_leave_out_what_was_not_measured():

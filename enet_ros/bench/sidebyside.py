@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from tqdm import tqdm
 
 from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
 from enet_ros.bench.peers import PEERS, UnavailableError, Workload, prepare
-from enet_ros.bench.timing import alternate, summary, turns_of
+from enet_ros.bench.timing import alternate, summary, turn_medians, turns_of
 
 #: Key of a ratio -> (numerator, denominator), peers by name.
 RATIOS = {
@@ -48,7 +49,8 @@ def side_by_side(workload: Workload, runs: int, only: Sequence[str] = ()) -> dic
         'machine': describe_machine(), 'resolution': list(workload.resolution),
         'camera': list(workload.camera), 'batch': workload.batch, 'threads': workload.threads,
         'runs': runs, 'runtimes': rows, 'busy': busy,
-        'ratios': {} if busy else ratios(rows), 'limit': limit(rows, workload)}
+        'ratios': {} if busy else ratios(rows, turn_medians(seconds)),
+        'limit': limit(rows, workload)}
 
 
 def limit(rows: dict[str, dict], workload: Workload) -> dict:
@@ -88,33 +90,40 @@ def row_name(peer: str, precision: str) -> str:
     return f'{peer}-{precision}'
 
 
-def ratios(rows: dict[str, dict]) -> dict[str, float]:
-    """Divide medians: float32 by float32, and with the suffix _bf16 by bfloat16.
+def ratios(rows: dict[str, dict], turns: dict[str, np.ndarray] | None = None) -> dict[str, float]:
+    """Divide times: all in float32, and with the suffix _bf16 against the bfloat16 segmenter.
 
-    Against the bfloat16 segmenter a peer is taken at its fastest, in bfloat16 where it has that
-    and gains by it. The bare OpenVINO network is taken in bfloat16.
+    There OpenVINO is in bfloat16 too and the other peers are in float32, which is all that most of
+    them have; torch's bfloat16 has a ratio of its own.
 
     Args:
         rows: as in :func:`side_by_side`.
+        turns: row -> median of each turn. A ratio is then the median of the turns' ratios, which
+            a machine that is slower for some seconds does not change.
 
     Returns:
         Key -> ratio, for those whose rows were measured.
     """
     found = {}
-    for suffix, ours in (('', 'f32'), ('_bf16', 'bf16')):
-        for key, pair in RATIOS.items():
-            above, below = (_median(rows, peer, ours) for peer in pair)
-            if above and below:
-                found[key + suffix] = round(above / below, 3)
+    for key, pair in _rows_of_ratios().items():
+        if all('median_ms' in rows.get(name, {}) for name in pair):
+            above, below = (np.array(rows[name]['median_ms']) if turns is None else turns[name]
+                            for name in pair)
+            found[key] = round(float(np.median(above / below)), 3)
     return found
 
 
-def _median(rows: dict[str, dict], peer: str, precision: str) -> float | None:
-    precisions = ([precision] if peer in ('segmenter', 'openvino') or precision == 'f32'
-                  else [precision, 'f32'])
-    medians = [rows[row_name(peer, one)]['median_ms'] for one in precisions
-               if 'median_ms' in rows.get(row_name(peer, one), {})]
-    return min(medians, default=None)
+def _rows_of_ratios() -> dict[str, tuple[str, str]]:
+    """Return key -> (row of the numerator, row of the denominator)."""
+    pairs = {}
+    for suffix, ours in (('', 'f32'), ('_bf16', 'bf16')):
+        precisions = {'segmenter': ours, 'openvino': ours}
+        for key, pair in RATIOS.items():
+            pairs[key + suffix] = tuple(row_name(peer, precisions.get(peer, 'f32'))
+                                        for peer in pair)
+    pairs['torch_channels_last_bf16_over_segmenter_bf16'] = ('torch-channels-last-bf16',
+                                                             'segmenter-bf16')
+    return pairs
 
 
 def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:

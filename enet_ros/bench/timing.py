@@ -49,3 +49,10 @@ def summary(seconds: np.ndarray) -> dict[str, float]:
     """Return 'median_ms' and 'p95_ms' of seconds."""
     return {'median_ms': round(1e3 * float(np.median(seconds)), 3),
             'p95_ms': round(1e3 * float(np.percentile(seconds, 95)), 3)}
+
+
+def turn_medians(seconds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the median of each turn, name -> (turns,), of what :func:`alternate` returned."""
+    return {name: np.array([np.median(values[start:start + RUNS_A_TURN])
+                            for start in range(0, len(values), RUNS_A_TURN)])
+            for name, values in seconds.items()}

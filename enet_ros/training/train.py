@@ -152,6 +152,19 @@ class KeepLast(pl.Callback):
         trainer.should_stop = trainer.should_stop or stop
 
 
+class KeepBest(ModelCheckpoint):
+    """Write ``best.ckpt`` at each validation that is better than all before.
+
+    Lightning validates once more when a run is stopped before its end. That validation does not
+    count: a run that was not stopped has none there, and would keep other weights.
+    """
+
+    def on_validation_end(self, trainer, module) -> None:
+        """Save, unless the run is being stopped before its end."""
+        if not trainer.should_stop or module.clock.progress(trainer.global_step) >= 1:
+            super().on_validation_end(trainer, module)
+
+
 class Bar(TQDMProgressBar):
     """A progress bar over the steps of the run."""
 
@@ -298,8 +311,8 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
                             f'{processes} processes')
-    best = ModelCheckpoint(dirpath=run, filename='best', monitor='miou', mode='max',
-                           save_top_k=1, enable_version_counter=False)
+    best = KeepBest(dirpath=run, filename='best', monitor='miou', mode='max', save_top_k=1,
+                    enable_version_counter=False)
     return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,

@@ -261,19 +261,6 @@ class ENet(nn.Module):
         x, where_max2 = self.down2(self.stage1(x))                    # (N, 128, H/8, W/8)
         return self.stage3(self.stage2(x)), where_max1, where_max2
 
-    def features(self, x: Tensor) -> Tensor:
-        """Run all but the last layer.
-
-        Args:
-            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
-
-        Returns:
-            What ``fullconv`` takes, (N, 16, H/2, W/2).
-        """
-        x, where_max1, where_max2 = self.encode(x)
-        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
-        return self.stage5(self.up5(x, where_max1))                   # (N, 16, H/2, W/2)
-
     def forward(self, x: Tensor) -> Tensor:
         """Segment a batch.
 
@@ -283,4 +270,7 @@ class ENet(nn.Module):
         Returns:
             Logits, (N, num_classes, H, W).
         """
-        return self.fullconv(self.features(x))
+        x, where_max1, where_max2 = self.encode(x)
+        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
+        x = self.stage5(self.up5(x, where_max1))                      # (N, 16, H/2, W/2)
+        return self.fullconv(x)                                       # (N, num_classes, H, W)

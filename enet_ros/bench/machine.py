@@ -48,14 +48,11 @@ def machine_line(machine: dict) -> str:
 class OtherLoad:
     """Counts the processor time that processes other than ours take, from its making on.
 
-    Time stolen by a virtual machine's host counts as others'.
-
-    Args:
-        ours: process ids besides this one and its children, such as nodes under test.
+    Ours are this process and its children. Time stolen by a virtual machine's host counts as
+    others'.
     """
 
-    def __init__(self, ours: tuple[int, ...] = ()):
-        self._ours = {os.getpid(), *ours}
+    def __init__(self):
         self._started, self._busy, self._own = time.perf_counter(), _busy_sec(), self._own_sec()
         self._of_each = _seconds_of_each()
 
@@ -84,7 +81,7 @@ class OtherLoad:
                 + (f': {names}' if names else ''))
 
     def _family(self) -> set[int]:
-        return self._ours | {child.pid for child in psutil.Process().children(recursive=True)}
+        return {os.getpid()} | {child.pid for child in psutil.Process().children(recursive=True)}
 
     def _own_sec(self) -> float:
         total = 0.0

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from enet_ros.backends.graph import fold_batch_norm
 from enet_ros.bench.segnet import SegNet
+from enet_ros.bench.timing import PAUSE_SEC
 from enet_ros.enet import SHUFFLES, SLICES, ENet, use_windows
 from enet_ros.segmenter import check_resolution
 
@@ -53,7 +54,6 @@ PAPER_RATIOS = {'time': 18, 'flops': 75, 'params': 79}
 
 TURNS = 3           # of each network at each resolution
 TURN_SEC = 2.0      # after which a turn is over, however few frames it had
-PAUSE_SEC = 0.05    # before a turn: a runtime's threads wait actively for a while
 
 Frame = Callable[[], object]
 

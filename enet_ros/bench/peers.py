@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from enet_ros.backends import canonical_precision
 from enet_ros.checkpoint import Checkpoint
 from enet_ros.scene import RoadScene
 from enet_ros.segmenter import Segmenter, resize_frame
@@ -92,13 +93,10 @@ class Workload:
         return str(path)
 
 
-_LONG = {'f32': 'float32', 'bf16': 'bfloat16', 'f16': 'float16', 'int8': 'int8'}
-
-
 def _segmenter(workload: Workload, precision: str) -> Call:
     if precision == 'int8' and workload.checkpoint.int8 is None:
         raise UnavailableError('the weights have no int8 graph: enet-ros export --precision int8')
-    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'openvino', _LONG[precision],
+    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'openvino', precision,
                           workload.threads)
     return lambda: segmenter.segment(workload.frames)
 
@@ -140,7 +138,7 @@ def _torch(workload: Workload, precision: str, channels_last: bool = False,
     import torch
     if workload.threads:
         torch.set_num_threads(workload.threads)
-    dtype = getattr(torch, _LONG[precision])
+    dtype = getattr(torch, canonical_precision(precision))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = workload.network().to(dtype=dtype, memory_format=layout)
     x = torch.from_numpy(workload.network_input).to(dtype=dtype, memory_format=layout)
@@ -162,7 +160,7 @@ def _torch_compile(workload: Workload, precision: str) -> Call:
 
 
 def _tensorrt(workload: Workload, precision: str) -> Call:
-    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'tensorrt', _LONG[precision])
+    segmenter = Segmenter(workload.checkpoint, workload.resolution, 'tensorrt', precision)
     if not segmenter.backend.wait(ENGINE_LIMIT_SEC):
         raise UnavailableError(f'no engine: {segmenter.backend.status()}')
     return lambda: segmenter.segment(workload.frames)

@@ -33,8 +33,8 @@ def convolutions(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class EncoderStage(nn.Module):
-    """Convolutions, then a max-pooling that remembers where each maximum came from.
+class Stage(nn.Module):
+    """Convolutions between two changes of size.
 
     Args:
         in_channels: channels of the input.
@@ -46,6 +46,10 @@ class EncoderStage(nn.Module):
     def __init__(self, in_channels: int, widths: Sequence[int]):
         super().__init__()
         self.convolutions = convolutions(in_channels, widths)
+
+
+class EncoderStage(Stage):
+    """Convolutions, then a max-pooling that remembers where each maximum came from."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, WhereMax, Size]:
         """Apply the stage.
@@ -68,19 +72,8 @@ class EncoderStage(nn.Module):
         return pooled, where_max, (height, width)
 
 
-class DecoderStage(nn.Module):
-    """A max-unpooling, then convolutions.
-
-    Args:
-        in_channels: channels of the input.
-        widths: output channels of each convolution.
-    """
-
-    windows = SLICES
-
-    def __init__(self, in_channels: int, widths: Sequence[int]):
-        super().__init__()
-        self.convolutions = convolutions(in_channels, widths)
+class DecoderStage(Stage):
+    """A max-unpooling, then convolutions."""
 
     def forward(self, x: Tensor, where_max: WhereMax, size: Size) -> Tensor:
         """Apply the stage.

@@ -68,7 +68,7 @@ def limit(rows: dict[str, dict], workload: Workload) -> dict:
         if 'median_ms' in rows.get(name, {}):
             peaks[precision] = round(matrix_product_gflops(precision, workload.threads), 1)
             share[name] = round(gflop / rows[name]['median_ms'] * 1e3 / peaks[precision], 3)
-    return {'matrix_product_gflops': peaks, 'network_gflop': round(gflop, 3), 'share': share}
+    return {'matrix_product_gflops': peaks, 'network_gflop': round(gflop, 6), 'share': share}
 
 
 def _prepared(workload: Workload, only: Sequence[str]) -> tuple[dict, dict]:

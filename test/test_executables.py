@@ -238,6 +238,8 @@ def check_demo_files(folder, source):
     good, frame = video.read()
     assert good
     assert frame.std() > 20
+    assert frame.shape[1] == overlay.shape[1]  # with the ground from above, where there is one
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) > report['frames_out'] / 2
     return report
 
 

@@ -193,7 +193,13 @@ def run(arguments: argparse.Namespace) -> None:
     video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
     rclpy.init()
     watcher = Watcher()
-    watcher.on_overlay = lambda overlay: video.write(picture_of(watcher.record))
+    has_ground = arguments.source == 'drawn'
+
+    def write_frame(overlay: np.ndarray) -> None:
+        if not has_ground or watcher.record.grid is not None:  # all frames of a video are alike
+            video.write(picture_of(watcher.record))
+
+    watcher.on_overlay = write_frame
     try:
         watch(watcher, processes, arguments.duration)
     finally:

@@ -95,6 +95,30 @@ def test_overlay_blends_frame_and_colors(bench, pixels, segmenter, road_frame):
                           road_frame)
 
 
+def test_an_overlay_is_of_its_own_frame_while_the_next_is_decoded(bench, pixels, road_frame):
+    node = bench(overlay_opacity=0.0)
+    node.listen('overlay')
+    stream = node.node._streams[0]
+    publish, prepare = stream.publish, stream.prepare
+    prepared = []
+    stream.prepare = lambda frame: prepare(frame) and (prepared.append(frame) or True)
+
+    def publish_late(frame):
+        deadline = time.monotonic() + 5.0
+        while len(prepared) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        publish(frame)
+
+    stream.publish = publish_late
+    node.send(node.image(road_frame, 'bgr8'))
+    node.wait(lambda: prepared, 'the first frame')
+    node.send(node.image(np.zeros_like(road_frame), 'bgr8'))
+    node.wait(lambda: len(node.messages['overlay']) == 2, 'both overlays')
+    first, second = map(pixels, node.messages['overlay'])
+    assert np.array_equal(first, road_frame)
+    assert not second.any()
+
+
 def test_masks_of_the_networks_size(bench, pixels, segmenter, road_frame):
     node = bench(output_size='network')
     node.listen('labels', 'overlay', 'drivable_mask', 'confidence')

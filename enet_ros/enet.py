@@ -74,12 +74,51 @@ def _phases(x: Tensor, where_max: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor
             torch.where(right_in_bottom, zero, bottom), torch.where(right_in_bottom, bottom, zero))
 
 
-def pool_2x2_shuffled(x: Tensor) -> tuple[Tensor, Masks]:
-    """Do as :func:`pool_2x2`, taking windows apart by ``pixel_unshuffle``."""
+def max_2x2_shuffled(x: Tensor) -> Tensor:
+    """Max-pool 2x2, taking windows apart by ``pixel_unshuffle``."""
     n, c, h, w = x.shape
     p0, p1, p2, p3 = F.pixel_unshuffle(x, 2).reshape(n, c, 4, h // 2, w // 2).unbind(2)
-    maxima = torch.maximum(torch.maximum(p0, p1), torch.maximum(p2, p3))
-    return maxima, _where_max(p0, p1, p2, p3)
+    return torch.maximum(torch.maximum(p0, p1), torch.maximum(p2, p3))
+
+
+def pool_2x2_picked(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Max-pool 2x2, picking each pixel of the windows by a depthwise convolution.
+
+    One weight of each kernel is 1 and the rest are 0, so that values stay as they are. Features
+    then stay in the order that convolutions work in, channels last, which OpenVINO leaves for
+    slices and shuffles.
+
+    Args:
+        x: (N, C, H, W), H and W even.
+
+    Returns:
+        The maxima, (N, C, H/2, W/2), and of the same shape and type which pixel of its window
+        each is, 0 to 3 in reading order, for :func:`unpool_2x2_picked`.
+    """
+    c = x.shape[1]
+    picks = torch.eye(4, dtype=x.dtype, device=x.device).view(4, 1, 1, 2, 2).repeat(1, c, 1, 1, 1)
+    p0, p1, p2, p3 = (F.conv2d(x, pick, stride=2, groups=c) for pick in picks.unbind())
+    top, bottom = torch.maximum(p0, p1), torch.maximum(p2, p3)
+    position = torch.where(bottom > top, torch.where(p3 > p2, 3.0, 2.0),
+                           torch.where(p1 > p0, 1.0, 0.0))
+    return torch.maximum(top, bottom), position.to(x.dtype)
+
+
+def unpool_2x2_picked(x: Tensor, position: Tensor) -> Tensor:
+    """Unpool by repeating pixels and keeping those whose position is the maximum's.
+
+    Args:
+        x: (N, C, H, W).
+        position: of :func:`pool_2x2_picked`, (N, C, H, W).
+
+    Returns:
+        (N, C, 2H, 2W).
+    """
+    h, w = x.shape[-2:]
+    positions = torch.arange(4, dtype=x.dtype, device=x.device).view(2, 2).repeat(h, w)
+    values, wanted = (F.interpolate(one, scale_factor=2.0, mode='nearest')
+                      for one in (x, position))
+    return torch.where(wanted == positions, values, torch.zeros_like(values))
 
 
 def unpool_2x2_shuffled(x: Tensor, where_max: Masks) -> Tensor:
@@ -96,20 +135,19 @@ class Windows(NamedTuple):
     (docs/decisions/0002-max-unpooling.md).
 
     Attributes:
-        pool: as :func:`pool_2x2`.
-        unpool: as :func:`unpool_2x2`.
+        pool: gives maxima and where they were, as :func:`pool_2x2`.
+        unpool: as :func:`unpool_2x2`, of what ``pool`` says of where they were.
         maxima: the first of what ``pool`` returns.
     """
 
-    pool: Callable[[Tensor], tuple[Tensor, Masks]]
-    unpool: Callable[[Tensor, Masks], Tensor]
+    pool: Callable[[Tensor], tuple[Tensor, Masks | Tensor]]
+    unpool: Callable[[Tensor, Masks | Tensor], Tensor]
     maxima: Callable[[Tensor], Tensor] = partial(F.max_pool2d, kernel_size=2)
 
 
 SLICES = Windows(pool_2x2, unpool_2x2)           # fast in PyTorch and ONNX Runtime
 MIXED = Windows(pool_2x2, unpool_2x2_shuffled)   # in OpenCV DNN
-SHUFFLES = Windows(pool_2x2_shuffled, unpool_2x2_shuffled,
-                   lambda x: pool_2x2_shuffled(x)[0])   # in OpenVINO
+PICKS = Windows(pool_2x2_picked, unpool_2x2_picked, max_2x2_shuffled)   # in OpenVINO
 
 
 def use_windows(network: nn.Module, windows: Windows) -> nn.Module:
@@ -261,6 +299,19 @@ class ENet(nn.Module):
         x, where_max2 = self.down2(self.stage1(x))                    # (N, 128, H/8, W/8)
         return self.stage3(self.stage2(x)), where_max1, where_max2
 
+    def features(self, x: Tensor) -> Tensor:
+        """Run all but the last layer.
+
+        Args:
+            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
+
+        Returns:
+            Features (N, 16, H/2, W/2).
+        """
+        x, where_max1, where_max2 = self.encode(x)
+        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
+        return self.stage5(self.up5(x, where_max1))                   # (N, 16, H/2, W/2)
+
     def forward(self, x: Tensor) -> Tensor:
         """Segment a batch.
 
@@ -270,7 +321,4 @@ class ENet(nn.Module):
         Returns:
             Logits, (N, num_classes, H, W).
         """
-        x, where_max1, where_max2 = self.encode(x)
-        x = self.stage4(self.up4(x, where_max2))                      # (N, 64, H/4, W/4)
-        x = self.stage5(self.up5(x, where_max1))                      # (N, 16, H/2, W/2)
-        return self.fullconv(x)                                       # (N, num_classes, H, W)
+        return self.fullconv(self.features(x))                        # (N, num_classes, H, W)

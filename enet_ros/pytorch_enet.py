@@ -105,6 +105,12 @@ class PyTorchENet(nn.Module):
         x, where_max2 = self.down2(self.stage1(x))
         return self.stage3(self.stage2(x)), where_max1, where_max2
 
+    def features(self, x: Tensor) -> Tensor:
+        """Run all but the last layer; as :meth:`enet_ros.enet.ENet.features`."""
+        x, where_max1, where_max2 = self.encode(x)
+        x = self.stage4(self.up4(x, where_max2))
+        return self.stage5(self.up5(x, where_max1))
+
     def forward(self, x: Tensor) -> Tensor:
         """Segment a batch.
 
@@ -114,6 +120,4 @@ class PyTorchENet(nn.Module):
         Returns:
             Logits, (N, num_classes, H, W).
         """
-        x, where_max1, where_max2 = self.encode(x)
-        x = self.stage4(self.up4(x, where_max2))
-        return self.fullconv(self.stage5(self.up5(x, where_max1)))
+        return self.fullconv(self.features(x))

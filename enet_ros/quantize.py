@@ -27,6 +27,10 @@ MAX_FRAMES = 300        # of calibration; the scales hardly change any more
 CHECKED_FRAMES = 8
 MIN_AGREEMENT = 0.95    # of pixels with float32; shipped weights reach 98.5 %
 
+#: What finds maxima and puts them back compares values, which must stay what they are: the
+#: depthwise convolutions of :func:`enet_ros.enet.pool_2x2_picked`, and what follows them.
+LEFT_IN_FLOAT = ['GroupConvolution', 'Interpolate', 'Equal', 'Greater', 'Maximum', 'Select']
+
 
 def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | os.PathLike,
                 resolution: tuple[int, int] = (640, 360)) -> tuple[float, int]:
@@ -96,7 +100,7 @@ def quantize(checkpoint: Checkpoint, pictures: Sequence[Path],
     model = convert_checkpoint(checkpoint, resolution)
     data = nncf.Dataset(pictures, lambda picture: resize_frame(read_image(picture),
                                                                resolution)[None])
-    scope = nncf.IgnoredScope(names=names_left_in_float(model), types=['Greater', 'Select'],
+    scope = nncf.IgnoredScope(names=names_left_in_float(model), types=LEFT_IN_FLOAT,
                               validate=False)
     quantized = nncf.quantize(model, data, preset=nncf.QuantizationPreset.PERFORMANCE,
                               subset_size=len(pictures), ignored_scope=scope)
@@ -123,10 +127,9 @@ def names_left_in_float(model: ov.Model) -> list[str]:
     These are the expansions, 1x1 convolutions from few channels to many, and all that is computed
     at half of the resolution and above: the initial block, the last stage and the classes.
     """
-    _, height, width, _ = model.input(0).shape
-    large = height * width // 4
+    half = model.input(0).shape[2] // 2
     return [op.get_friendly_name() for op in model.get_ordered_ops()
-            if op.get_output_size() and (_is_expansion(op) or _pixels(op) >= large)]
+            if op.get_output_size() and (_is_expansion(op) or _row(op) >= half)]
 
 
 def _is_expansion(op: ov.Node) -> bool:
@@ -136,12 +139,10 @@ def _is_expansion(op: ov.Node) -> bool:
     return list(window) == [1, 1] and inputs < outputs
 
 
-def _pixels(op: ov.Node) -> int:
-    """Return the pixels of a map of features, (N, C, H, W) or (N, C, H W); of others 0."""
+def _row(op: ov.Node) -> int:
+    """Return the pixels in a row of features (N, C, H, W), or in all of (N, C, H W); else 0."""
     shape = op.output(0).partial_shape
-    if shape.is_dynamic or len(shape) not in (3, 4):
-        return 0
-    return int(np.prod(shape.to_shape()[2:]))
+    return shape.to_shape()[-1] if shape.is_static and len(shape) in (3, 4) else 0
 
 
 def agreeing_share(path: Path, pictures: Sequence[Path], resolution: tuple[int, int]) -> float:

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from enet_ros.backends.graph import BlockClassifier, FrameGraph, fold_batch_norm, winners
-from enet_ros.enet import MIXED, SHUFFLES, SLICES, ENet, use_windows
+from enet_ros.enet import MIXED, PICKS, SLICES, ENet, use_windows
+from enet_ros.pytorch_enet import PyTorchENet
 
 
 def trained_like(num_classes=11, seed=0):
@@ -73,7 +74,7 @@ shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.just(6), st.just(4))
 planes = arrays(np.float32, shapes, elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, 3e38]))
 
 
-@pytest.mark.parametrize('windows', [SLICES, SHUFFLES, MIXED])
+@pytest.mark.parametrize('windows', [SLICES, PICKS, MIXED])
 @settings(deadline=None)
 @given(plane=planes)
 def test_pool_and_unpool_equal_torchs_ties_included(windows, plane):
@@ -86,7 +87,7 @@ def test_pool_and_unpool_equal_torchs_ties_included(windows, plane):
     assert torch.equal(windows.unpool(values, where_max), F.max_unpool2d(values, indices, 2))
 
 
-@pytest.mark.parametrize('windows', [SLICES, SHUFFLES])
+@pytest.mark.parametrize('windows', [SLICES, PICKS])
 @settings(deadline=None)
 @given(plane=planes)
 def test_unpool_has_the_gradient_of_torchs(windows, plane):
@@ -104,9 +105,30 @@ def test_unpool_has_the_gradient_of_torchs(windows, plane):
 def test_all_ways_to_pool_give_equal_logits():
     network, x = trained_like(), torch.randn(1, 3, 32, 48)
     with torch.inference_mode():
-        logits = [use_windows(network, windows)(x) for windows in (SLICES, MIXED, SHUFFLES)]
+        logits = [use_windows(network, windows)(x) for windows in (SLICES, MIXED, PICKS)]
     assert torch.equal(logits[0], logits[1])
     assert torch.equal(logits[0], logits[2])
+
+
+@pytest.mark.parametrize('confidence', [False, True])
+@pytest.mark.parametrize('strip_pixels', [1, 200, 500])
+def test_strips_give_the_labels_of_the_whole(strip_pixels, confidence):
+    graph = FrameGraph(trained_like(), [0.4] * 3, [0.3] * 3, confidence=confidence).eval()
+    frames = torch.randint(0, 256, (2, 40, 48, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        whole = graph(frames)
+        strips = graph.in_strips(48, strip_pixels)(frames)
+    assert graph.strip_rows == {1: 1, 200: 2, 500: 5}[strip_pixels]
+    if confidence:
+        assert torch.allclose(strips[1], whole[1], atol=1e-6)
+        whole, strips = whole[0], strips[0]
+    assert whole.unique().numel() > 1
+    assert torch.equal(strips, whole)
+
+
+def test_a_last_layer_whose_rows_depend_on_each_other_stays_whole():
+    graph = FrameGraph(PyTorchENet(5), [0.0] * 3, [1.0] * 3).eval()
+    assert graph.in_strips(48, 1).strip_rows == 0
 
 
 def test_folding_changes_nothing_but_rounding():

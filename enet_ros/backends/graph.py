@@ -137,6 +137,7 @@ class FrameGraph(nn.Module):
         self.confidence = confidence
         self.label_dtype = label_dtype
         last = self.network.fullconv
+        self.strip_rows = 0
         self.in_blocks = last.kernel_size == last.stride == (2, 2)
         if self.in_blocks:
             self.network.fullconv = BlockClassifier(last)
@@ -145,6 +146,22 @@ class FrameGraph(nn.Module):
         self.register_buffer('offset',
                              (-torch.tensor(mean, dtype=torch.float32)
                               / torch.tensor(std, dtype=torch.float32)).view(1, 3, 1, 1))
+
+    def in_strips(self, width: int, strip_pixels: int) -> FrameGraph:
+        """Classify a few rows at a time, so that their logits stay in the processor's cache.
+
+        Without a last layer in blocks, whose rows do not depend on each other, nothing changes.
+
+        Args:
+            width: of the frames.
+            strip_pixels: of a strip, about.
+
+        Returns:
+            This graph.
+        """
+        if self.in_blocks:
+            self.strip_rows = max(1, strip_pixels // (2 * width))
+        return self
 
     def forward(self, frames: Tensor):
         """Segment frames of the network's size.
@@ -159,18 +176,32 @@ class FrameGraph(nn.Module):
         # The cast comes first: TensorRT takes uint8 into nothing else, shuffles included, and says
         # so only when it builds the engine (NVIDIA/TensorRT issue 3985).
         x = frames.to(self.scale.dtype).permute(0, 3, 1, 2) * self.scale + self.offset
-        logits = self.network(x)
+        x = self.network.features(x)
+        strips = x.split(self.strip_rows, dim=2) if self.strip_rows else (x,)
+        labels, probabilities = zip(*(self._classify(strip) for strip in strips))
+        if not self.confidence:
+            return _joined(labels)
+        return _joined(labels), _joined(probabilities)
+
+    def _classify(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return labels (N, H, W) and, where wanted, the winners' probabilities."""
+        logits = self.network.fullconv(features)
         logits = logits if self.in_blocks else logits.split(1, dim=1)
         ids, best = winners(logits)
         labels = self._to_pixels(ids).to(self.label_dtype)
         if not self.confidence:
-            return labels
+            return labels, None
         others = sum(((one - best) / self.temperature).exp() for one in logits)
         return labels, self._to_pixels(others.reciprocal())
 
     def _to_pixels(self, values: Tensor) -> Tensor:
         """Return (N, 4, H/2, W/2) of blocks, or (N, 1, H, W) of pixels, as (N, H, W)."""
         return (F.pixel_shuffle(values, 2) if self.in_blocks else values).squeeze(1)
+
+
+def _joined(strips: Sequence[Tensor]) -> Tensor:
+    """Put strips (N, rows, W) together."""
+    return torch.cat(list(strips), dim=1) if len(strips) > 1 else strips[0]
 
 
 def build_network(checkpoint: Checkpoint) -> ENet | PyTorchENet:

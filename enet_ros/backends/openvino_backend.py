@@ -15,7 +15,11 @@ from enet_ros.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
 if TYPE_CHECKING:
     import torch
 
+    from enet_ros.backends.graph import FrameGraph
+
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
+
+STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
 
 
 def has_bfloat16(core: ov.Core) -> bool:
@@ -53,15 +57,15 @@ def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> st
         f'--precision int8 --calibrate DIR --resolution {width}x{height}')
 
 
-def to_openvino(graph: torch.nn.Module, frames: torch.Tensor) -> ov.Model:
+def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
     """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8.
 
-    From then on the graph pools as OpenVINO does it fastest.
+    From then on the graph pools and classifies as OpenVINO does it fastest.
     """
     import torch
 
-    from enet_ros.enet import SHUFFLES, use_windows
-    use_windows(graph, SHUFFLES)
+    from enet_ros.enet import PICKS, use_windows
+    use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS)
     with torch.inference_mode(), warnings.catch_warnings():
         # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
         # half as much time again. The check would run the network twice more.

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from enet_ros.backends.graph import fold_batch_norm
 from enet_ros.bench.segnet import SegNet
 from enet_ros.bench.timing import PAUSE_SEC
-from enet_ros.enet import SHUFFLES, SLICES, ENet, use_windows
+from enet_ros.enet import PICKS, SLICES, ENet, use_windows
 from enet_ros.segmenter import check_resolution
 
 NETWORKS = {'SegNet': SegNet, 'ENet': ENet}
@@ -129,7 +129,7 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int,
     """
     import openvino as ov
     example = torch.from_numpy(x)
-    network = use_windows(network, SHUFFLES)
+    network = use_windows(network, PICKS)
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing is deprecated, and warns where SegNet asks for odd sizes; here they are fixed.
         warnings.simplefilter('ignore')

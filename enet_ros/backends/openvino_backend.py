@@ -171,8 +171,11 @@ class OpenVinoBackend:
         hint = self.precision
         if hint == 'int8':
             hint = 'bfloat16' if has_bfloat16(self._core) else 'float32'
-        return {'INFERENCE_PRECISION_HINT': _HINTS[hint], 'PERFORMANCE_HINT': 'LATENCY',
-                'INFERENCE_NUM_THREADS': self._request.threads}
+        config = {'INFERENCE_PRECISION_HINT': _HINTS[hint], 'PERFORMANCE_HINT': 'LATENCY',
+                  'INFERENCE_NUM_THREADS': self._request.threads}
+        if 'TBB_PARTITIONER' in self._core.get_property('CPU', 'SUPPORTED_PROPERTIES'):
+            config['TBB_PARTITIONER'] = 'AUTO'  # a thread takes over from one that is interrupted
+        return config
 
     def _compiled(self, confidence: bool) -> ov.CompiledModel:
         request, config = self._request, self._config()

@@ -1,8 +1,8 @@
 """``enet-ros bench --node``: camera, DDS, node and back, beside the bare segmenter.
 
-Cameras and node are processes of their own; the masks are received here, as a planner would. Every
-few seconds the cameras are halted, the node has nothing to do, and the bare segmenter is timed in
-this process: so both see the machine as it is just then, which on a shared one changes.
+Cameras and node are processes of their own; the masks are received here, as a planner would. Before
+and after each turn the cameras are halted, the node has nothing to do, and the bare segmenter is
+timed in this process: so both see the machine as it is just then, which on a shared one changes.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from enet_ros.ros.receiver import Receiver
 from enet_ros.segmenter import Segmenter, check_resolution
 
 WARM_UP_SEC = 2.0
-TURN_SEC = 3.0
+TURN_SEC = 1.5       # a shared machine changes its speed every few seconds
 PAUSE_SEC = 0.3
-SEGMENTER_RUNS = 20
+SEGMENTER_RUNS = 10  # before each turn, and after it
 PRELOADED_FRAMES = 8
 STAGES = ('age_at_receive_ms', 'wait_ms', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
           'publish_ms')
@@ -156,10 +156,10 @@ def _checked(options: NodeBench) -> Workload:
                     options.camera or resolution, threads=options.threads)
 
 
-def _segmenter_ms(segmenter: Segmenter, workload: Workload) -> list[float]:
-    """Time the bare segmenter."""
+def _segmenter_ms(segmenter: Segmenter, workload: Workload) -> float:
+    """Return the median of some runs of the bare segmenter."""
     seconds = alternate({'segmenter': lambda: segmenter.segment(workload.frames)}, SEGMENTER_RUNS)
-    return list(1e3 * seconds['segmenter'])
+    return 1e3 * float(np.median(seconds['segmenter']))
 
 
 def _start(options: NodeBench, camera: tuple[int, int]) -> list[Process]:
@@ -181,10 +181,10 @@ def _start(options: NodeBench, camera: tuple[int, int]) -> list[Process]:
 
 @dataclass
 class Turn:
-    """What was seen in one turn: the bare segmenter alone, then node and cameras.
+    """What was seen in one turn: node and cameras, and before and after it the bare segmenter.
 
     Attributes:
-        bare_ms: of every run of the bare segmenter.
+        bare_ms: of the bare segmenter, the mean of the medians before and after.
         latencies_ms: of every mask, a list a camera.
         timings: of every frame, a list a camera.
         seconds: how long node and cameras ran.
@@ -192,7 +192,7 @@ class Turn:
         rss_mb: of the node at the end.
     """
 
-    bare_ms: list[float]
+    bare_ms: float
     latencies_ms: list[list[float]]
     timings: list[list[FrameTiming]]
     seconds: float
@@ -236,28 +236,35 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> Me
 
 def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmenter: Segmenter,
           workload: Workload) -> Turn:
-    """Time the bare segmenter while the cameras are halted, then let them go on."""
+    """Let node and cameras run, and time the bare segmenter before and after, cameras halted."""
     node, *cameras = processes
+    bare_before_ms = _halted(cameras, segmenter, workload)
+    time.sleep(PAUSE_SEC)
+    process = psutil.Process(node.pid)
+    watcher.forget()
+    cpu, began = sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(seconds)
+    elapsed, cpu = time.monotonic() - began, sum(process.cpu_times()[:2]) - cpu
+    latencies_ms = [list(one) for one in watcher.latencies_ms.values()]
+    timings = [list(one) for one in watcher.timings.values()]
+    for one in processes:
+        one.check()
+    if not all(latencies_ms):
+        raise DemoError(f'no mask came of a camera within {elapsed:.1f} s; the node said:\n'
+                        f'{node.tail()}')
+    bare_ms = (bare_before_ms + _halted(cameras, segmenter, workload)) / 2
+    return Turn(bare_ms, latencies_ms, timings, elapsed, cpu, process.memory_info().rss / 1e6)
+
+
+def _halted(cameras: list[Process], segmenter: Segmenter, workload: Workload) -> float:
+    """Time the bare segmenter, milliseconds, while the cameras are halted."""
     for camera in cameras:
         camera.send(signal.SIGSTOP)
     time.sleep(PAUSE_SEC)  # for the frame in hand
     bare_ms = _segmenter_ms(segmenter, workload)
     for camera in cameras:
         camera.send(signal.SIGCONT)
-    time.sleep(PAUSE_SEC)
-    process = psutil.Process(node.pid)
-    watcher.forget()
-    cpu, began = sum(process.cpu_times()[:2]), time.monotonic()
-    time.sleep(seconds)
-    elapsed = time.monotonic() - began
-    for one in processes:
-        one.check()
-    if not all(watcher.latencies_ms.values()):
-        raise DemoError(f'no mask came of a camera within {elapsed:.1f} s; the node said:\n'
-                        f'{node.tail()}')
-    return Turn(bare_ms, [list(one) for one in watcher.latencies_ms.values()],
-                [list(one) for one in watcher.timings.values()], elapsed,
-                sum(process.cpu_times()[:2]) - cpu, process.memory_info().rss / 1e6)
+    return bare_ms
 
 
 def _figures(options: NodeBench, measured: Measured) -> dict:
@@ -267,7 +274,7 @@ def _figures(options: NodeBench, measured: Measured) -> dict:
     timings = [timing for turn in turns for one in turn.timings for timing in one]
     seconds, sent_hz = sum(turn.seconds for turn in turns), options.rate_hz * options.cameras
     each = [sum(len(turn.latencies_ms[i]) for turn in turns) for i in range(options.cameras)]
-    bare = [statistics.median(turn.bare_ms) for turn in turns]
+    bare = [turn.bare_ms for turn in turns]
     p50 = [float(np.median(np.concatenate(turn.latencies_ms))) for turn in turns]
     shares = [sum(map(len, turn.latencies_ms)) / turn.seconds / min(sent_hz, 1e3 / ms)
               for turn, ms in zip(turns, bare)]

@@ -31,9 +31,11 @@ from enet_ros.picture import blend, color_mask
 from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
+    ReceivedImage,
     frame_from_message,
     image_message,
     polygons,
+    read_image,
     scaled_camera_info,
 )
 from enet_ros.ros.parameters import Policy
@@ -120,10 +122,11 @@ class CameraStream:
         topic = 'image' if transport == 'raw' else 'image/compressed'
         self._subscriptions = [
             node.create_subscription(kind, f'{prefix}{topic}', callback, copy_of(INPUT_QOS),
-                                     qos_overriding_options=qos_overrides())
-            for kind, topic, callback in (
-                (Image if transport == 'raw' else CompressedImage, topic, self._on_image),
-                (CameraInfo, 'camera_info', self._on_camera_info))]
+                                     qos_overriding_options=qos_overrides(), raw=raw)
+            for kind, topic, callback, raw in (
+                (Image, topic, self._on_serialized_image, True) if transport == 'raw' else
+                (CompressedImage, topic, self._on_image, False),
+                (CameraInfo, 'camera_info', self._on_camera_info, False))]
         self.topic = self._subscriptions[0].topic_name
         self._reset()
 
@@ -169,7 +172,19 @@ class CameraStream:
 
     # Receiving: the receiving thread
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_serialized_image(self, serialized: bytes) -> None:
+        if not self._active:
+            return
+        try:
+            message = read_image(serialized)
+        except EncodingError as error:
+            with self._lock:
+                self.received += 1
+            self.drop(str(error))
+            return
+        self._on_image(message)
+
+    def _on_image(self, message: ReceivedImage | CompressedImage) -> None:
         if not self._active:
             return
         received = time.perf_counter()

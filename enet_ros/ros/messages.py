@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import array
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point32, Polygon
 from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import (
@@ -18,12 +21,84 @@ from sensor_msgs.msg import (
 )
 from std_msgs.msg import Header
 
-from enet_ros.encodings import decode_compressed, decode_image
+from enet_ros.encodings import EncodingError, decode_compressed, decode_image
 from enet_ros.ground import CameraModel, scale_camera_matrix
 from enet_ros.ground_outputs import ScanSpec
 
 
-def frame_from_message(message: Image | CompressedImage,
+@dataclass
+class ReceivedImage:
+    """A ``sensor_msgs/Image`` whose pixels are still those that came, uncopied.
+
+    Attributes:
+        header, height, width, encoding, is_bigendian, step: as the message's.
+        data: the pixels, a view of the serialised message.
+    """
+
+    header: Header
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: memoryview
+
+
+def read_image(serialized: bytes) -> ReceivedImage:
+    """Read an Image that was taken serialised: half the time of a message with its pixels copied.
+
+    Args:
+        serialized: as ``rclpy`` takes it with ``raw=True``: CDR, of either byte order (OMG DDS
+            Interoperability Wire Protocol 2.5, chapter 10).
+
+    Raises:
+        EncodingError: it is no such message, or it is cut off.
+    """
+    try:
+        return _read_image(serialized)
+    except (struct.error, ValueError, IndexError) as error:
+        raise EncodingError(f'a message of {len(serialized)} bytes is no sensor_msgs/Image: '
+                            f'{error}') from error
+
+
+def _read_image(serialized: bytes) -> ReceivedImage:
+    body, kind = memoryview(serialized)[4:], bytes(serialized[:2])
+    if kind not in _CDR_ORDERS:
+        raise ValueError(f'its encapsulation is {kind.hex()}, wanted CDR')
+    order, at = _CDR_ORDERS[kind], 0
+
+    def number(kind: str = 'I') -> int:
+        nonlocal at
+        at += -at % 4  # numbers of four bytes are aligned to four
+        value, = struct.unpack_from(order + kind, body, at)
+        at += 4
+        return value
+
+    def some_bytes(count: int) -> memoryview:
+        nonlocal at
+        if at + count > len(body):
+            raise ValueError(f'{count} bytes were to follow, {len(body) - at} do')
+        at += count
+        return body[at - count:at]
+
+    def text() -> str:
+        return str(some_bytes(number()), 'utf-8').rstrip('\0')
+
+    stamp = Time(sec=number('i'), nanosec=number())
+    header = Header(stamp=stamp, frame_id=text())
+    height, width, encoding = number(), number(), text()
+    is_bigendian = some_bytes(1)[0]
+    step = number()
+    return ReceivedImage(header, height, width, encoding, is_bigendian, step,
+                         some_bytes(number()))
+
+
+#: The first two bytes of a serialised message -> the byte order of its numbers: CDR and plain
+#: CDR2, which are the same for a message without numbers of eight bytes.
+_CDR_ORDERS = {b'\0\0': '>', b'\0\1': '<', b'\0\6': '>', b'\0\7': '<'}
+
+
+def frame_from_message(message: ReceivedImage | Image | CompressedImage,
                        scratch: np.ndarray | None = None) -> np.ndarray:
     """Return the frame of a message, (H, W, 3) uint8 RGB; a view of it for rgb8.
 

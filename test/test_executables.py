@@ -307,6 +307,7 @@ def test_the_node_is_measured_from_stamp_to_mask(tmp_path, cameras):
     latency = result['latency_ms']
     assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
     assert result['overhead_ratio'] > 0 and result['segmenter_ms'] > 0
+    assert result['published_share'] > 0 and result['published_share_beside_cameras'] > 0
     assert result['stages_ms']['inference'] > 0
     assert 'from camera stamp to mask received' in done.stdout
 

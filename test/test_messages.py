@@ -19,19 +19,18 @@ pytestmark = pytest.mark.ros
 
 names = st.text(st.characters(blacklist_characters='\0', blacklist_categories=['Cs']),
                 max_size=9)  # of every length, so that all that follows is aligned in every way
-images = st.builds(
-    lambda name, encoding, sizes, stamp, data, big: filled(name, encoding, sizes, stamp, data, big),
-    names, names, st.tuples(*[st.integers(0, 2**32 - 1)] * 3),
-    st.tuples(st.integers(-2**31, 2**31 - 1), st.integers(0, 2**32 - 1)), st.binary(max_size=40),
-    st.integers(0, 1))
-
-
 def filled(name, encoding, sizes, stamp, data, big):
     message = Image(height=sizes[0], width=sizes[1], step=sizes[2], encoding=encoding,
                     is_bigendian=big, data=array.array('B', data))
     message.header.frame_id = name
     message.header.stamp.sec, message.header.stamp.nanosec = stamp
     return message
+
+
+images = st.builds(
+    filled, names, names, st.tuples(*[st.integers(0, 2**32 - 1)] * 3),
+    st.tuples(st.integers(-2**31, 2**31 - 1), st.integers(0, 2**32 - 1)), st.binary(max_size=40),
+    st.integers(0, 1))
 
 
 @given(images)

@@ -1,5 +1,8 @@
 """Frames in, labels out: sizes, batches, backends, and how far they agree."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +16,8 @@ from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.class_map import UNKNOWN, ClassMap
 from enet_ros.frames import list_images, read_image
 from enet_ros.segmenter import Segmenter, check_resolution, resize_frame, resize_labels
+
+SPIN = 'OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER'
 
 SMALL = (160, 96)
 SIZES = [(160, 96), (320, 240), (97, 61), (33, 200)]
@@ -210,3 +215,36 @@ def test_resizing_is_centred():
 def test_open_backend_is_the_only_way_in():
     with pytest.raises(BackendError, match='wanted one of'):
         open_backend('', None)
+
+
+@pytest.mark.parametrize(('own', 'expected'), [({}, '0'), ({SPIN: '7'}, '7')])
+def test_opencv_is_told_not_to_spin_before_it_is_loaded(own, expected):
+    """Its threads would take a core from the network for a millisecond after each resize."""
+    environment = {k: v for k, v in os.environ.items() if k != SPIN} | own
+    code = ('import sys\n'
+            'import enet_ros\n'
+            "assert 'cv2' not in sys.modules\n"
+            'import os, enet_ros.segmenter\n'
+            "assert 'cv2' in sys.modules\n"
+            f"print(os.environ['{SPIN}'])")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          env=environment, timeout=60)
+    assert done.stdout.strip() == expected, done.stderr
+
+
+@pytest.mark.parametrize(('properties', 'expected'), [
+    (['TBB_PARTITIONER', 'NUM_STREAMS'], 'AUTO'), (['NUM_STREAMS'], None)])
+def test_openvino_shares_work_out_anew_where_it_can(monkeypatch, properties, expected):
+    """So that a thread takes over from one that is interrupted; older versions cannot."""
+    ov = pytest.importorskip('openvino')
+    from enet_ros.backends import openvino_backend
+
+    class Core(ov.Core):
+        def get_property(self, *names):
+            return properties if names[-1] == 'SUPPORTED_PROPERTIES' else super().get_property(
+                *names)
+
+    monkeypatch.setattr(openvino_backend.ov, 'Core', Core)
+    backend = Segmenter.from_file(resolution=(64, 32), backend='openvino',
+                                  precision='float32').backend
+    assert backend._config().get('TBB_PARTITIONER') == expected

@@ -1,8 +1,9 @@
 """``enet-ros bench --node``: camera, DDS, node and back, beside the bare segmenter.
 
-Cameras and node are processes of their own; the masks are received here, as a planner would. Before
-and after each turn the cameras are halted, the node has nothing to do, and the bare segmenter is
-timed in this process: so both see the machine as it is just then, which on a shared one changes.
+Cameras and node are processes of their own; the masks are received here, as a planner would.
+Before and after each turn the cameras are halted, the node has nothing to do, and the bare
+segmenter is timed here: so both see the machine as it is just then, which on a shared one changes.
+It is timed once more with the node halted instead: what the cameras cost is not the node's doing.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ def bench_node(options: NodeBench) -> dict:
         'fps' (of all cameras together), 'fps_each', 'latency_ms' {'p50', 'p95', 'p99', 'max'} from
         camera stamp to mask received, 'segmenter_ms' (median of the bare segmenter),
         'overhead_ratio' (p50 over that, median of the turns), 'published_share' (of what cameras
-        send or the bare segmenter could do, whichever is less, likewise), 'dropped',
+        send or the bare segmenter could do, whichever is less, likewise),
+        'published_share_beside_cameras' (the same with a bare segmenter that shares the machine
+        with the cameras), 'dropped',
         'stages_ms' (medians of ~/timing), 'cpu_percent' (of a core), 'rss_mb', 'rss_growth_mb' of
         the node, 'start_sec' from process start to the first mask, 'machine', and 'busy': a
         sentence where other processes kept the cores busy.
@@ -185,6 +188,7 @@ class Turn:
 
     Attributes:
         bare_ms: of the bare segmenter, the mean of the medians before and after.
+        beside_ms: the same while the cameras run and the node is halted.
         latencies_ms: of every mask, a list a camera.
         timings: of every frame, a list a camera.
         seconds: how long node and cameras ran.
@@ -193,6 +197,7 @@ class Turn:
     """
 
     bare_ms: float
+    beside_ms: float
     latencies_ms: list[list[float]]
     timings: list[list[FrameTiming]]
     seconds: float
@@ -236,9 +241,9 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> Me
 
 def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmenter: Segmenter,
           workload: Workload) -> Turn:
-    """Let node and cameras run, and time the bare segmenter before and after, cameras halted."""
+    """Let node and cameras run, and time the bare segmenter before and after."""
     node, *cameras = processes
-    bare_before_ms = _halted(cameras, segmenter, workload)
+    bare_before_ms = _timed_while_halted(cameras, segmenter, workload)
     time.sleep(PAUSE_SEC)
     process = psutil.Process(node.pid)
     watcher.forget()
@@ -252,19 +257,22 @@ def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmen
     if not all(latencies_ms):
         raise DemoError(f'no mask came of a camera within {elapsed:.1f} s; the node said:\n'
                         f'{node.tail()}')
-    bare_ms = (bare_before_ms + _halted(cameras, segmenter, workload)) / 2
-    return Turn(bare_ms, latencies_ms, timings, elapsed, cpu, process.memory_info().rss / 1e6)
+    beside_ms = _timed_while_halted([node], segmenter, workload)
+    bare_after_ms = _timed_while_halted(cameras, segmenter, workload)
+    return Turn((bare_before_ms + bare_after_ms) / 2, beside_ms, latencies_ms, timings, elapsed,
+                cpu, process.memory_info().rss / 1e6)
 
 
-def _halted(cameras: list[Process], segmenter: Segmenter, workload: Workload) -> float:
-    """Time the bare segmenter, milliseconds, while the cameras are halted."""
-    for camera in cameras:
-        camera.send(signal.SIGSTOP)
+def _timed_while_halted(processes: list[Process], segmenter: Segmenter,
+                        workload: Workload) -> float:
+    """Time the bare segmenter, milliseconds, while some processes are halted."""
+    for process in processes:
+        process.send(signal.SIGSTOP)
     time.sleep(PAUSE_SEC)  # for the frame in hand
-    bare_ms = _segmenter_ms(segmenter, workload)
-    for camera in cameras:
-        camera.send(signal.SIGCONT)
-    return bare_ms
+    median_ms = _segmenter_ms(segmenter, workload)
+    for process in processes:
+        process.send(signal.SIGCONT)
+    return median_ms
 
 
 def _figures(options: NodeBench, measured: Measured) -> dict:
@@ -276,8 +284,12 @@ def _figures(options: NodeBench, measured: Measured) -> dict:
     each = [sum(len(turn.latencies_ms[i]) for turn in turns) for i in range(options.cameras)]
     bare = [turn.bare_ms for turn in turns]
     p50 = [float(np.median(np.concatenate(turn.latencies_ms))) for turn in turns]
-    shares = [sum(map(len, turn.latencies_ms)) / turn.seconds / min(sent_hz, 1e3 / ms)
-              for turn, ms in zip(turns, bare)]
+    rates = [sum(map(len, turn.latencies_ms)) / turn.seconds for turn in turns]
+
+    def share(possible_ms: list[float]) -> float:
+        return round(statistics.median(rate / min(sent_hz, 1e3 / ms)
+                                       for rate, ms in zip(rates, possible_ms)), 3)
+
     return {
         'fps': round(sum(each) / seconds, 2),
         'fps_each': [round(count / seconds, 2) for count in each],
@@ -285,7 +297,8 @@ def _figures(options: NodeBench, measured: Measured) -> dict:
                           for q in (50, 95, 99)}, 'max': round(max(latencies), 2)},
         'segmenter_ms': round(statistics.median(bare), 2),
         'overhead_ratio': round(statistics.median(a / b for a, b in zip(p50, bare)), 3),
-        'published_share': round(statistics.median(shares), 3),
+        'published_share': share(bare),
+        'published_share_beside_cameras': share([turn.beside_ms for turn in turns]),
         'dropped': sum(one[-1].dropped - one[0].dropped
                        for turn in turns for one in turn.timings if one),
         'stages_ms': {stage.removesuffix('_ms'): round(statistics.median(
@@ -305,7 +318,9 @@ def format_node(result: dict) -> str:
         f'{width}x{height}, camera {result["camera"][0]}x{result["camera"][1]}, '
         f'{result["cameras"]} at {result["rate_hz"]:g} Hz',
         f'masks           {result["fps"]:.1f} a second, {100 * result["published_share"]:.0f} % '
-        f'of what was sent or the bare segmenter could do, {result["dropped"]} dropped',
+        f'of what was sent or the bare segmenter could do alone '
+        f'({100 * result["published_share_beside_cameras"]:.0f} % beside the cameras), '
+        f'{result["dropped"]} dropped',
         f'latency         p50 {latency["p50"]:.1f}, p95 {latency["p95"]:.1f}, '
         f'p99 {latency["p99"]:.1f} ms from camera stamp to mask received',
         f'bare segmenter  {result["segmenter_ms"]:.1f} ms: p50 is '

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from enet_ros.bench import peers, sidebyside
 from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
 from enet_ros.bench.peers import PEERS, Peer, UnavailableError, Workload, prepare
 from enet_ros.bench.report import draw_node, draw_result, format_growth, format_result
-from enet_ros.bench.sidebyside import growth, ratios, side_by_side
+from enet_ros.bench.sidebyside import growth, growth_in_turns, ratios, side_by_side
 from enet_ros.bench.timing import RUNS_A_TURN, alternate, summary, turn_medians, turns_of
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.cli import main
@@ -89,6 +90,16 @@ def test_growth_is_time_over_pixels_from_640x360():
     assert growth(results) == {'segmenter-f32': {'320x180': 1.333, '1280x720': 1.1}}
     assert '1280x720' in format_growth(growth(results))
     assert growth(results[:1]) == {} and format_growth({}) == ''
+
+
+def test_growth_in_turns_is_not_changed_by_a_machine_that_slows_down(workload, monkeypatch):
+    speeds = np.repeat([1.0, 2.0, 2.0], RUNS_A_TURN)  # a turn each
+    monkeypatch.setattr(sidebyside, 'prepare', lambda peer, workload, precision: None)
+    monkeypatch.setattr(sidebyside, 'alternate', lambda calls, runs, each: {
+        size: speeds * seconds for size, seconds in zip(calls, (0.2, 0.1, 0.02))})
+    sizes = ((1280, 720), (640, 360), (320, 180))
+    found = growth_in_turns([replace(workload, resolution=size) for size in sizes], 15)
+    assert found['segmenter-f32'] == found['segmenter-bf16'] == {'1280x720': 0.5, '320x180': 0.8}
 
 
 def test_our_own_work_is_not_other_load_and_a_child_is_ours():

@@ -127,7 +127,7 @@ def _rows_of_ratios() -> dict[str, tuple[str, str]]:
 
 
 def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:
-    """Compare the growth of time with that of pixels.
+    """Compare the growth of time with that of pixels, from times measured one after the other.
 
     Args:
         results: of :func:`side_by_side`, one a resolution.
@@ -136,22 +136,59 @@ def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:
         Row -> resolution -> (time / time at the base) / (pixels / pixels at the base), 1 where
         time grows as pixels do. The base is 640x360, or the first.
     """
-    base = next((r for r in results if tuple(r['resolution']) == BASE_RESOLUTION), results[0])
+    base = results[_base([tuple(result['resolution']) for result in results])]
     found: dict[str, dict[str, float]] = {}
     for name, row in base['runtimes'].items():
         for result in results:
             other = result['runtimes'].get(name, {})
             if result is base or 'median_ms' not in row or 'median_ms' not in other:
                 continue
-            time_ratio = other['median_ms'] / row['median_ms']
-            pixel_ratio = _pixels(result) / _pixels(base)
-            found.setdefault(name, {})[_size(result['resolution'])] = round(
-                time_ratio / pixel_ratio, 3)
+            found.setdefault(name, {})[_size(result['resolution'])] = _over_pixels(
+                other['median_ms'] / row['median_ms'], result['resolution'], base['resolution'])
     return found
 
 
-def _pixels(result: dict) -> int:
-    return result['resolution'][0] * result['resolution'][1]
+def growth_in_turns(workloads: Sequence[Workload], runs: int) -> dict[str, dict[str, float]]:
+    """Measure the segmenter's growth in turns of all resolutions.
+
+    A machine that is slower for some seconds then slows all of them.
+
+    Args:
+        workloads: one a resolution.
+        runs: of each resolution and precision.
+
+    Returns:
+        As :func:`growth`, of the segmenter's rows alone; medians of the turns.
+    """
+    segmenter, = (peer for peer in PEERS if peer.name == 'segmenter')
+    base = workloads[_base([workload.resolution for workload in workloads])]
+    found = {}
+    for precision in segmenter.precisions:
+        name = row_name(segmenter.name, precision)
+        try:
+            calls = {_size(workload.resolution): prepare(segmenter, workload, precision)
+                     for workload in workloads}
+        except UnavailableError:
+            continue
+        with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=f'growth, {name}',
+                  disable=None) as bar:
+            turns = turn_medians(alternate(calls, runs, bar.update))
+        found[name] = {
+            _size(workload.resolution): _over_pixels(
+                float(np.median(turns[_size(workload.resolution)]
+                                / turns[_size(base.resolution)])),
+                workload.resolution, base.resolution)
+            for workload in workloads if workload is not base}
+    return found
+
+
+def _base(resolutions: Sequence[tuple[int, int]]) -> int:
+    """Return the index of 640x360, or 0."""
+    return resolutions.index(BASE_RESOLUTION) if BASE_RESOLUTION in resolutions else 0
+
+
+def _over_pixels(time_ratio: float, resolution: Sequence[int], base: Sequence[int]) -> float:
+    return round(time_ratio / (resolution[0] * resolution[1] / (base[0] * base[1])), 3)
 
 
 def _size(resolution: Sequence[int]) -> str:

@@ -84,7 +84,7 @@ def _draw(args: argparse.Namespace, draw, *what) -> None:
 def _side_by_side(args: argparse.Namespace) -> int:
     from enet_ros.bench import report
     from enet_ros.bench.peers import PEERS, Workload
-    from enet_ros.bench.sidebyside import growth, side_by_side
+    from enet_ros.bench.sidebyside import growth, growth_in_turns, side_by_side
     from enet_ros.checkpoint import read_checkpoint, weights_path
     from enet_ros.segmenter import check_resolution
 
@@ -93,12 +93,14 @@ def _side_by_side(args: argparse.Namespace) -> int:
     if unknown:
         raise ValueError(f"--only has '{unknown[0]}', wanted of {', '.join(known)}")
     checkpoint, results = read_checkpoint(weights_path(args.weights)), []
-    for size in args.resolution or [(640, 360)]:
-        size = check_resolution(size)
-        workload = Workload(checkpoint, size, args.camera or size, args.batch, args.threads)
+    workloads = [Workload(checkpoint, check_resolution(size), args.camera or size, args.batch,
+                          args.threads) for size in args.resolution or [(640, 360)]]
+    for workload in workloads:
         results.append(side_by_side(workload, args.runs, args.only))
         print(report.format_result(results[-1]), flush=True)
     found = growth(results)
+    if any(name.startswith('segmenter-') for name in found):
+        found |= growth_in_turns(workloads, args.runs)
     if found:
         print(report.format_growth(found))
     _write(args, results[0] if len(results) == 1 else

@@ -274,7 +274,8 @@ def test_the_build_ends_with_a_parent_that_is_killed(gpu, request_):
     gpu.gate.touch()
     path = gpu.folder / 'parents.engine'
     code = ('import os, pickle, subprocess, sys, time\n'
-            'child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)\n'
+            'child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE,\n'
+            '                         stdout=subprocess.DEVNULL)\n'
             'request = pickle.load(sys.stdin.buffer)\n'
             'object.__setattr__(request, "parent", os.getpid())\n'
             'pickle.dump(request, child.stdin); child.stdin.close()\n'

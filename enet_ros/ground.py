@@ -165,10 +165,13 @@ class CameraModel:
         """
         pixels, matrix = np.asarray(pixels, float).reshape(-1, 2), self.matrix(size)
         flat = self._undistort(pixels, matrix)
-        miss = np.hypot(*(self._distort(flat, matrix) - pixels).T)
+        distorted = self._distort(flat, matrix)
+        miss = np.hypot(*(distorted - pixels).T)
+        # Where the polynomial begins to fold, a pixel may have a ray that has no pixel.
+        undone = (miss <= INVERSE_TOLERANCE_PX) & self._comes_back(flat, distorted, matrix)
         rays = cv2.convertPointsToHomogeneous(flat)[:, 0] if len(flat) else np.empty((0, 3))
         rays /= np.sqrt(np.einsum('ij,ij->i', rays, rays))[:, None]
-        rays[~(miss <= INVERSE_TOLERANCE_PX)] = np.nan
+        rays[~undone] = np.nan
         return rays if self.rectified else rays @ np.reshape(self.r, (3, 3)).T
 
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -189,9 +192,13 @@ class CameraModel:
             points = points @ np.reshape(self.r, (3, 3))
         flat = points[:, :2] / np.where(points[:, 2:] > 0., points[:, 2:], np.nan)
         pixels = self._distort(flat, matrix)
-        miss = np.hypot(*(self._undistort(pixels, matrix) - flat).T)
-        pixels[~(miss <= INVERSE_TOLERANCE_RAD * (1. + np.sum(flat ** 2, 1)))] = np.nan
+        pixels[~self._comes_back(flat, pixels, matrix)] = np.nan
         return pixels
+
+    def _comes_back(self, flat: np.ndarray, pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Tell, (N,) bool, of x/z and y/z and their pixels, both (N, 2), which can be undone."""
+        miss = np.hypot(*(self._undistort(pixels, matrix) - flat).T)
+        return miss <= INVERSE_TOLERANCE_RAD * (1. + np.sum(flat ** 2, 1))
 
     def _undistort(self, pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return x/z and y/z, (N, 2), of pixels."""

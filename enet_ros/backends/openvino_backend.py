@@ -62,16 +62,20 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
 
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
-    import torch
-
     from enet_ros.enet import PICKS, use_windows
-    use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS)
+    return convert_traced(use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS),
+                          frames)
+
+
+def convert_traced(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
+    """Convert a module as it is, for the shape of ``example`` alone."""
+    import torch
     with torch.inference_mode(), warnings.catch_warnings():
         # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
         # half as much time again. The check would run the network twice more.
         warnings.simplefilter('ignore', DeprecationWarning)
-        traced = torch.jit.trace(graph, frames, check_trace=False)
-        return ov.convert_model(traced, example_input=frames, input=[list(frames.shape)])
+        traced = torch.jit.trace(module, example, check_trace=False)
+        return ov.convert_model(traced, example_input=example, input=[list(example.shape)])
 
 
 def convert_checkpoint(checkpoint: Checkpoint, resolution: tuple[int, int]) -> ov.Model:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from enet_ros.backends.graph import fold_batch_norm
 from enet_ros.bench.segnet import SegNet
-from enet_ros.bench.timing import PAUSE_SEC
+from enet_ros.bench.timing import PAUSE_SEC, size_name
 from enet_ros.enet import PICKS, SLICES, ENet, use_windows
 from enet_ros.segmenter import check_resolution
 
@@ -56,12 +56,6 @@ TURNS = 3           # of each network at each resolution
 TURN_SEC = 2.0      # after which a turn is over, however few frames it had
 
 Frame = Callable[[], object]
-
-
-def size_name(resolution: Sequence[int]) -> str:
-    """Return (640, 360) as '640x360'."""
-    width, height = resolution
-    return f'{width}x{height}'
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -128,13 +122,11 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int,
         What runs the network once.
     """
     import openvino as ov
-    example = torch.from_numpy(x)
-    network = use_windows(network, PICKS)
-    with torch.inference_mode(), warnings.catch_warnings():
-        # Tracing is deprecated, and warns where SegNet asks for odd sizes; here they are fixed.
-        warnings.simplefilter('ignore')
-        traced = torch.jit.trace(network, example, check_trace=False)
-        model = ov.convert_model(traced, example_input=example, input=[list(x.shape)])
+
+    from enet_ros.backends.openvino_backend import convert_traced
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # where SegNet asks for odd sizes; here they are fixed
+        model = convert_traced(use_windows(network, PICKS), torch.from_numpy(x))
     request = ov.Core().compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_NUM_THREADS': threads}).create_infer_request()

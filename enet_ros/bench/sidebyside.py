@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
 from enet_ros.bench.peers import PEERS, UnavailableError, Workload, prepare
-from enet_ros.bench.timing import alternate, summary, turn_medians, turns_of
+from enet_ros.bench.timing import alternate, size_name, summary, turn_medians, turns_of
 
 #: Key of a ratio -> (numerator, denominator), peers by name.
 RATIOS = {
@@ -38,7 +38,7 @@ def side_by_side(workload: Workload, runs: int, only: Sequence[str] = ()) -> dic
     """
     calls, rows = _prepared(workload, only)
     load = OtherLoad()
-    with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=_size(workload.resolution),
+    with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=size_name(workload.resolution),
               disable=None) as bar:
         seconds = alternate(calls, runs, bar.update)
     rows.update({name: summary(values) for name, values in seconds.items()})
@@ -143,7 +143,7 @@ def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:
             other = result['runtimes'].get(name, {})
             if result is base or 'median_ms' not in row or 'median_ms' not in other:
                 continue
-            found.setdefault(name, {})[_size(result['resolution'])] = _over_pixels(
+            found.setdefault(name, {})[size_name(result['resolution'])] = _over_pixels(
                 other['median_ms'] / row['median_ms'], result['resolution'], base['resolution'])
     return found
 
@@ -161,24 +161,21 @@ def growth_in_turns(workloads: Sequence[Workload], runs: int) -> dict[str, dict[
         As :func:`growth`, of the segmenter's rows alone; medians of the turns.
     """
     segmenter, = (peer for peer in PEERS if peer.name == 'segmenter')
-    base = workloads[_base([workload.resolution for workload in workloads])]
-    found = {}
+    sizes = {size_name(workload.resolution): workload.resolution for workload in workloads}
+    base, found = list(sizes)[_base(list(sizes.values()))], {}
     for precision in segmenter.precisions:
         name = row_name(segmenter.name, precision)
         try:
-            calls = {_size(workload.resolution): prepare(segmenter, workload, precision)
-                     for workload in workloads}
+            calls = {size: prepare(segmenter, workload, precision)
+                     for size, workload in zip(sizes, workloads)}
         except UnavailableError:
             continue
         with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=f'growth, {name}',
                   disable=None) as bar:
             turns = turn_medians(alternate(calls, runs, bar.update))
-        found[name] = {
-            _size(workload.resolution): _over_pixels(
-                float(np.median(turns[_size(workload.resolution)]
-                                / turns[_size(base.resolution)])),
-                workload.resolution, base.resolution)
-            for workload in workloads if workload is not base}
+        found[name] = {size: _over_pixels(float(np.median(medians / turns[base])), sizes[size],
+                                          sizes[base])
+                       for size, medians in turns.items() if size != base}
     return found
 
 
@@ -189,7 +186,3 @@ def _base(resolutions: Sequence[tuple[int, int]]) -> int:
 
 def _over_pixels(time_ratio: float, resolution: Sequence[int], base: Sequence[int]) -> float:
     return round(time_ratio / (resolution[0] * resolution[1] / (base[0] * base[1])), 3)
-
-
-def _size(resolution: Sequence[int]) -> str:
-    return f'{resolution[0]}x{resolution[1]}'

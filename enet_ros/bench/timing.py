@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -56,3 +56,9 @@ def turn_medians(seconds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.array([np.median(values[start:start + RUNS_A_TURN])
                             for start in range(0, len(values), RUNS_A_TURN)])
             for name, values in seconds.items()}
+
+
+def size_name(resolution: Sequence[int]) -> str:
+    """Return (640, 360) as '640x360'."""
+    width, height = resolution
+    return f'{width}x{height}'

@@ -98,7 +98,7 @@ def _read_image(serialized: bytes) -> ReceivedImage:
 _CDR_ORDERS = {b'\0\0': '>', b'\0\1': '<', b'\0\6': '>', b'\0\7': '<'}
 
 
-def frame_from_message(message: ReceivedImage | Image | CompressedImage,
+def frame_from_message(message: ReceivedImage | CompressedImage,
                        scratch: np.ndarray | None = None) -> np.ndarray:
     """Return the frame of a message, (H, W, 3) uint8 RGB; a view of it for rgb8.
 

@@ -239,6 +239,21 @@ def test_a_broken_jpeg_is_dropped(bench, road_frame):
     assert (timing.received, timing.published, timing.dropped) == (4, 1, 3)
 
 
+def test_bytes_that_are_no_image_are_dropped(bench, road_frame):
+    """As another middleware may send them; rclpy hands them on unread."""
+    from rclpy.serialization import serialize_message
+    node = bench()
+    node.listen('timing')
+    good = node.image(road_frame)
+    publisher, stream = node.publisher(Image, 'image'), node.node._streams[0]
+    for count, part in enumerate((serialize_message(good)[:200], b'\0\1\0\0', b'\0\3' * 40), 1):
+        publisher.publish(part)
+        node.wait(lambda count=count: stream.dropped == count, f'{count} dropped')
+        assert f'a message of {len(part)} bytes is no sensor_msgs/Image' in stream.last_error
+    timing = node.reply(good, 'timing')
+    assert (timing.received, timing.published, timing.dropped) == (4, 1, 3)
+
+
 def test_old_frames_are_dropped_when_max_frame_age_is_set(bench, road_frame):
     node = bench(max_frame_age=1.0)
     node.listen('labels', 'timing')

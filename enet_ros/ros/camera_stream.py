@@ -31,7 +31,6 @@ from enet_ros.picture import blend, color_mask
 from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
-    ReceivedImage,
     frame_from_message,
     image_message,
     polygons,
@@ -122,11 +121,10 @@ class CameraStream:
         topic = 'image' if transport == 'raw' else 'image/compressed'
         self._subscriptions = [
             node.create_subscription(kind, f'{prefix}{topic}', callback, copy_of(INPUT_QOS),
-                                     qos_overriding_options=qos_overrides(), raw=raw)
-            for kind, topic, callback, raw in (
-                (Image, topic, self._on_serialized_image, True) if transport == 'raw' else
-                (CompressedImage, topic, self._on_image, False),
-                (CameraInfo, 'camera_info', self._on_camera_info, False))]
+                                     qos_overriding_options=qos_overrides(), raw=kind is Image)
+            for kind, topic, callback in (
+                (Image if transport == 'raw' else CompressedImage, topic, self._on_image),
+                (CameraInfo, 'camera_info', self._on_camera_info))]
         self.topic = self._subscriptions[0].topic_name
         self._reset()
 
@@ -172,28 +170,23 @@ class CameraStream:
 
     # Receiving: the receiving thread
 
-    def _on_serialized_image(self, serialized: bytes) -> None:
-        if not self._active:
-            return
-        try:
-            message = read_image(serialized)
-        except EncodingError as error:
-            with self._lock:
-                self.received += 1
-            self.drop(str(error))
-            return
-        self._on_image(message)
-
-    def _on_image(self, message: ReceivedImage | CompressedImage) -> None:
+    def _on_image(self, message: bytes | CompressedImage) -> None:
+        """Take a serialised Image or a CompressedImage."""
         if not self._active:
             return
         received = time.perf_counter()
+        with self._lock:
+            self.received += 1
+        if isinstance(message, bytes):
+            try:
+                message = read_image(message)
+            except EncodingError as error:
+                self.drop(str(error))
+                return
         stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
         if stamp_ns < self._last_stamp_ns:
             self.forget_time()
         self._last_stamp_ns = stamp_ns
-        with self._lock:
-            self.received += 1
         self._on_frame(Frame(message, received, self._age_ms(stamp_ns)))
 
     def _on_camera_info(self, message: CameraInfo) -> None:

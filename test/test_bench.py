@@ -93,10 +93,10 @@ def test_growth_is_time_over_pixels_from_640x360():
 
 
 def test_growth_in_turns_is_not_changed_by_a_machine_that_slows_down(workload, monkeypatch):
-    speeds = np.repeat([1.0, 2.0, 2.0], RUNS_A_TURN)  # a turn each
+    turns = ((0.2, 0.4, 0.9), (0.1, 0.2, 0.1), (0.02, 0.04, 0.06))  # seconds, a size each
     monkeypatch.setattr(sidebyside, 'prepare', lambda peer, workload, precision: None)
     monkeypatch.setattr(sidebyside, 'alternate', lambda calls, runs, each: {
-        size: speeds * seconds for size, seconds in zip(calls, (0.2, 0.1, 0.02))})
+        size: np.repeat(seconds, RUNS_A_TURN) for size, seconds in zip(calls, turns)})
     sizes = ((1280, 720), (640, 360), (320, 180))
     found = growth_in_turns([replace(workload, resolution=size) for size in sizes], 15)
     assert found['segmenter-f32'] == found['segmenter-bf16'] == {'1280x720': 0.5, '320x180': 0.8}

@@ -62,7 +62,7 @@ def metric(bench):
         node = bench(**{'output_size': 'network', **GROUND, **parameters})
         node.listen(*topics)
         node.send(calibration(), 'camera_info')
-        node.wait(lambda: node.node._streams[0]._camera_info is not None, 'camera info')
+        node.wait(lambda: node.node._streams[0].calibration() is not None, 'camera info')
         return node
 
     return make
@@ -143,7 +143,7 @@ def test_without_a_usable_calibration_the_masks_go_on(bench, road_frame, change)
         for name, value in change.items():
             setattr(info, name, value)
         node.send(info, 'camera_info')
-        node.wait(lambda: node.node._streams[0]._camera_info is not None)
+        node.wait(lambda: node.node._streams[0].calibration() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -152,7 +152,7 @@ def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
     node = bench(**{**GROUND, 'ground__pose': 'tf'})
     node.listen('points', 'labels')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._streams[0]._camera_info is not None)
+    node.wait(lambda: node.node._streams[0].calibration() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -256,7 +256,7 @@ def test_cameras_have_poses_and_policies_of_their_own(bench, pixels, road_frame)
     clouds = {}
     for name in ('front', 'left'):
         node.send(calibration(), f'{name}/camera_info')
-    node.wait(lambda: all(s._camera_info is not None for s in node.node._streams))
+    node.wait(lambda: all(s.calibration() is not None for s in node.node._streams))
     for name, frame in (('front', road_frame), ('left', road_frame[::-1, ::-1].copy())):
         clouds[name] = xyz(node.reply(node.image(frame), f'{name}/points', to=f'{name}/image'))
     shift = clouds['left'][70:, :, 0] - clouds['front'][70:, :, 0]

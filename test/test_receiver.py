@@ -8,14 +8,18 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 import rclpy
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Int32
 
-from enet_ros.ros.receiver import Receiver
+from enet_ros.ros.receiver import Receiver, take_newest
 
 pytestmark = pytest.mark.ros
 COUNT = 40
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 @pytest.fixture
@@ -91,6 +95,41 @@ def test_messages_do_not_wake_the_executor(nodes, monkeypatch):
     receiver.close()
     thread.join(5.0)
     assert len(waits) < COUNT / 2
+
+
+def test_on_demand_nothing_is_taken_until_it_is_wanted_and_then_the_newest(nodes):
+    _, sender, reader = nodes
+    woken = []
+    numbers = reader.create_subscription(Int32, 'numbers', woken.append, 10)
+    receiver = Receiver(reader, [], on_demand=[numbers])
+    assert take_newest(numbers) is None
+    send(sender, [1, 2, 3])
+    time.sleep(0.2)
+    assert take_newest(numbers).data == 3
+    assert take_newest(numbers) is None
+    receiver.close()
+    assert not woken
+
+
+def test_events_are_told_while_messages_come(nodes):
+    """A publisher whose quality of service does not fit is reported, of either kind."""
+    _, sender, reader = nodes
+    told, found = [], []
+
+    def subscription(topic, callback):
+        return reader.create_subscription(
+            Int32, topic, callback, RELIABLE,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append))
+
+    receiver = Receiver(reader, [subscription('numbers', found.append)],
+                        on_demand=[subscription('calibrations', found.append)])
+    for topic, count in (('numbers', 1), ('calibrations', 2)):
+        misfit = sender.create_publisher(Int32, topic, BEST_EFFORT)
+        send(sender, range(5))
+        wait(lambda: len(told) == count)
+        sender.destroy_publisher(misfit)
+    assert found
+    receiver.close()
 
 
 def count_waits(monkeypatch, waits):

@@ -39,6 +39,7 @@ from enet_ros.ros.messages import (
 )
 from enet_ros.ros.parameters import Policy
 from enet_ros.ros.pipeline import Frame
+from enet_ros.ros.receiver import take_newest
 from enet_ros.segmenter import Segmentation, resize_frame, resize_labels
 
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
@@ -105,7 +106,7 @@ class CameraStream:
         self._resolution, self._engine = resolution, engine
         self._lock, self._gate = threading.Lock(), threading.Lock()
         self._active, self._activated = False, 0.0
-        self._camera_info: CameraInfo | None = None
+        self._calibration: CameraInfo | None = None
         self._scaled: tuple[CameraInfo, CameraInfo] | None = None  # what came, and for the masks
         self._filter, self._forget = drivable.DrivableFilter(), False
         self._ground = GroundStream(node)
@@ -119,13 +120,14 @@ class CameraStream:
         self._images = {output: ImageBuffer(encoding)
                         for output, encoding in IMAGE_ENCODINGS.items()}
         topic = 'image' if transport == 'raw' else 'image/compressed'
-        self._subscriptions = [
+        #: each frame's, and the calibrations', which are taken where an output needs one
+        self.images, self.camera_infos = (
             node.create_subscription(kind, f'{prefix}{topic}', callback, copy_of(INPUT_QOS),
                                      qos_overriding_options=qos_overrides(), raw=kind is Image)
             for kind, topic, callback in (
                 (Image if transport == 'raw' else CompressedImage, topic, self._on_image),
-                (CameraInfo, 'camera_info', self._on_camera_info))]
-        self.topic = self._subscriptions[0].topic_name
+                (CameraInfo, 'camera_info', lambda message: None)))
+        self.topic = self.images.topic_name
         self._reset()
 
     def _reset(self) -> None:
@@ -158,15 +160,10 @@ class CameraStream:
         with self._gate:
             self._active = False
             publishers, self._publishers = self._publishers, {}
-        for subscription in self._subscriptions:
+        for subscription in (self.images, self.camera_infos):
             self._node.destroy_subscription(subscription)
         for publisher in publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
-
-    @property
-    def subscriptions(self) -> list:
-        """For the receiving thread, the camera info's first: a frame may need it."""
-        return self._subscriptions[::-1]
 
     # Receiving: the receiving thread
 
@@ -188,9 +185,6 @@ class CameraStream:
             self.forget_time()
         self._last_stamp_ns = stamp_ns
         self._on_frame(Frame(message, received, self._age_ms(stamp_ns)))
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
 
     def _age_ms(self, stamp_ns: int) -> float:
         return (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
@@ -292,8 +286,8 @@ class CameraStream:
             messages['confidence'] = self._stretched('confidence', eight_bit, size)
         if 'overlay' in wanted:
             messages['overlay'] = self._overlay(frame, size)
-        if 'camera_info' in wanted and self._camera_info is not None:
-            messages['camera_info'] = self._camera_info_for(size)
+        if 'camera_info' in wanted and (info := self.calibration()) is not None:
+            messages['camera_info'] = self._scaled_info(info, size)
         on_ground = bool(wanted & NEED_GROUND) and self._on_ground(frame)
         if 'drivable_area' in wanted:
             messages['drivable_area'] = self._drivable_area(mask, result, size, on_ground, policy)
@@ -322,7 +316,7 @@ class CameraStream:
         if frame.policy.settings.ground_pose == 'off':
             return False
         try:
-            self._ground.prepare(self._camera_info, frame.policy, frame.message.header,
+            self._ground.prepare(self.calibration(), frame.policy, frame.message.header,
                                  self._resolution)
         except GroundError as error:
             self._warn(f'no outputs in metres: {error}')
@@ -342,8 +336,13 @@ class CameraStream:
         blend(rgb, color_mask(frame.segmentation.labels, frame.policy.color_lut), opacity, pixels)
         return buffer.message
 
-    def _camera_info_for(self, size: tuple[int, int]) -> CameraInfo:
-        info, known = self._camera_info, self._scaled
+    def calibration(self) -> CameraInfo | None:
+        """Return the newest camera info that came, or None."""
+        self._calibration = take_newest(self.camera_infos) or self._calibration
+        return self._calibration
+
+    def _scaled_info(self, info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
+        known = self._scaled
         if known is None or known[0] is not info or (known[1].width, known[1].height) != size:
             known = self._scaled = info, scaled_camera_info(info, size)
         return known[1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import CallbackGroup
@@ -19,6 +20,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 TIMEOUT_NS = 500_000_000  # so that a context that shuts down is noticed
+EVENTS_PERIOD_SEC = 0.5   # between looks at the events, such as an incompatible QoS
 
 
 class NotForExecutors(CallbackGroup):
@@ -36,23 +38,36 @@ class NotForExecutors(CallbackGroup):
         """Do nothing."""
 
 
+def take_newest(subscription: Subscription) -> object | None:
+    """Take what came last on a subscription, or None where nothing has since the last time."""
+    newest, handle = None, subscription.handle
+    with handle:
+        while taken := handle.take_message(subscription.msg_type, subscription.raw):
+            newest = taken[0]
+    return newest
+
+
 class Receiver:
     """Takes the messages of some subscriptions as they come, in one thread, until closed."""
 
-    def __init__(self, node: Node, subscriptions: Sequence[Subscription]):
+    def __init__(self, node: Node, subscriptions: Sequence[Subscription],
+                 on_demand: Sequence[Subscription] = ()):
         """Take the subscriptions away from the node's executor and start the thread.
 
         Args:
             node: theirs.
             subscriptions: each with the callback that takes its messages; what it raises is
                 logged.
+            on_demand: those that nothing wakes for, since somebody takes their messages when they
+                are needed (:func:`take_newest`).
         """
         self._node, self._subscriptions = node, list(subscriptions)
-        # Their events too, such as an incompatible QoS: in rmw_fastrtps a wait for an event of a
-        # subscription also wakes for its messages, and the executor would spin.
-        self._events = [event for subscription in self._subscriptions
+        # In rmw_fastrtps a wait for an event of a subscription also wakes for its messages. So
+        # events are not waited for, here or in the executor, but looked at now and then.
+        self._events = [event for subscription in (*subscriptions, *on_demand)
                         for event in subscription.event_handlers]
-        for entity in (*self._subscriptions, *self._events):
+        self._events_seen = time.monotonic()
+        for entity in (*self._subscriptions, *on_demand, *self._events):
             entity.callback_group = NotForExecutors()
         self._closing = False
         self._wake = GuardCondition(None, None, node.context)
@@ -73,10 +88,13 @@ class Receiver:
             for event in self._events:
                 handles.enter_context(event)
             handles.enter_context(self._node.context.handle)
-            waiting = _rclpy.WaitSet(len(self._subscriptions), 1, 0, 0, 0, len(self._events),
-                                     self._node.context.handle)
+            messages = _rclpy.WaitSet(len(self._subscriptions), 1, 0, 0, 0, 0,
+                                      self._node.context.handle)
+            events = _rclpy.WaitSet(0, 0, 0, 0, 0, len(self._events), self._node.context.handle)
             while not self._closing and self._node.context.ok():
-                self._wait(waiting)
+                self._wait(messages)
+                if time.monotonic() - self._events_seen > EVENTS_PERIOD_SEC:
+                    self._look_at_events(events)
         self._wake.destroy()
 
     def _wait(self, waiting) -> None:
@@ -85,13 +103,20 @@ class Receiver:
         for subscription in self._subscriptions:
             waiting.add_subscription(subscription.handle)
         waiting.add_guard_condition(self._wake.handle)
-        for event in self._events:
-            event.add_to_wait_set(waiting)
         waiting.wait(TIMEOUT_NS)
         ready = waiting.get_ready_entities('subscription')
         for subscription in self._subscriptions:
             if subscription.handle.pointer in ready:
                 self._take(subscription)
+
+    def _look_at_events(self, waiting) -> None:
+        self._events_seen = time.monotonic()
+        if not self._events:
+            return
+        waiting.clear_entities()
+        for event in self._events:
+            event.add_to_wait_set(waiting)
+        waiting.wait(0)
         for event in self._events:
             data = event.take_data() if event.is_ready(waiting) else None
             if data:

@@ -95,8 +95,8 @@ class SegmentNode(LifecycleNode):
         self._streams = [self._make_stream(i, name, settings, segmenter)
                          for i, name in enumerate(settings.cameras)]
         self._pipeline = Pipeline(segmenter, self._streams)
-        self._receiver = Receiver(self, [subscription for stream in self._streams
-                                         for subscription in stream.subscriptions])
+        self._receiver = Receiver(self, [stream.images for stream in self._streams],
+                                  on_demand=[stream.camera_infos for stream in self._streams])
         self._make_latched(checkpoint)
         stages.end('topics')
         self._log_start(settings, checkpoint, segmenter, stages)

@@ -390,14 +390,20 @@ class CameraStream:
 
     # Watching: the executor's thread
 
-    def check_stall(self) -> None:
-        """After ``stall_timeout`` without a finished frame, publish one mask of unknown."""
+    def check_stall(self) -> float:
+        """After ``stall_timeout`` without a finished frame, publish one mask of unknown.
+
+        Returns:
+            Seconds before which the timeout cannot pass; infinite where nothing waits for it.
+        """
         policy = self._policy()
         timeout = policy.settings.stall_timeout if policy else 0.0
         with self._lock:
             silent_sec = time.monotonic() - self._last_finished
-            if not (self._active and timeout and silent_sec > timeout) or self.stalled:
-                return
+            if not (self._active and timeout) or self.stalled:
+                return math.inf
+            if silent_sec <= timeout:
+                return timeout - silent_sec
             self.stalled = True
             self.last_error = f'no frame finished for {silent_sec:.1f} s (stall_timeout {timeout})'
         if self._last_frame is not None:
@@ -406,6 +412,7 @@ class CameraStream:
                     self._publishers['drivable_mask'].publish(self._unknown_mask())
         self._node.get_logger().error(f'{self.topic}: {self.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
+        return math.inf
 
     def _unknown_mask(self) -> Image:
         """Return a mask in which nothing is drivable, of the last one's size, stamped now."""

@@ -25,7 +25,8 @@ from enet_ros.ros.pipeline import Frame, Pipeline
 from enet_ros.ros.receiver import Receiver
 from enet_ros.segmenter import Segmenter
 
-STALL_CHECK_SEC = 0.1
+#: Least and most seconds between two looks for a stall. Each wakes the executor, for 1 ms.
+STALL_CHECK_SEC = 0.05, 0.5
 
 
 class SegmentNode(LifecycleNode):
@@ -150,8 +151,10 @@ class SegmentNode(LifecycleNode):
             message.header.stamp = self.get_clock().now().to_msg()
             publisher.publish(message)
         period = self.get_parameter('diagnostics_period').value
+        self._stall_timer = self.create_timer(STALL_CHECK_SEC[0], self._check_stalls,
+                                              clock=self._steady_clock)
         self._timers_while_active = [
-            self.create_timer(STALL_CHECK_SEC, self._check_stalls, clock=self._steady_clock),
+            self._stall_timer,
             self.create_timer(period, self._publish_diagnostics, clock=self._steady_clock)]
         return result
 
@@ -212,10 +215,14 @@ class SegmentNode(LifecycleNode):
             stream.forget_time()
 
     def _check_stalls(self) -> None:
-        for stream in self._streams:
-            stream.check_stall()
+        """Look for stalls, and again when the next one could be due."""
+        least, most = STALL_CHECK_SEC
+        due = min(stream.check_stall() for stream in self._streams)
         if self._stages is not None:
             self._log_first_frame(self._stages)
+            due = least
+        self._stall_timer.timer_period_ns = round(1e9 * min(max(due, least), most))
+        self._stall_timer.reset()
 
     def _log_first_frame(self, stages: Stages) -> None:
         """Say once how long it took from the start of the process to the first message out."""

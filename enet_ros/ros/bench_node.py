@@ -12,7 +12,6 @@ import signal
 import statistics
 import struct
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,12 +27,13 @@ from enet_ros.bench.peers import Workload
 from enet_ros.bench.timing import alternate
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.msg import FrameTiming
-from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of
+from enet_ros.ros.camera_stream import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.demo import START_LIMIT_SEC, DemoError, Process, isolate, wait_until
 from enet_ros.ros.receiver import Receiver
 from enet_ros.segmenter import Segmenter, check_resolution
 
 WARM_UP_SEC = 2.0
+STAGES_SEC = 0.5     # after each turn: the node's own account, which costs it a message a frame
 TURN_SEC = 1.5       # a shared machine changes its speed every few seconds
 PAUSE_SEC = 0.3
 SEGMENTER_RUNS = 10  # before each turn, and after it
@@ -71,22 +71,16 @@ class NodeBench:
 
 
 class MaskWatcher(Node):
-    """Receives the masks and the timing of every camera, at the least cost to the machine."""
+    """Receives the masks of every camera, as a planner would, at the least cost to the machine."""
 
     def __init__(self, names: list[str]):
         super().__init__('bench')
-        self.latencies_ms: dict[str, list[float]] = defaultdict(list)
-        self.timings: dict[str, list[FrameTiming]] = defaultdict(list)
-        subscriptions = []
-        for name in names:
-            prefix = f'enet/{name}/' if name else 'enet/'
-            subscriptions += [
-                self.create_subscription(
-                    Image, f'{prefix}drivable_mask', partial(self._on_mask, name),
-                    copy_of(OUTPUT_QOS), raw=True),
-                self.create_subscription(FrameTiming, f'{prefix}timing',
-                                         self.timings[name].append, copy_of(OUTPUT_QOS))]
-        self._receiver = Receiver(self, subscriptions)
+        self._prefixes = {name: f'enet/{name}/' if name else 'enet/' for name in names}
+        self.latencies_ms: dict[str, list[float]] = {name: [] for name in names}
+        self._receiver = Receiver(self, [
+            self.create_subscription(Image, f'{prefix}drivable_mask', partial(self._on_mask, name),
+                                     copy_of(INPUT_QOS), raw=True)
+            for name, prefix in self._prefixes.items()])
 
     def _on_mask(self, name: str, serialized: bytes) -> None:
         now = self.get_clock().now().nanoseconds
@@ -94,8 +88,22 @@ class MaskWatcher(Node):
 
     def forget(self) -> None:
         """Start anew."""
-        for values in (*self.latencies_ms.values(), *self.timings.values()):
+        for values in self.latencies_ms.values():
             values.clear()
+
+    def timings(self, seconds: float) -> list[list[FrameTiming]]:
+        """Receive what the node says of its frames for a while; return a list a camera."""
+        found: list[list[FrameTiming]] = [[] for _ in self._prefixes]
+        subscriptions = [
+            self.create_subscription(FrameTiming, f'{prefix}timing', one.append,
+                                     copy_of(OUTPUT_QOS))
+            for prefix, one in zip(self._prefixes.values(), found)]
+        receiver = Receiver(self, subscriptions)
+        time.sleep(seconds)
+        receiver.close()
+        for subscription in subscriptions:
+            self.destroy_subscription(subscription)
+        return found
 
     def close(self) -> None:
         """Stop receiving."""
@@ -122,10 +130,10 @@ def bench_node(options: NodeBench) -> dict:
         'overhead_ratio' (p50 over that, median of the turns), 'published_share' (of what cameras
         send or the bare segmenter could do, whichever is less, likewise),
         'published_share_beside_cameras' (the same with a bare segmenter that shares the machine
-        with the cameras), 'dropped',
-        'stages_ms' (medians of ~/timing), 'cpu_percent' (of a core), 'rss_mb', 'rss_growth_mb' of
-        the node, 'start_sec' from process start to the first mask, 'machine', and 'busy': a
-        sentence where other processes kept the cores busy.
+        with the cameras), 'dropped' (since the start), 'stages_ms' (medians of ~/timing, after the
+        turns), 'cpu_percent' (of a core), 'rss_mb', 'rss_growth_mb' of the node, 'start_sec' from
+        process start to the first mask, 'machine', and 'busy': a sentence where other processes
+        kept the cores busy.
 
     Raises:
         ValueError: a bad option, or weights that cannot be used.
@@ -190,7 +198,7 @@ class Turn:
         bare_ms: of the bare segmenter, the mean of the medians before and after.
         beside_ms: the same while the cameras run and the node is halted.
         latencies_ms: of every mask, a list a camera.
-        timings: of every frame, a list a camera.
+        timings: of the frames just after them, likewise.
         seconds: how long node and cameras ran.
         cpu_sec: what the node took of that.
         rss_mb: of the node at the end.
@@ -227,8 +235,10 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> Me
                    processes, START_LIMIT_SEC, 'the first mask')
         start_sec = time.monotonic() - started
         time.sleep(WARM_UP_SEC)
-        count = max(1, round(options.duration_sec / TURN_SEC))
-        turns = [_turn(options.duration_sec / count, watcher, processes, segmenter, workload)
+        two_frames_sec = 2 / options.rate_hz
+        count = max(1, round(options.duration_sec / max(TURN_SEC, two_frames_sec)))
+        turns = [_turn(max(options.duration_sec / count, two_frames_sec),
+                       max(STAGES_SEC, two_frames_sec), watcher, processes, segmenter, workload)
                  for _ in tqdm(range(count), unit='turn', desc='measuring', disable=None)]
         return Measured(turns, start_sec)
     finally:
@@ -239,8 +249,8 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> Me
         rclpy.try_shutdown()
 
 
-def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmenter: Segmenter,
-          workload: Workload) -> Turn:
+def _turn(seconds: float, stages_sec: float, watcher: MaskWatcher, processes: list[Process],
+          segmenter: Segmenter, workload: Workload) -> Turn:
     """Let node and cameras run, and time the bare segmenter before and after."""
     node, *cameras = processes
     bare_before_ms = _timed_while_halted(cameras, segmenter, workload)
@@ -251,12 +261,12 @@ def _turn(seconds: float, watcher: MaskWatcher, processes: list[Process], segmen
     time.sleep(seconds)
     elapsed, cpu = time.monotonic() - began, sum(process.cpu_times()[:2]) - cpu
     latencies_ms = [list(one) for one in watcher.latencies_ms.values()]
-    timings = [list(one) for one in watcher.timings.values()]
+    timings = watcher.timings(stages_sec)
     for one in processes:
         one.check()
-    if not all(latencies_ms):
-        raise DemoError(f'no mask came of a camera within {elapsed:.1f} s; the node said:\n'
-                        f'{node.tail()}')
+    if not all((*latencies_ms, *timings)):
+        raise DemoError(f'no mask or no timing came of a camera within {elapsed:.1f} s; the node '
+                        f'said:\n{node.tail()}')
     beside_ms = _timed_while_halted([node], segmenter, workload)
     bare_after_ms = _timed_while_halted(cameras, segmenter, workload)
     return Turn((bare_before_ms + bare_after_ms) / 2, beside_ms, latencies_ms, timings, elapsed,
@@ -299,10 +309,9 @@ def _figures(options: NodeBench, measured: Measured) -> dict:
         'overhead_ratio': round(statistics.median(a / b for a, b in zip(p50, bare)), 3),
         'published_share': share(bare),
         'published_share_beside_cameras': share([turn.beside_ms for turn in turns]),
-        'dropped': sum(one[-1].dropped - one[0].dropped
-                       for turn in turns for one in turn.timings if one),
-        'stages_ms': {stage.removesuffix('_ms'): round(statistics.median(
-            getattr(timing, stage) for timing in timings), 2) for stage in STAGES},
+        'dropped': sum({timing.camera: timing.dropped for timing in timings}.values()),
+        'stages_ms': {stage.removesuffix('_ms'): round(float(np.median(
+            [getattr(timing, stage) for timing in timings])), 2) for stage in STAGES},
         'cpu_percent': round(100 * sum(turn.cpu_sec for turn in turns) / seconds, 1),
         'rss_mb': round(turns[-1].rss_mb, 1),
         'rss_growth_mb': round(turns[-1].rss_mb - turns[0].rss_mb, 1),

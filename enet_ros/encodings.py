@@ -7,8 +7,12 @@ exception and never a read beyond the data.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+
+from enet_ros.resize import resize_frame
 
 MAX_PIXELS = 64_000_000  # of a frame
 
@@ -32,6 +36,9 @@ _PACKED = {
     'bayer_grbg8': (1, cv2.COLOR_BayerGB2RGB),
 }
 _TWO_PLANE = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
+#: Conversions that only copy channels, pixel by pixel: the same before a resize and after it.
+_COPY_CHANNELS = frozenset({cv2.COLOR_BGR2RGB, cv2.COLOR_RGBA2RGB, cv2.COLOR_BGRA2RGB,
+                            cv2.COLOR_GRAY2RGB})
 _EVEN_WIDTH = frozenset({'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21'})
 
 ENCODINGS = (*_PACKED, 'mono16', *_TWO_PLANE)
@@ -71,9 +78,77 @@ def _check(length: int, encoding: str, width: int, height: int, step: int) -> No
                             f'step of {step}')
 
 
-def decode_image(data, encoding: str, width: int, height: int, step: int,
-                 is_bigendian: bool = False, scratch: np.ndarray | None = None) -> np.ndarray:
-    """Turn the bytes of an image message into RGB.
+class Scratch:
+    """Memory that is used again for frame after frame of one size: fresh pages cost more."""
+
+    def __init__(self):
+        self._memory = np.empty(0, np.uint8)
+
+    def of(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return uint8 memory of a shape; what it held for another caller is lost."""
+        if self._memory.shape != shape:
+            self._memory = np.empty(shape, np.uint8)
+        return self._memory
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A frame as it came. It becomes RGB where that is needed, at the size that is needed.
+
+    Attributes:
+        raw: (H, W) or (H, W, C) uint8; may be a view of the message.
+        conversion: OpenCV's code for RGB from it; None where it is RGB.
+        chroma: (H / 2, W / 2, 2) uint8 of nv12 and nv21, else None.
+    """
+
+    raw: np.ndarray
+    conversion: int | None = None
+    chroma: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.raw.shape[1], self.raw.shape[0]
+
+    def rgb(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Return (H, W, 3) uint8 RGB; for rgb8 a view of what came, else ``out`` if given."""
+        if self.conversion is None:
+            return self.raw
+        if self.chroma is not None:
+            return cv2.cvtColorTwoPlane(self.raw, self.chroma, self.conversion, dst=out)
+        return cv2.cvtColor(self.raw, self.conversion, dst=out)
+
+    def resized(self, size: tuple[int, int], out: np.ndarray,
+                scratch: Scratch | None = None) -> np.ndarray:
+        """Write RGB of another size, stretched as by ``resize_frame``.
+
+        Where a conversion takes each pixel by itself and copies channels, the frame is stretched
+        first: the values are the same and fewer pixels are converted.
+
+        Args:
+            size: (width, height) in pixels.
+            out: (height, width, 3) uint8.
+            scratch: for what lies between, or None for fresh memory.
+
+        Returns:
+            ``out``.
+        """
+        scratch = scratch or Scratch()
+        if self.conversion is None:
+            return resize_frame(self.raw, size, out)
+        if self.size == tuple(size):
+            return self.rgb(out)
+        if self.conversion not in _COPY_CHANNELS:
+            return resize_frame(self.rgb(scratch.of((*self.raw.shape[:2], 3))), size, out)
+        stretched = out if self.raw.ndim == 3 and self.raw.shape[2] == 3 else \
+            scratch.of((*out.shape[:2], *self.raw.shape[2:]))
+        cv2.resize(self.raw, size, dst=stretched, interpolation=cv2.INTER_LINEAR)
+        return cv2.cvtColor(stretched, self.conversion, dst=out)
+
+
+def read_pixels(data, encoding: str, width: int, height: int, step: int,
+                is_bigendian: bool = False) -> Pixels:
+    """Check the fields of an image message against each other and find its pixels.
 
     YUV is BT.601 of limited range, as in OpenCV. For nv12 and nv21 ``height`` is the picture's and
     the data has half as many rows again, the colours.
@@ -85,11 +160,9 @@ def decode_image(data, encoding: str, width: int, height: int, step: int,
         height: in pixels.
         step: bytes from one row to the next.
         is_bigendian: byte order of mono16.
-        scratch: (height, width, 3) uint8 that the result may be written into; of another shape it
-            is left alone.
 
     Returns:
-        (height, width, 3) uint8 RGB. For rgb8 it is a view of ``data``, else an array of its own.
+        A view of ``data``, except for mono16.
 
     Raises:
         EncodingError: the fields contradict each other, or the encoding is not known.
@@ -97,36 +170,36 @@ def decode_image(data, encoding: str, width: int, height: int, step: int,
     flat = np.frombuffer(data, np.uint8)
     _check(flat.size, encoding, width, height, step)
     if encoding in _TWO_PLANE:
-        return _decode_two_plane(flat, encoding, width, height, step)
+        luma = flat[:step * height].reshape(height, step)[:, :width]
+        rows = flat[step * height:step * height * 3 // 2].reshape(height // 2, step)[:, :width]
+        chroma = np.lib.stride_tricks.as_strided(rows, (height // 2, width // 2, 2), (step, 2, 1))
+        return Pixels(luma, _TWO_PLANE[encoding], chroma)
     row = width * _bytes_per_pixel(encoding)
     rows = flat[:step * height].reshape(height, step)[:, :row]
     if encoding == 'mono16':
         gray = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
         gray = cv2.convertScaleAbs(gray.astype(np.uint16, copy=False), alpha=255 / 65535)
-        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+        return Pixels(gray, cv2.COLOR_GRAY2RGB)
     channels, conversion = _PACKED[encoding]
     # Strided, so that a padded row is skipped without a copy.
-    pixels = rows if channels == 1 else np.lib.stride_tricks.as_strided(
-        rows, (height, width, channels), (step, channels, 1))
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion, dst=scratch)
+    return Pixels(rows if channels == 1 else np.lib.stride_tricks.as_strided(
+        rows, (height, width, channels), (step, channels, 1)), conversion)
 
 
-def _decode_two_plane(flat: np.ndarray, encoding: str, width: int, height: int,
-                      step: int) -> np.ndarray:
-    luma = flat[:step * height].reshape(height, step)[:, :width]
-    chroma = flat[step * height:step * height * 3 // 2].reshape(height // 2, step)[:, :width]
-    chroma = np.lib.stride_tricks.as_strided(chroma, (height // 2, width // 2, 2), (step, 2, 1))
-    return cv2.cvtColorTwoPlane(luma, chroma, _TWO_PLANE[encoding])
+def decode_image(data, encoding: str, width: int, height: int, step: int,
+                 is_bigendian: bool = False) -> np.ndarray:
+    """Turn the bytes of an image message into (height, width, 3) uint8 RGB.
+
+    See :func:`read_pixels`. For rgb8 it is a view of ``data``, else an array of its own.
+    """
+    return read_pixels(data, encoding, width, height, step, is_bigendian).rgb()
 
 
-def decode_compressed(data) -> np.ndarray:
-    """Turn a JPEG or PNG file into RGB.
+def read_compressed(data) -> Pixels:
+    """Decode a JPEG or PNG file.
 
     Args:
         data: a buffer of bytes.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
 
     Raises:
         EncodingError: it is neither, is cut short, or has more than 64 MP.
@@ -140,7 +213,12 @@ def decode_compressed(data) -> np.ndarray:
     if frame is None:
         raise EncodingError(f'the compressed image of {flat.size} bytes cannot be read, '
                             'wanted a whole JPEG or PNG')
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+    return Pixels(frame, cv2.COLOR_BGR2RGB)
+
+
+def decode_compressed(data) -> np.ndarray:
+    """Turn a JPEG or PNG file into (H, W, 3) uint8 RGB; see :func:`read_compressed`."""
+    return read_compressed(data).rgb()
 
 
 def _check_file(flat: np.ndarray) -> None:

@@ -21,8 +21,9 @@ import torch
 
 from enet_ros.backends.graph import build_graph
 from enet_ros.checkpoint import Checkpoint
+from enet_ros.resize import resize_frame
 from enet_ros.scene import RoadScene
-from enet_ros.segmenter import check_resolution, resize_frame
+from enet_ros.segmenter import check_resolution
 
 MIN_AGREEMENT = 0.999   # of pixels
 CONFIDENCE_SLACK = 0.01

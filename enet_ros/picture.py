@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from enet_ros.class_map import ClassMap
-from enet_ros.segmenter import resize_labels
+from enet_ros.resize import resize_labels
 
 LEGEND_ROW_PX = 26
 GRID_FREE, GRID_OCCUPIED, GRID_UNKNOWN = (60, 140, 70), (150, 50, 50), (90, 90, 90)

@@ -20,7 +20,8 @@ from enet_ros.backends.openvino_backend import convert_checkpoint, openvino_vers
 from enet_ros.checkpoint import Checkpoint, QuantizedGraph, write_checkpoint
 from enet_ros.export import ExportError, check_packages, check_writable
 from enet_ros.frames import existing, list_images, read_image
-from enet_ros.segmenter import Segmenter, check_resolution, resize_frame
+from enet_ros.resize import resize_frame
+from enet_ros.segmenter import Segmenter, check_resolution
 
 SUFFIX = '.safetensors'
 MAX_FRAMES = 300        # of calibration; the scales hardly change any more

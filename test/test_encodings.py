@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from enet_ros.encodings import (
     ENCODINGS,
     EncodingError,
+    Scratch,
     decode_compressed,
     decode_image,
     encode_image,
+    read_pixels,
 )
+from enet_ros.resize import resize_frame
 
 HEIGHT, WIDTH = 12, 16
 
@@ -182,12 +185,35 @@ def test_compressed_refuses_any_noise(noise):
         decode_compressed(b'\xff\xd8\xff' + noise)
 
 
-def test_a_frame_is_decoded_into_memory_that_fits_and_no_other():
-    rng = np.random.default_rng(5)
-    data = rng.integers(0, 256, 4 * 6 * 3, np.uint8)
-    wanted = decode_image(data, 'bgr8', 6, 4, 18)
-    fits, other = np.zeros((4, 6, 3), np.uint8), np.zeros((6, 4, 3), np.uint8)
-    assert decode_image(data, 'bgr8', 6, 4, 18, scratch=fits) is fits
-    assert np.array_equal(fits, wanted)
-    assert np.array_equal(decode_image(data, 'bgr8', 6, 4, 18, scratch=other), wanted)
-    assert not other.any()
+@settings(max_examples=200, deadline=None)
+@given(encoding=st.sampled_from(ENCODINGS), width=st.integers(2, 20), height=st.integers(2, 20),
+       size=st.tuples(st.integers(1, 30), st.integers(1, 30)), padding=st.integers(0, 7),
+       seed=st.integers(0, 99))
+def test_resized_pixels_are_the_rgb_frame_resized(encoding, width, height, size, padding, seed):
+    width, height = 2 * width, 2 * height
+    rows = height * 3 // 2 if encoding.startswith('nv') else height
+    step = 4 * width + padding
+    data = np.random.default_rng(seed).integers(0, 256, rows * step, np.uint8)
+    pixels = read_pixels(data, encoding, width, height, step)
+    before, scratch = data.copy(), Scratch()
+    for to in (size, (width, height), size):  # memory is used again
+        out = np.full((to[1], to[0], 3), 7, np.uint8)
+        assert pixels.resized(to, out, scratch) is out
+        assert np.array_equal(out, resize_frame(pixels.rgb(), to))
+    assert np.array_equal(data, before)
+    assert pixels.size == (width, height)
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_a_frame_becomes_rgb_in_the_memory_that_is_given(encoding):
+    data, step = encode_image(smooth_frame(), encoding)
+    pixels, out = read_pixels(data, encoding, WIDTH, HEIGHT, step), np.zeros_like(smooth_frame())
+    assert np.array_equal(pixels.rgb(out), pixels.rgb())
+    assert out.any() != (encoding == 'rgb8')  # that one is a view already
+
+
+def test_scratch_is_the_same_memory_for_one_shape():
+    scratch = Scratch()
+    first = scratch.of((4, 6, 3))
+    assert scratch.of((4, 6, 3)) is first
+    assert scratch.of((6, 4, 3)).shape == (6, 4, 3)

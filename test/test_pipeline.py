@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 pipeline = pytest.importorskip('enet_ros.ros.pipeline')
+from enet_ros.encodings import Pixels  # noqa: E402
 from enet_ros.segmenter import Segmentation  # noqa: E402
 
 
@@ -79,7 +80,7 @@ class Camera:
     done: threading.Event = field(default_factory=threading.Event)
 
     def prepare(self, one):
-        one.rgb = np.zeros((8, 8, 3), np.uint8)
+        one.pixels = Pixels(np.zeros((8, 8, 3), np.uint8))
         return True
 
     def publish(self, one):

@@ -14,7 +14,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from enet_ros.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
-from enet_ros.segmenter import Segmenter, resize_labels  # noqa: E402
+from enet_ros.resize import resize_labels  # noqa: E402
+from enet_ros.segmenter import Segmenter  # noqa: E402
 
 pytestmark = pytest.mark.ros
 ROAD, PAVEMENT = 3, 4

@@ -15,7 +15,8 @@ from enet_ros.backends.cache import cache_folder, read_cached, write_cached
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.class_map import UNKNOWN, ClassMap
 from enet_ros.frames import list_images, read_image
-from enet_ros.segmenter import Segmenter, check_resolution, resize_frame, resize_labels
+from enet_ros.resize import resize_frame, resize_labels
+from enet_ros.segmenter import Segmenter, check_resolution
 
 SPIN = 'OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER'
 

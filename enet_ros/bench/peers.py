@@ -19,8 +19,9 @@ import numpy as np
 
 from enet_ros.backends import canonical_precision
 from enet_ros.checkpoint import Checkpoint
+from enet_ros.resize import resize_frame
 from enet_ros.scene import RoadScene
-from enet_ros.segmenter import Segmenter, resize_frame
+from enet_ros.segmenter import Segmenter
 
 ENGINE_LIMIT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
 

@@ -25,14 +25,15 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from enet_ros import drivable
-from enet_ros.encodings import EncodingError
+from enet_ros.encodings import EncodingError, Scratch
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.picture import blend, color_mask
+from enet_ros.resize import resize_labels
 from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
-    frame_from_message,
     image_message,
+    pixels_of,
     polygons,
     read_image,
     scaled_camera_info,
@@ -40,7 +41,7 @@ from enet_ros.ros.messages import (
 from enet_ros.ros.parameters import Policy
 from enet_ros.ros.pipeline import Frame
 from enet_ros.ros.receiver import take_newest
-from enet_ros.segmenter import Segmentation, resize_frame, resize_labels
+from enet_ros.segmenter import Segmentation
 
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
                        reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -110,7 +111,7 @@ class CameraStream:
         self._scaled: tuple[CameraInfo, CameraInfo] | None = None  # what came, and for the masks
         self._filter, self._forget = drivable.DrivableFilter(), False
         self._ground = GroundStream(node)
-        self._scratch: np.ndarray | None = None  # what the next frame may be decoded into
+        self._overlay_rgb, self._scratch = Scratch(), Scratch()  # of the publishing thread
         prefix = f'{name}/' if name else ''
         self._publishers = {
             output: node.create_lifecycle_publisher(
@@ -215,14 +216,10 @@ class CameraStream:
             self._finish(frame, published=False)
             return False
         try:
-            frame.rgb = frame_from_message(frame.message, self._scratch)
+            frame.pixels = pixels_of(frame.message)
         except EncodingError as error:
             self.drop(str(error))
             return False
-        # The overlay needs the pixels later, while the next frame is decoded. A view is no memory
-        # of ours.
-        mine = 'overlay' not in frame.wanted and frame.rgb.base is None
-        self._scratch = frame.rgb if mine else None
         return True
 
     def _is_current(self, frame: Frame) -> bool:
@@ -256,8 +253,7 @@ class CameraStream:
     def publish(self, frame: Frame) -> None:
         """Publish what is wanted of a segmented frame, if the node is still active."""
         settings, header = frame.policy.settings, frame.message.header
-        size = (frame.rgb.shape[1::-1] if settings.output_size == 'input'
-                else self._resolution)
+        size = (frame.pixels.size if settings.output_size == 'input' else self._resolution)
         messages = self._messages(frame, size)
         sending = time.perf_counter()
         with self._gate:
@@ -331,9 +327,11 @@ class CameraStream:
     def _overlay(self, frame: Frame, size: tuple[int, int]) -> Image:
         """Blend the class colours into the frame."""
         buffer = self._images['overlay']
-        pixels, opacity = buffer.pixels(size), frame.policy.settings.overlay_opacity
-        rgb = frame.rgb if frame.rgb.shape[1::-1] == size else resize_frame(frame.rgb, size)
-        blend(rgb, color_mask(frame.segmentation.labels, frame.policy.color_lut), opacity, pixels)
+        memory = self._overlay_rgb.of((size[1], size[0], 3))
+        rgb = (frame.pixels.rgb(memory) if frame.pixels.size == size
+               else frame.pixels.resized(size, memory, self._scratch))
+        colors = color_mask(frame.segmentation.labels, frame.policy.color_lut)
+        blend(rgb, colors, frame.policy.settings.overlay_opacity, buffer.pixels(size))
         return buffer.message
 
     def calibration(self) -> CameraInfo | None:

@@ -21,7 +21,7 @@ from sensor_msgs.msg import (
 )
 from std_msgs.msg import Header
 
-from enet_ros.encodings import EncodingError, decode_compressed, decode_image
+from enet_ros.encodings import EncodingError, Pixels, read_compressed, read_pixels
 from enet_ros.ground import CameraModel, scale_camera_matrix
 from enet_ros.ground_outputs import ScanSpec
 
@@ -98,21 +98,16 @@ def _read_image(serialized: bytes) -> ReceivedImage:
 _CDR_ORDERS = {b'\0\0': '>', b'\0\1': '<', b'\0\6': '>', b'\0\7': '<'}
 
 
-def frame_from_message(message: ReceivedImage | CompressedImage,
-                       scratch: np.ndarray | None = None) -> np.ndarray:
-    """Return the frame of a message, (H, W, 3) uint8 RGB; a view of it for rgb8.
-
-    Args:
-        message: an image.
-        scratch: memory that may be used for the result, or None.
+def pixels_of(message: ReceivedImage | CompressedImage) -> Pixels:
+    """Return the pixels of a message; for an image a view of it.
 
     Raises:
         EncodingError: the message cannot be read.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data)
-    return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, bool(message.is_bigendian), scratch)
+        return read_compressed(message.data)
+    return read_pixels(message.data, message.encoding, message.width, message.height,
+                       message.step, bool(message.is_bigendian))
 
 
 class ImageBuffer:

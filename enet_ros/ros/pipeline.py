@@ -10,12 +10,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from enet_ros.segmenter import Segmentation, Segmenter, resize_frame
+from enet_ros.encodings import Pixels, Scratch
+from enet_ros.segmenter import Segmentation, Segmenter
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Frame:
         age_at_receive_ms: the node's clock minus the stamp.
         policy: what it is treated by, from preprocessing to publishing.
         wanted: names of the outputs that have subscribers.
-        rgb: (H, W, 3) uint8.
+        pixels: as they came.
         segmentation: at the network's size, in the camera's orientation.
     """
 
@@ -37,7 +39,7 @@ class Frame:
     age_at_receive_ms: float
     policy: object = None
     wanted: frozenset = frozenset()
-    rgb: np.ndarray | None = None
+    pixels: Pixels | None = None
     segmentation: Segmentation | None = None
     started: float = 0.0
     preprocessed: float = 0.0
@@ -132,6 +134,7 @@ class Pipeline:
     _slots: Slots = field(init=False)
     _segmented: queue.Queue = field(init=False)
     _batches: dict[int, np.ndarray] = field(default_factory=dict)
+    _scratch: dict[int, Scratch] = field(default_factory=lambda: defaultdict(Scratch))
 
     def __post_init__(self):
         self._slots = Slots(len(self.streams), self.segmenter.backend.max_batch)
@@ -187,8 +190,8 @@ class Pipeline:
         if len(ready) not in self._batches:
             self._batches[len(ready)] = self.segmenter.new_batch(len(ready))
         batch = self._batches[len(ready)]
-        for (_, frame), slot in zip(ready, batch):
-            resize_frame(frame.rgb, self.segmenter.resolution, slot)
+        for (stream, frame), slot in zip(ready, batch):
+            frame.pixels.resized(self.segmenter.resolution, slot, self._scratch[id(stream)])
             if frame.policy.settings.rotate:
                 slot[:] = slot[::-1, ::-1].copy()
             frame.preprocessed = time.perf_counter()

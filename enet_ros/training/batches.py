@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from enet_ros.class_map import CAMVID_NAMES, ClassMap, parameter_name
-from enet_ros.segmenter import resize_frame
+from enet_ros.resize import resize_frame
 from enet_ros.training.augment import PLAIN, Geometry, augment
 from enet_ros.training.datasets import IGNORE, SegmentationData
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from enet_ros.enet import ENet
-from enet_ros.segmenter import resize_labels
+from enet_ros.resize import resize_labels
 from enet_ros.training.batches import Frames, ValidationSet
 from enet_ros.training.datasets import IGNORE
 from enet_ros.training.module import normalize

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from enet_ros.class_map import ClassMap
 from enet_ros.enet import STRIDE, ENet
-from enet_ros.segmenter import resize_labels
+from enet_ros.resize import resize_labels
 from enet_ros.training.batches import (
     Frames,
     Look,

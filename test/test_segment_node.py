@@ -284,6 +284,21 @@ def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame
     node.wait(lambda: node.messages['/diagnostics'][-1].status[0].level == b'\x00', 'recovery')
 
 
+def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
+    node = bench(stall_timeout=100.0)
+    node.listen('labels')
+    node.reply(node.image(road_frame), 'labels')
+    stream, timer = node.node._streams[0], node.node._stall_timer
+    assert 0.0 < stream.check_stall() <= 100.0
+    node.wait(lambda: timer.timer_period_ns == 5e8, 'the longest time between two looks')
+    assert node.set(stall_timeout=0.2).successful
+    node.wait(lambda: stream.stalled, 'the stall')
+    assert stream.check_stall() == np.inf
+    assert node.set(stall_timeout=0.0).successful
+    node.reply(node.image(road_frame), 'labels')
+    assert stream.check_stall() == np.inf
+
+
 def test_frames_go_on_when_stamps_jump_back(bench, road_frame):
     node = bench()
     node.listen('labels')

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from enet_ros.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
-from enet_ros.resize import resize_labels  # noqa: E402
+from enet_ros.resize import resize_frame, resize_labels  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -94,6 +94,16 @@ def test_overlay_blends_frame_and_colors(bench, pixels, segmenter, road_frame):
     node.listen('overlay')
     assert np.array_equal(pixels(node.reply(node.image(road_frame, 'bgr8'), 'overlay')),
                           road_frame)
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'bgra8', 'mono8', 'yuyv'])
+def test_an_overlay_of_the_network_s_size_has_the_frame_stretched(bench, pixels, road_frame,
+                                                                  encoding):
+    node = bench(overlay_opacity=0.0, output_size='network')
+    node.listen('overlay')
+    sent = node.image(road_frame, encoding)
+    assert np.array_equal(pixels(node.reply(sent, 'overlay')),
+                          resize_frame(decoded(sent), NETWORK))
 
 
 def test_an_overlay_is_of_its_own_frame_while_the_next_is_decoded(bench, pixels, road_frame):

@@ -16,8 +16,10 @@ from enet_ros.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
 from enet_ros.cli import eval as eval_command  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
+from enet_ros.training.augment import changed_as  # noqa: E402
 from enet_ros.training.datasets import CITYSCAPES_NAMES, DatasetError, open_dataset  # noqa: E402
 from enet_ros.training.evaluate import evaluate, report  # noqa: E402
+from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
 
 START = Path(__file__).resolve().parents[2] / 'shared'
 SIZE = (48, 32)
@@ -86,6 +88,22 @@ def test_resolution_changes_the_network_not_the_labels(camvid):
         evaluate(checkpoint(), data, (63, 40), 'torch', 'float32')
 
 
+def test_frames_are_changed_before_the_network_sees_them(camvid):
+    data, weights = open_dataset('camvid', camvid, 'val'), checkpoint()
+    changed = [(changed_as('dusk', frame, i), truth) for i, (frame, truth) in enumerate(data)]
+    segmenter = Segmenter(weights, weights.resolution, 'torch', 'float32')
+    matrix = ConfusionMatrix(data.class_map)
+    for frame, truth in changed:
+        matrix.update(truth, segmenter.segment([frame])[0].labels)
+    for _ in range(2):  # the same each time
+        scores = evaluate(weights, data, backend='torch', precision='float32', change='dusk')
+        assert scores['global_avg'] == matrix.compute()['global_avg']
+    assert scores['global_avg'] != evaluate(weights, data, backend='torch',
+                                            precision='float32')['global_avg']
+    with pytest.raises(ValueError, match="change is 'snow', wanted one of shadow, fog, rain"):
+        evaluate(weights, data, backend='torch', change='snow')
+
+
 def test_evaluate_when_classes_differ(camvid):
     with pytest.raises(DatasetError, match='the weights know the classes a, b'):
         evaluate(checkpoint(('a', 'b'), ('a',)), open_dataset('camvid', camvid, 'val'))
@@ -101,9 +119,9 @@ def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
     write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
     assert run_command('--dataset', 'camvid', '--root', camvid, '--split', 'val', '--weights',
                        tmp_path / 'w.safetensors', '--backend', 'torch', '--precision', 'float32',
-                       '--json', tmp_path / 'scores.json') == 0
+                       '--change', 'rain', '--json', tmp_path / 'scores.json') == 0
     printed = capsys.readouterr().out
-    assert 'camvid val, 2 images' in printed
+    assert 'camvid val after rain, 2 images' in printed
     assert 'Bicyclist' in printed
     scores = json.loads((tmp_path / 'scores.json').read_text())
     assert f'{100 * scores["miou"]:.1f}' in printed

@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', default='val', metavar='NAME', help='(default: val)')
     parser.add_argument('--classes', metavar='FILE',
                         help='class file of folders (default: classes.yaml or .json in --root)')
+    parser.add_argument('--change', default='', metavar='NAME',
+                        help='change every frame first, the same way each time: dusk, rain, fog, '
+                             'shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
     add_engine_options(parser, None)
     parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
 
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     data = open_dataset(args.dataset, args.root, args.split, args.classes)
     checkpoint = read_checkpoint(weights_path(args.weights))
     scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision,
-                          args.threads)
+                          args.threads, args.change)
     print(text)
     if args.json:
         Path(args.json).write_text(json.dumps(without_nan(scores), indent=2) + '\n')

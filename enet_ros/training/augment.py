@@ -278,6 +278,23 @@ def change_look(frame: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarra
     return frame
 
 
+def changed_as(name: str, frame: np.ndarray, seed: int) -> np.ndarray:
+    """Change a frame in one way, such as 'dusk' or 'rain', the same for the same seed.
+
+    Args:
+        name: of a function of ``CHANGES``.
+        frame: (H, W, 3) uint8 RGB.
+        seed: of the chance in it.
+
+    Raises:
+        ValueError: there is no such change.
+    """
+    known = {change.__name__: change for change, _ in CHANGES}
+    if name not in known:
+        raise ValueError(f"change is '{name}', wanted one of {', '.join(known)}")
+    return known[name](frame, np.random.default_rng(seed))
+
+
 def cut_out(frame: np.ndarray, labels: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Hide up to three rectangles behind noise; what they hide does not count."""
     frame, labels = frame.copy(), labels.copy()

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from enet_ros.checkpoint import Checkpoint
 from enet_ros.segmenter import Segmentation, Segmenter
+from enet_ros.training.augment import changed_as
 from enet_ros.training.datasets import CITYSCAPES_IDS, DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 
@@ -26,7 +27,7 @@ CITYSCAPES_FIGURES = {
 
 def evaluate(checkpoint: Checkpoint, data: SegmentationData,
              resolution: tuple[int, int] | None = None, backend: str = 'auto',
-             precision: str = 'auto', threads: int = 0,
+             precision: str = 'auto', threads: int = 0, change: str = '',
              each: Callable[[int, Segmentation], None] | None = None) -> dict:
     """Segment every frame of a split and compare with its labels, at the labels' own size.
 
@@ -37,6 +38,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         backend: see :class:`enet_ros.segmenter.Segmenter`.
         precision: likewise.
         threads: likewise.
+        change: what is done to every frame first, see ``augment.changed_as``; empty for nothing.
         each: called with the index of a frame and its segmentation.
 
     Returns:
@@ -52,6 +54,8 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
                           threads)
     matrix, calibration = ConfusionMatrix(data.class_map), CalibrationError()
     for index, (frame, truth) in enumerate(data):
+        if change:
+            frame = changed_as(change, frame, index)
         result = segmenter.segment([frame], confidence=True)[0]
         matrix.update(truth, result.labels)
         calibration.update(truth, result.labels, result.confidence)
@@ -74,7 +78,7 @@ def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
-           precision: str = 'auto', threads: int = 0) -> tuple[dict, str]:
+           precision: str = 'auto', threads: int = 0, change: str = '') -> tuple[dict, str]:
     """Evaluate with a progress bar; Cityscapes goes through the official script as well.
 
     Returns:
@@ -91,14 +95,15 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
             bar.update()
             if official:
                 _write_label_ids(_prediction(folder, index), result.labels)
-        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, each)
+        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)
         if official:
             scores['cityscapes'] = _official_figures(official, data, Path(folder))
-    return scores, _tables(scores, data)
+    return scores, _tables(scores, data, change)
 
 
-def _tables(scores: dict, data: SegmentationData) -> str:
-    lines = [format_table(scores, f'{data.name} {data.split}, {scores["images"]} images')]
+def _tables(scores: dict, data: SegmentationData, change: str) -> str:
+    title = f'{data.name} {data.split}{f" after {change}" if change else ""}'
+    lines = [format_table(scores, f'{title}, {scores["images"]} images')]
     lines += [f'{label:<16}{100 * scores["cityscapes"][key]:>8.1f}  (cityscapesscripts)'
               for key, label in CITYSCAPES_FIGURES.values() if 'cityscapes' in scores]
     return '\n'.join(lines)

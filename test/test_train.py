@@ -305,6 +305,15 @@ def test_offsets_mend_a_class_that_is_claimed_too_rarely():
     assert ((logits + offsets).argmax(1) == truth).mean() > (logits.argmax(1) == truth).mean()
 
 
+def test_the_class_average_lets_a_rare_class_claim_more():
+    rng = np.random.default_rng(0)
+    truth = (rng.random(20000) < 0.02).astype(int)
+    logits = rng.normal(0, 1, (20000, 2)).astype(np.float32)
+    logits[np.arange(20000), truth] += 1.5
+    for_iou, for_both = (best_offsets(logits, truth, share) for share in (0.0, 4.0))
+    assert for_both[1] - for_both[0] > for_iou[1] - for_iou[0] + 0.4
+
+
 def test_temperature_undoes_overconfidence():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20000, 3)).astype(np.float32)

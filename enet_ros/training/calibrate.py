@@ -14,7 +14,10 @@ from enet_ros.training.module import normalize
 
 PIXELS_A_FRAME = 6000  # neighbours say the same
 OFFSET_STEPS = (0.5, 0.25)
-CLASS_AVERAGE_SHARE = 0.5
+#: How much the class average counts beside the class IoU. Chosen on CamVid's validation frames,
+#: with offsets from the training frames: 0 gave 69.1 and 79.1, 1.5 gave 67.4 and 81.8, 4 gave 65.0
+#: and 82.4. A person or a cyclist who is missed costs more than one who is claimed too large.
+CLASS_AVERAGE_SHARE = 1.5
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(4.0), 60))
 
@@ -45,7 +48,8 @@ def sample_logits(network: ENet, frames: Frames, size: tuple[int, int],
     return np.concatenate(logits), np.concatenate(truths)
 
 
-def best_offsets(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def best_offsets(logits: np.ndarray, truth: np.ndarray,
+                 class_average_share: float = CLASS_AVERAGE_SHARE) -> np.ndarray:
     """Find what to add to each class's logit for the best class IoU and class average.
 
     Class weights make rare classes claim too much or too little; the likelihood that training
@@ -55,26 +59,27 @@ def best_offsets(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Args:
         logits: (N, num_classes), of training frames.
         truth: class ids, (N,).
+        class_average_share: how much the class average counts beside the class IoU.
 
     Returns:
         (num_classes,) float32, to add to the bias of the last layer.
     """
     offsets = np.zeros(logits.shape[1], np.float32)
-    best = _decision_score(logits, truth)
+    best = _decision_score(logits, truth, class_average_share)
     moves = [(k, sign * step) for step in OFFSET_STEPS for k in range(len(offsets))
              for sign in (1, -1)]
     for class_id, move in moves:
         while True:
             tried = offsets.copy()
             tried[class_id] += move
-            score = _decision_score(logits + tried, truth)
+            score = _decision_score(logits + tried, truth, class_average_share)
             if score <= best + 1e-5:
                 break
             offsets, best = tried, score
     return offsets
 
 
-def _decision_score(logits: np.ndarray, truth: np.ndarray) -> float:
+def _decision_score(logits: np.ndarray, truth: np.ndarray, class_average_share: float) -> float:
     """Return class IoU plus a share of the class average, of the decisions by argmax."""
     classes = logits.shape[1]
     cells = np.bincount(truth * classes + logits.argmax(1), minlength=classes ** 2)
@@ -82,7 +87,7 @@ def _decision_score(logits: np.ndarray, truth: np.ndarray) -> float:
     hits, rows, columns = np.diag(matrix), matrix.sum(1), matrix.sum(0)
     seen = rows > 0
     iou, accuracy = hits[seen] / (rows + columns - hits)[seen], hits[seen] / rows[seen]
-    return float(iou.mean() + CLASS_AVERAGE_SHARE * accuracy.mean())
+    return float(iou.mean() + class_average_share * accuracy.mean())
 
 
 def best_temperature(logits: np.ndarray, truth: np.ndarray) -> float:

@@ -62,6 +62,7 @@ IMAGE_ENCODINGS = {'labels': 'mono8', 'drivable_mask': 'mono8', 'confidence': 'm
                    'overlay': 'rgb8'}
 
 NEED_GROUND = GROUND_OUTPUTS | {'drivable_area'}
+NEED_CALIBRATION = NEED_GROUND | {'camera_info'}
 NEED_MASK = GROUND_OUTPUTS | {'drivable_area', 'drivable_mask'}
 
 WARNING_PERIOD_SEC = 5.0
@@ -282,9 +283,11 @@ class CameraStream:
             messages['confidence'] = self._stretched('confidence', eight_bit, size)
         if 'overlay' in wanted:
             messages['overlay'] = self._overlay(frame, size)
-        if 'camera_info' in wanted and (info := self.calibration()) is not None:
+        # Once a frame, so that its outputs agree.
+        info = self.calibration() if wanted & NEED_CALIBRATION else None
+        if 'camera_info' in wanted and info is not None:
             messages['camera_info'] = self._scaled_info(info, size)
-        on_ground = bool(wanted & NEED_GROUND) and self._on_ground(frame)
+        on_ground = bool(wanted & NEED_GROUND) and self._on_ground(frame, info)
         if 'drivable_area' in wanted:
             messages['drivable_area'] = self._drivable_area(mask, result, size, on_ground, policy)
         if on_ground and wanted & GROUND_OUTPUTS:
@@ -307,13 +310,12 @@ class CameraStream:
         return self._filter.update(mask, result.labels,
                                    Time.from_msg(frame.message.header.stamp).nanoseconds / 1e9)
 
-    def _on_ground(self, frame: Frame) -> bool:
+    def _on_ground(self, frame: Frame, info: CameraInfo | None) -> bool:
         """Tell whether there are outputs in metres for a frame, and get ready for them."""
         if frame.policy.settings.ground_pose == 'off':
             return False
         try:
-            self._ground.prepare(self.calibration(), frame.policy, frame.message.header,
-                                 self._resolution)
+            self._ground.prepare(info, frame.policy, frame.message.header, self._resolution)
         except GroundError as error:
             self._warn(f'no outputs in metres: {error}')
             return False

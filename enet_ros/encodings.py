@@ -142,8 +142,7 @@ class Pixels:
             return resize_frame(self.rgb(scratch.of((*self.raw.shape[:2], 3))), size, out)
         stretched = out if self.raw.ndim == 3 and self.raw.shape[2] == 3 else \
             scratch.of((*out.shape[:2], *self.raw.shape[2:]))
-        cv2.resize(self.raw, size, dst=stretched, interpolation=cv2.INTER_LINEAR)
-        return cv2.cvtColor(stretched, self.conversion, dst=out)
+        return cv2.cvtColor(resize_frame(self.raw, size, stretched), self.conversion, dst=out)
 
 
 def read_pixels(data, encoding: str, width: int, height: int, step: int,

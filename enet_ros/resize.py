@@ -11,7 +11,7 @@ def resize_frame(frame: np.ndarray, size: tuple[int, int],
     """Stretch a frame, bilinearly and without letterbox.
 
     Args:
-        frame: (H, W, 3) uint8.
+        frame: (H, W, 3) uint8; of other channels where ``out`` has them too.
         size: (width, height) in pixels.
         out: (height, width, 3) uint8 to write into, or None.
 

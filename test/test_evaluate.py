@@ -119,12 +119,19 @@ def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
     write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
     assert run_command('--dataset', 'camvid', '--root', camvid, '--split', 'val', '--weights',
                        tmp_path / 'w.safetensors', '--backend', 'torch', '--precision', 'float32',
-                       '--change', 'rain', '--json', tmp_path / 'scores.json') == 0
+                       '--json', tmp_path / 'scores.json') == 0
     printed = capsys.readouterr().out
-    assert 'camvid val after rain, 2 images' in printed
+    assert 'camvid val, 2 images' in printed
     assert 'Bicyclist' in printed
     scores = json.loads((tmp_path / 'scores.json').read_text())
     assert f'{100 * scores["miou"]:.1f}' in printed
+
+
+def test_command_says_how_the_frames_were_changed(camvid, tmp_path, capsys):
+    write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
+    assert run_command('--dataset', 'camvid', '--root', camvid, '--weights',
+                       tmp_path / 'w.safetensors', '--backend', 'torch', '--change', 'rain') == 0
+    assert 'camvid val after rain, 2 images' in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -115,10 +115,12 @@ def unpool_2x2_picked(x: Tensor, position: Tensor) -> Tensor:
         (N, C, 2H, 2W).
     """
     h, w = x.shape[-2:]
-    positions = torch.arange(4, dtype=x.dtype, device=x.device).view(2, 2).repeat(h, w)
+    # Of as many dimensions as the features: with fewer, OpenVINO compares channels first, and
+    # turns both arrays round before and the result after it.
+    positions = torch.arange(4, dtype=x.dtype, device=x.device).view(1, 1, 2, 2).repeat(1, 1, h, w)
     values, wanted = (F.interpolate(one, scale_factor=2.0, mode='nearest')
                       for one in (x, position))
-    return torch.where(wanted == positions, values, torch.zeros_like(values))
+    return torch.where(wanted == positions, values, 0.0)
 
 
 def unpool_2x2_shuffled(x: Tensor, where_max: Masks) -> Tensor:

@@ -13,13 +13,18 @@ def processor_name(cpuinfo: str) -> str:
     return ' '.join(match[1].split()) if match else ''
 
 
+def processor_flags(cpuinfo: str) -> frozenset[str]:
+    """Read the first processor's flags, such as 'avx512f', from the text of /proc/cpuinfo."""
+    match = re.search(r'^(?:flags|Features)\s*:(.*)$', cpuinfo, re.MULTILINE)
+    return frozenset(match[1].split()) if match else frozenset()
+
+
 def processor_features(cpuinfo: str) -> tuple[str, ...]:
     """Pick the features that matter to half precision from the text of /proc/cpuinfo."""
-    words = set(re.findall(r'\S+', ' '.join(
-        re.findall(r'^(?:flags|Features)\s*:(.*)$', cpuinfo, re.MULTILINE)[:1])))
+    flags = processor_flags(cpuinfo)
     names = {'avx512_bf16': 'AVX-512 bf16', 'amx_bf16': 'AMX bf16', 'bf16': 'bf16',
              'asimdhp': 'half-precision vectors'}
-    return tuple(text for flag, text in names.items() if flag in words)
+    return tuple(text for flag, text in names.items() if flag in flags)
 
 
 def read_text(path: str) -> str:

@@ -1,6 +1,7 @@
 """Frames in, labels out: sizes, batches, backends, and how far they agree."""
 
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from enet_ros.backends.cache import cache_folder, read_cached, write_cached
 from enet_ros.checkpoint import read_checkpoint, weights_path
 from enet_ros.class_map import UNKNOWN, ClassMap
 from enet_ros.frames import list_images, read_image
+from enet_ros.machine import processor_flags, read_text
 from enet_ros.resize import resize_frame, resize_labels
 from enet_ros.segmenter import Segmenter, check_resolution
 
@@ -249,3 +251,52 @@ def test_openvino_shares_work_out_anew_where_it_can(monkeypatch, properties, exp
     backend = Segmenter.from_file(resolution=(64, 32), backend='openvino',
                                   precision='float32').backend
     assert backend._config().get('TBB_PARTITIONER') == expected
+
+
+def narrow_and_wide(model):
+    """Name the primitives of a compiled model's convolutions: of narrow windows, and the rest."""
+    kinds = {True: set(), False: set()}
+    for op in model.get_runtime_model().get_ordered_ops():
+        if op.get_rt_info()['layerType'].astype(str) == 'Convolution':
+            narrow = 1 in list(op.input_value(1).shape)[-2:]
+            kinds[narrow].add(op.get_rt_info()['primitiveType'].astype(str))
+    return kinds[True], kinds[False]
+
+
+@pytest.mark.skipif(platform.machine() != 'x86_64', reason='names a convolution of x86 processors')
+def test_narrow_convolutions_alone_are_the_preferred_ones(road_frame):
+    ov = pytest.importorskip('openvino')
+    from enet_ros.backends import openvino_backend
+    core, config = ov.Core(), {'INFERENCE_PRECISION_HINT': 'f32'}
+    model = openvino_backend.convert_checkpoint(read_checkpoint(weights_path('')), SMALL)
+    preferring = openvino_backend.prefer_convolutions(core, model, 'cpu:jit_gemm')
+    plain, other = (core.compile_model(m, 'CPU', config) for m in (model, preferring))
+    assert not any('gemm' in kind.split('_') for kinds in narrow_and_wide(plain) for kind in kinds)
+    narrow, wide = narrow_and_wide(other)
+    assert narrow == {'jit_gemm_f32'}
+    assert not wide & narrow
+    frame = resize_frame(road_frame, SMALL)[None]
+    assert np.mean(plain(frame)[0] == other(frame)[0]) > 0.999
+    np.testing.assert_allclose(plain(frame)[1], other(frame)[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(('precision', 'flags', 'wanted'), [
+    ('float32', {'avx2'}, False), ('float32', {'avx2', 'avx512f'}, True),
+    ('bfloat16', {'avx512f', 'avx512_bf16'}, True), ('int8', {'avx512f'}, True),
+    ('bfloat16', {'avx512f', 'amx_tile'}, False), ('int8', {'avx512f', 'amx_tile'}, False),
+    ('float32', {'avx512f', 'amx_tile'}, True), ('float32', set(), False)])
+def test_convolutions_are_preferred_where_they_were_found_faster(precision, flags, wanted):
+    pytest.importorskip('openvino')
+    from enet_ros.backends import openvino_backend
+    assert bool(openvino_backend.preferred_convolutions(precision, flags)) == wanted
+
+
+@pytest.mark.skipif('avx512f' not in processor_flags(read_text('/proc/cpuinfo')),
+                    reason='wants a processor with AVX-512')
+def test_the_backend_runs_the_preferred_convolutions():
+    pytest.importorskip('openvino')
+    backend = Segmenter.from_file(resolution=SMALL, backend='openvino',
+                                  precision='float32').backend
+    narrow, _ = narrow_and_wide(backend._requests[False].get_compiled_model())
+    assert 'jit_avx512_1x1_f32' in narrow
+    assert not any(kind.startswith('brgconv_avx512_1x1') for kind in narrow)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 import openvino as ov
@@ -11,6 +15,7 @@ import openvino as ov
 from enet_ros.backends import BackendError, BackendRequest
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
 from enet_ros.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
+from enet_ros.machine import processor_flags, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +25,10 @@ if TYPE_CHECKING:
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 
 STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
+
+#: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
+#: one column: 4 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
+PREFERRED_CONVOLUTIONS = 'cpu:jit_avx512_1x1,cpu:jit_avx512'
 
 
 def has_bfloat16(core: ov.Core) -> bool:
@@ -88,6 +97,48 @@ def convert_checkpoint(checkpoint: Checkpoint, resolution: tuple[int, int]) -> o
                        torch.zeros((1, height, width, 3), dtype=torch.uint8))
 
 
+def preferred_convolutions(precision: str, flags: Collection[str]) -> str:
+    """Return what :func:`prefer_convolutions` takes, or '' where OpenVINO's own choice is best.
+
+    Args:
+        precision: 'float32', 'bfloat16' or 'int8'.
+        flags: of the processor, of :func:`enet_ros.machine.processor_flags`.
+    """
+    # AMX, which OpenVINO chooses by itself, multiplies bfloat16 and int8, and the preferred
+    # convolutions do not use it. With AVX2 they made no difference.
+    best_by_itself = 'amx_tile' in flags and precision != 'float32'
+    return PREFERRED_CONVOLUTIONS if 'avx512f' in flags and not best_by_itself else ''
+
+
+def prefer_convolutions(core: ov.Core, model: ov.Model, preferred: str) -> ov.Model:
+    """Return a copy of a model whose narrow convolutions carry OpenVINO's ``primitives_priority``.
+
+    The attribute can be set from Python in the text of the model alone. What it names and the
+    processor lacks, OpenVINO passes over.
+
+    Args:
+        core: to read the copy with.
+        model: left untouched.
+        preferred: names for convolutions whose window is one row high or one column wide.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'graph.xml')
+        ov.save_model(model, path, compress_to_fp16=False)
+        root, numbers = ElementTree.parse(path).getroot(), path.with_suffix('.bin').read_bytes()
+    for layer in root.iter('layer'):
+        if layer.get('type') == 'Convolution' and '1' in _window(layer):
+            info = layer.find('rt_info')
+            info = ElementTree.SubElement(layer, 'rt_info') if info is None else info
+            ElementTree.SubElement(info, 'attribute', name='primitives_priority', version='0',
+                                   value=preferred)
+    return core.read_model(ElementTree.tostring(root), numbers)
+
+
+def _window(convolution: ElementTree.Element) -> list[str]:
+    """Read height and width of a convolution's weights (out, in, height, width)."""
+    return [dim.text for dim in convolution.findall("input/port[@id='1']/dim")[2:]]
+
+
 def read_quantized(core: ov.Core, graph: QuantizedGraph) -> ov.Model:
     """Read a quantised graph.
 
@@ -147,6 +198,8 @@ class OpenVinoBackend:
         self._core = ov.Core()
         self.precision = _pick_precision(self._core, request)
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
+        self._preferred = preferred_convolutions(
+            self.precision, processor_flags(read_text('/proc/cpuinfo')))
         self.from_cache = False
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}
@@ -184,7 +237,7 @@ class OpenVinoBackend:
     def _compiled(self, confidence: bool) -> ov.CompiledModel:
         request, config = self._request, self._config()
         name = cache_key('openvino', GRAPH_VERSION, ov.__version__, self.device, config,
-                         self.precision, request.resolution, confidence,
+                         self.precision, request.resolution, confidence, self._preferred,
                          request.checkpoint.fingerprint()) + '.blob'
         blob = read_cached(name) if request.use_cache else None
         if blob is not None:
@@ -201,6 +254,8 @@ class OpenVinoBackend:
 
     def _compile(self, model: ov.Model, config: dict[str, object]) -> ov.CompiledModel:
         try:
+            if self._preferred:
+                model = prefer_convolutions(self._core, model, self._preferred)
             return self._core.compile_model(model, 'CPU', config)
         except RuntimeError as error:
             if self.precision != 'int8':

@@ -125,19 +125,12 @@ def _nncf():
 def names_left_in_float(model: ov.Model) -> list[str]:
     """Name the operations of a frame graph that are no faster in 8 bits, or lose most by it.
 
-    These are the expansions, 1x1 convolutions from few channels to many, and all that is computed
-    at half of the resolution and above: the initial block, the last stage and the classes.
+    These are all that is computed at half of the resolution and above: the initial block, the
+    last stage and the classes.
     """
     half = model.input(0).shape[2] // 2
     return [op.get_friendly_name() for op in model.get_ordered_ops()
-            if op.get_output_size() and (_is_expansion(op) or _row(op) >= half)]
-
-
-def _is_expansion(op: ov.Node) -> bool:
-    if op.get_type_name() != 'Convolution':
-        return False
-    outputs, inputs, *window = op.input_value(1).shape
-    return list(window) == [1, 1] and inputs < outputs
+            if op.get_output_size() and _row(op) >= half]
 
 
 def _row(op: ov.Node) -> int:

@@ -238,7 +238,7 @@ def test_missing_nncf_is_named(tmp_path, shipped, pictures, monkeypatch):
 
 
 @pytest.mark.parametrize('architecture', ['enet', 'pytorch-enet'])
-def test_what_is_left_in_float_are_expansions_and_what_is_large(architecture, monkeypatch):
+def test_what_is_left_in_float_is_what_is_large(architecture, monkeypatch):
     pytest.importorskip('torch')
     import torch
 
@@ -255,10 +255,8 @@ def test_what_is_left_in_float_are_expansions_and_what_is_large(architecture, mo
     convolutions = [op for op in model.get_ordered_ops() if 'Convolution' == op.get_type_name()]
     inside = [op for op in convolutions if op.get_friendly_name() not in left]
     assert 40 < len(inside) < len(convolutions)
-    assert {tuple(op.input_value(1).shape) for op in inside} <= {
-        shape for shape in {tuple(op.input_value(1).shape) for op in convolutions}
-        if shape[2:] != (1, 1) or shape[1] >= shape[0]}
     assert all(op.output(0).shape[2] < 48 for op in inside)
+    assert all(op.output(0).shape[2] >= 48 for op in convolutions if op not in inside)
     products = [op for op in model.get_ordered_ops() if op.get_type_name() == 'MatMul']
     assert len(products) == (5 if architecture == 'enet' else 0)  # strips of 10 of 48 rows
     assert {op.get_friendly_name() for op in products} <= left

@@ -16,7 +16,11 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from enet_ros.backends.openvino_backend import convert_checkpoint, openvino_version
+from enet_ros.backends.openvino_backend import (
+    convert_checkpoint,
+    model_files,
+    openvino_version,
+)
 from enet_ros.checkpoint import Checkpoint, QuantizedGraph, write_checkpoint
 from enet_ros.export import ExportError, check_packages, check_writable
 from enet_ros.frames import existing, list_images, read_image
@@ -105,10 +109,7 @@ def quantize(checkpoint: Checkpoint, pictures: Sequence[Path],
                               validate=False)
     quantized = nncf.quantize(model, data, preset=nncf.QuantizationPreset.PERFORMANCE,
                               subset_size=len(pictures), ignored_scope=scope)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, 'graph.xml')
-        ov.save_model(quantized, path, compress_to_fp16=False)
-        xml, numbers = path.read_bytes(), path.with_suffix('.bin').read_bytes()
+    xml, numbers = model_files(quantized)
     versions = {'openvino': openvino_version(), 'nncf': nncf.__version__}
     return QuantizedGraph(xml, numbers, resolution, checkpoint.float_fingerprint(),
                           len(pictures), versions)

@@ -27,7 +27,7 @@ _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
 
 #: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
-#: one column: 4 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
+#: one column: 2 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
 PREFERRED_CONVOLUTIONS = 'cpu:jit_avx512_1x1,cpu:jit_avx512'
 
 
@@ -97,6 +97,14 @@ def convert_checkpoint(checkpoint: Checkpoint, resolution: tuple[int, int]) -> o
                        torch.zeros((1, height, width, 3), dtype=torch.uint8))
 
 
+def model_files(model: ov.Model) -> tuple[bytes, bytes]:
+    """Return what OpenVINO writes of a model: its text, and its weights as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'graph.xml')
+        ov.save_model(model, path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix('.bin').read_bytes()
+
+
 def preferred_convolutions(precision: str, flags: Collection[str]) -> str:
     """Return what :func:`prefer_convolutions` takes, or '' where OpenVINO's own choice is best.
 
@@ -121,10 +129,8 @@ def prefer_convolutions(core: ov.Core, model: ov.Model, preferred: str) -> ov.Mo
         model: left untouched.
         preferred: names for convolutions whose window is one row high or one column wide.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, 'graph.xml')
-        ov.save_model(model, path, compress_to_fp16=False)
-        root, numbers = ElementTree.parse(path).getroot(), path.with_suffix('.bin').read_bytes()
+    text, numbers = model_files(model)
+    root = ElementTree.fromstring(text)
     for layer in root.iter('layer'):
         if layer.get('type') == 'Convolution' and '1' in _window(layer):
             info = layer.find('rt_info')

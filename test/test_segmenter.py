@@ -300,3 +300,15 @@ def test_the_backend_runs_the_preferred_convolutions():
     narrow, _ = narrow_and_wide(backend._requests[False].get_compiled_model())
     assert 'jit_avx512_1x1_f32' in narrow
     assert not any(kind.startswith('brgconv_avx512_1x1') for kind in narrow)
+
+
+def test_without_a_temporary_folder_openvino_chooses_by_itself(monkeypatch):
+    ov = pytest.importorskip('openvino')
+    from enet_ros.backends import openvino_backend
+    model = openvino_backend.convert_checkpoint(read_checkpoint(weights_path('')), (64, 32))
+
+    def missing():
+        raise FileNotFoundError('no usable temporary directory')
+
+    monkeypatch.setattr(openvino_backend.tempfile, 'TemporaryDirectory', missing)
+    assert openvino_backend.prefer_convolutions(ov.Core(), model, 'cpu:ref') is model

@@ -128,8 +128,14 @@ def prefer_convolutions(core: ov.Core, model: ov.Model, preferred: str) -> ov.Mo
         core: to read the copy with.
         model: left untouched.
         preferred: names for convolutions whose window is one row high or one column wide.
+
+    Returns:
+        The copy, or the model itself where there is no folder for temporary files.
     """
-    text, numbers = model_files(model)
+    try:
+        text, numbers = model_files(model)
+    except OSError:
+        return model  # no folder to write it in: slower, and no more than that
     root = ElementTree.fromstring(text)
     for layer in root.iter('layer'):
         if layer.get('type') == 'Convolution' and '1' in _window(layer):

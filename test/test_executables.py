@@ -6,7 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ from enet_ros.picture import write_picture  # noqa: E402
 from enet_ros.scene import RoadScene, Style  # noqa: E402
 
 pytestmark = pytest.mark.ros
+REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL = ['-p', 'resolution:=[160, 96]', '-p', 'precision:=float32']
 
 
@@ -50,6 +53,16 @@ def read_until(process, text, seconds=60.0):
             return ''.join(lines)
         assert time.monotonic() < deadline, ''.join(lines)
     raise AssertionError(f"the process ended without saying '{text}':\n{''.join(lines)}")
+
+
+def test_fast_dds_takes_every_setting_of_the_profile_that_ships():
+    profile = REPOSITORY / 'config' / 'fastdds.xml'
+    said = subprocess.run(
+        [sys.executable, '-c', 'import rclpy; rclpy.init(); rclpy.create_node("reader")'],
+        env={**os.environ, 'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
+             'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)},
+        capture_output=True, text=True, check=True, timeout=60)
+    assert 'XMLPARSER' not in said.stdout + said.stderr
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

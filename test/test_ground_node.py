@@ -1,11 +1,16 @@
 """The node's outputs in metres, and drivable policies: content against the array functions."""
 
+import sys
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.time import Time  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 
 from enet_ros.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
@@ -22,6 +27,7 @@ from enet_ros.ground_outputs import (  # noqa: E402
     rolling_grid,
     scan_bins,
 )
+from enet_ros.ros.compat import Transforms  # noqa: E402
 from enet_ros.ros.ground_stream import turned_grid  # noqa: E402
 from enet_ros.scene import EMPTY, RoadScene  # noqa: E402
 
@@ -176,6 +182,112 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
     cloud = node.reply(node.image(road_frame, frame_id='cam'), 'points')
     assert asked[0] == ('base_link', 'cam')
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
+
+
+def health(node):
+    level, text = node.node._streams[0].health()
+    return ord(level), text
+
+
+def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metric, road_frame):
+    node = metric('grid', 'obstacles', 'free_space', odom_frame='odom')
+    node.reply(node.image(road_frame), 'obstacles', 'free_space')
+    assert not node.messages['grid']
+    level, text = health(node)
+    assert level == 1
+    assert text.startswith('no ~/grid: ')
+    assert health(node) == (0, 'segmenting')  # until it happens again
+
+
+def test_diagnostics_say_why_there_is_nothing_in_metres(bench, road_frame):
+    node = bench(**GROUND)
+    node.listen('points', 'labels')
+    node.reply(node.image(road_frame), 'labels')
+    assert health(node) == (1, 'no outputs in metres: no camera info has come, wanted it for '
+                               'outputs in metres')
+
+
+def test_a_calibration_of_another_mode_of_the_camera_gives_no_metres(metric, road_frame):
+    node = metric('points', 'camera_info', 'labels')
+    node.reply(node.image(road_frame), 'points', 'camera_info')
+    node.reply(node.image(road_frame[::2, ::2]), 'points', 'camera_info')  # scaled evenly
+    count = len(node.messages['points'])
+    node.reply(node.image(np.ascontiguousarray(road_frame[:144])), 'labels')
+    assert health(node) == (1, 'no ~/camera_info and no outputs in metres: the camera info is for '
+                               '320x192, frames are 320x144; wanted the calibration of this '
+                               'camera mode')
+    assert len(node.messages['points']) == len(node.messages['camera_info']) == count
+
+
+class Tf2:
+    """A stand-in for tf2_ros, which the wheels lack: one transform of a time of its own."""
+
+    def __init__(self, monkeypatch, stamp_sec):
+        self.stamp_sec, self.listening, self.cleared = stamp_sec, 0, 0
+        monkeypatch.setitem(sys.modules, 'tf2_ros', self)
+
+    def Buffer(self):  # noqa: N802
+        return self
+
+    def TransformListener(self, buffer, node):  # noqa: N802
+        self.listening += 1
+        return SimpleNamespace(unregister=self._unregister)
+
+    def _unregister(self):
+        self.listening -= 1
+
+    def clear(self):
+        self.cleared += 1
+
+    def can_transform(self, target, source, time):
+        return time.nanoseconds == self.stamp_sec * 1e9
+
+    def lookup_transform(self, target, source, time):
+        found = TransformStamped()
+        found.header.stamp.sec, found.transform.translation.x = self.stamp_sec, 7.0
+        return found
+
+
+@pytest.mark.parametrize(('stamp_ns', 'known'), [
+    (100_000_000_000, True), (100_400_000_000, True), (99_600_000_000, True),
+    (100_600_000_000, False), (3_000_000_000_000, False), (99_400_000_000, False)])
+def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
+    Tf2(monkeypatch, 100)
+    stamp = Time(nanoseconds=stamp_ns).to_msg()
+    if known:
+        assert Transforms(None).lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
+        return
+    with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
+        Transforms(None).lookup('odom', 'base_link', stamp)
+
+
+def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(bench, monkeypatch,
+                                                                     road_frame):
+    tf2 = Tf2(monkeypatch, 100)
+    node = bench(**{**GROUND, 'ground__pose': 'tf'})
+    node.listen('points', 'labels')
+    node.send(calibration(), 'camera_info')
+    for _ in range(2):
+        node.wait(lambda: node.node._streams[0].calibration() is not None)
+        node.reply(node.image(road_frame), 'labels')
+        assert tf2.listening == 1
+        node.node.trigger_deactivate()
+        node.node.trigger_cleanup()
+        assert tf2.listening == 0
+        node.node.trigger_configure()
+        node.node.trigger_activate()
+        node.send(calibration(), 'camera_info')
+
+
+def test_a_bag_that_begins_again_clears_what_tf_said(bench, monkeypatch, road_frame):
+    tf2 = Tf2(monkeypatch, 100)
+    node = bench(**{**GROUND, 'ground__pose': 'tf'})
+    node.listen('points', 'labels')
+    node.send(calibration(), 'camera_info')
+    node.wait(lambda: node.node._streams[0].calibration() is not None)
+    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1)):
+        node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')
+        assert tf2.cleared == cleared
 
 
 def test_parameters_of_the_pose_change_between_frames(metric, road_frame):

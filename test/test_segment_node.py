@@ -443,6 +443,34 @@ def test_a_slow_network_drops_all_but_the_newest(bench, road_frame):
     assert (timing.received, timing.published, timing.dropped) == (8, 2, 6)
 
 
+def test_a_frame_that_cannot_be_resized_is_dropped_and_the_next_is_not(bench, road_frame):
+    node = bench()
+    node.listen('labels', 'timing')
+    segmenter, make = node.node._pipeline.segmenter, node.node._pipeline.segmenter.new_batch
+
+    def fail_once(count):
+        segmenter.new_batch = make
+        raise MemoryError('no room')
+
+    segmenter.new_batch = fail_once
+    node.send(node.image(road_frame))
+    node.wait(lambda: node.node._streams[0].dropped == 1)
+    assert node.node._streams[0].last_error == 'resizing failed: MemoryError: no room'
+    assert node.reply(node.image(road_frame), 'timing').published == 1
+
+
+def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame):
+    node = bench()
+    node.listen('labels', 'timing')
+    broken = node.image(road_frame)
+    broken.header.stamp.sec = -5
+    node.send(broken)
+    node.wait(lambda: node.node._streams[0].dropped == 1)
+    assert node.node._streams[0].last_error.startswith('its stamp is -5 s: ')
+    timing = node.reply(node.image(road_frame), 'timing')
+    assert (timing.received, timing.published, timing.dropped) == (2, 1, 1)
+
+
 def test_a_failing_network_drops_the_frame_and_goes_on(bench, road_frame):
     node = bench()
     node.listen('labels', 'timing')

@@ -32,6 +32,7 @@ from enet_ros.resize import resize_labels
 from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
+    check_size,
     image_message,
     pixels_of,
     polygons,
@@ -66,6 +67,7 @@ NEED_CALIBRATION = NEED_GROUND | {'camera_info'}
 NEED_MASK = GROUND_OUTPUTS | {'drivable_area', 'drivable_mask'}
 
 WARNING_PERIOD_SEC = 5.0
+TIME_JUMP_NS = 1_000_000_000  # stamps that fall back farther are of another time, as of a bag
 STATISTICS_FRAMES = 200  # how many frames rates and percentiles look back
 
 
@@ -135,7 +137,7 @@ class CameraStream:
     def _reset(self) -> None:
         self.received = self.published = self.dropped = 0
         self.last_error = ''
-        self._errors_since_health = 0
+        self._trouble = ''  # a sentence, since somebody last asked for the health
         self._last_warning = -math.inf
         self.stalled = False
         self.first_published = 0.0  # by time.monotonic
@@ -166,6 +168,7 @@ class CameraStream:
             self._node.destroy_subscription(subscription)
         for publisher in publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
+        self._ground.close()
 
     # Receiving: the receiving thread
 
@@ -176,15 +179,18 @@ class CameraStream:
         received = time.perf_counter()
         with self._lock:
             self.received += 1
-        if isinstance(message, bytes):
-            try:
+        try:
+            if isinstance(message, bytes):
                 message = read_image(message)
-            except EncodingError as error:
-                self.drop(str(error))
-                return
-        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+            stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        except ValueError as error:  # of rclpy: a time before 1970
+            self.drop(str(error) if isinstance(error, EncodingError) else
+                      f'its stamp is {message.header.stamp.sec} s: {error}')
+            return
         if stamp_ns < self._last_stamp_ns:
             self.forget_time()
+            if stamp_ns < self._last_stamp_ns - TIME_JUMP_NS:
+                self._ground.forget_transforms()
         self._last_stamp_ns = stamp_ns
         self._on_frame(Frame(message, received, self._age_ms(stamp_ns)))
 
@@ -197,6 +203,10 @@ class CameraStream:
         with self._lock:
             self._finish_times.clear()
             self._latencies_ms.clear()
+
+    def forget_transforms(self) -> None:
+        """Forget what TF said, after a jump of the clock."""
+        self._ground.forget_transforms()
 
     # Decoding: the segmenting thread
 
@@ -237,10 +247,15 @@ class CameraStream:
         with self._lock:
             self.dropped += 1
             if reason:
-                self.last_error = reason
-                self._errors_since_health += 1
+                self.last_error, self._trouble = reason, f'frames were dropped: {reason}'
         if reason:
             self._warn(f'frame dropped: {reason}')
+
+    def _complain(self, what: str, reason: str) -> None:
+        """Count and log what a frame goes on without."""
+        with self._lock:
+            self.last_error = self._trouble = f'{what}: {reason}'
+        self._warn(f'{what}: {reason}')
 
     def _warn(self, text: str) -> None:
         """Log a warning, now and then."""
@@ -283,19 +298,17 @@ class CameraStream:
             messages['confidence'] = self._stretched('confidence', eight_bit, size)
         if 'overlay' in wanted:
             messages['overlay'] = self._overlay(frame, size)
-        # Once a frame, so that its outputs agree.
-        info = self.calibration() if wanted & NEED_CALIBRATION else None
+        info, on_ground = self._calibrated(frame) if wanted & NEED_CALIBRATION else (None, False)
         if 'camera_info' in wanted and info is not None:
             messages['camera_info'] = self._scaled_info(info, size)
-        on_ground = bool(wanted & NEED_GROUND) and self._on_ground(frame, info)
         if 'drivable_area' in wanted:
             messages['drivable_area'] = self._drivable_area(mask, result, size, on_ground, policy)
         if on_ground and wanted & GROUND_OUTPUTS:
-            try:
-                messages.update(self._ground.messages(wanted, frame.message.header, mask,
-                                                      result.labels, size))
-            except GroundError as error:
-                self._warn(f'no outputs in metres: {error}')
+            made, problem = self._ground.messages(wanted, frame.message.header, mask,
+                                                  result.labels, size)
+            messages.update(made)
+            if problem:
+                self._complain('no ~/grid', problem)
         return messages
 
     def _mask(self, frame: Frame) -> np.ndarray:
@@ -310,16 +323,28 @@ class CameraStream:
         return self._filter.update(mask, result.labels,
                                    Time.from_msg(frame.message.header.stamp).nanoseconds / 1e9)
 
-    def _on_ground(self, frame: Frame, info: CameraInfo | None) -> bool:
-        """Tell whether there are outputs in metres for a frame, and get ready for them."""
-        if frame.policy.settings.ground_pose == 'off':
-            return False
+    def _calibrated(self, frame: Frame) -> tuple[CameraInfo | None, bool]:
+        """Find a frame's calibration, once, so that its outputs agree.
+
+        Returns:
+            The camera info, or None, and whether there are outputs in metres, for which all is
+            ready then.
+        """
+        info, policy = self.calibration(), frame.policy
         try:
-            self._ground.prepare(info, frame.policy, frame.message.header, self._resolution)
+            if info is not None:
+                check_size(info, frame.pixels.size)
+        except ValueError as error:
+            self._complain('no ~/camera_info and no outputs in metres', str(error))
+            return None, False
+        if not frame.wanted & NEED_GROUND or policy.settings.ground_pose == 'off':
+            return info, False
+        try:
+            self._ground.prepare(info, policy, frame.message.header, self._resolution)
         except GroundError as error:
-            self._warn(f'no outputs in metres: {error}')
-            return False
-        return True
+            self._complain('no outputs in metres', str(error))
+            return info, False
+        return info, True
 
     def _stretched(self, name: str, pixels: np.ndarray, size: tuple[int, int]) -> Image:
         buffer = self._images[name]
@@ -425,14 +450,13 @@ class CameraStream:
     def health(self) -> tuple[bytes, str]:
         """Return a diagnostics level and a sentence."""
         with self._lock:
-            errors = self._errors_since_health
-            self._errors_since_health = 0
+            trouble, self._trouble = self._trouble, ''
         if self.stalled:
             return DiagnosticStatus.ERROR, self.last_error
         if not self.received:
             return DiagnosticStatus.WARN, f'no frame has come on {self.topic}'
-        if errors:
-            return DiagnosticStatus.WARN, f'frames were dropped: {self.last_error}'
+        if trouble:
+            return DiagnosticStatus.WARN, trouble
         return DiagnosticStatus.OK, 'segmenting'
 
     def statistics(self) -> dict[str, str]:

@@ -127,8 +127,10 @@ class GroundStream:
                                s.ground_x, s.ground_y)
 
     def messages(self, wanted: frozenset, header, mask: np.ndarray, labels: np.ndarray,
-                 size: tuple[int, int]) -> dict[str, object]:
+                 size: tuple[int, int]) -> tuple[dict[str, object], str]:
         """Make the messages that are wanted; :meth:`prepare` came before.
+
+        The grid alone needs odometry: without it the others go on.
 
         Args:
             wanted: names of outputs.
@@ -136,9 +138,12 @@ class GroundStream:
             mask: (H, W) uint8 of the network's size, 0 = not drivable.
             labels: (H, W) uint8 of the network's size, 255 = unknown.
             size: (width, height) of the published masks.
+
+        Returns:
+            Output -> message, and why the grid is not among them, or ''.
         """
         tables, base_frame = self._tables, self._tables.policy.settings.base_frame
-        base, made = in_frame(header, base_frame), {}
+        base, made, problem = in_frame(header, base_frame), {}, ''
         if 'points' in wanted:
             made['points'] = self._points(size)
             made['points'].header = base
@@ -150,8 +155,11 @@ class GroundStream:
             made['free_space'] = scan_message(base, free_space_scan(mask, labels, tables.scan),
                                               tables.policy.scan)
         if 'grid' in wanted:
-            made['grid'] = self._grid(header, mask, labels)
-        return made
+            try:
+                made['grid'] = self._grid(header, mask, labels)
+            except LookupError as error:
+                problem = str(error)
+        return made, problem
 
     def _points(self, size: tuple[int, int]):
         """Return the ground point of every pixel of the masks; it changes with the pose alone."""
@@ -168,14 +176,19 @@ class GroundStream:
         if not settings.odom_frame:
             return grid_message(in_frame(header, settings.base_frame), cells, spec.resolution_m,
                                 spec.origin_m)
-        try:
-            (x, y, _), turn = self._transforms.lookup(settings.odom_frame, settings.base_frame,
-                                                      header.stamp)
-        except LookupError as error:
-            raise GroundError(str(error)) from error
+        (x, y, _), turn = self._transforms.lookup(settings.odom_frame, settings.base_frame,
+                                                  header.stamp)
         cells, origin = turned_grid(cells, spec, (x, y), yaw_of(turn))
         return grid_message(in_frame(header, settings.odom_frame), cells, spec.resolution_m,
                             origin)
+
+    def forget_transforms(self) -> None:
+        """Forget where frames were, after a jump of time."""
+        self._transforms.clear()
+
+    def close(self) -> None:
+        """Stop listening to TF, for good."""
+        self._transforms.close()
 
     def nearest_edge(self, mask: np.ndarray, labels: np.ndarray) -> float:
         """Return metres to the first ground ahead that is not drivable; NaN if unknown."""

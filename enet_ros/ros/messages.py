@@ -26,6 +26,9 @@ from enet_ros.ground import CameraModel, scale_camera_matrix
 from enet_ros.ground_outputs import ScanSpec
 
 
+SIZE_TOLERANCE_PX = 2  # of a frame's height: drivers round when they scale
+
+
 @dataclass
 class ReceivedImage:
     """A ``sensor_msgs/Image`` whose pixels are still those that came, uncopied.
@@ -148,6 +151,23 @@ def polygons(outlines: Sequence[np.ndarray]) -> list[Polygon]:
     """Return (N, 2) arrays of x and y as polygons with z = 0."""
     return [Polygon(points=[Point32(x=float(x), y=float(y)) for x, y in outline])
             for outline in outlines]
+
+
+def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
+    """Check that a calibration can be that of frames of a size: as they are, or scaled evenly.
+
+    Args:
+        info: of the camera; without a matrix it fits all.
+        size: (width, height) of the frames.
+
+    Raises:
+        ValueError: it cannot; both sizes are named.
+    """
+    width = (info.roi.width or info.width) // max(1, info.binning_x)
+    height = (info.roi.height or info.height) // max(1, info.binning_y)
+    if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
+        raise ValueError(f'the camera info is for {width}x{height}, frames are '
+                         f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
 
 
 def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:

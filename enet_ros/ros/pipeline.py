@@ -167,7 +167,7 @@ class Pipeline:
         while (taken := self._slots.take(wait=not done)) is not None:
             ready = [(self.streams[i], frame) for i, frame in taken
                      if self._prepare(self.streams[i], frame)]
-            batch = self._batch_of(ready)
+            ready, batch = self._batch_of(ready)
             self._hand_on(done)
             done = self._segment(ready, batch) if ready else []
         self._hand_on(done)
@@ -185,17 +185,27 @@ class Pipeline:
             stream.drop(f'{type(error).__name__}: {error}')
             return False
 
-    def _batch_of(self, ready: list[tuple[Stream, Frame]]) -> np.ndarray:
-        """Resize frames into a batch, whose memory is that of the last batch of its size."""
-        if len(ready) not in self._batches:
-            self._batches[len(ready)] = self.segmenter.new_batch(len(ready))
-        batch = self._batches[len(ready)]
-        for (stream, frame), slot in zip(ready, batch):
-            frame.pixels.resized(self.segmenter.resolution, slot, self._scratch[id(stream)])
-            if frame.policy.settings.rotate:
-                slot[:] = slot[::-1, ::-1].copy()
-            frame.preprocessed = time.perf_counter()
-        return batch
+    def _batch_of(self, ready: list[tuple[Stream, Frame]]
+                  ) -> tuple[list[tuple[Stream, Frame]], np.ndarray | None]:
+        """Resize frames into a batch, whose memory is that of the last batch of its size.
+
+        Returns:
+            What is in the batch, and the batch; nothing where it could not be made.
+        """
+        try:
+            if len(ready) not in self._batches:
+                self._batches[len(ready)] = self.segmenter.new_batch(len(ready))
+            batch = self._batches[len(ready)]
+            for (stream, frame), slot in zip(ready, batch):
+                frame.pixels.resized(self.segmenter.resolution, slot, self._scratch[id(stream)])
+                if frame.policy.settings.rotate:
+                    slot[:] = slot[::-1, ::-1].copy()
+                frame.preprocessed = time.perf_counter()
+        except Exception as error:  # such as memory that is full; the next frame may do
+            for stream, _ in ready:
+                stream.drop(f'resizing failed: {type(error).__name__}: {error}')
+            return [], None
+        return ready, batch
 
     def _segment(self, ready: list[tuple[Stream, Frame]],
                  batch: np.ndarray) -> list[tuple[Stream, Frame]]:

@@ -213,6 +213,7 @@ class SegmentNode(LifecycleNode):
     def _on_clock_jump(self, jump) -> None:
         for stream in self._streams:
             stream.forget_time()
+            stream.forget_transforms()
 
     def _check_stalls(self) -> None:
         """Look for stalls, and again when the next one could be due."""

@@ -151,7 +151,7 @@ class DrivableFilter:
 
         Args:
             mask: (H, W) uint8, 0 = not drivable; see :func:`drivable_mask`.
-            labels: (H, W) uint8 of the same frame, 255 = unknown.
+            labels: (H, W) uint8 of the same frame, 255 = unknown; see :func:`sure_labels`.
             stamp_sec: its time.
 
         Returns:
@@ -167,23 +167,33 @@ class DrivableFilter:
         return mask
 
 
-def drivable_mask(labels: np.ndarray, lut: np.ndarray, confidence: np.ndarray | None = None,
-                  confidence_floor: float = 0.0) -> np.ndarray:
+def sure_labels(labels: np.ndarray, confidence: np.ndarray | None,
+                confidence_floor: float) -> np.ndarray:
+    """Return labels, (H, W) uint8, that are 255 where the confidence is below the floor.
+
+    For :class:`DrivableFilter`, so that neither votes nor closed holes make such a pixel drivable.
+
+    Args:
+        labels: (H, W) uint8, 255 = unknown.
+        confidence: (H, W) float32 in [0, 1]; needed for a floor above 0.
+        confidence_floor: 0 changes nothing, and returns ``labels`` itself.
+    """
+    if confidence_floor <= 0.0:
+        return labels
+    return np.where(confidence >= confidence_floor, labels, np.uint8(UNKNOWN))
+
+
+def drivable_mask(labels: np.ndarray, lut: np.ndarray) -> np.ndarray:
     """Say which pixels may be driven on.
 
     Args:
         labels: (H, W) uint8, 255 = unknown.
         lut: label -> 255 drivable or 0, (256,) uint8; see ``ClassMap.drivable_lut``.
-        confidence: (H, W) float32 in [0, 1]; needed for a floor above 0.
-        confidence_floor: pixels below it are not drivable.
 
     Returns:
         (H, W) uint8: 255 drivable, 0 not or unknown.
     """
-    mask = cv2.LUT(labels, lut)
-    if confidence_floor > 0.0:
-        mask[~(confidence >= confidence_floor)] = 0
-    return mask
+    return cv2.LUT(labels, lut)
 
 
 def drivable_fraction(mask: np.ndarray) -> float:

@@ -21,6 +21,7 @@ from enet_ros.drivable import (
     drivable_outlines,
     large_regions,
     seed_region,
+    sure_labels,
 )
 
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()
@@ -30,7 +31,7 @@ label_maps = arrays(np.uint8, (6, 8), elements=st.sampled_from([0, 3, 4, UNKNOWN
 @given(label_maps, arrays(np.float32, (6, 8), elements=st.floats(0, 1, width=32)),
        st.floats(0, 1))
 def test_mask_is_road_above_the_floor_and_never_unknown(labels, confidence, floor):
-    mask = drivable_mask(labels, LUT, confidence, floor)
+    mask = drivable_mask(sure_labels(labels, confidence, floor), LUT)
     sure = confidence >= floor if floor > 0 else True
     assert np.array_equal(mask == 255, (labels == 3) & sure)
     assert set(np.unique(mask)) <= {0, 255}
@@ -38,8 +39,21 @@ def test_mask_is_road_above_the_floor_and_never_unknown(labels, confidence, floo
 
 def test_confidence_that_is_no_number_is_not_drivable():
     labels = np.full((1, 2), 3, np.uint8)
-    assert drivable_mask(labels, LUT, np.array([[np.nan, 1]], np.float32), 0.1).tolist() \
+    assert drivable_mask(
+        sure_labels(labels, np.array([[np.nan, 1]], np.float32), 0.1), LUT).tolist() \
         == [[0, 255]]
+
+
+@pytest.mark.parametrize('policy', [{'max_hole': 0.5}, {'majority': 3}])
+def test_neither_votes_nor_closed_holes_make_a_pixel_below_the_floor_drivable(policy):
+    asked, road = DrivableFilter(DrivablePolicy(**policy)), np.full((6, 8), 3, np.uint8)
+    for i in range(2):
+        assert asked.update(drivable_mask(road, LUT), road, i * .1).all()
+    confidence = np.ones((6, 8), np.float32)
+    confidence[2:4, 3:5] = 0.1
+    labels = sure_labels(road, confidence, 0.5)
+    mask = asked.update(drivable_mask(labels, LUT), labels, .2)
+    assert np.array_equal(mask == 255, confidence == 1)
 
 
 def test_fraction_and_mean_confidence():

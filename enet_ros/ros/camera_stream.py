@@ -318,9 +318,10 @@ class CameraStream:
             self._forget = False
             self._filter.clear()
         self._filter.policy = policy.drivable
-        mask = drivable.drivable_mask(result.labels, policy.drivable_lut, result.confidence,
+        labels = drivable.sure_labels(result.labels, result.confidence,
                                       policy.settings.confidence_floor)
-        return self._filter.update(mask, result.labels,
+        mask = drivable.drivable_mask(labels, policy.drivable_lut)
+        return self._filter.update(mask, labels,
                                    Time.from_msg(frame.message.header.stamp).nanoseconds / 1e9)
 
     def _calibrated(self, frame: Frame) -> tuple[CameraInfo | None, bool]:

@@ -17,6 +17,7 @@ from enet_ros.drivable import without_unknown
 from enet_ros.ground import GroundTable, Pose
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
+MAX_CELLS = 4_000_000   # 200 m at 0.1 m a cell: more would fill memory before it helps a planner
 OUTLINE_TOLERANCE_M = 0.05   # outlines on the ground are simplified by this
 
 #: What a pixel says of its cell. The greatest wins.
@@ -187,7 +188,7 @@ class GridSpec:
             middle of the near side.
 
     Raises:
-        ValueError: a size or the resolution is not above 0.
+        ValueError: a size or the resolution is not above 0, or there are too many cells.
     """
 
     size_m: tuple[float, float] = (20., 20.)
@@ -202,6 +203,10 @@ class GridSpec:
                 or min(self.cells) < 1:
             raise ValueError(f'size_m is {self.size_m} and origin_m {self.origin_m}, wanted '
                              'finite metres and at least one cell')
+        if math.prod(self.cells) > MAX_CELLS:
+            raise ValueError(f'size_m is {self.size_m} and resolution_m {self.resolution_m}, '
+                             f'which are {math.prod(self.cells):,} cells, wanted at most '
+                             f'{MAX_CELLS:,}')
 
     @property
     def cells(self) -> tuple[int, int]:

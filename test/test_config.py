@@ -21,23 +21,26 @@ def yaml_parameters():
 def test_the_parameter_file_has_every_parameter_with_its_default(yaml_parameters):
     values = {}
     for name, value in yaml_parameters.items():
-        if name != 'class_map':
-            nested = isinstance(value, dict)
-            values.update({f'{name}.{key}': v for key, v in value.items()} if nested
-                          else {name: value})
+        nested = isinstance(value, dict)
+        values.update({f'{name}.{key}': v for key, v in value.items()} if nested
+                      else {name: value})
     assert values == {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
-def test_the_parameter_file_has_the_shipped_class_map(yaml_parameters):
+def test_the_parameter_file_shows_the_shipped_class_map_and_sets_none_of_it(yaml_parameters):
+    """Set, it would replace that of other weights, or stop them."""
+    assert 'class_map' not in yaml_parameters
+    text = (REPOSITORY / 'config' / 'segment.yaml').read_text()
+    shown = text[text.index('    # class_map:\n'):].replace('    # ', '    ')
     class_map = read_checkpoint(weights_path('')).class_map
-    assert yaml_parameters['class_map'] == {
+    assert yaml.safe_load(shown)['class_map'] == {
         name: {'color': list(color), 'drivable': drivable} for name, color, drivable
         in zip(class_map.names, class_map.colors, class_map.drivable)}
 
 
 def test_every_value_of_the_parameter_file_has_a_comment():
     lines = (REPOSITORY / 'config' / 'segment.yaml').read_text().splitlines()
-    for name in (*BY_NAME, 'class_map'):
+    for name in BY_NAME:
         group, _, key = name.rpartition('.')
         indent = '      ' if group else '    '
         start = lines.index(f'    {group}:') if group else 0

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 if not shutil.which('segment_node'):
     pytest.skip('segment_node is not on the PATH: . scripts/ros_env.sh', allow_module_level=True)
 
+from enet_ros.checkpoint import read_checkpoint, weights_path, write_checkpoint  # noqa: E402
 from enet_ros.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
 from enet_ros.picture import write_picture  # noqa: E402
 from enet_ros.scene import RoadScene, Style  # noqa: E402
@@ -63,6 +65,18 @@ def test_fast_dds_takes_every_setting_of_the_profile_that_ships():
              'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)},
         capture_output=True, text=True, check=True, timeout=60)
     assert 'XMLPARSER' not in said.stdout + said.stderr
+
+
+def test_the_parameter_file_fits_weights_of_other_classes(start, tmp_path):
+    checkpoint = read_checkpoint(weights_path(''))
+    names = tuple('Grass' if name == 'Pavement' else name for name in checkpoint.class_map.names)
+    drivable = tuple(name == 'Grass' for name in names)
+    path = tmp_path / 'field.safetensors'
+    write_checkpoint(path, replace(checkpoint, class_map=replace(
+        checkpoint.class_map, names=names, drivable=drivable)))
+    process = start('segment_node', '--params-file', str(REPOSITORY / 'config' / 'segment.yaml'),
+                    *SMALL, '-p', f'weights:={path}')
+    assert 'drivable: Grass;' in read_until(process, 'ready in')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

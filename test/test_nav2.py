@@ -72,7 +72,7 @@ MONITOR_TYPES = {'scan': (LaserScan, SENSOR_DATA(10)),
 SOURCE_DEFAULTS = {'min_obstacle_height': 0.0, 'max_obstacle_height': 0.0, 'clearing': False,
                    'marking': True, 'inf_is_valid': False, 'expected_update_rate': 0.0,
                    'obstacle_max_range': 2.5, 'raytrace_max_range': 3.0,
-                   'raytrace_min_range': 0.0}
+                   'obstacle_min_range': 0.0, 'raytrace_min_range': 0.0}
 #: obstacle_layer.cpp, laserScanValidInfCallback: +inf becomes range_max less this
 EPSILON_M = 0.0001
 
@@ -224,6 +224,11 @@ def check_rays(nav2: Nav2, output: Output) -> Iterator[str]:
         border = np.hypot(nearest[:, 0], nearest[:, 1]).max()
         if source['raytrace_min_range'] < border:
             yield f'raytrace_min_range clears unseen ground nearer than {border:.2f} m'
+    cleared_from = [source['raytrace_min_range'] for _, source in nav2.sources()
+                    if source['clearing']]
+    for _, source in nav2.sources():
+        if source['marking'] and source['obstacle_min_range'] < max(cleared_from, default=0.0):
+            yield f"{source['topic']} marks nearer than rays clear"
     if np.isneginf(output.messages['/enet/free_space'].ranges).any() or \
             nav2.enet.get('scan', {}).get('range_min', 0.0) > 0.0:
         yield 'rays can be -inf, which no reader of Nav2 heeds'
@@ -405,6 +410,8 @@ MISTAKES = {
         (f'{LAYER}free_space/obstacle_max_range', 10.0, 'marks free rays'),
         (f'{LAYER}free_space/raytrace_max_range', 12.0, 'range_max'),
         (f'{LAYER}free_space/raytrace_min_range', 1.0, 'unseen ground'),
+        (f'{LAYER}obstacles/obstacle_min_range', 0.0, 'marks nearer than rays clear'),
+        (f'{LAYER}free_space/obstacle_min_range', 4.2, 'marks nearer than rays clear'),
         (f'{LAYER}free_space/inf_is_valid', False, 'mark and clear'),
         (f'{LAYER}free_space/expected_update_rate', 0.0, 'unnoticed'),
         (f'{MONITOR}obstacles/max_height', 0.2, 'well inside'),

@@ -70,8 +70,9 @@ PARAMETERS = (
               UNCONFIGURED, range=(0, 256)),
     Parameter('output_size', 'input', "Size of the masks: input is the frame's, network the "
               "resolution's.", choices=('input', 'network')),
-    Parameter('rotate', 0, 'Degrees by which the camera is mounted upside down; outputs stay in '
-              "the camera's orientation.", choices=(0, 180), per_camera=True),
+    Parameter('rotate', 0, '180 for a camera that is mounted upside down. Outputs stay in its '
+              'orientation, so the road is above: drivable.seed is [0.5, 0.0] then, and '
+              'ground.roll 3.14159.', choices=(0, 180), per_camera=True),
     Parameter('confidence_floor', 0.0, 'A pixel less probable than this is not drivable; labels '
               'stay.', range=(0.0, 1.0), per_camera=True),
     Parameter('overlay_opacity', 0.5, 'Share of the class color in the overlay.',
@@ -174,6 +175,8 @@ def check_parameter(name: str, value: object) -> object:
     if parameter.range is not None and not parameter.range[0] <= value <= parameter.range[1]:
         raise ConfigError(f'{name} is {value}, wanted {parameter.range[0]} to '
                           f'{parameter.range[1]}')
+    if name == 'base_frame' and not value:
+        raise ConfigError("base_frame is '', wanted the name of a frame")
     if name == 'resolution':
         return check_resolution(value)
     if name == 'cameras':

@@ -18,7 +18,8 @@ from launch import LaunchDescription
 
 SHARE = FindPackageShare('enet_ros')
 
-#: name -> (default, description); the rest of segment.launch.py's arguments work here as well
+#: name -> (default, description); those of segment.launch.py work here as well, but for the topics
+#: and the namespace, which would move the node away from its camera
 ARGUMENTS = {
     'source': ('drawn', 'drawn, a video file, a picture or a folder of pictures.'),
     'rate': ('15.0', 'Frames a second.'),

@@ -18,8 +18,8 @@ SHARE = FindPackageShare('enet_ros')
 
 #: name -> (default, description)
 ARGUMENTS = {
-    'image_topic': ('image', 'Camera topic to segment; with image_transport compressed, '
-                             '<image_topic>/compressed.'),
+    'image_topic': ('image', 'Camera topic to segment, of one camera; with image_transport '
+                             'compressed, <image_topic>/compressed.'),
     'camera_info_topic': ('camera_info', 'Calibration of that camera.'),
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),

@@ -355,6 +355,7 @@ def test_silent_until_active_and_after_deactivate(bench, road_frame):
     ({'resolution': [642, 360]}, {'resolution': [160, 96]}),
     ({'confidence_floor': 2.0}, {'confidence_floor': 0.5}),
     ({'backend': 'tpu'}, {'backend': 'openvino'}),
+    ({'base_frame': ''}, {'base_frame': 'base_link'}),
     ({'weights': '/nowhere.safetensors'}, {'weights': 'enet_camvid'}),
 ])
 def test_a_bad_parameter_fails_configure_and_the_node_lives(bench, parameters, mended):

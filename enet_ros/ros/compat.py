@@ -51,9 +51,9 @@ class Transforms:
         if not known:
             age_sec = (wanted - Time.from_msg(found.header.stamp)).nanoseconds / 1e9
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
-                raise LookupError(
-                    f'the newest transform from {source} to {target} is {age_sec:.1f} s older than '
-                    f'the frame, wanted at most {MAX_TRANSFORM_AGE_SEC} s')
+                raise LookupError(f'the newest transform from {source} to {target} is '
+                                  f'{age_sec:.1f} s older than the frame, wanted at most '
+                                  f'{MAX_TRANSFORM_AGE_SEC} s')
         move, turn = found.transform.translation, found.transform.rotation
         return (move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w)
 
@@ -63,7 +63,7 @@ class Transforms:
             import tf2_ros
         except ImportError as error:  # not among the ROS 2 wheels
             raise LookupError('tf2_ros is not installed (package tf2_ros_py); wanted it, or '
-                              'ground.pose: parameters') from error
+                              'ground.pose: parameters and no odom_frame') from error
         with self._lock:
             if self._closed:
                 raise LookupError('the topics are being removed')

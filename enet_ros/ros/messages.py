@@ -25,7 +25,6 @@ from enet_ros.encodings import EncodingError, Pixels, read_compressed, read_pixe
 from enet_ros.ground import CameraModel, scale_camera_matrix
 from enet_ros.ground_outputs import ScanSpec
 
-
 SIZE_TOLERANCE_PX = 2  # of a frame's height: drivers round when they scale
 
 

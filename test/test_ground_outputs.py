@@ -234,7 +234,7 @@ def test_a_scan_reaches_no_farther_than_the_table(table):
     (lambda: ScanSpec(range_max=math.nan), 'range_max nan'),
     (lambda: GridSpec(resolution_m=0.), 'resolution_m is 0.0'),
     (lambda: GridSpec((0., 5.)), 'size_m is .0.0, 5.0.'),
-    (lambda: GridSpec((1000., 1000.), .01), 
+    (lambda: GridSpec((1000., 1000.), .01),
      'resolution_m 0.01, which are 10,000,000,000 cells'),
     (lambda: GridSpec(origin_m=(math.inf, 0.)), 'origin_m .inf'),
     (lambda: path_bin(SMALL, 0.), 'half_width_m is 0.0'),

@@ -32,7 +32,8 @@ def sample(size=(96, 64), seed=0):
 def test_augment_gives_size_type_and_known_labels(geometry, size):
     frame, label_map = sample()
     for seed in range(20):
-        out, truth = augment(frame, label_map, size, geometry, np.random.default_rng(seed))
+        out, truth = augment(frame, label_map, size, (96, 64), geometry,
+                             np.random.default_rng(seed))
         assert out.shape == (size[1], size[0], 3)
         assert out.dtype == np.uint8
         assert truth.shape == (size[1], size[0])
@@ -43,7 +44,7 @@ def test_augment_gives_size_type_and_known_labels(geometry, size):
 def test_augment_repeats_with_the_seed_and_leaves_its_input():
     frame, label_map = sample()
     kept = frame.copy(), label_map.copy()
-    runs = [augment(frame, label_map, (64, 48), CROPS, np.random.default_rng(s))
+    runs = [augment(frame, label_map, (64, 48), (96, 64), CROPS, np.random.default_rng(s))
             for s in (7, 7, 8)]
     assert (runs[0][0] == runs[1][0]).all()
     assert (runs[0][1] == runs[1][1]).all()
@@ -52,11 +53,12 @@ def test_augment_repeats_with_the_seed_and_leaves_its_input():
     assert (label_map == kept[1]).all()
 
 
-@pytest.mark.parametrize('geometry', [CROPS, WHOLE_FRAMES])
-def test_labels_follow_the_geometry(geometry):
+@pytest.mark.parametrize(('geometry', 'resolution'), [
+    (CROPS, (192, 128)), (CROPS, (128, 96)), (WHOLE_FRAMES, (96, 64))])
+def test_labels_follow_the_geometry(geometry, resolution):
     frame, label_map = sample((192, 128))
     for seed in range(10):
-        out, truth = change_view(frame, label_map, (96, 64), geometry,
+        out, truth = change_view(frame, label_map, (96, 64), resolution, geometry,
                                  np.random.default_rng(seed))
         distance = np.abs(out[..., None, :].astype(int) - CLASS_COLORS).sum(-1)
         inside = truth != IGNORE
@@ -68,7 +70,8 @@ def test_plain_view_is_the_frame_or_its_mirror():
     frame, label_map = sample()
     seen = set()
     for seed in range(10):
-        out, truth = change_view(frame, label_map, (96, 64), PLAIN, np.random.default_rng(seed))
+        out, truth = change_view(frame, label_map, (96, 64), (96, 64), PLAIN,
+                                 np.random.default_rng(seed))
         mirrored = bool((out == frame[:, ::-1]).all())
         assert mirrored or (out == frame).all()
         assert (truth == (label_map[:, ::-1] if mirrored else label_map)).all()
@@ -78,9 +81,24 @@ def test_plain_view_is_the_frame_or_its_mirror():
 
 def test_labels_outside_the_frame_do_not_count():
     frame, label_map = sample((32, 32))
-    _, truth = change_view(frame, label_map, (64, 64), Geometry((1, 1), 1, 0, 0, 0),
+    _, truth = change_view(frame, label_map, (64, 64), (32, 32), Geometry((1, 1), 1, 0, 0, 0),
                            np.random.default_rng(0))
     assert (truth == IGNORE).mean() == pytest.approx(0.75, abs=0.02)
+
+
+@pytest.mark.parametrize('frame_size', [(96, 64), (192, 64), (384, 320)])
+def test_crops_have_the_scale_of_the_resolution_when_frames_have_another(frame_size):
+    width, height = frame_size
+    label_map = np.zeros((height, width), np.uint8)
+    label_map[height // 4:height * 3 // 4, width // 3:width * 2 // 3] = 1
+    crop = Geometry((1, 1), 1, 0, 0, 0)
+    most = np.zeros(2)
+    for seed in range(20):
+        _, truth = change_view(CLASS_COLORS[label_map], label_map, (64, 48), (96, 64), crop,
+                               np.random.default_rng(seed))
+        most = np.maximum(most, [(truth == 1).any(axis).sum() for axis in (0, 1)])
+    # A third of 96 columns, half of 64 rows.
+    assert most == pytest.approx([32, 32], abs=1)
 
 
 def test_focus_shows_rare_classes_more_often():
@@ -89,7 +107,7 @@ def test_focus_shows_rare_classes_more_often():
 
     def seen(focus):
         geometry = Geometry((1, 1), 1, 0, 0, focus)
-        return sum((change_view(frame, label_map, (48, 32), geometry,
+        return sum((change_view(frame, label_map, (48, 32), (192, 128), geometry,
                                 np.random.default_rng(s))[1] == 3).any() for s in range(100))
     assert seen(1.0) > 2 * seen(0.0)
 

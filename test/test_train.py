@@ -181,6 +181,7 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
                                   weights=str(tmp_path / 'start.safetensors')).checked(),
                           data, data)
     assert module.network.fullconv.out_channels == 2
+    assert module.looks.crops.resolution == module.looks.whole.size == SIZE
     assert module.network.training
     assert not module.average.training
     assert np.array_equal(module.network.initial.weight.detach().numpy(),
@@ -217,7 +218,7 @@ def test_two_processes_train_one_model(tree, tmp_path):
 
 def test_processes_share_the_samples_of_a_step():
     def keys(rank):
-        return next(iter(StepSampler(7, 4, rank, lambda step: Look((32, 32)))))
+        return next(iter(StepSampler(7, 4, rank, lambda step: Look((32, 32), SIZE))))
     assert [key[1] for rank in (0, 1) for key in keys(rank)] == list(range(8))
     assert {key[0] for key in keys(0)} == {7}
 

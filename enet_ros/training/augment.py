@@ -21,13 +21,13 @@ class Geometry:
     """How far the view may move.
 
     Attributes:
-        scale: least and greatest magnification; the window is smaller where it is greater.
+        scale: least and greatest magnification of the frame as the network sees it, stretched to
+            its resolution; the window is smaller where it is greater.
         aspect: greatest ratio by which the width is stretched or squeezed.
         rotation_deg: greatest rotation, either way.
         perspective: greatest shift of a corner, as a fraction of the window.
         focus: chance that the window is laid around a pixel of a class drawn evenly among those
             in the frame, so that rare classes are seen as often as common ones.
-        whole: whether the window at magnification 1 is the whole frame, not a crop of it.
     """
 
     scale: tuple[float, float] = (0.7, 2.0)
@@ -35,22 +35,24 @@ class Geometry:
     rotation_deg: float = 5.0
     perspective: float = 0.05
     focus: float = 0.35
-    whole: bool = False
 
 
 CROPS = Geometry()
-WHOLE_FRAMES = Geometry((0.9, 1.25), 1.1, 2.0, 0.02, 0.0, whole=True)
-PLAIN = Geometry((1.0, 1.0), 1.0, 0.0, 0.0, 0.0, whole=True)
+WHOLE_FRAMES = Geometry((0.9, 1.25), 1.1, 2.0, 0.02, 0.0)
+PLAIN = Geometry((1.0, 1.0), 1.0, 0.0, 0.0, 0.0)
 
 
 def change_view(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int],
-                geometry: Geometry, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+                resolution: tuple[int, int], geometry: Geometry,
+                rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Scale, crop, flip, rotate and tilt by one warp.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         size: (width, height) of the result.
+        resolution: (width, height) that whole frames are stretched to. A result of this size shows
+            the whole frame at magnification 1, a smaller one a crop of it.
         geometry: how far the view may move.
         rng: source of chance.
 
@@ -58,8 +60,9 @@ def change_view(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int],
         Frame and labels of ``size``; labels outside the frame are 255, colours mirrored.
     """
     width, height = size
+    share = np.array(size, float) / resolution
     target = np.float32([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
-    matrix = cv2.getPerspectiveTransform(_window(labels, size, geometry, rng), target)
+    matrix = cv2.getPerspectiveTransform(_window(labels, share, geometry, rng), target)
     if rng.random() < 0.5:
         matrix = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]]) @ matrix
     return (cv2.warpPerspective(frame, matrix, size, flags=cv2.INTER_LINEAR,
@@ -68,12 +71,18 @@ def change_view(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int],
                                 borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE))
 
 
-def _window(labels: np.ndarray, size: tuple[int, int], geometry: Geometry,
-            rng: Rng) -> np.ndarray:
-    """Choose the quadrilateral of the frame that is seen, (4, 2) float32 corners in pixels."""
+def _window(labels: np.ndarray, share: np.ndarray, geometry: Geometry, rng: Rng) -> np.ndarray:
+    """Choose the quadrilateral of the frame that is seen, (4, 2) float32 corners in pixels.
+
+    Args:
+        labels: (H, W), of the frame.
+        share: of the frame's width and height that is seen at magnification 1.
+        geometry: how far the view may move.
+        rng: source of chance.
+    """
     low, high = np.log(geometry.scale)
     scale, aspect = np.exp(rng.uniform(low, high)), geometry.aspect ** rng.uniform(-1, 1)
-    seen = np.array(labels.shape[::-1] if geometry.whole else size, float) / scale
+    seen = labels.shape[::-1] * share / scale
     seen *= (aspect ** 0.5, aspect ** -0.5)
     angle = np.deg2rad(rng.uniform(-1, 1) * geometry.rotation_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -307,14 +316,16 @@ def cut_out(frame: np.ndarray, labels: np.ndarray, rng: Rng) -> tuple[np.ndarray
     return frame, labels
 
 
-def augment(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], geometry: Geometry,
-            rng: Rng, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def augment(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int],
+            resolution: tuple[int, int], geometry: Geometry, rng: Rng,
+            strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Change the view and the look of a frame.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         size: (width, height) of the result.
+        resolution: see :func:`change_view`.
         geometry: how far the view may move.
         rng: source of chance.
         strength: see :func:`change_look`.
@@ -322,7 +333,7 @@ def augment(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], geomet
     Returns:
         (height, width, 3) uint8 RGB and (height, width) uint8.
     """
-    frame, labels = change_view(frame, labels, size, geometry, rng)
+    frame, labels = change_view(frame, labels, size, resolution, geometry, rng)
     frame = change_look(frame, rng, strength)
     if rng.random() < 0.1 * strength:
         return cut_out(frame, labels, rng)

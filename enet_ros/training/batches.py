@@ -30,12 +30,14 @@ class Look:
 
     Attributes:
         size: (width, height) of the batch.
+        resolution: (width, height) of the network's input; frames are seen at its scale.
         geometry: how far the view may move.
         strength: of the changes of colour, light and texture; 0 for none.
         drawn: chance that a sample comes from the drawn scene.
     """
 
     size: tuple[int, int]
+    resolution: tuple[int, int]
     geometry: Geometry = PLAIN
     strength: float = 0.0
     drawn: float = 0.0
@@ -126,7 +128,8 @@ class TrainingSet(Dataset):
         else:
             epoch, place = divmod(step * self.batch + slot, len(self.frames))
             frame, labels = self.frames[self._order(epoch)[place]]
-        return to_tensors(*augment(frame, labels, look.size, look.geometry, rng, look.strength))
+        return to_tensors(*augment(frame, labels, look.size, look.resolution, look.geometry, rng,
+                                   look.strength))
 
 
 class StepSampler(Sampler):

@@ -272,12 +272,12 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
 def build_module(options: TrainOptions, training: SegmentationData,
                  validation: SegmentationData) -> SegmentationModule:
     """Put together what a run trains and on what."""
-    recipe, frames = options.recipe_with_changes(), Frames(training)
-    drawn = DrawnFrames(training.class_map, options.resolution) if options.drawn else None
+    recipe, frames, size = options.recipe_with_changes(), Frames(training), options.resolution
+    drawn = DrawnFrames(training.class_map, size) if options.drawn else None
     data = TrainingSet(frames, drawn, options.seed, options.batch_size)
     plain = not recipe.strength
-    looks = Looks(Look(options.crop, CROPS, recipe.strength, options.drawn),
-                  Look(options.resolution, PLAIN if plain else WHOLE_FRAMES, recipe.strength,
+    looks = Looks(Look(options.crop, size, CROPS, recipe.strength, options.drawn),
+                  Look(size, size, PLAIN if plain else WHOLE_FRAMES, recipe.strength,
                        options.drawn))
     weights = class_weights(frames.pixel_counts(), recipe.class_weight_c)
     return SegmentationModule(

@@ -133,6 +133,16 @@ def test_folders_with_json_class_file(tmp_path):
     assert data.read(0)[1][:3, 0].tolist() == [1, 255, 0]
 
 
+def test_folders_when_a_class_means_not_labelled(tmp_path):
+    (tmp_path / 'classes.json').write_text(json.dumps([{'name': 'Void'}, *CLASSES]))
+    write(tmp_path / 'train' / 'a.png', frame())
+    write(tmp_path / 'trainannot' / 'a.png', labels(1, 2, 255))
+    data = open_dataset('folders', tmp_path, 'train')
+    data.check()
+    assert data.class_map.names == ('Void', 'path', 'grass')
+    assert data.read(0)[1][:4, 0].tolist() == [1, 2, 255, 255]
+
+
 def test_class_file_in_yaml(tmp_path):
     pytest.importorskip('yaml')
     path = tmp_path / 'mine.yaml'

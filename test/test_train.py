@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,15 @@ from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
 from enet_ros.training.batches import DrawnFrames, Look, StepSampler  # noqa: E402
 from enet_ros.training.calibrate import best_offsets, best_temperature  # noqa: E402
+from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
 from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
-from enet_ros.training.train import TrainingError, TrainOptions, train  # noqa: E402
+from enet_ros.training.train import (  # noqa: E402
+    TrainingError,
+    TrainOptions,
+    build_module,
+    train,
+)
 
 SIZE = (48, 32)
 
@@ -82,6 +89,50 @@ def test_run_leaves_model_pictures_and_log(straight, tree):
     frame = np.full((20, 30, 3), 90, np.uint8)
     segmenter = Segmenter(checkpoint, SIZE, 'torch', 'float32')
     assert segmenter.segment([frame])[0].labels.shape == (20, 30)
+
+
+@pytest.fixture
+def tree_with_void(tree, tmp_path):
+    """Return the data set with a class for what is not labelled, on the left third."""
+    root = shutil.copytree(tree, tmp_path / 'void')
+    names = [{'name': 'path', 'drivable': True}, {'name': 'grass'}, {'name': 'void'}]
+    (root / 'classes.json').write_text(json.dumps(names))
+    for path in root.glob('*annot/*.png'):
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels[:, :16] = 2
+        cv2.imwrite(str(path), labels)
+    return root
+
+
+def test_perfect_prediction_has_iou_one_when_a_class_means_not_labelled(
+        tree_with_void, tmp_path, monkeypatch):
+    data = open_dataset('folders', tree_with_void, 'val')
+    module = build_module(options(tree_with_void, tmp_path).checked(), data, data)
+    assert module.training_set.frames.pixel_counts()[2] == 0
+    frame, truth = data.read(0)
+    known = torch.from_numpy(np.where(truth == 255, 2, truth)).long()
+    logits = torch.nn.functional.one_hot(known, 3).permute(2, 0, 1)[None].float()
+    monkeypatch.setattr(module.average, 'forward', lambda x: logits)
+    module.validation_step((torch.from_numpy(frame).permute(2, 0, 1)[None], [truth]), 0)
+    scores = module.matrix.compute()
+    assert scores['miou'] == scores['class_avg'] == scores['global_avg'] == 1
+    assert np.isnan(scores['per_class']['void']['iou'])
+    # What is called void and is not is missed, and claims nothing.
+    logits[0, 2] = 2
+    module.matrix.reset()
+    module.validation_step((torch.from_numpy(frame).permute(2, 0, 1)[None], [truth]), 0)
+    scores = module.matrix.compute()
+    assert scores['miou'] == 0
+    assert np.isnan(scores['per_class']['void']['iou'])
+
+
+def test_run_when_a_class_means_not_labelled(tree_with_void, tmp_path):
+    run = tmp_path / 'run'
+    assert train(options(tree_with_void, run, steps=3)) == 0
+    scores = json.loads((run / 'scores.json').read_text())
+    assert scores['per_class']['void'] == {'iou': None, 'acc': None}
+    shares = [scores['per_class'][name]['iou'] for name in ('path', 'grass')]
+    assert scores['miou'] == pytest.approx(np.mean(shares))
 
 
 def test_checkpoints_are_small(straight):
@@ -174,8 +225,6 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
     last = ENet(3).fullconv.state_dict()
     start.tensors.update({f'fullconv.{k}': v.numpy() for k, v in last.items()})
     write_checkpoint(tmp_path / 'start.safetensors', start)
-    from enet_ros.training.datasets import open_dataset
-    from enet_ros.training.train import build_module
     data = open_dataset('folders', tree, 'train')
     module = build_module(options(tree, tmp_path / 'run',
                                   weights=str(tmp_path / 'start.safetensors')).checked(),
@@ -313,6 +362,19 @@ def test_the_class_average_lets_a_rare_class_claim_more():
     logits[np.arange(20000), truth] += 1.5
     for_iou, for_both = (best_offsets(logits, truth, share) for share in (0.0, 4.0))
     assert for_both[1] - for_both[0] > for_iou[1] - for_iou[0] + 0.4
+
+
+def test_offsets_when_a_class_never_occurs():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 4000)
+    logits = rng.normal(0, 1, (4000, 3)).astype(np.float32)
+    logits[np.arange(4000), truth] += 3
+    logits[:, 2] += 3
+    offsets = best_offsets(logits, truth)
+    # It can only take pixels away from the others.
+    assert offsets[2] - offsets[:2].max() < -1
+    assert np.isfinite(offsets).all()
+    assert ((logits + offsets).argmax(1) == truth).mean() > 0.9
 
 
 def test_temperature_undoes_overconfidence():

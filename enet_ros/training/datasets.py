@@ -299,13 +299,16 @@ def sunrgbd(root: Path, split: str) -> SegmentationData:
 def folders(root: Path, split: str, classes: Path | None = None) -> SegmentationData:
     """Open a pair of folders, ``<root>/<split>`` and ``<root>/<split>annot``.
 
+    Classes that mean "not labelled" become 255, as the segmenter publishes them.
+
     Args:
         root: holds the folders.
         split: 'train', 'val', …
         classes: the class file; default the classes.yaml, classes.yml or classes.json in root.
     """
     class_map = read_classes(classes or _find_classes(root))
-    ids = {**{i: i for i in range(len(class_map))}, IGNORE: IGNORE}
+    ids = {**{i: IGNORE if unlabeled else i for i, unlabeled in enumerate(class_map.unlabeled)},
+           IGNORE: IGNORE}
     return SegmentationData('folders', split, class_map, _folder_pairs(root, split),
                             id_decoder(ids))
 

@@ -193,7 +193,7 @@ class SegmentationModule(pl.LightningModule):
         self.loss = SegmentationLoss(loss_weights, recipe.jaccard)
         self.recipe, self.clock, self.looks, self.workers = recipe, clock, looks, workers
         self.training_set, self.validation_frames = data
-        self.matrix = ConfusionMatrix(class_map)
+        self.matrix, self.label_lut = ConfusionMatrix(class_map), class_map.label_lut()
         self.curves: dict[str, list] = {'loss': [], 'miou': [], 'class_avg': []}
         self.compute_loss = (torch.compile(self._compute_loss, dynamic=False) if compiled
                              else self._compute_loss)
@@ -303,6 +303,8 @@ class SegmentationModule(pl.LightningModule):
         """Count the pixels of a batch, at the labels' own size."""
         frames, truths = batch
         predicted = self.evaluated(normalize(frames)).argmax(1).byte().cpu().numpy()
+        if self.label_lut is not None:
+            predicted = self.label_lut[predicted]
         for truth, labels in zip(truths, predicted):
             self.matrix.update(truth, resize_labels(labels, truth.shape[1::-1]))
 

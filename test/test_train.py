@@ -139,19 +139,15 @@ def test_checkpoints_are_small(straight):
     assert (straight / 'last.ckpt').stat().st_size < 8e6
 
 
-def stop_at(monkeypatch, step, how):
-    """Make the training step of one number stop the run."""
-    original = SegmentationModule.training_step
+def crash_in(monkeypatch, hook, step):
+    """Make the training or validation step of one number crash the run."""
+    original = getattr(SegmentationModule, hook)
 
-    def training_step(self, batch, batch_idx):
+    def crashing(self, batch, batch_idx):
         if self.global_step == step:
-            how()
+            raise RuntimeError('power cut')
         return original(self, batch, batch_idx)
-    monkeypatch.setattr(SegmentationModule, 'training_step', training_step)
-
-
-def crash():
-    raise RuntimeError('power cut')
+    monkeypatch.setattr(SegmentationModule, hook, crashing)
 
 
 # A process of its own gets the signal: this one may hold other libraries' threads and stacks.
@@ -159,37 +155,43 @@ ASKED = """
 import os, signal, sys
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.train import TrainOptions, train
-original = SegmentationModule.training_step
-def training_step(self, batch, batch_idx):
-    if self.global_step == 3:
+original = SegmentationModule.{hook}
+def asking(self, batch, batch_idx):
+    if self.global_step == {step}:
         os.kill(os.getpid(), signal.SIGTERM)
     return original(self, batch, batch_idx)
-SegmentationModule.training_step = training_step
+SegmentationModule.{hook} = asking
 sys.exit(train(TrainOptions(**{options!r})))
 """
 
 
-@pytest.mark.parametrize('how', ['asked', 'killed'])
-def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how):
+@pytest.mark.parametrize(('how', 'hook', 'step', 'saved'), [
+    ('asked', 'training_step', 3, 4), ('asked', 'training_step', 2, 3),
+    ('asked', 'validation_step', 3, 3),
+    ('crash', 'training_step', 5, 4), ('crash', 'validation_step', 6, 4)])
+def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how, hook, step, saved):
     with monkeypatch.context() as patch:
-        if how == 'asked':
-            code = ASKED.format(options=vars(options(tree, tmp_path)))
-            assert subprocess.run([sys.executable, '-P', '-c', code]).returncode == 3
-        else:
-            stop_at(patch, 5, crash)
+        if how == 'crash':
+            crash_in(patch, hook, step)
             with pytest.raises(RuntimeError, match='power cut'):
                 train(options(tree, tmp_path))
-        assert state(tmp_path)['global_step'] == 4
+        else:
+            code = ASKED.format(options=vars(options(tree, tmp_path)), hook=hook, step=step)
+            assert subprocess.run([sys.executable, '-P', '-c', code]).returncode == 3
+        assert state(tmp_path)['global_step'] == saved
     assert train(options(tree, tmp_path)) == 0
-    ours, theirs = state(tmp_path), state(straight)
-    assert ours['global_step'] == theirs['global_step'] == 6
-    assert ours['state_dict'].keys() == theirs['state_dict'].keys()
-    for name, tensor in theirs['state_dict'].items():
-        assert torch.equal(tensor, ours['state_dict'][name]), name
+    for name in ('best.ckpt', 'last.ckpt'):
+        ours, theirs = state(tmp_path, name), state(straight, name)
+        assert ours['global_step'] == theirs['global_step']
+        assert ours['state_dict'].keys() == theirs['state_dict'].keys()
+        for key, tensor in theirs['state_dict'].items():
+            assert torch.equal(tensor, ours['state_dict'][key]), key
+    assert ours['global_step'] == 6
     for name, moments in theirs['optimizer_states'][0]['state'].items():
         assert torch.equal(moments['exp_avg_sq'],
                            ours['optimizer_states'][0]['state'][name]['exp_avg_sq'])
     assert ours['enet_ros']['curves'] == theirs['enet_ros']['curves']
+    assert [step for step, _ in ours['enet_ros']['curves']['miou']] == [3, 6]
     assert read_checkpoint(tmp_path / 'model.safetensors').fingerprint() \
         == read_checkpoint(straight / 'model.safetensors').fingerprint()
 

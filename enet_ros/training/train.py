@@ -127,8 +127,12 @@ class TrainOptions:
                        **{key: value for key, value in changes.items() if value is not None})
 
 
-class KeepLast(pl.Callback):
+class KeepLast(pl.callbacks.Checkpoint):
     """Write ``last.ckpt`` every so often and when asked to stop, and stop in time.
+
+    At a step with a validation it is written after it, for Lightning does not make up for one
+    when it continues. It is a ``Checkpoint`` so that Lightning calls it after :class:`KeepBest`,
+    whose state it keeps.
 
     Args:
         path: of the checkpoint.
@@ -138,30 +142,53 @@ class KeepLast(pl.Callback):
     def __init__(self, path: Path, every: int):
         self.path, self.every = path, every
         self.signal: int | None = None
+        self.validates = False  # at this step, whether the run is stopped there or not
 
     def ask_to_stop(self, number: int, _frame) -> None:
         """Handle SIGINT and SIGTERM: finish the step first."""
         self.signal = number
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        """Save, and stop if the time is up or somebody asked."""
-        up = module.clock.time_is_up() or module.clock.progress(trainer.global_step) >= 1
-        stop = trainer.strategy.broadcast(up or self.signal is not None)
-        if stop or trainer.global_step % self.every == 0:
+        """Save unless a validation comes first, and stop if the time is up or somebody asked."""
+        step = trainer.global_step
+        over = module.clock.progress(step) >= 1
+        # The processes of a run must agree, and their clocks do not.
+        self.validates, stop = trainer.strategy.broadcast(
+            (over or step % trainer.val_check_interval == 0, over or self._is_asked(module)))
+        if not self.validates and (stop or step % self.every == 0):
             trainer.save_checkpoint(self.path, weights_only=False)
         trainer.should_stop = trainer.should_stop or stop
+
+    def on_validation_end(self, trainer, module) -> None:
+        """Save, and stop if the time is up or somebody asked meanwhile."""
+        if self.validates:
+            trainer.save_checkpoint(self.path, weights_only=False)
+            stop = trainer.strategy.broadcast(self._is_asked(module))
+            trainer.should_stop = trainer.should_stop or stop
+
+    def _is_asked(self, module) -> bool:
+        return self.signal is not None or module.clock.time_is_up()
 
 
 class KeepBest(ModelCheckpoint):
     """Write ``best.ckpt`` at each validation that is better than all before.
 
-    Lightning validates once more when a run is stopped before its end. That validation does not
-    count: a run that was not stopped has none there, and would keep other weights.
+    Lightning validates once more when a run is stopped. That validation does not count unless it
+    was due anyway: a run that was not stopped has none there, and would keep other weights.
+
+    Args:
+        folder: of the run.
+        last: knows which validations count.
     """
 
+    def __init__(self, folder: Path, last: KeepLast):
+        super().__init__(dirpath=folder, filename='best', monitor='miou', mode='max',
+                         save_top_k=1, enable_version_counter=False)
+        self.last = last
+
     def on_validation_end(self, trainer, module) -> None:
-        """Save, unless the run is being stopped before its end."""
-        if not trainer.should_stop or module.clock.progress(trainer.global_step) >= 1:
+        """Save, unless a run that is not stopped has no validation here."""
+        if self.last.validates:
             super().on_validation_end(trainer, module)
 
 
@@ -311,13 +338,11 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
                             f'{processes} processes')
-    best = KeepBest(dirpath=run, filename='best', monitor='miou', mode='max', save_top_k=1,
-                    enable_version_counter=False)
     return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
-        check_val_every_n_epoch=None, callbacks=[keep, best, Bar(options.steps)],
-        logger=TensorBoardLogger(run, name='', version='log'), default_root_dir=run,
+        check_val_every_n_epoch=None, logger=TensorBoardLogger(run, name='', version='log'),
+        callbacks=[Bar(options.steps), KeepBest(run, keep), keep], default_root_dir=run,
         num_sanity_val_steps=0, log_every_n_steps=20, use_distributed_sampler=False,
         enable_model_summary=False, **machines)
 

@@ -77,6 +77,36 @@ def test_original_camvid_maps_colors_to_eleven_classes(tmp_path):
     assert data.read(0)[1].reshape(-1)[:32].tolist() == wanted
 
 
+def original_camvid_tree(root, listed):
+    for name in ('a', 'b', 'c'):
+        write(root / '701_StillsRaw_full' / f'{name}.png', frame())
+        write(root / 'LabeledApproved_full' / f'{name}_L.png', np.zeros((8, 16, 3), np.uint8))
+    (root / 'val.txt').write_text(listed)
+    return root
+
+
+def test_original_camvid_list_takes_names_of_frames_and_of_labels(tmp_path):
+    data = camvid(original_camvid_tree(tmp_path, 'a\n\nLabeledApproved_full/c_L.png x\n'), 'val')
+    assert [path.name for path, _ in data.pairs] == ['a.png', 'c.png']
+
+
+@pytest.mark.parametrize(('listed', 'said'), [
+    ('a.png\nd.png\n0001\n', ['2 problem', 'd.png: no such frame', '0001: no such frame']),
+    ('x_L.png\n', ['1 problem', 'x_L.png: no such frame in']), ('\n', ['empty'])])
+def test_original_camvid_when_the_list_names_no_frame(tmp_path, listed, said):
+    with pytest.raises(DatasetError, match=r'val\.txt') as error:
+        camvid(original_camvid_tree(tmp_path, listed), 'val')
+    for text in said:
+        assert text in str(error.value)
+
+
+def test_original_camvid_when_frames_have_no_labels(tmp_path):
+    original_camvid_tree(tmp_path, 'a\n')
+    (tmp_path / 'LabeledApproved_full' / 'a_L.png').unlink()
+    with pytest.raises(DatasetError, match=r'a\.png: has no label file'):
+        camvid(tmp_path, 'val')
+
+
 def test_original_camvid_in_split_folders(tmp_path):
     write(tmp_path / 'train' / 'a.png', frame())
     write(tmp_path / 'train_labels' / 'a_L.png', np.full((8, 16, 3), (128, 64, 128), np.uint8))

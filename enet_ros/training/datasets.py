@@ -208,9 +208,17 @@ def _images(folder: Path) -> list[Path]:
     return found
 
 
-def _pairs(frames: Sequence[Path], labels: Sequence[Path], frame_key: Callable[[Path], str],
+def _pairs(where: Path, frames: Sequence[Path], labels: Sequence[Path],
+           frame_key: Callable[[Path], str],
            label_key: Callable[[Path], str]) -> tuple[tuple[Path, Path], ...]:
     """Pair frames and labels by key.
+
+    Args:
+        where: the folder that the message names.
+        frames: in any order.
+        labels: likewise.
+        frame_key: frame -> key.
+        label_key: label file -> key.
 
     Raises:
         DatasetError: names frames without labels and labels without frames.
@@ -221,7 +229,7 @@ def _pairs(frames: Sequence[Path], labels: Sequence[Path], frame_key: Callable[[
                 if key not in by_label]
     problems += [f'{by_label[key]}: has no frame' for key in sorted(by_label)
                  if key not in by_frame]
-    _raise_problems(str(frames[0].parent), problems)
+    _raise_problems(str(where), problems)
     return tuple((by_frame[key], by_label[key]) for key in sorted(by_frame))
 
 
@@ -231,19 +239,21 @@ def _stem(path: Path) -> str:
 
 def _folder_pairs(root: Path, split: str) -> tuple[tuple[Path, Path], ...]:
     """Pair ``<root>/<split>`` with ``<root>/<split>annot`` by file stem."""
-    return _pairs(_images(root / split), _images(root / f'{split}annot'), _stem, _stem)
+    frames = root / split
+    return _pairs(frames, _images(frames), _images(root / f'{split}annot'), _stem, _stem)
 
 
 def _camvid_original_pairs(root: Path, split: str) -> tuple[tuple[Path, Path], ...] | None:
     """Find the original frames with their ``*_L.png`` labels; None if this is another layout."""
     for labels in (root / f'{split}_labels', root / f'{split}annot'):
         if labels.is_dir() and any(labels.glob('*_L.png')):
-            return _pairs(_images(root / split), _images(labels), _stem, _color_stem)
+            frames = root / split
+            return _pairs(frames, _images(frames), _images(labels), _stem, _color_stem)
     frames, labels = root / '701_StillsRaw_full', root / 'LabeledApproved_full'
     if not frames.is_dir():
         return None
-    wanted = _split_list(root / f'{split}.txt')
-    return _pairs([p for p in _images(frames) if p.stem in wanted],
+    wanted = _split_list(root / f'{split}.txt', _images(frames))
+    return _pairs(frames, [p for p in _images(frames) if p.stem in wanted],
                   [p for p in _images(labels) if _color_stem(p) in wanted], _stem, _color_stem)
 
 
@@ -251,14 +261,24 @@ def _color_stem(path: Path) -> str:
     return path.stem.removesuffix('_L')
 
 
-def _split_list(path: Path) -> set[str]:
-    """Read the stems of a split: one file name a line, the first word of it."""
+def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
+    """Read the stems of a split: one name of a frame or of its label a line, the first word of it.
+
+    Raises:
+        DatasetError: unreadable or empty, or names without a frame.
+    """
     try:
         lines = path.read_text().split('\n')
     except OSError as error:
         raise DatasetError(f'{path}: unreadable ({error.strerror}); the original CamVid layout '
                            'wants the frame names of the split there, one a line') from error
-    return {Path(line.split()[0]).stem for line in lines if line.strip()}
+    names = [line.split()[0] for line in lines if line.strip()]
+    if not names:
+        raise DatasetError(f'{path}: empty, wanted the frame names of the split, one a line')
+    there = {frame.stem for frame in frames}
+    _raise_problems(str(path), [f'{name}: no such frame in {frames[0].parent}' for name in names
+                                if _color_stem(Path(name)) not in there])
+    return {_color_stem(Path(name)) for name in names}
 
 
 def camvid(root: Path, split: str) -> SegmentationData:
@@ -280,7 +300,7 @@ def cityscapes(root: Path, split: str) -> SegmentationData:
     if not frames or not labels:
         raise DatasetError(f'{root}: {len(frames)} leftImg8bit/{split}/*/*_leftImg8bit.png and '
                            f'{len(labels)} gtFine/{split}/*/*_gtFine_labelIds.png')
-    pairs = _pairs(frames, labels, lambda p: p.name.removesuffix('_leftImg8bit.png'),
+    pairs = _pairs(root, frames, labels, lambda p: p.name.removesuffix('_leftImg8bit.png'),
                    lambda p: p.name.removesuffix('_gtFine_labelIds.png'))
     ids = {**{i: IGNORE for i in range(34)}, IGNORE: IGNORE,
            **{stored: i for i, stored in enumerate(CITYSCAPES_IDS)}}

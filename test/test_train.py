@@ -20,10 +20,20 @@ from enet_ros.class_map import ClassMap  # noqa: E402
 from enet_ros.enet import ENet  # noqa: E402
 from enet_ros.segmenter import Segmenter  # noqa: E402
 from enet_ros.training.batches import DrawnFrames, Look, StepSampler  # noqa: E402
-from enet_ros.training.calibrate import best_offsets, best_temperature  # noqa: E402
+from enet_ros.training.calibrate import (  # noqa: E402
+    best_offsets,
+    best_temperature,
+    sample_logits,
+)
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
-from enet_ros.training.module import Clock, SegmentationModule, refresh_batch_norm  # noqa: E402
+from enet_ros.training.module import (  # noqa: E402
+    MEAN,
+    STD,
+    Clock,
+    SegmentationModule,
+    refresh_batch_norm,
+)
 from enet_ros.training.train import (  # noqa: E402
     TrainingError,
     TrainOptions,
@@ -344,6 +354,22 @@ def test_refreshed_statistics_are_those_of_the_frames():
     assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
     assert not network.training
     assert network.norm.momentum == 0.1
+
+
+@pytest.mark.parametrize(('count', 'used'), [(101, range(101)), (1000, [0, 5, 10, 993, 999])])
+def test_sampled_logits_are_of_a_bounded_number_of_frames(count, used):
+    frames = [(np.full((16, 16, 3), i % 256, np.uint8), np.full((16, 16), i // 256, np.uint8))
+              for i in range(count)]
+    seen = []
+
+    def network(x):
+        seen.append(round(float(x.mean() * STD[0] + MEAN[0]) * 255))
+        return torch.zeros(1, 4, 16, 16)
+    logits, truth = sample_logits(network, frames, (16, 16))
+    assert logits.shape == (min(count, 200) * 256, 4)
+    indices = truth[::256] * 256 + seen
+    assert (np.diff(indices) > 0).all()
+    assert set(used) <= set(indices.tolist())
 
 
 def test_offsets_mend_a_class_that_is_claimed_too_rarely():

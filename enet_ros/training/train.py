@@ -50,7 +50,6 @@ RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320,
                'folders': (640, 360)}
 BATCHES = {'paper': 10, 'modern': 8}
 DEFAULT_STEPS = 10_000
-BALANCE_FRAMES = 200
 #: What may differ when a run is continued; everything else belongs to the run.
 MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
               'threads')
@@ -403,7 +402,7 @@ def _refreshed(module: SegmentationModule, options: TrainOptions) -> ENet:
     network.eval()
     if module.recipe.balance:
         network.fullconv.bias += torch.from_numpy(best_offsets(*sample_logits(
-            network, module.training_set.frames, options.resolution, BALANCE_FRAMES)))
+            network, module.training_set.frames, options.resolution)))
     return network
 
 

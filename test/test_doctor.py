@@ -23,6 +23,8 @@ ORIN = Findings(
 PC = replace(ORIN, machine='x86_64', l4t='', jetpack='', torch='2.13.0', driver_cuda='13.0',
              torch_cuda='13.0', torch_tensorrt='2.13.0', tensorrt='11.0.0',
              gpus=('RTX 4090, compute capability 8.9, 128 multiprocessors',))
+CPU_BUILD = replace(PC, torch='2.13.0+cpu', torch_cuda='', torch_sees_gpu=False,
+                    torch_tensorrt='', tensorrt_works=False, openvino='2025.4', gpu_asked=False)
 
 
 @pytest.mark.parametrize(('findings', 'wanted'), [
@@ -30,9 +32,29 @@ PC = replace(ORIN, machine='x86_64', l4t='', jetpack='', torch='2.13.0', driver_
     (replace(PC, tensorrt_works=False), 'torch, float16, on the GPU: '),
     (replace(ROBOT, bfloat16=True), 'openvino, bfloat16: '), (ROBOT, 'openvino, float32: '),
     (replace(ROBOT, openvino=''), 'torch, float32, on the processor: '),
-    (replace(ROBOT, openvino='', torch=''), 'nothing: ')])
+    (replace(ROBOT, openvino='', torch=''), 'nothing: '),
+    (replace(CPU_BUILD, gpu_asked=True), 'openvino, float32: ')])
 def test_says_what_will_be_used(findings, wanted):
     assert choice(findings).startswith(wanted)
+
+
+@pytest.mark.parametrize(('findings', 'wanted'), [
+    (PC, 'tensorrt, float16: there are a CUDA device and torch_tensorrt; not tried'),
+    (replace(PC, torch_tensorrt=''), 'torch, float16, on the GPU: there is a CUDA device'),
+    (CPU_BUILD, 'openvino, float32: the fastest on a processor, which has no bfloat16 itself; '
+                'torch 2.13.0+cpu does not see the CUDA device'),
+    (replace(CPU_BUILD, openvino=''), 'torch, float32, on the processor: '),
+    (replace(PC, gpus=(), openvino='2025.4'), 'openvino, float32: ')])
+def test_says_what_will_be_used_when_the_gpu_was_not_tried(findings, wanted):
+    findings = replace(findings, gpu_asked=False, torch_sees_gpu=False, tensorrt_works=False)
+    assert choice(findings).startswith(wanted)
+
+
+def test_openvino_is_not_missed_where_torch_takes_the_gpu():
+    findings = replace(PC, openvino='', gpu_asked=False)
+    assert shortfalls(findings) == []
+    [missing] = shortfalls(replace(findings, torch_cuda=''))
+    assert missing.startswith('OpenVINO is not installed')
 
 
 @pytest.mark.parametrize('findings', [ORIN, PC, ROBOT])
@@ -114,6 +136,12 @@ def test_a_library_that_crashes_does_not_take_the_doctor_with_it(monkeypatch):
     assert 'took more than' in doctor._probe()['problem']
 
 
-def test_the_choice_is_what_this_machine_really_picks():
+@pytest.mark.parametrize('gpu', [False, True])
+def test_the_choice_is_what_this_machine_really_picks(gpu):
     picked = Segmenter.from_file(resolution=(160, 96)).backend
-    assert choice(doctor.gather(gpu=True)).startswith(f'{picked.name}, {picked.precision}')
+    assert choice(doctor.gather(gpu)).startswith(f'{picked.name}, {picked.precision}')
+
+
+def test_what_the_probe_finds_counts_more_than_versions(monkeypatch):
+    monkeypatch.setattr(doctor, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
+    assert doctor.gather(gpu=True).torch_tensorrt == '2.9.0+probe'

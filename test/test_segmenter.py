@@ -115,6 +115,44 @@ def test_auto_falls_back_to_what_works_and_says_why(monkeypatch):
         Segmenter.from_file(resolution=SMALL)
 
 
+def test_auto_does_not_take_a_torch_without_cuda_for_the_cuda_device(monkeypatch):
+    import torch
+
+    import enet_ros.backends as backends
+
+    def broken(request):
+        raise RuntimeError('no such instruction')
+
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(backends, 'cuda_device_count', lambda: 1)
+    monkeypatch.setattr(backends, 'has_tensorrt', lambda: False)
+    refused = f'torch: torch {torch.__version__} does not see the CUDA device'
+    found = Segmenter.from_file(resolution=SMALL)
+    assert found.backend.name == 'openvino'
+    assert found.choice.endswith(f': the fastest on a processor; {refused}')
+    assert Segmenter.from_file(resolution=SMALL, backend='torch').choice == (
+        'backend torch, float32 on the processor: it was asked for')
+    monkeypatch.setitem(backends.OPENERS, 'openvino', broken)
+    assert Segmenter.from_file(resolution=SMALL).choice == (
+        f'backend torch, float32 on the processor: the last resort; {refused}; '
+        'openvino: no such instruction')
+
+
+def test_auto_gives_a_reason_once(monkeypatch):
+    import enet_ros.backends as backends
+
+    def broken(request):
+        raise RuntimeError('no such instruction')
+
+    monkeypatch.setattr(backends, 'cuda_device_count', lambda: 1)
+    monkeypatch.setattr(backends, 'has_tensorrt', lambda: False)
+    for name in ('openvino', 'torch'):
+        monkeypatch.setitem(backends.OPENERS, name, broken)
+    with pytest.raises(BackendError, match='available: torch: no such instruction; '
+                                           'openvino: no such instruction$'):
+        Segmenter.from_file(resolution=SMALL)
+
+
 @pytest.mark.parametrize(('written', 'meant'), [
     ('bf16', 'bfloat16'), ('F32', 'float32'), ('half', 'float16'), ('auto', 'auto')])
 def test_precisions_have_short_names(written, meant):

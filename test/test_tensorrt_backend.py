@@ -426,7 +426,9 @@ def test_auto_prefers_tensorrt_where_it_works(gpu):
     assert choice.startswith('backend tensorrt, float16 on Orin: there is a CUDA device')
 
 
-def test_auto_takes_torch_where_tensorrt_cannot(gpu):
+def test_auto_takes_torch_where_tensorrt_cannot(gpu, monkeypatch):
+    monkeypatch.setitem(backends.OPENERS, 'torch', lambda request: TorchBackend(
+        replace(request, needs_cuda=False)))  # one that sees the GPU
     backend, choice = open_backend('auto', replace(gpu.request, precision='float32'))
     assert backend.name == 'torch'
     assert 'tensorrt: precision float32: tensorrt runs float16' in choice

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Protocol
@@ -74,6 +74,7 @@ class BackendRequest:
         threads: of the processor; 0 leaves it to the runtime.
         use_cache: whether a compiled network is kept on disk for the next start.
         batch: frames that usually come at once; a backend of fixed batch is compiled for it.
+        needs_cuda: whether torch is refused where it does not see the CUDA device.
     """
 
     checkpoint: Checkpoint
@@ -82,6 +83,7 @@ class BackendRequest:
     threads: int = 0
     use_cache: bool = True
     batch: int = 1
+    needs_cuda: bool = False
 
 
 def _open_openvino(request: BackendRequest) -> Backend:
@@ -139,14 +141,22 @@ def has_tensorrt() -> bool:
     return cuda_device_count() > 0 and find_spec('torch_tensorrt') is not None
 
 
-def _auto_order() -> list[tuple[str, str]]:
-    """Return (backend, reason for its place) from the most to the least wanted here."""
+def _auto_order() -> list[tuple[str, str, bool]]:
+    """Return the backends from the most to the least wanted here.
+
+    Returns:
+        (backend, reason for its place, whether torch must see the CUDA device for it). Torch may
+        be built without CUDA where the driver is there; it is then slower than OpenVINO.
+    """
     if not cuda_device_count():
-        return [('openvino', 'no CUDA device, and it is the fastest on a processor'),
-                ('torch', 'the last resort')]
-    order = [('torch', 'there is a CUDA device'), ('openvino', 'the fastest on a processor')]
+        return [('openvino', 'no CUDA device, and it is the fastest on a processor', False),
+                ('torch', 'the last resort', False)]
+    order = [('torch', 'there is a CUDA device', True),
+             ('openvino', 'the fastest on a processor', False),
+             ('torch', 'the last resort', False)]
     if has_tensorrt():
-        order.insert(0, ('tensorrt', 'there is a CUDA device, and it is the fastest there'))
+        order.insert(0, ('tensorrt', 'there is a CUDA device, and it is the fastest there',
+                         False))  # it looks for itself
     return order
 
 
@@ -171,13 +181,13 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
     """
     if name not in BACKEND_NAMES:
         raise BackendError(f"backend is '{name}', wanted one of {', '.join(BACKEND_NAMES)}")
-    order = _auto_order() if name == 'auto' else [(name, 'it was asked for')]
-    refused: list[str] = []
-    for candidate, reason in order:
+    order = _auto_order() if name == 'auto' else [(name, 'it was asked for', False)]
+    refused: dict[str, None] = {}  # in order; torch may be refused twice for one reason
+    for candidate, reason, needs_cuda in order:
         try:
-            backend = OPENERS[candidate](request)
+            backend = OPENERS[candidate](replace(request, needs_cuda=needs_cuda))
         except (BackendError, ImportError, RuntimeError) as error:
-            refused.append(str(error) if name == candidate else f'{candidate}: {error}')
+            refused[str(error) if name == candidate else f'{candidate}: {error}'] = None
             continue
         picked = f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}'
         return backend, '; '.join([picked, *refused])

@@ -21,10 +21,13 @@ class TorchBackend:
         """Build the graph on the device.
 
         Raises:
-            BackendError: the precision is not possible here.
+            BackendError: the precision is not possible here, or torch does not see a CUDA device
+                that is needed.
             CheckpointError: the weights are not those of an ENet.
         """
         kind = 'cuda' if torch.cuda.is_available() else 'cpu'
+        if request.needs_cuda and kind != 'cuda':
+            raise BackendError(f'torch {torch.__version__} does not see the CUDA device')
         possible = _POSSIBLE[kind]
         self.precision = possible[0] if request.precision == 'auto' else request.precision
         if self.precision not in possible:

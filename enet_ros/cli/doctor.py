@@ -62,7 +62,7 @@ class Findings:
         l4t, jetpack: versions of a Jetson's system.
         driver_cuda: the newest CUDA that the driver knows.
         gpus: a line for each GPU, by the driver.
-        torch_sees_gpu: whether torch can use it.
+        torch_sees_gpu: whether torch can use it; only known where the GPU was looked at.
         free_mb, total_mb: memory of the first GPU in MiB, 0 if not known.
         problem: why torch or torch_tensorrt cannot be imported.
         tensorrt_works: whether tensorrt and torch_tensorrt can be imported.
@@ -116,10 +116,24 @@ def version_tuple(version: str) -> tuple[int, ...]:
 
 def choice(findings: Findings) -> str:
     """Say which backend and precision ``auto`` picks, and why; as backends do, by findings."""
-    if findings.gpu_asked and findings.torch_sees_gpu:
-        if findings.tensorrt_works:
-            return 'tensorrt, float16: there are a CUDA device and torch_tensorrt'
-        return 'torch, float16, on the GPU: there is a CUDA device, and no torch_tensorrt'
+    if _torch_takes_gpu(findings):
+        untried = '' if findings.gpu_asked else '; not tried, --gpu does'
+        if findings.tensorrt_works or not findings.gpu_asked and findings.torch_tensorrt:
+            return f'tensorrt, float16: there are a CUDA device and torch_tensorrt{untried}'
+        return ('torch, float16, on the GPU: there is a CUDA device, and no torch_tensorrt'
+                f'{untried}')
+    return _choice_on_processor(findings) + (
+        f'; torch {findings.torch} does not see the CUDA device'
+        if findings.gpus and findings.torch else '')
+
+
+def _torch_takes_gpu(findings: Findings) -> bool:
+    """Tell whether torch uses a GPU; by what it was built for, unless it was tried."""
+    sees = findings.torch_sees_gpu if findings.gpu_asked else findings.torch_cuda
+    return bool(findings.gpus and sees)
+
+
+def _choice_on_processor(findings: Findings) -> str:
     if findings.openvino:
         if findings.bfloat16:
             return 'openvino, bfloat16: the fastest on a processor that has bfloat16'
@@ -135,7 +149,7 @@ def shortfalls(findings: Findings) -> list[str]:
     if not findings.torch:
         missing.append('torch is not installed, and every backend needs it once to read the '
                        f'network: {_install_torch(findings)}')
-    elif not findings.openvino and not findings.gpu_asked:
+    elif not (findings.openvino or findings.gpu_asked or _torch_takes_gpu(findings)):
         missing.append('OpenVINO is not installed, and torch alone takes twice as long: '
                        'pip install openvino')
     if not findings.ros.get('rclpy'):
@@ -244,24 +258,24 @@ def gather(gpu: bool) -> Findings:
         gpu: whether to look at the GPU too, which imports torch and torch_tensorrt elsewhere.
     """
     version, capabilities = _openvino()
+    driver, gpus = _driver()
     known = {
         'python': platform.python_version(), 'machine': platform.machine(),
         'processor': processor_name(read_text('/proc/cpuinfo')),
         'features': processor_features(read_text('/proc/cpuinfo')), 'openvino': version,
         'bfloat16': 'BF16' in capabilities, 'torch': package_version('torch'),
+        'driver_cuda': driver, 'gpus': gpus, 'torch_cuda': _torch_cuda(),
+        'torch_tensorrt': package_version('torch_tensorrt'),
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
             'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
-    return Findings(**known, **(_gpu() if gpu else {}))
+    return Findings(**(known | (_gpu() if gpu else {})))
 
 
 def _gpu() -> dict:
-    driver, gpus = _driver()
     return {'gpu_asked': True, 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
             'jetpack': _output('dpkg-query', '-W', '-f', '${Version}', 'nvidia-jetpack'),
-            'driver_cuda': driver, 'gpus': gpus, 'torch_cuda': _torch_cuda(),
             'tensorrt': package_version('tensorrt'),
-            'torch_tensorrt': package_version('torch_tensorrt'),
             **_probe()}
 
 

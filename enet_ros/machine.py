@@ -35,6 +35,12 @@ def read_text(path: str) -> str:
         return ''
 
 
+def how_to_install(extra: str) -> str:
+    """Say how to install an extra of pyproject.toml: no package index has this project."""
+    return (f'in the checkout run scripts/setup.sh {extra}, for another environment '
+            f"pip install '.[{extra}]'")
+
+
 def package_version(package: str) -> str:
     """Return an installed package's version without importing it, or ''."""
     try:

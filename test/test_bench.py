@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip('psutil', reason="psutil is not installed: pip install 'enet_ros[bench]'")
+pytest.importorskip('psutil', reason='psutil is not installed: scripts/setup.sh bench')
 
 import psutil
 
@@ -135,7 +135,8 @@ def test_every_runtime_gives_a_row_or_a_reason(workload, quiet, monkeypatch):
     monkeypatch.setattr(sidebyside, 'PEERS', (*chosen, Peer('none', ('f32',), broken, 'absent')))
     result = side_by_side(workload, 2)
     assert result['runtimes']['none-f32'] == {
-        'missing': "No module named 'none': pip install 'enet_ros[bench]'"}
+        'missing': "No module named 'none': in the checkout run scripts/setup.sh bench, for "
+                   "another environment pip install '.[bench]'"}
     assert {'median_ms', 'p95_ms'} == set(result['runtimes']['segmenter-f32'])
     assert result['ratios']['segmenter_over_openvino_raw'] > 0
     assert (result['resolution'], result['camera']) == ([64, 48], [80, 50])

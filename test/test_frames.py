@@ -1,5 +1,8 @@
 """Pictures and videos from files, and enet-ros segment over them."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -103,6 +106,23 @@ def test_help_is_instant_for_it_imports_nothing_heavy():
             "print(sorted({'torch', 'cv2', 'numpy', 'openvino', 'rclpy'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, '-P', '-c', code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+@pytest.mark.parametrize(('command', 'extra'), [
+    ('bench', 'bench'), ('export', 'export'), ('train', 'train'), ('eval', 'train')])
+def test_a_command_without_its_packages_says_what_installs_them(monkeypatch, capsys, command,
+                                                                extra):
+    def broken(name):
+        raise ImportError("No module named 'some'")
+
+    module = SimpleNamespace(DESCRIPTION='', add_arguments=lambda parser: None, run=broken)
+    monkeypatch.setattr('importlib.import_module', lambda name: module)
+    assert main([command]) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: No module named 'some'; this command needs more packages: in the checkout run "
+        f"scripts/setup.sh {extra}, for another environment pip install '.[{extra}]'\n")
+    project = (Path(__file__).resolve().parent.parent / 'pyproject.toml').read_text()
+    assert f'\n{extra} = [' in project.partition('[project.optional-dependencies]')[2]
 
 
 def test_legend_names_every_class(road_frame):

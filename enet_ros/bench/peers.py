@@ -19,6 +19,7 @@ import numpy as np
 
 from enet_ros.backends import canonical_precision
 from enet_ros.checkpoint import Checkpoint
+from enet_ros.machine import how_to_install
 from enet_ros.resize import resize_frame
 from enet_ros.scene import RoadScene
 from enet_ros.segmenter import Segmenter
@@ -210,7 +211,7 @@ def prepare(peer: Peer, workload: Workload, precision: str) -> Call:
     except UnavailableError:
         raise
     except ImportError as error:
-        raise UnavailableError(f"{error}: pip install 'enet_ros[bench]'") from error
+        raise UnavailableError(f'{error}: {how_to_install("bench")}') from error
     except (RuntimeError, ValueError, OSError) as error:
         raise UnavailableError(str(error).strip().splitlines()[0]) from error
     except Exception as error:

@@ -47,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'enet-ros {parsed.command}: error: {error}', file=sys.stderr)
         return 2
     except ImportError as error:
-        extra = EXTRAS.get(parsed.command, 'train')
+        from enet_ros.machine import how_to_install
         print(f'enet-ros {parsed.command}: error: {error}; this command needs more packages: '
-              f"pip install 'enet_ros[{extra}]'", file=sys.stderr)
+              f'{how_to_install(EXTRAS.get(parsed.command, "train"))}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution
+from enet_ros.machine import how_to_install
 
 DESCRIPTION = """Measure ENet on this machine, side by side in one run. Leave the machine alone
 meanwhile: while other processes keep the cores busy, no ratios are printed.
@@ -78,7 +79,7 @@ def _draw(args: argparse.Namespace, draw, *what) -> None:
         try:
             draw(args.plot, *what)
         except ImportError as error:
-            print(f"no picture: {error}; pip install 'enet_ros[bench]'", file=sys.stderr)
+            print(f'no picture: {error}: {how_to_install("bench")}', file=sys.stderr)
 
 
 def _side_by_side(args: argparse.Namespace) -> int:

@@ -25,9 +25,12 @@ def read_image(path: Path) -> np.ndarray:
     """Read a picture, (H, W, 3) uint8 RGB.
 
     Raises:
-        SourceError: the file cannot be read as a picture.
+        SourceError: the file cannot be read as a picture, or is larger than OpenCV reads.
     """
-    frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise SourceError(f"'{path}' cannot be read as a picture: {error.err}") from error
     if frame is None:
         raise SourceError(f"'{path}' cannot be read as a picture")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)

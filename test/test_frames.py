@@ -1,5 +1,7 @@
 """Pictures and videos from files, and enet-ros segment over them."""
 
+import struct
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,6 +57,18 @@ def test_what_gives_no_frames_is_named(tmp_path, monkeypatch, name, message):
     (tmp_path / 'broken.mp4').write_bytes(b'nonsense')
     with pytest.raises(SourceError, match=message):
         list(read_frames(existing(name)))
+
+
+def test_a_picture_larger_than_opencv_reads_is_named(tmp_path, capsys):
+    header = b'IHDR' + struct.pack('>IIBBBBB', 200_000, 200_000, 8, 2, 0, 0, 0)
+    path = tmp_path / 'huge.png'
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header
+                     + struct.pack('>I', zlib.crc32(header)) + bytes(4) + b'IDAT'
+                     + struct.pack('>I', zlib.crc32(b'IDAT')))
+    with pytest.raises(SourceError, match="huge.png' cannot be read as a picture"):
+        read_image(path)
+    assert main(['segment', str(path), '--out', str(tmp_path / 'out'), *OPTIONS]) == 2
+    assert "huge.png' cannot be read as a picture" in capsys.readouterr().err
 
 
 def test_segment_writes_labels_mask_and_overlay_at_the_inputs_size(tmp_path, folder, road_frame):

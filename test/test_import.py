@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from enet_ros.class_map import CAMVID_NAMES
 from enet_ros.cli import main
 from enet_ros.enet import ENet
 from enet_ros.importers import import_checkpoint
-from enet_ros.importers.authors import layout
+from enet_ros.importers.authors import from_torch7, layout
 from enet_ros.importers.classes import default_classes
 from enet_ros.importers.pytorch_enet import BLOCKS
 from enet_ros.importers.torch7 import Module, read_torch7
@@ -192,6 +193,26 @@ def changed(change):
 def test_another_torch7_network_is_refused(tmp_path, change, message):
     with pytest.raises(CheckpointError, match=f'other.net: .*{message}'):
         imported(tmp_path / 'other.net', changed(change))
+
+
+def test_no_torch7_tensor_of_another_shape_is_copied():
+    giant, model = np.ones(2**20, 'f4'), as_modules(ENet(CLASSES).eval())
+
+    def share(module):
+        for name in ('weight', 'bias', 'running_mean', 'running_var'):
+            if module.fields.get(name) is not None:
+                module.fields[name] = giant
+        for child in module.children():
+            share(child)
+
+    share(model)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=r'of shape \(1048576,\), wanted \(13, 3'):
+            from_torch7(model)
+        assert tracemalloc.get_traced_memory()[1] < giant.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 HEAD = struct.pack('<ii', 4, 1) + text('V 1') + text('nn.Sequential')

@@ -24,14 +24,14 @@ class Wanted:
         fields: numbers it must have.
         inside: the modules inside.
         name: of our layer that takes its arrays; '' for none.
-        arrays: names of the arrays of both.
+        arrays: names of the arrays of both, with their shapes.
     """
 
     kinds: tuple[str, ...]
     fields: dict[str, float] = field(default_factory=dict)
     inside: tuple[Wanted, ...] = ()
     name: str = ''
-    arrays: tuple[str, ...] = ()
+    arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 POOL = Wanted(('SpatialMaxPooling',), {'kW': 2, 'kH': 2, 'dW': 2, 'dH': 2, 'padW': 0, 'padH': 0})
@@ -59,17 +59,21 @@ def _convolution(name: str, layer: nn.Conv2d | nn.ConvTranspose2d) -> Wanted:
     fields = {f'{key}{axis}': value for key, pair in pairs.items()
               for axis, value in zip('HW', pair)}
     fields |= {'nInputPlane': layer.in_channels, 'nOutputPlane': layer.out_channels}
-    return Wanted(kinds, fields, name=name,
-                  arrays=('weight',) if layer.bias is None else ('weight', 'bias'))
+    return Wanted(kinds, fields, name=name, arrays=_shapes(
+        layer, 'weight', *(() if layer.bias is None else ('bias',))))
+
+
+def _shapes(layer: nn.Module, *names: str) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(layer, name).shape) for name in names}
 
 
 def _layer(name: str, layer: nn.Module) -> Wanted:
     """Describe one of our layers in Torch7's words."""
     if isinstance(layer, nn.BatchNorm2d):
         return Wanted(('SpatialBatchNormalization',), {'eps': layer.eps}, name=name,
-                      arrays=('weight', 'bias', 'running_mean', 'running_var'))
+                      arrays=_shapes(layer, 'weight', 'bias', 'running_mean', 'running_var'))
     if isinstance(layer, nn.PReLU):
-        return Wanted(('PReLU',), name=name, arrays=('weight',))
+        return Wanted(('PReLU',), name=name, arrays=_shapes(layer, 'weight'))
     if isinstance(layer, nn.ReLU):
         return Wanted(('ReLU',))
     return _convolution(name, layer)
@@ -161,11 +165,11 @@ def _arrays(found: Module, wanted: Wanted, what: str,
         number = found.fields.get(key)
         if not _close(number, value):
             raise CheckpointError(f'{what} has {key} {_short(number)}, this ENet has {value}')
-    for name in wanted.arrays:
-        array = _array(found.fields.get(name), f'{what} {name}')
+    for name, shape in wanted.arrays.items():
+        array = _array(found.fields.get(name), shape, f'{what} {name}')
         factor = np.float32(1.0 if name.startswith('running') else scale)
         yield f'{wanted.name}.{name}', array * factor
-    if wanted.arrays == ('weight',) and found.fields.get('bias') is not None:
+    if list(wanted.arrays) == ['weight'] and found.fields.get('bias') is not None:
         raise CheckpointError(f'{what} has a bias, this ENet has none there')
 
 
@@ -178,9 +182,16 @@ def _short(value) -> str:
     return str(value)[:40] if isinstance(value, (int, float, str)) else type(value).__name__
 
 
-def _array(value, what: str) -> np.ndarray:
+def _array(value, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Return a tensor as float32.
+
+    The shape is checked before anything is copied: tensors may share one storage, so that a file
+    can hold many times its size.
+    """
     if not isinstance(value, np.ndarray) or value.dtype.kind != 'f':
         raise CheckpointError(f'{what} is {type(value).__name__}, wanted a float tensor')
+    if value.shape != shape:
+        raise CheckpointError(f'{what} is of shape {value.shape}, wanted {shape}')
     with np.errstate(over='ignore'):  # the infinity is refused with its name later
         return value.astype(np.float32)
 

@@ -95,6 +95,30 @@ def test_segment_writes_an_overlay_video(tmp_path, video):
     assert len(list((tmp_path / 'out').glob('drive_*_labels.png'))) == 5
 
 
+@pytest.mark.parametrize(('name', 'inputs', 'out', 'writer'), [
+    ('a_labels.png', ['pictures'], 'pictures', 'pictures/a.png'),
+    ('a_overlay.png', ['pictures'], 'link', 'pictures/a.png'),
+    ('drive_overlay.mp4', ['drive.mp4', 'pictures/drive_overlay.mp4'], 'pictures', 'drive.mp4'),
+    ('drive_000003_drivable.png', ['drive.mp4', 'pictures', '--frames'], 'pictures',
+     'drive.mp4')])
+def test_segment_overwrites_no_input(tmp_path, folder, video, monkeypatch, capsys, name, inputs,
+                                     out, writer):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'link').symlink_to('pictures')
+    source = video if name.endswith('.mp4') else folder / 'b.png'
+    (folder / name).write_bytes(source.read_bytes())
+    assert main(['segment', *inputs, '--out', out, *OPTIONS]) == 2
+    assert (f"'{writer}' would write '{out}/{name}', which is the input 'pictures/{name}'; "
+            'wanted another --out') in capsys.readouterr().err
+    assert (folder / name).read_bytes() == source.read_bytes()
+
+
+def test_segment_writes_beside_its_inputs_where_none_is_overwritten(folder):
+    (folder / 'drive_000003_labels.png').write_bytes((folder / 'a.png').read_bytes())
+    assert main(['segment', str(folder), '--out', str(folder), *OPTIONS]) == 0
+    assert main(['segment', str(folder / 'a.png'), '--out', str(folder), *OPTIONS]) == 0
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['nowhere.png'], "'nowhere.png' does not exist"),
     (['a.png', 'other/a.png'], 'would both write a_labels.png'),

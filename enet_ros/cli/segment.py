@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ and for every video <stem>_overlay.mp4, with the others as numbered pictures if 
 """
 
 OPACITY = 0.5
+FRAME_NAME = re.compile(r'(.+)_\d{6,}_(?:labels|drivable)\.png')  # of a video's frame
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         path = existing(text)
         paths += list_images(path) if path.is_dir() else [path]
     _check_stems(paths)
+    _check_inputs_stay(paths, args.out, args.frames)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
                                     backend=args.backend, precision=args.precision,
                                     threads=args.threads)
@@ -67,6 +70,24 @@ def _check_stems(paths: list[Path]) -> None:
         if other != path:
             raise ValueError(f"'{other}' and '{path}' would both write "
                              f'{path.stem}_labels.png; wanted different names')
+
+
+def _check_inputs_stay(paths: list[Path], out: Path, with_frames: bool) -> None:
+    """Refuse a folder in which an output would overwrite an input."""
+    from enet_ros.frames import is_video
+    inputs, writers, videos = {path.resolve(): path for path in paths}, {}, {}
+    for path in paths:
+        if is_video(path):
+            writers[f'{path.stem}_overlay.mp4'] = videos[path.stem] = path
+        else:
+            writers |= {f'{path.stem}_{kind}.png': path
+                        for kind in ('labels', 'drivable', 'overlay')}
+    for target in sorted(out.iterdir()) if out.is_dir() else []:
+        frame = FRAME_NAME.fullmatch(target.name)
+        writer = writers.get(target.name) or (with_frames and frame and videos.get(frame[1]))
+        if writer and target.resolve() in inputs:
+            raise ValueError(f"'{writer}' would write '{target}', which is the input "
+                             f"'{inputs[target.resolve()]}'; wanted another --out")
 
 
 def _segment_pictures(segmenter, paths: list[Path], out: Path) -> None:

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,6 +226,34 @@ def test_the_cache_is_the_users_alone(monkeypatch, tmp_path):
     assert cache_folder() is None
     assert read_cached('a') is None
     assert not write_cached('b', b'content')
+
+
+def test_a_cached_file_that_cannot_be_written_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setenv('ENET_ROS_CACHE', str(tmp_path))
+    assert write_cached('a', b'content')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as if the disk were full
+    try:
+        assert not write_cached('a', bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [file.name for file in tmp_path.iterdir()] == ['a']
+    assert read_cached('a') == b'content'
+
+
+def test_a_user_without_a_home_has_the_cache_that_is_named_or_none(monkeypatch, tmp_path):
+    def no_home():
+        raise RuntimeError('Could not determine home directory.')
+
+    monkeypatch.setattr(Path, 'home', no_home)
+    monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+    monkeypatch.setenv('ENET_ROS_CACHE', str(tmp_path / 'cache'))
+    assert cache_folder() == tmp_path / 'cache'
+    monkeypatch.delenv('ENET_ROS_CACHE')
+    assert cache_folder() is None
+    assert read_cached('a') is None and not write_cached('a', b'content')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert cache_folder() == tmp_path / 'enet_ros'
 
 
 def test_other_weights_resolution_or_precision_never_share_a_cached_network(

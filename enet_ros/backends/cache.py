@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 # Part of every key: raise it when backends/graph.py gives another graph for equal weights.
@@ -23,8 +24,9 @@ def cache_folder() -> Path | None:
 
     ``$ENET_ROS_CACHE`` names it, else ``$XDG_CACHE_HOME/enet_ros``, else ``~/.cache/enet_ros``.
     """
-    default = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'enet_ros'
-    folder = Path(os.environ.get('ENET_ROS_CACHE') or default)
+    folder = _cache_path()
+    if folder is None:
+        return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -32,6 +34,18 @@ def cache_folder() -> Path | None:
         return None
     foreign = status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return None if foreign or not os.access(folder, os.W_OK) else folder
+
+
+def _cache_path() -> Path | None:
+    """Return where the cache folder is to be, or None for a user without a home."""
+    if named := os.environ.get('ENET_ROS_CACHE'):
+        return Path(named)
+    if caches := os.environ.get('XDG_CACHE_HOME'):
+        return Path(caches, 'enet_ros')
+    try:
+        return Path.home() / '.cache' / 'enet_ros'
+    except RuntimeError:
+        return None
 
 
 def cache_key(*parts: object) -> str:
@@ -67,10 +81,16 @@ def write_file(path: Path, content: bytes) -> bool:
     """Write a file with its checksum, whole or not at all. Returns whether it was written."""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.new-')
+    except OSError:
+        return False
+    try:
         with os.fdopen(handle, 'wb') as file:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
         os.replace(temporary, path)
     except OSError:
         return False
+    finally:
+        with suppress(OSError):  # moved, unless that failed
+            os.unlink(temporary)
     return True

@@ -92,13 +92,15 @@ def test_growth_is_time_over_pixels_from_640x360():
     assert growth(results[:1]) == {} and format_growth({}) == ''
 
 
-def test_growth_in_turns_is_not_changed_by_a_machine_that_slows_down(workload, monkeypatch):
+def test_growth_in_turns_is_not_changed_by_a_machine_that_slows_down(workload, quiet,
+                                                                     monkeypatch):
     turns = ((0.2, 0.4, 0.9), (0.1, 0.2, 0.1), (0.02, 0.04, 0.06))  # seconds, a size each
     monkeypatch.setattr(sidebyside, 'prepare', lambda peer, workload, precision: None)
     monkeypatch.setattr(sidebyside, 'alternate', lambda calls, runs, each: {
         size: np.repeat(seconds, RUNS_A_TURN) for size, seconds in zip(calls, turns)})
     sizes = ((1280, 720), (640, 360), (320, 180))
-    found = growth_in_turns([replace(workload, resolution=size) for size in sizes], 15)
+    found, busy = growth_in_turns([replace(workload, resolution=size) for size in sizes], 15)
+    assert busy == ''
     assert found['segmenter-f32'] == found['segmenter-bf16'] == {'1280x720': 0.5, '320x180': 0.8}
 
 
@@ -188,8 +190,27 @@ def test_several_resolutions_give_growth_and_a_picture(quiet, tmp_path, capsys):
                  '--json', str(file)]) == 0
     result = json.loads(file.read_text())
     assert [one['resolution'] for one in result['results']] == [[64, 48], [96, 64]]
-    assert list(result['growth']['segmenter-f32']) == ['96x64']
+    assert list(result['growth']['segmenter-f32']) == ['96x64'] and result['busy'] == ''
     assert (tmp_path / 'bench.png').read_bytes()[:4] == b'\x89PNG'
+
+
+@pytest.mark.parametrize('quiet_runs', [0, 1, 2])
+def test_a_busy_machine_gets_no_growth(monkeypatch, tmp_path, capsys, quiet_runs):
+    """Busy from one of the two results on, or while growth itself is measured."""
+    loads = []
+    monkeypatch.setattr(OtherLoad, 'is_high',
+                        lambda self: loads.append(self) or len(loads) > quiet_runs)
+    monkeypatch.setattr(OtherLoad, 'sentence', lambda self: 'others kept 1.50 cores busy')
+    file = tmp_path / 'bench.json'
+    assert main(['bench', '--resolution', '64x48,96x64', '--runs', '1', '--only', 'segmenter',
+                 '--json', str(file)]) == 1
+    result, text = json.loads(file.read_text()), capsys.readouterr().out
+    assert len(loads) == max(2, quiet_runs + 1)
+    assert result['growth'] == {} and result['busy'] == 'others kept 1.50 cores busy'
+    assert [bool(one['busy']) for one in result['results']] == [quiet_runs < 1, quiet_runs < 2]
+    assert text.endswith('no growth: others kept 1.50 cores busy. Leave the machine alone and '
+                         'repeat.\n')
+    assert 'growth of time' not in text
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

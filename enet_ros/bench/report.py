@@ -35,8 +35,10 @@ def format_result(result: dict) -> str:
     return '\n'.join(lines)
 
 
-def format_growth(found: dict[str, dict[str, float]]) -> str:
-    """Lay out what :func:`enet_ros.bench.sidebyside.growth` returns."""
+def format_growth(found: dict[str, dict[str, float]], busy: str = '') -> str:
+    """Lay out what :func:`enet_ros.bench.sidebyside.growth` returns, or say why there is none."""
+    if busy:
+        return f'no growth: {busy}. Leave the machine alone and repeat.'
     if not found:
         return ''
     sizes = list(next(iter(found.values())))

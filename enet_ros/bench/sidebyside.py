@@ -148,7 +148,8 @@ def growth(results: Sequence[dict]) -> dict[str, dict[str, float]]:
     return found
 
 
-def growth_in_turns(workloads: Sequence[Workload], runs: int) -> dict[str, dict[str, float]]:
+def growth_in_turns(workloads: Sequence[Workload],
+                    runs: int) -> tuple[dict[str, dict[str, float]], str]:
     """Measure the segmenter's growth in turns of all resolutions.
 
     A machine that is slower for some seconds then slows all of them.
@@ -158,7 +159,8 @@ def growth_in_turns(workloads: Sequence[Workload], runs: int) -> dict[str, dict[
         runs: of each resolution and precision.
 
     Returns:
-        As :func:`growth`, of the segmenter's rows alone; medians of the turns.
+        As :func:`growth`, of the segmenter's rows alone, medians of the turns; and a sentence
+        where other processes kept the cores busy, then without rows.
     """
     segmenter, = (peer for peer in PEERS if peer.name == 'segmenter')
     sizes = {size_name(workload.resolution): workload.resolution for workload in workloads}
@@ -170,13 +172,16 @@ def growth_in_turns(workloads: Sequence[Workload], runs: int) -> dict[str, dict[
                      for size, workload in zip(sizes, workloads)}
         except UnavailableError:
             continue
+        load = OtherLoad()
         with tqdm(total=turns_of(runs) * len(calls), unit='turn', desc=f'growth, {name}',
                   disable=None) as bar:
             turns = turn_medians(alternate(calls, runs, bar.update))
+        if load.is_high():
+            return {}, load.sentence()
         found[name] = {size: _over_pixels(float(np.median(medians / turns[base])), sizes[size],
                                           sizes[base])
                        for size, medians in turns.items() if size != base}
-    return found
+    return found, ''
 
 
 def _base(resolutions: Sequence[tuple[int, int]]) -> int:

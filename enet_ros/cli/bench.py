@@ -11,7 +11,7 @@ from enet_ros.cli.options import resolution
 from enet_ros.machine import how_to_install
 
 DESCRIPTION = """Measure ENet on this machine, side by side in one run. Leave the machine alone
-meanwhile: while other processes keep the cores busy, no ratios are printed.
+meanwhile: while other processes keep the cores busy, no ratios and no growth are printed.
 
 examples:
   enet-ros bench                              # our segmenter and every runtime that is here
@@ -85,7 +85,7 @@ def _draw(args: argparse.Namespace, draw, *what) -> None:
 def _side_by_side(args: argparse.Namespace) -> int:
     from enet_ros.bench import report
     from enet_ros.bench.peers import PEERS, Workload
-    from enet_ros.bench.sidebyside import growth, growth_in_turns, side_by_side
+    from enet_ros.bench.sidebyside import side_by_side
     from enet_ros.checkpoint import read_checkpoint, weights_path
     from enet_ros.segmenter import check_resolution
 
@@ -99,15 +99,27 @@ def _side_by_side(args: argparse.Namespace) -> int:
     for workload in workloads:
         results.append(side_by_side(workload, args.runs, args.only))
         print(report.format_result(results[-1]), flush=True)
-    found = growth(results)
-    if any(name.startswith('segmenter-') for name in found):
-        found |= growth_in_turns(workloads, args.runs)
-    if found:
-        print(report.format_growth(found))
-    _write(args, results[0] if len(results) == 1 else
-           {'machine': results[0]['machine'], 'results': results, 'growth': found})
+    busy = next((result['busy'] for result in results if result['busy']), '')
+    written = results[0]
+    if len(results) > 1:
+        found, busy = ({}, busy) if busy else _growth(workloads, results, args.runs)
+        if found or busy:
+            print(report.format_growth(found, busy))
+        written = {'machine': written['machine'], 'results': results, 'growth': found,
+                   'busy': busy}
+    _write(args, written)
     _draw(args, report.draw_result, results)
-    return int(any(result['busy'] for result in results))
+    return int(bool(busy))
+
+
+def _growth(workloads: list, results: list[dict], runs: int) -> tuple[dict, str]:
+    """Return how time grows with pixels, or nothing and who kept the cores busy meanwhile."""
+    from enet_ros.bench.sidebyside import growth, growth_in_turns
+    found, busy = growth(results), ''
+    if any(name.startswith('segmenter-') for name in found):
+        turns, busy = growth_in_turns(workloads, runs)
+        found |= turns
+    return {} if busy else found, busy
 
 
 def _paper(args: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def tree(tmp_path_factory):
     (root / 'classes.json').write_text(json.dumps(
         [{'name': 'path', 'drivable': True}, {'name': 'grass'}]))
     rng = np.random.default_rng(0)
-    for split, count in (('train', 6), ('val', 2)):
+    for split, count in (('train', 6), ('val', 5)):  # 5: a validation of two batches
         for folder in (split, f'{split}annot'):
             (root / folder).mkdir()
         for i in range(count):
@@ -94,7 +94,7 @@ def test_run_leaves_model_pictures_and_log(straight, tree):
     assert checkpoint.resolution == SIZE
     assert all(a.dtype == np.float16 for a in checkpoint.tensors.values())
     scores = checkpoint.scores['val']
-    assert scores['images'] == 2
+    assert scores['images'] == 5
     assert 0 <= scores['miou'] <= 1
     assert 0 <= scores['ece'] <= 1
     assert checkpoint.origin.startswith('enet-ros')
@@ -208,6 +208,14 @@ def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how, hook, step,
         == read_checkpoint(straight / 'model.safetensors').fingerprint()
 
 
+def test_a_stop_asked_in_the_last_validation_changes_nothing(straight, tree, tmp_path):
+    code = ASKED.format(options=vars(options(tree, tmp_path)), hook='validation_step', step=6)
+    assert subprocess.run([sys.executable, '-P', '-c', code]).returncode == 0
+    assert state(tmp_path)['global_step'] == 6
+    assert read_checkpoint(tmp_path / 'model.safetensors').fingerprint() \
+        == read_checkpoint(straight / 'model.safetensors').fingerprint()
+
+
 def test_continue_when_options_differ(straight, tree):
     with pytest.raises(TrainingError, match='seed was 5, now 6'):
         train(options(tree, straight, seed=6))
@@ -303,7 +311,7 @@ def test_two_processes_train_one_model(tree, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     last = state(tmp_path / 'run')
     assert last['global_step'] == 6
-    assert read_checkpoint(tmp_path / 'run' / 'model.safetensors').scores['val']['images'] == 2
+    assert read_checkpoint(tmp_path / 'run' / 'model.safetensors').scores['val']['images'] == 5
 
 
 def test_processes_share_the_samples_of_a_step():

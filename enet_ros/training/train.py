@@ -154,6 +154,10 @@ class KeepLast(pl.callbacks.Checkpoint):
         """Handle SIGINT and SIGTERM: finish the step first."""
         self.signal = number
 
+    def on_train_start(self, trainer, module) -> None:
+        """Take SIGTERM back from Lightning, whose handler would break off a validation."""
+        signal.signal(signal.SIGTERM, self.ask_to_stop)
+
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         """Save unless a validation comes first, and stop if the time is up or somebody asked."""
         step = trainer.global_step
@@ -366,7 +370,7 @@ def fit(module: SegmentationModule, options: TrainOptions, last: Path) -> bool:
     try:
         trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
     except SIGTERMException:
-        pass  # Lightning's own way to stop after the step; KeepLast has saved it
+        pass  # of Lightning, where it came before on_train_start; KeepLast has saved the step
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

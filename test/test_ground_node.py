@@ -184,13 +184,16 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
 
 
+SELDOM = {'diagnostics_period': 60.0}  # publishing the health forgets it
+
+
 def health(node):
     level, text = node.node._streams[0].health()
     return ord(level), text
 
 
 def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metric, road_frame):
-    node = metric('grid', 'obstacles', 'free_space', odom_frame='odom')
+    node = metric('grid', 'obstacles', 'free_space', odom_frame='odom', **SELDOM)
     node.reply(node.image(road_frame), 'obstacles', 'free_space')
     assert not node.messages['grid']
     level, text = health(node)
@@ -200,7 +203,7 @@ def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metri
 
 
 def test_diagnostics_say_why_there_is_nothing_in_metres(bench, road_frame):
-    node = bench(**GROUND)
+    node = bench(**GROUND, **SELDOM)
     node.listen('points', 'labels')
     node.reply(node.image(road_frame), 'labels')
     assert health(node) == (1, 'no outputs in metres: no camera info has come, wanted it for '
@@ -208,7 +211,7 @@ def test_diagnostics_say_why_there_is_nothing_in_metres(bench, road_frame):
 
 
 def test_a_calibration_of_another_mode_of_the_camera_gives_no_metres(metric, road_frame):
-    node = metric('points', 'camera_info', 'labels')
+    node = metric('points', 'camera_info', 'labels', **SELDOM)
     node.reply(node.image(road_frame), 'points', 'camera_info')
     node.reply(node.image(road_frame[::2, ::2]), 'points', 'camera_info')  # scaled evenly
     count = len(node.messages['points'])
@@ -217,6 +220,29 @@ def test_a_calibration_of_another_mode_of_the_camera_gives_no_metres(metric, roa
                                '320x192, frames are 320x144; wanted the calibration of this '
                                'camera mode')
     assert len(node.messages['points']) == len(node.messages['camera_info']) == count
+
+
+def test_a_calibration_that_nobody_asked_for_is_no_trouble(bench, road_frame):
+    node = bench(**SELDOM)
+    node.listen('drivable_area')
+    node.send(calibration(), 'camera_info')
+    node.reply(node.image(np.ascontiguousarray(road_frame[:144])), 'drivable_area')
+    assert health(node) == (0, 'segmenting')
+
+
+def test_what_is_missing_does_not_hide_why_a_frame_was_dropped(bench, road_frame):
+    node = bench(**GROUND, **SELDOM)
+    node.listen('points', 'labels')
+    broken = node.image(road_frame)
+    broken.encoding = 'rgb16'
+    node.send(broken)
+    node.wait(lambda: node.node._streams[0].dropped == 1)
+    node.reply(node.image(road_frame), 'labels')
+    level, text = health(node)
+    assert level == 1
+    assert text.startswith('frames were dropped: ')
+    assert 'rgb16' in text and '; no outputs in metres: no camera info' in text
+    assert 'rgb16' in node.node._streams[0].last_error
 
 
 class Tf2:

@@ -137,7 +137,7 @@ class CameraStream:
     def _reset(self) -> None:
         self.received = self.published = self.dropped = 0
         self.last_error = ''
-        self._trouble = ''  # a sentence, since somebody last asked for the health
+        self._trouble: dict[str, str] = {}  # what and why, since somebody asked for the health
         self._last_warning = -math.inf
         self.stalled = False
         self.first_published = 0.0  # by time.monotonic
@@ -247,14 +247,15 @@ class CameraStream:
         with self._lock:
             self.dropped += 1
             if reason:
-                self.last_error, self._trouble = reason, f'frames were dropped: {reason}'
+                self.last_error = reason
+                self._trouble['frames were dropped'] = reason
         if reason:
             self._warn(f'frame dropped: {reason}')
 
     def _complain(self, what: str, reason: str) -> None:
-        """Count and log what a frame goes on without."""
+        """Keep for the health, and log, what a frame goes on without."""
         with self._lock:
-            self.last_error = self._trouble = f'{what}: {reason}'
+            self._trouble[what] = reason
         self._warn(f'{what}: {reason}')
 
     def _warn(self, text: str) -> None:
@@ -331,14 +332,18 @@ class CameraStream:
             The camera info, or None, and whether there are outputs in metres, for which all is
             ready then.
         """
-        info, policy = self.calibration(), frame.policy
+        policy = frame.policy
+        metres = bool(frame.wanted & NEED_GROUND) and policy.settings.ground_pose != 'off'
+        if not metres and 'camera_info' not in frame.wanted:
+            return None, False
+        info = self.calibration()
         try:
             if info is not None:
                 check_size(info, frame.pixels.size)
         except ValueError as error:
             self._complain('no ~/camera_info and no outputs in metres', str(error))
             return None, False
-        if not frame.wanted & NEED_GROUND or policy.settings.ground_pose == 'off':
+        if not metres:
             return info, False
         try:
             self._ground.prepare(info, policy, frame.message.header, self._resolution)
@@ -451,13 +456,14 @@ class CameraStream:
     def health(self) -> tuple[bytes, str]:
         """Return a diagnostics level and a sentence."""
         with self._lock:
-            trouble, self._trouble = self._trouble, ''
+            trouble, self._trouble = self._trouble, {}
         if self.stalled:
             return DiagnosticStatus.ERROR, self.last_error
         if not self.received:
             return DiagnosticStatus.WARN, f'no frame has come on {self.topic}'
         if trouble:
-            return DiagnosticStatus.WARN, trouble
+            return DiagnosticStatus.WARN, '; '.join(f'{what}: {reason}'
+                                                    for what, reason in trouble.items())
         return DiagnosticStatus.OK, 'segmenting'
 
     def statistics(self) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Transforms:
             age_sec = (wanted - Time.from_msg(found.header.stamp)).nanoseconds / 1e9
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
                 raise LookupError(f'the newest transform from {source} to {target} is '
-                                  f'{age_sec:.1f} s older than the frame, wanted at most '
+                                  f'{abs(age_sec):.1f} s from the frame, wanted at most '
                                   f'{MAX_TRANSFORM_AGE_SEC} s')
         move, turn = found.transform.translation, found.transform.rotation
         return (move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w)

@@ -287,12 +287,10 @@ def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
         Transforms(None).lookup('odom', 'base_link', stamp)
 
 
-def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(bench, monkeypatch,
+def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, monkeypatch,
                                                                      road_frame):
     tf2 = Tf2(monkeypatch, 100)
-    node = bench(**{**GROUND, 'ground__pose': 'tf'})
-    node.listen('points', 'labels')
-    node.send(calibration(), 'camera_info')
+    node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
         node.wait(lambda: node.node._streams[0].calibration() is not None)
         node.reply(node.image(road_frame), 'labels')
@@ -305,12 +303,9 @@ def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(bench, monk
         node.send(calibration(), 'camera_info')
 
 
-def test_a_bag_that_begins_again_clears_what_tf_said(bench, monkeypatch, road_frame):
+def test_a_bag_that_begins_again_clears_what_tf_said(metric, monkeypatch, road_frame):
     tf2 = Tf2(monkeypatch, 100)
-    node = bench(**{**GROUND, 'ground__pose': 'tf'})
-    node.listen('points', 'labels')
-    node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._streams[0].calibration() is not None)
+    node = metric('points', 'labels', ground__pose='tf')
     for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1)):
         node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')
         assert tf2.cleared == cleared

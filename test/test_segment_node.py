@@ -1,6 +1,7 @@
 """The node over real DDS: what comes out for what goes in."""
 
 import time
+from operator import attrgetter
 
 import cv2
 import numpy as np
@@ -444,22 +445,6 @@ def test_a_slow_network_drops_all_but_the_newest(bench, road_frame):
     assert (timing.received, timing.published, timing.dropped) == (8, 2, 6)
 
 
-def test_a_frame_that_cannot_be_resized_is_dropped_and_the_next_is_not(bench, road_frame):
-    node = bench()
-    node.listen('labels', 'timing')
-    segmenter, make = node.node._pipeline.segmenter, node.node._pipeline.segmenter.new_batch
-
-    def fail_once(count):
-        segmenter.new_batch = make
-        raise MemoryError('no room')
-
-    segmenter.new_batch = fail_once
-    node.send(node.image(road_frame))
-    node.wait(lambda: node.node._streams[0].dropped == 1)
-    assert node.node._streams[0].last_error == 'resizing failed: MemoryError: no room'
-    assert node.reply(node.image(road_frame), 'timing').published == 1
-
-
 def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame):
     node = bench()
     node.listen('labels', 'timing')
@@ -472,20 +457,24 @@ def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame
     assert (timing.received, timing.published, timing.dropped) == (2, 1, 1)
 
 
-def test_a_failing_network_drops_the_frame_and_goes_on(bench, road_frame):
+@pytest.mark.parametrize(('owner', 'method', 'error', 'said'), [
+    ('segmenter.backend', 'infer', RuntimeError('out of memory'),
+     'the network failed: RuntimeError: out of memory'),
+    ('segmenter', 'new_batch', MemoryError('no room'), 'resizing failed: MemoryError: no room')])
+def test_a_failing_step_drops_the_frame_and_goes_on(bench, road_frame, owner, method, error, said):
     node = bench()
     node.listen('labels', 'timing')
-    backend = node.node._pipeline.segmenter.backend
-    infer = backend.infer
+    owner = attrgetter(owner)(node.node._pipeline)
+    works = getattr(owner, method)
 
     def fail_once(*args):
-        backend.infer = infer
-        raise RuntimeError('out of memory')
+        setattr(owner, method, works)
+        raise error
 
-    backend.infer = fail_once
+    setattr(owner, method, fail_once)
     node.send(node.image(road_frame))
     node.wait(lambda: node.node._streams[0].dropped == 1)
-    assert node.node._streams[0].last_error == 'the network failed: RuntimeError: out of memory'
+    assert node.node._streams[0].last_error == said
     assert node.reply(node.image(road_frame), 'timing').published == 1
 
 

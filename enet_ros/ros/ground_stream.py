@@ -172,12 +172,13 @@ class GroundStream:
 
     def _grid(self, header, mask: np.ndarray, labels: np.ndarray):
         settings, spec = self._tables.policy.settings, self._tables.policy.grid
+        place = (self._transforms.lookup(settings.odom_frame, settings.base_frame, header.stamp)
+                 if settings.odom_frame else None)
         cells = rolling_grid(mask, labels, self._tables.grid)
-        if not settings.odom_frame:
+        if place is None:
             return grid_message(in_frame(header, settings.base_frame), cells, spec.resolution_m,
                                 spec.origin_m)
-        (x, y, _), turn = self._transforms.lookup(settings.odom_frame, settings.base_frame,
-                                                  header.stamp)
+        (x, y, _), turn = place
         cells, origin = turned_grid(cells, spec, (x, y), yaw_of(turn))
         return grid_message(in_frame(header, settings.odom_frame), cells, spec.resolution_m,
                             origin)

@@ -162,11 +162,17 @@ def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
     Raises:
         ValueError: it cannot; both sizes are named.
     """
-    width = (info.roi.width or info.width) // max(1, info.binning_x)
-    height = (info.roi.height or info.height) // max(1, info.binning_y)
+    crop, binning = _crop_and_binning(info)
+    width, height = (pixels // by for pixels, by in zip(crop, binning))
     if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
         raise ValueError(f'the camera info is for {width}x{height}, frames are '
                          f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
+
+
+def _crop_and_binning(info: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the pixels of the sensor that are read and how many make one, along x and y."""
+    return ((info.roi.width or info.width, info.roi.height or info.height),
+            (max(1, info.binning_x), max(1, info.binning_y)))
 
 
 def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
@@ -181,8 +187,7 @@ def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
     Returns:
         A new message. Distortion and rectification do not depend on the size.
     """
-    roi, binning = info.roi, (max(1, info.binning_x), max(1, info.binning_y))
-    crop = (roi.width or info.width, roi.height or info.height)
+    roi, (crop, binning) = info.roi, _crop_and_binning(info)
     scaled = CameraInfo(width=size[0], height=size[1], distortion_model=info.distortion_model,
                         d=info.d, r=info.r)
     if info.k[0] and crop[0] >= binning[0] and crop[1] >= binning[1]:

@@ -252,8 +252,9 @@ def _camvid_original_pairs(root: Path, split: str) -> tuple[tuple[Path, Path], .
     frames, labels = root / '701_StillsRaw_full', root / 'LabeledApproved_full'
     if not frames.is_dir():
         return None
-    wanted = _split_list(root / f'{split}.txt', _images(frames))
-    return _pairs(frames, [p for p in _images(frames) if p.stem in wanted],
+    stills = _images(frames)
+    wanted = _split_list(root / f'{split}.txt', stills)
+    return _pairs(frames, [p for p in stills if p.stem in wanted],
                   [p for p in _images(labels) if _color_stem(p) in wanted], _stem, _color_stem)
 
 

@@ -366,6 +366,18 @@ def test_drivable_policy_is_applied_and_changes_at_run_time(bench, pixels, road_
     assert 'wanted x and y from 0 to 1' in refused.reason
 
 
+def test_a_closed_hole_leaves_out_what_is_below_the_floor(bench, road_frame):
+    node = bench(confidence_floor=0.5, drivable__max_hole=0.5, output_size='network')
+    node.listen('drivable_mask')
+    labels, sure = np.full((96, 160), 3, np.uint8), np.ones((96, 160), np.float32)
+    labels[10:20, 10:20] = 4           # pavement, a hole that is closed
+    sure[50:60, 70:90] = 0.1
+    node.node._pipeline.segmenter.backend.infer = lambda batch, confidence: (
+        labels[None].copy(), sure[None].copy())
+    mask = node.reply(node.image(road_frame), 'drivable_mask')
+    assert np.array_equal(np.array(mask.data).reshape(96, 160) == 255, sure == 1)
+
+
 def test_majority_follows_stamps_and_forgets_on_a_jump(bench, pixels, road_frame):
     node = bench(drivable__majority=5, output_size='network')
     node.listen('drivable_mask')

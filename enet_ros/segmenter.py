@@ -145,8 +145,7 @@ class Segmenter:
 
     def new_batch(self, count: int) -> np.ndarray:
         """Return room for ``count`` frames of the network's size, (N, H, W, 3) uint8."""
-        width, height = self.resolution
-        return np.empty((count, height, width, 3), np.uint8)
+        return self.backend.new_batch(count)
 
     def infer(self, batch: np.ndarray, confidence: bool = False) -> list[Segmentation]:
         """Segment frames that have the network's size already.

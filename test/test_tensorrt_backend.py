@@ -23,7 +23,7 @@ import pytest
 import torch
 
 import enet_ros.backends as backends
-from enet_ros.backends import BackendError, BackendRequest, open_backend, tensorrt_build
+from enet_ros.backends import BackendError, BackendRequest, cuda, open_backend, tensorrt_build
 from enet_ros.backends import tensorrt_backend as trt
 from enet_ros.backends.cache import read_file, write_file
 from enet_ros.backends.graph import build_graph
@@ -177,7 +177,7 @@ def test_torch_serves_while_the_engine_is_built_then_the_engine_does(gpu, frames
     gpu.gate.unlink()
     until(lambda: 'loaded' in backend.status(), backend.status())
     assert np.array_equal(backend.infer(frames)[0], plain)  # compares, then switches over
-    assert gpu.runners[0].calls == 1 + len(frames)          # the test frame, and a call a frame
+    assert gpu.runners[0].calls == 2  # the test frame, then all frames at once
     assert backend.status() == ('labels: engine loaded after it was built, labels agree with '
                                 'torch on 100.00 % of a test frame')
 
@@ -564,12 +564,11 @@ def test_unknown_types_are_said_and_not_refused(capsys):
 
 @pytest.fixture
 def on_the_processor(monkeypatch):
-    """Let EngineRunner run without a GPU: plain memory and no stream."""
-    monkeypatch.setattr(trt.EngineRunner, '_device', staticmethod(lambda: 'cpu'))
-    monkeypatch.setattr(trt.EngineRunner, '_pinned', staticmethod(
-        lambda shape, dtype: torch.from_numpy(np.zeros(shape, dtype))))
-    monkeypatch.setattr(trt.EngineRunner, '_new_stream', staticmethod(
-        lambda: types.SimpleNamespace(synchronize=lambda: None)))
+    """Let CudaRunner run without a GPU: plain memory, no stream, and no CUDA graph."""
+    stream = types.SimpleNamespace(synchronize=lambda: None)
+    monkeypatch.setattr(cuda, 'DEVICE', 'cpu')
+    monkeypatch.setattr(cuda, 'new_pinned', lambda shape, dtype: torch.zeros(shape, dtype=dtype))
+    monkeypatch.setattr(torch.cuda, 'Stream', lambda: stream)
     monkeypatch.setattr(torch.cuda, 'stream', lambda stream: nullcontext())
 
 
@@ -577,7 +576,7 @@ def on_the_processor(monkeypatch):
 def test_the_runner_gives_what_torch_gives(on_the_processor, request_, checkpoint, frames,
                                            confidence):
     graph = build_graph(checkpoint, confidence, torch.int32)
-    runner = trt.EngineRunner(graph, (2, SIZE[1], SIZE[0], 3))
+    runner = cuda.CudaRunner(graph, (2, SIZE[1], SIZE[0], 3))
     first = runner(frames[:2])
     second = runner(frames[2:])  # one frame in a call of two
     labels, probability = TorchBackend(request_).infer(frames, confidence=True)
@@ -594,7 +593,7 @@ def test_a_program_that_was_saved_and_loaded_gives_what_torch_gives(
     """By torch.export itself, which is what torch_tensorrt.save and load use."""
     graph = build_graph(checkpoint, True, torch.int32)
     with torch.no_grad():
-        program = torch.export.export(graph, (torch.from_numpy(frames[:1]),))
+        program = torch.export.export(graph, (torch.from_numpy(frames[:1]).half(),))
     torch.export.save(program, tmp_path / 'a.pt2')
     library = empty_module('torch_tensorrt')
     library.load, library.runtime = torch.export.load, types.SimpleNamespace()

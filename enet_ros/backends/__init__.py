@@ -49,6 +49,11 @@ class Backend(Protocol):
     device: str
     max_batch: int
 
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for ``count`` frames, (N, H, W, 3) uint8, from which :meth:`infer` reads
+        fastest; what is in it is not defined.
+        """
+
     def infer(self, frames: np.ndarray,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch.
@@ -61,6 +66,12 @@ class Backend(Protocol):
             Class ids (N, H, W) uint8, and (N, H, W) float32 in [0, 1] or None. The caller owns
             both arrays.
         """
+
+
+def empty_frames(count: int, resolution: tuple[int, int]) -> np.ndarray:
+    """Return ordinary memory for frames of (width, height), (count, H, W, 3) uint8."""
+    width, height = resolution
+    return np.empty((count, height, width, 3), np.uint8)
 
 
 @dataclass(frozen=True)

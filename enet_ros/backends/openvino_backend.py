@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import openvino as ov
 
-from enet_ros.backends import BackendError, BackendRequest
+from enet_ros.backends import BackendError, BackendRequest, empty_frames
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
 from enet_ros.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
 from enet_ros.machine import processor_flags, read_text
@@ -216,6 +216,10 @@ class OpenVinoBackend:
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}
         self._infer_request(confidence=False)
+
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for frames; see :class:`enet_ros.backends.Backend`."""
+        return empty_frames(count, self._request.resolution)
 
     def infer(self, frames: np.ndarray,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

@@ -7,6 +7,7 @@ after it gave nearly the same labels as torch on a test frame, on this machine a
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import subprocess
@@ -19,6 +20,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,8 +28,11 @@ from enet_ros.backends import BackendError, BackendRequest, cuda_device_count
 from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read_file
 from enet_ros.backends.tensorrt_build import SAYS, BuildRequest
 
+if TYPE_CHECKING:
+    from enet_ros.backends.cuda import CudaRunner
+
 # Part of the cache key: raise it when tensorrt_build.py builds other engines from equal graphs.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 WANTED_AGREEMENT = 0.99  # share of a test frame's pixels on which engine and torch must agree
 
@@ -81,8 +86,8 @@ def describe_machine() -> Machine:
     if not torch.cuda.is_available():
         raise BackendError(f'torch {torch.__version__} does not see the CUDA device')
     try:
-        import tensorrt
         import torch_tensorrt
+        tensorrt = importlib.import_module('tensorrt')  # TensorRT-RTX has this name only now
     except Exception as error:  # a library that does not fit raises whatever it likes
         raise BackendError(f'torch_tensorrt cannot be imported: {error}') from error
     gpu = torch.cuda.get_device_properties(0)
@@ -98,68 +103,11 @@ def engine_name(machine: Machine, request: BackendRequest, confidence: bool) -> 
                      request.checkpoint.fingerprint()) + '.engine'
 
 
-class EngineRunner:
-    """A loaded engine with its memory and its stream.
+def load_engine(content: bytes, folder: Path, shape: tuple[int, int, int, int]) -> CudaRunner:
+    """Load an engine and record it as a CUDA graph, casts included.
 
-    Frames go through pinned memory, and results come back through it. The stream is not the
-    default one, on which CUDA graphs cannot be recorded and everything else would wait.
-    """
-
-    def __init__(self, module, shape: tuple[int, int, int, int]):
-        """Allocate.
-
-        Args:
-            module: called with frames on the GPU; gives labels, or labels and probability.
-            shape: of the frames, (N, H, W, 3).
-        """
-        self._module = module
-        self._stream = self._new_stream()
-        self._frames = self._pinned(shape, np.uint8)
-        self._frames_there = self._frames.to(self._device())
-        self._results: list = []
-
-    @staticmethod
-    def _device() -> str:
-        return 'cuda'
-
-    @staticmethod
-    def _new_stream():
-        import torch
-        return torch.cuda.Stream()
-
-    @staticmethod
-    def _pinned(shape: tuple[int, ...], dtype):
-        import torch
-        return torch.from_numpy(np.zeros(shape, dtype)).pin_memory()
-
-    def __call__(self, frames: np.ndarray) -> list[np.ndarray]:
-        """Segment at most as many frames as the engine takes in a call.
-
-        Args:
-            frames: (n, H, W, 3) uint8 RGB.
-
-        Returns:
-            Labels (n, H, W) uint8 and, if the engine gives it, probability (n, H, W) float32.
-        """
-        import torch
-        self._frames.numpy()[:len(frames)] = frames
-        with torch.no_grad(), torch.cuda.stream(self._stream):
-            self._frames_there.copy_(self._frames, non_blocking=True)
-            outputs = self._module(self._frames_there)
-            outputs = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
-            kinds = (torch.uint8, torch.float32)
-            outputs = [output.to(kind) for output, kind in zip(outputs, kinds)]
-            if not self._results:
-                self._results = [self._pinned(tuple(output.shape), kind) for output, kind
-                                 in zip(outputs, (np.uint8, np.float32))]
-            for result, output in zip(self._results, outputs):
-                result.copy_(output, non_blocking=True)
-        self._stream.synchronize()
-        return [result.numpy()[:len(frames)].copy() for result in self._results]
-
-
-def load_engine(content: bytes, folder: Path, shape: tuple[int, int, int, int]) -> EngineRunner:
-    """Load an engine, with CUDA graphs and pre-allocated outputs where the runtime has them.
+    Where that cannot be recorded, the runtime's own CUDA graphs and pre-allocated outputs are
+    turned on.
 
     Args:
         content: of a file that ``torch_tensorrt.save`` wrote. It is code: from us alone.
@@ -167,13 +115,17 @@ def load_engine(content: bytes, folder: Path, shape: tuple[int, int, int, int]) 
         shape: of the frames, (N, H, W, 3).
     """
     import torch_tensorrt
+
+    from enet_ros.backends.cuda import CudaRunner
     with tempfile.TemporaryDirectory(dir=folder, prefix='.load-') as private:
         path = Path(private) / 'engine.pt2'
         path.write_bytes(content)
         program = torch_tensorrt.load(str(path))
     module = program.module()
-    use_fast_path(module, torch_tensorrt.runtime)
-    return EngineRunner(module, shape)
+    runner = CudaRunner(lambda frames: module(frames.half()), shape)
+    if runner.graph_error:
+        use_fast_path(module, torch_tensorrt.runtime)
+    return runner
 
 
 def use_fast_path(module, runtime) -> None:
@@ -223,7 +175,7 @@ class EngineSupply:
         self._child: subprocess.Popen | None = None
         self._stopped = False
         self.states: dict[bool, str] = {}
-        self.loaded: dict[bool, EngineRunner] = {}
+        self.loaded: dict[bool, CudaRunner] = {}
 
     def want(self, confidence: bool) -> None:
         """Get an engine: now if its file is there, else in the background."""
@@ -345,7 +297,7 @@ class TensorRtBackend:
         self._batch, self._resolution = request.batch, request.resolution
         self.max_batch = request.batch
         self._supply = EngineSupply(request, machine)
-        self._used: dict[bool, EngineRunner] = {}
+        self._used: dict[bool, CudaRunner] = {}
         self._verdicts: dict[bool, str] = {}
         self._end = weakref.finalize(self, self._supply.stop)
         self._supply.want(confidence=False)
@@ -358,12 +310,10 @@ class TensorRtBackend:
     def infer(self, frames: np.ndarray,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.Backend`."""
-        runner = self._runner(confidence)
+        runner = self.runner(confidence)
         if runner is None:
             return self._fallback.infer(frames, confidence)
-        parts = [runner(frames[i:i + self._batch]) for i in range(0, len(frames), self._batch)]
-        labels, *probability = (np.concatenate(one) if len(one) > 1 else one[0]
-                                for one in zip(*parts))
+        labels, *probability = runner(frames)
         return labels, probability[0] if confidence else None
 
     def status(self) -> str:
@@ -382,13 +332,17 @@ class TensorRtBackend:
         For measuring and tests, in the thread that segments.
         """
         deadline = time.monotonic() + timeout_sec
-        while (self._runner(confidence) is None and confidence not in self._verdicts
+        while (self.runner(confidence) is None and confidence not in self._verdicts
                and not self._supply.states[confidence].startswith('failed')
                and time.monotonic() < deadline):
             time.sleep(0.05)
         return confidence in self._used
 
-    def _runner(self, confidence: bool) -> EngineRunner | None:
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for frames; see :class:`enet_ros.backends.Backend`."""
+        return self._fallback.new_batch(count)
+
+    def runner(self, confidence: bool = False) -> CudaRunner | None:
         """Return the engine to use, or None while there is none: the switch-over is here."""
         self._supply.want(confidence)
         loaded = self._supply.loaded
@@ -399,7 +353,7 @@ class TensorRtBackend:
                 self._supply.device_lock.release()
         return self._used.get(confidence)
 
-    def _judge(self, runner: EngineRunner, confidence: bool) -> None:
+    def _judge(self, runner: CudaRunner, confidence: bool) -> None:
         """Use an engine if it agrees with torch on a test frame, in this very process."""
         origin = self._supply.states[confidence]
         try:
@@ -417,7 +371,7 @@ class TensorRtBackend:
         self._verdicts[confidence] = f'engine {origin}, {text}'
 
 
-def agreement(runner: EngineRunner, torch_infer, frame: np.ndarray) -> float:
+def agreement(runner: CudaRunner, torch_infer, frame: np.ndarray) -> float:
     """Return the share of pixels on which an engine gives the label that torch gives.
 
     Args:

@@ -60,7 +60,7 @@ class BuildRequest:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the input: (N, H, W, 3)."""
+        """Of the input: (N, H, W, 3), the values of uint8 frames as float16."""
         width, height = self.resolution
         return self.batch, height, width, 3
 
@@ -110,7 +110,9 @@ def compile_engine(request: BuildRequest, folder: Path) -> bytes:
     from enet_ros.backends.graph import build_graph
     say('exporting the graph')
     graph = build_graph(request.checkpoint, request.confidence, torch.int32).half().to(DEVICE)
-    frames = torch.zeros(request.shape, dtype=torch.uint8, device=DEVICE)
+    # Not uint8: the builder takes it, and torch_tensorrt's runtime then refuses the engine
+    # ("Unsupported TensorRT data type", core/util/trt_util.cpp, 2.8 to 2.14).
+    frames = torch.zeros(request.shape, dtype=torch.float16, device=DEVICE)
     with torch.no_grad():
         program = torch.export.export(graph, (frames,))
     say('compiling with TensorRT, which takes minutes on a small GPU')

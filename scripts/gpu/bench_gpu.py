@@ -1,0 +1,280 @@
+"""ENet on this GPU: the product's backends beside torch eager, a CUDA graph and torch.compile.
+
+    python3 scripts/gpu/bench_gpu.py [--budget SECONDS] [--compile]    writes $OUT/bench.json
+
+Host time is from uint8 frames of the network's size in RAM to labels in RAM; device time is the
+network alone, by events in its stream. Run it alone: the first lines say what else uses the GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from enet_ros.backends import BackendRequest, open_backend
+from enet_ros.backends import graph as frame_graph
+from enet_ros.backends.cuda import CudaRunner
+from enet_ros.backends.graph import build_graph
+from enet_ros.checkpoint import read_checkpoint, weights_path
+from enet_ros.scene import RoadScene
+
+OUT = Path(os.environ.get('OUT', '.'))
+STARTED = time.monotonic()
+SHAPES = (((640, 360), 1), ((640, 360), 32), ((640, 360), 8), ((1024, 512), 1))
+ROUNDS, WARM_UP = 200, 30
+
+
+def say(text: str) -> None:
+    """Print with the seconds since the start."""
+    print(f'[{time.monotonic() - STARTED:5.1f} s] {text}', flush=True)
+
+
+def host_ms(call: Callable, batches: list[np.ndarray]) -> list[float]:
+    """Time calls one after the other; returns their median and 95th percentile."""
+    seconds = []
+    for i in range(WARM_UP + ROUNDS):
+        started = time.perf_counter()
+        call(batches[i % len(batches)])
+        seconds.append(time.perf_counter() - started)
+    return [round(1e3 * float(np.percentile(seconds[WARM_UP:], q)), 4) for q in (50, 95)]
+
+
+def device_ms(call: Callable, stream: torch.cuda.Stream) -> list[float]:
+    """Time one call by events (median, 95th percentile), and calls in a row (mean)."""
+    with torch.no_grad(), torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            call()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        times = []
+        for _ in range(ROUNDS):
+            start.record()
+            call()
+            end.record()
+            end.synchronize()
+            times.append(start.elapsed_time(end))
+        start.record()
+        for _ in range(ROUNDS):
+            call()
+        end.record()
+        end.synchronize()
+    return [*(round(float(np.percentile(times, q)), 4) for q in (50, 95)),
+            round(start.elapsed_time(end) / ROUNDS, 4)]
+
+
+class Bench:
+    """One shape: its frames, the truth by float32, and the rows that were measured."""
+
+    def __init__(self, checkpoint, size, batch, rows, notes):
+        self.checkpoint, self.size, self.batch = checkpoint, size, batch
+        self.rows, self.notes = rows, notes
+        self.request = BackendRequest(checkpoint, size, batch=batch)
+        self.shape = (batch, size[1], size[0], 3)
+        scene = RoadScene(*size)
+        drawn = np.stack([scene.render(0.5 * t)[0] for t in range(8)])
+        self.frames = [np.ascontiguousarray(np.resize(np.roll(drawn, -i, 0), self.shape))
+                       for i in range(8)]
+        exact = build_graph(checkpoint).cuda()
+        with torch.inference_mode():
+            self.truth = torch.cat([exact(torch.from_numpy(self.frames[0][i:i + 1]).cuda())
+                                    for i in range(batch)]).cpu().numpy()
+
+    def measure(self, name: str, infer: Callable, batches: list[np.ndarray],
+                runner: CudaRunner | None) -> None:
+        """Measure one way and print its row."""
+        row = {'what': name, 'size': f'{self.size[0]}x{self.size[1]}', 'batch': self.batch,
+               'agrees': round(float(np.mean(infer(batches[0]) == self.truth)), 5),
+               'host_ms': host_ms(infer, batches)}
+        if runner is not None:
+            row['device_ms'] = device_ms(runner.run_on_device, runner.stream)
+            row['cuda_graph'] = runner.graph_error or 'yes'
+        row['frames_a_second'] = round(1e3 * self.batch / row['host_ms'][0])
+        self.rows.append(row)
+        say(json.dumps(row))
+
+    def attempt(self, name: str, function: Callable, *arguments) -> bool:
+        """Call a function; a failure becomes a note."""
+        try:
+            function(*arguments)
+        except Exception as error:
+            traceback.print_exc()
+            self.notes.append(f'{name}: {type(error).__name__}: {str(error)[:300]}')
+            say(f'{name} FAILED')
+            return False
+        finally:
+            torch.cuda.synchronize()
+        return True
+
+    def product(self, kind: str) -> None:
+        """The backend as the node uses it, frames in the memory it gives for them."""
+        started = time.monotonic()
+        backend, choice = open_backend(kind, self.request)
+        if kind == 'tensorrt':
+            assert backend.wait(timeout_sec=90), backend.status()
+            say(f'{choice}; {backend.status()}; ready after {time.monotonic() - started:.1f} s')
+            runner = backend.runner()
+        else:
+            runner = backend.runner(self.batch)
+        batches = []
+        for frames in self.frames:
+            batches.append(backend.new_batch(self.batch))
+            batches[-1][:] = frames
+        self.measure(f'product {kind}', lambda one: backend.infer(one)[0], batches, runner)
+        if self.batch == 1:
+            self.measure(f'product {kind}, plain memory', lambda one: backend.infer(one)[0],
+                         self.frames, None)
+        if self.batch in (1, 32) and self.size == (640, 360):
+            self.profile(kind, runner)
+
+    def profile(self, name: str, runner: CudaRunner) -> None:
+        """Write the kernels that take most time to $OUT."""
+        from torch.profiler import ProfilerActivity, profile
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler, torch.no_grad(), \
+                torch.cuda.stream(runner.stream):
+            for _ in range(5):
+                runner.run_on_device()
+            runner.stream.synchronize()
+        table = profiler.key_averages().table(sort_by='cuda_time_total', row_limit=45,
+                                              max_name_column_width=110)
+        (OUT / f'profile_{name}_{self.batch}.txt').write_text(table)
+
+    def half(self):
+        """The graph in half precision, channels last, as anybody would put it on a GPU."""
+        return build_graph(self.checkpoint).half().to('cuda', memory_format=torch.channels_last)
+
+    def eager(self) -> None:
+        graph = self.half()
+
+        def infer(frames):
+            with torch.inference_mode():
+                return graph(torch.from_numpy(frames).cuda()).cpu().numpy()
+        self.measure('torch eager', infer, self.frames, None)
+
+    def graphed(self, name: str, module) -> None:
+        runner = CudaRunner(module, self.shape)
+        self.measure(name, lambda frames: runner(frames)[0], self.frames, runner)
+
+    def engine(self, name: str, windows, **options) -> None:
+        """A TensorRT engine of another graph, built in this process."""
+        import inspect
+
+        from torch_tensorrt import dynamo
+
+        from enet_ros.backends.tensorrt_build import compile_arguments
+        from enet_ros.enet import use_windows
+        started = time.monotonic()
+        graph = use_windows(build_graph(self.checkpoint, False, torch.int32), windows)
+        graph = graph.half().cuda()
+        there = torch.zeros(self.shape, dtype=torch.float16, device='cuda')
+        with torch.no_grad():
+            program = torch.export.export(graph, (there,))
+        arguments = compile_arguments(inspect.signature(dynamo.compile).parameters)
+        module = dynamo.compile(program, inputs=[there], **arguments, **options)
+        say(f'{name} built in {time.monotonic() - started:.1f} s')
+        self.graphed(name, lambda frames: module(frames.half()))
+
+    def compiled(self, name: str, mode: str | None) -> None:
+        """torch.compile as people call it; with a mode that records graphs it does so itself."""
+        graph = torch.compile(self.half(), dynamic=False, mode=mode)
+        there = torch.from_numpy(self.frames[0]).cuda()
+        started = time.monotonic()
+        with torch.inference_mode():
+            for _ in range(3):
+                graph(there)
+        torch.cuda.synchronize()
+        say(f'{name} compiled in {time.monotonic() - started:.1f} s')
+
+        def infer(frames):
+            with torch.inference_mode():
+                return graph(torch.from_numpy(frames).cuda()).cpu().numpy()
+        self.measure(name, infer, self.frames, None)
+        with torch.inference_mode():
+            times = device_ms(lambda: graph(there), torch.cuda.current_stream())
+        self.rows[-1]['device_ms'] = times
+        say(f'{name} device {times}')
+
+
+def winners_by_argmax(logits):
+    best, ids = torch.stack(list(logits)).max(0)
+    return ids.to(best.dtype), best
+
+
+def build_engine(checkpoint, size: tuple[int, int], batch: int) -> int:
+    """Put one engine into the cache; returns 1 if that failed."""
+    backend, _ = open_backend('tensorrt', BackendRequest(checkpoint, size, batch=batch))
+    served = backend.wait(timeout_sec=120)
+    say(f'{size} x {batch}: {backend.status()}')
+    return 0 if served else 1
+
+
+def build_engines() -> None:
+    """Build all engines at once, a process each: the builder uses one core."""
+    import subprocess
+    children = [subprocess.Popen([sys.executable, __file__, '--build', str(i)])
+                for i in range(len(SHAPES))]
+    for child in children:
+        child.wait()
+    say('engines are built')
+
+
+def main() -> int:
+    """Measure, write bench.json and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--budget', type=float, default=150.0, metavar='SECONDS')
+    parser.add_argument('--compile', action='store_true', help='torch.compile, which takes minutes')
+    parser.add_argument('--explore', action='store_true')
+    parser.add_argument('--build', type=int, metavar='SHAPE', help='only build this engine')
+    arguments = parser.parse_args()
+    checkpoint = read_checkpoint(weights_path(''))
+    if arguments.build is not None:
+        return build_engine(checkpoint, *SHAPES[arguments.build])
+    if not arguments.compile:
+        build_engines()
+    rows, notes, with_tensorrt = [], [], True
+    for size, batch in SHAPES[:1] if arguments.compile else SHAPES:
+        if time.monotonic() - STARTED > arguments.budget:
+            notes.append(f'no time for {size} x {batch}')
+            continue
+        bench = Bench(checkpoint, size, batch, rows, notes)
+        if arguments.compile:
+            bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune',
+                          'max-autotune')
+            continue
+        with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
+        if not arguments.explore:
+            bench.attempt('torch', bench.product, 'torch')
+            bench.attempt('eager', bench.eager)
+            torch.backends.cudnn.benchmark = False
+            bench.attempt('graph', bench.graphed, 'CUDA graph, as it is', bench.half())
+            torch.backends.cudnn.benchmark = True
+        if arguments.explore and batch == 1 and with_tensorrt:
+            from enet_ros import enet
+            bench.attempt('mixed', bench.engine, 'engine MIXED', enet.MIXED)
+            bench.attempt('picks', bench.engine, 'engine PICKS', enet.PICKS)
+            original = frame_graph.winners
+            frame_graph.winners = winners_by_argmax
+            bench.attempt('argmax', bench.engine, 'engine argmax', enet.SLICES)
+            frame_graph.winners = original
+        torch.cuda.empty_cache()
+    result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,
+              'notes': notes}
+    name = 'bench_compile.json' if arguments.compile else 'bench.json'
+    (OUT / name).write_text(json.dumps(result, indent=1) + '\n')
+    print(f'\n{result["gpu"]}, ms: host (median, p95), device (median, p95, in a row)')
+    for row in rows:
+        print(f'{row["what"]:<36} {row["size"]:>8} x{row["batch"]:<2} host {row["host_ms"]} device '
+              f'{row.get("device_ms")} {row["frames_a_second"]}/s agrees {row["agrees"]}')
+    print(*notes, sep='\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

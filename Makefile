@@ -37,11 +37,11 @@ test:
 test-tensorrt:
 	@scripts/setup.sh test
 	@scripts/tensorrt_env.sh
-	@.venv-tensorrt/bin/python test/tensorrt/dry_run.py
+	@.venv-tensorrt/bin/python test/support/tensorrt_dry_run/dry_run.py
 
 test-gpu:
 	@scripts/setup.sh test
-	@. scripts/ros_env.sh && exec pytest -m gpu -s test/test_gpu.py
+	@. scripts/ros_env.sh && exec pytest -m gpu -s test/backends/test_gpu.py
 
 test-pythons:
 	@scripts/test_pythons.sh

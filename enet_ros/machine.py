@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -33,6 +35,19 @@ def read_text(path: str) -> str:
         return Path(path).read_text(errors='replace')
     except OSError:
         return ''
+
+
+@lru_cache(maxsize=1)
+def cuda_device_count() -> int:
+    """Count CUDA devices by asking the driver, without the seconds that importing torch takes."""
+    try:
+        driver = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
 
 
 def how_to_install(extra: str) -> str:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Build .venv-tensorrt: torch-tensorrt with stubs for the driver's libraries, for the dry run of
-# test/tensorrt/dry_run.py on a machine without a GPU. Does nothing when it is up to date.
+# test/support/tensorrt_dry_run/dry_run.py on a machine without a GPU. Does nothing when it is up to date.
 #
 # Exit code 3 says that it cannot be built here (a tool or a package cannot be had), 1 that it is
 # broken. PYTHON names another interpreter than python3.11.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tooling=$root/test/tensorrt
+tooling=$root/test/support/tensorrt_dry_run
 target=$root/.venv-tensorrt
 torch=2.13.0  # the one version torch-tensorrt 2.13.0 accepts
 
@@ -17,7 +17,7 @@ unavailable() {
 }
 
 # Print the site-packages of the main environment if it has the torch wanted here (190 MB saved)
-# and what else enet_ros/backends/graph.py imports.
+# and what else enet_ros/network/frame_graph.py imports.
 shared_torch() {
   local site=$root/.venv/lib/python$1/site-packages
   if [[ -d $site/numpy && -d $site/safetensors ]] &&
@@ -63,7 +63,7 @@ build() {
     install_torch
   fi
   install --no-deps -r "$tooling/requirements.txt" ||
-    unavailable 'pip cannot install test/tensorrt/requirements.txt'
+    unavailable 'pip cannot install test/support/tensorrt_dry_run/requirements.txt'
   set_libraries_aside "$site"
   build_stubs
   PYTHONPATH=$tooling "$target/bin/python" -c 'import tensorrt'

@@ -4,8 +4,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-TESTS=(test/test_class_map.py test/test_checkpoint.py test/test_drivable.py test/test_encodings.py
-       test/test_ground.py test/test_scene.py test/test_config.py)
+TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py
+       test/perception/test_drivable.py test/perception/test_encodings.py
+       test/perception/test_ground.py test/perception/test_settings.py
+       test/scene/test_road_scene.py)
 PACKAGES=('numpy' 'opencv-python-headless<5' 'openvino' 'safetensors' 'tqdm' 'pyyaml' 'hypothesis'
           'pytest' 'pytest-timeout')
 

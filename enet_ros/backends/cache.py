@@ -13,7 +13,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-# Part of every key: raise it when backends/graph.py gives another graph for equal weights.
+# Part of every key: raise it when network/frame_graph.py gives another graph for equal weights.
 GRAPH_VERSION = 4
 
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -9,8 +9,13 @@ import time
 import numpy as np
 import psutil
 
-from enet_ros.backends import cuda_device_count
-from enet_ros.machine import package_version, processor_features, processor_name, read_text
+from enet_ros.machine import (
+    cuda_device_count,
+    package_version,
+    processor_features,
+    processor_name,
+    read_text,
+)
 
 #: Cores that other processes may keep busy, as a share of ours, before ratios mean nothing.
 BUSY_SHARE = 0.1

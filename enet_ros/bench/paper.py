@@ -19,11 +19,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from enet_ros.backends.graph import fold_batch_norm
 from enet_ros.bench.segnet import SegNet
 from enet_ros.bench.timing import PAUSE_SEC, size_name
-from enet_ros.enet import PICKS, SLICES, ENet, use_windows
-from enet_ros.segmenter import check_resolution
+from enet_ros.network.enet import PICKS, SLICES, ENet, use_windows
+from enet_ros.network.frame_graph import fold_batch_norm
+from enet_ros.perception.segmenter import check_resolution
 
 NETWORKS = {'SegNet': SegNet, 'ENet': ENet}
 NUM_CLASSES = 20  # Cityscapes and void
@@ -123,7 +123,7 @@ def openvino_frame(network: nn.Module, x: np.ndarray, threads: int,
     """
     import openvino as ov
 
-    from enet_ros.backends.openvino_backend import convert_traced
+    from enet_ros.backends.openvino import convert_traced
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # where SegNet asks for odd sizes; here they are fixed
         model = convert_traced(use_windows(network, PICKS), torch.from_numpy(x))

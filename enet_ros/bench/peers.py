@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.backends import canonical_precision
-from enet_ros.checkpoint import Checkpoint
+from enet_ros.backends.base import canonical_precision
 from enet_ros.machine import how_to_install
-from enet_ros.resize import resize_frame
-from enet_ros.scene import RoadScene
-from enet_ros.segmenter import Segmenter
+from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.perception.resize import resize_frame
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.scene.road_scene import RoadScene
 
 ENGINE_LIMIT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
 
@@ -72,11 +72,12 @@ class Workload:
         """Build the bare network, batch normalisation folded, in eval mode.
 
         Args:
-            windows: name of the way to pool, in :mod:`enet_ros.enet`, that the runtime is
+            windows: name of the way to pool, in :mod:`enet_ros.network.enet`, that the runtime is
                 fastest with.
         """
-        from enet_ros import enet
-        from enet_ros.backends.graph import build_network, fold_batch_norm
+        from enet_ros.network import enet
+        from enet_ros.network.build import build_network
+        from enet_ros.network.frame_graph import fold_batch_norm
         return enet.use_windows(fold_batch_norm(build_network(self.checkpoint)),
                                 getattr(enet, windows))
 
@@ -106,7 +107,7 @@ def _segmenter(workload: Workload, precision: str) -> Call:
 def _openvino(workload: Workload, precision: str) -> Call:
     import openvino as ov
 
-    from enet_ros.backends.openvino_backend import has_bfloat16
+    from enet_ros.backends.openvino import has_bfloat16
     from enet_ros.bench.paper import openvino_frame
     if precision == 'bf16' and not has_bfloat16(ov.Core()):
         raise UnavailableError('this processor has no bfloat16 arithmetic')

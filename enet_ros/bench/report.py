@@ -76,7 +76,7 @@ def draw_node(path: Path, result: dict) -> None:
 
     Args:
         path: of the PNG.
-        result: of :func:`enet_ros.ros.bench_node.bench_node`.
+        result: of :func:`enet_ros.ros.tools.bench_node.bench_node`.
     """
     import matplotlib
     matplotlib.use('Agg')

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.enet import SLICES
+from enet_ros.network.enet import SLICES
 
 #: Output channels of each convolution of each stage: the 13 of VGG-16, a pooling after each stage.
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -61,8 +61,8 @@ class EncoderStage(Stage):
             x: (N, in_channels, H, W).
 
         Returns:
-            (N, widths[-1], ceil(H/2), ceil(W/2)), the masks of :func:`enet_ros.enet.pool_2x2`, and
-            (H, W), for :class:`DecoderStage`.
+            (N, widths[-1], ceil(H/2), ceil(W/2)), the masks of
+            :func:`enet_ros.network.enet.pool_2x2`, and (H, W), for :class:`DecoderStage`.
         """
         x = self.convolutions(x)
         height, width = x.shape[-2:]

@@ -86,8 +86,8 @@ def _side_by_side(args: argparse.Namespace) -> int:
     from enet_ros.bench import report
     from enet_ros.bench.peers import PEERS, Workload
     from enet_ros.bench.sidebyside import side_by_side
-    from enet_ros.checkpoint import read_checkpoint, weights_path
-    from enet_ros.segmenter import check_resolution
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
+    from enet_ros.perception.segmenter import check_resolution
 
     known = [peer.name for peer in PEERS]
     unknown = [name for name in args.only if name not in known]
@@ -143,8 +143,8 @@ def _paper(args: argparse.Namespace) -> int:
 
 def _node(args: argparse.Namespace) -> int:
     from enet_ros.bench.report import draw_node
-    from enet_ros.ros.bench_node import NodeBench, bench_node, format_node
-    from enet_ros.ros.demo import DemoError
+    from enet_ros.ros.tools.bench_node import NodeBench, bench_node, format_node
+    from enet_ros.ros.tools.demo import DemoError
 
     options = NodeBench(resolution=(args.resolution or [(640, 360)])[0], camera=args.camera,
                         rate_hz=args.rate, cameras=args.cameras, duration_sec=args.duration,

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     import json
     from pathlib import Path
 
-    from enet_ros.checkpoint import read_checkpoint, weights_path
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import report
     from enet_ros.training.metrics import without_nan

@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and check; returns the exit code."""
-    from enet_ros.backends import canonical_precision
-    from enet_ros.export import ExportError
+    from enet_ros.backends.base import canonical_precision
+    from enet_ros.export.formats import ExportError
 
     precision = canonical_precision(args.precision)
     if precision not in ('float32', 'int8'):
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export_graph(args: argparse.Namespace) -> int:
-    from enet_ros.checkpoint import read_checkpoint, weights_path
-    from enet_ros.export import ExportError, export, format_of
+    from enet_ros.export.formats import ExportError, export, format_of
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
     if args.calibrate is not None:
         raise ExportError('--calibrate is given with precision float32, wanted --precision int8')
@@ -81,9 +81,9 @@ def _export_graph(args: argparse.Namespace) -> int:
 
 
 def _export_int8(args: argparse.Namespace) -> int:
-    from enet_ros.checkpoint import read_checkpoint, weights_path
-    from enet_ros.export import ExportError
-    from enet_ros.quantize import export_int8
+    from enet_ros.export.formats import ExportError
+    from enet_ros.export.quantize import export_int8
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
     if args.calibrate is None:
         raise ExportError('int8 needs pictures to choose its scales by, wanted --calibrate DIR')

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, check and write; returns the exit code."""
-    from enet_ros.checkpoint import write_checkpoint
-    from enet_ros.importers import import_checkpoint
     from enet_ros.importers.classes import read_class_names
+    from enet_ros.importers.import_checkpoint import import_checkpoint
+    from enet_ros.network.checkpoint import write_checkpoint
 
     class_map = read_class_names(args.classes) if args.classes else None
     checkpoint = import_checkpoint(args.source, class_map)

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label everything; returns the exit code."""
-    from enet_ros.frames import existing, is_video, list_images
-    from enet_ros.segmenter import Segmenter
+    from enet_ros.media import existing, is_video, list_images
+    from enet_ros.perception.segmenter import Segmenter
 
     paths = []
     for text in args.inputs:
@@ -74,7 +74,7 @@ def _check_stems(paths: list[Path]) -> None:
 
 def _check_inputs_stay(paths: list[Path], out: Path, with_frames: bool) -> None:
     """Refuse a folder in which an output would overwrite an input."""
-    from enet_ros.frames import is_video
+    from enet_ros.media import is_video
     inputs, writers, videos = {path.resolve(): path for path in paths}, {}, {}
     for path in paths:
         if is_video(path):
@@ -93,7 +93,7 @@ def _check_inputs_stay(paths: list[Path], out: Path, with_frames: bool) -> None:
 def _segment_pictures(segmenter, paths: list[Path], out: Path) -> None:
     from tqdm import tqdm
 
-    from enet_ros.frames import read_image
+    from enet_ros.media import read_image
     for path in tqdm(paths, unit='picture', disable=None if paths else True):
         frame = read_image(path)
         _write(segmenter, frame, segmenter.segment([frame])[0].labels, out / path.stem, True)
@@ -102,8 +102,9 @@ def _segment_pictures(segmenter, paths: list[Path], out: Path) -> None:
 def _write(segmenter, frame: np.ndarray, labels: np.ndarray, stem: Path,
            with_overlay: bool) -> None:
     """Write labels and mask, and the overlay if asked."""
-    from enet_ros.drivable import drivable_mask
-    from enet_ros.picture import blend, color_mask, write_picture
+    from enet_ros.media import write_picture
+    from enet_ros.perception.drivable import drivable_mask
+    from enet_ros.perception.overlay import blend, color_mask
     class_map = segmenter.checkpoint.class_map
     write_picture(f'{stem}_labels.png', labels)
     write_picture(f'{stem}_drivable.png', drivable_mask(labels, class_map.drivable_lut()))
@@ -115,8 +116,8 @@ def _write(segmenter, frame: np.ndarray, labels: np.ndarray, stem: Path,
 def _segment_video(segmenter, path: Path, out: Path, with_frames: bool) -> None:
     from tqdm import tqdm
 
-    from enet_ros.frames import SourceError, Video
-    from enet_ros.picture import VideoWriter, blend, color_mask
+    from enet_ros.media import SourceError, Video, VideoWriter
+    from enet_ros.perception.overlay import blend, color_mask
     video, lut = Video(path), segmenter.checkpoint.class_map.color_lut()
     writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
     count = 0

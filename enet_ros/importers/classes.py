@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from enet_ros.checkpoint import CheckpointError
-from enet_ros.class_map import CAMVID_NAMES, ClassMap, ClassMapError
+from enet_ros.network.checkpoint import CheckpointError
+from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, ClassMapError
 
 #: Cityscapes' train classes with the colours of cityscapesScripts, as the authors' model and
 #: PyTorch-ENet order them: what is not labelled comes first.

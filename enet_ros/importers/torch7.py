@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enet_ros.checkpoint import CheckpointError
+from enet_ros.network.checkpoint import CheckpointError
 
 NIL, NUMBER, STRING, TABLE, OBJECT, BOOLEAN = range(6)
 FUNCTIONS = {6: 'function', 7: 'legacy function', 8: 'recursive function'}

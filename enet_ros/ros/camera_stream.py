@@ -24,11 +24,13 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
-from enet_ros import drivable
-from enet_ros.encodings import EncodingError, Scratch
 from enet_ros.msg import DrivableArea, FrameTiming
-from enet_ros.picture import blend, color_mask
-from enet_ros.resize import resize_labels
+from enet_ros.perception import drivable
+from enet_ros.perception.encodings import EncodingError, Scratch
+from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.pipeline import Frame
+from enet_ros.perception.resize import resize_labels
+from enet_ros.perception.segmenter import Segmentation
 from enet_ros.ros.ground_stream import GROUND_OUTPUTS, GroundError, GroundStream
 from enet_ros.ros.messages import (
     ImageBuffer,
@@ -40,9 +42,7 @@ from enet_ros.ros.messages import (
     scaled_camera_info,
 )
 from enet_ros.ros.parameters import Policy
-from enet_ros.ros.pipeline import Frame
 from enet_ros.ros.receiver import take_newest
-from enet_ros.segmenter import Segmentation
 
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
                        reliability=ReliabilityPolicy.BEST_EFFORT,

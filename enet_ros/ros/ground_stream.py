@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from enet_ros.ground import CameraModel, GroundTable, Pose
-from enet_ros.ground_outputs import (
+from enet_ros.perception.ground import CameraModel, GroundTable, Pose
+from enet_ros.perception.planner_outputs import (
     OCCUPIED_CELL,
     GridCells,
     GridSpec,

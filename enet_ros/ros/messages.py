@@ -21,9 +21,9 @@ from sensor_msgs.msg import (
 )
 from std_msgs.msg import Header
 
-from enet_ros.encodings import EncodingError, Pixels, read_compressed, read_pixels
-from enet_ros.ground import CameraModel, scale_camera_matrix
-from enet_ros.ground_outputs import ScanSpec
+from enet_ros.perception.encodings import EncodingError, Pixels, read_compressed, read_pixels
+from enet_ros.perception.ground import CameraModel, scale_camera_matrix
+from enet_ros.perception.planner_outputs import ScanSpec
 
 SIZE_TOLERANCE_PX = 2  # of a frame's height: drivers round when they scale
 
@@ -206,7 +206,7 @@ def camera_model(info: CameraInfo, rectified: bool) -> CameraModel:
     """Return the camera of a calibration.
 
     Raises:
-        UncalibratedError, ValueError: see :class:`enet_ros.ground.CameraModel`.
+        UncalibratedError, ValueError: see :class:`enet_ros.perception.ground.CameraModel`.
     """
     return CameraModel(info.width, info.height, tuple(info.k), tuple(info.d), tuple(info.r),
                        tuple(info.p), info.distortion_model,

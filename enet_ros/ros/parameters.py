@@ -16,11 +16,11 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from enet_ros import config
-from enet_ros.class_map import ClassMap, parameter_name
-from enet_ros.config import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS, Settings
-from enet_ros.drivable import DrivablePolicy
-from enet_ros.ground_outputs import GridSpec, ScanSpec
+from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.perception import settings as config
+from enet_ros.perception.drivable import DrivablePolicy
+from enet_ros.perception.planner_outputs import GridSpec, ScanSpec
+from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS, Settings
 
 CLASS_MAP = 'class_map'
 
@@ -82,7 +82,7 @@ class NodeParameters:
     """
 
     def __init__(self, node: Node):
-        """Declare everything in :data:`enet_ros.config.PARAMETERS`."""
+        """Declare everything in :data:`enet_ros.perception.settings.PARAMETERS`."""
         self._node = node
         self._refused: dict[str, str] = {}
         self._class_map: ClassMap | None = None

@@ -9,8 +9,10 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path
-from enet_ros.config import Settings
+from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
+from enet_ros.perception.pipeline import Frame, Pipeline
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.settings import Settings
 from enet_ros.ros.camera_stream import (
     LATCHED_QOS,
     OUTPUT_QOS,
@@ -19,11 +21,9 @@ from enet_ros.ros.camera_stream import (
     qos_overrides,
 )
 from enet_ros.ros.compat import LabelInfo, VisionClass
-from enet_ros.ros.executable import Stages, StopSignals, process_start, run_node
 from enet_ros.ros.parameters import NodeParameters
-from enet_ros.ros.pipeline import Frame, Pipeline
+from enet_ros.ros.process import Stages, StopSignals, process_start, run_node
 from enet_ros.ros.receiver import Receiver
-from enet_ros.segmenter import Segmenter
 
 #: Least and most seconds between two looks for a stall. Each wakes the executor, for 1 ms.
 STALL_CHECK_SEC = 0.05, 0.5

@@ -1,0 +1,1 @@
+"""Training and scoring on data sets; needs the extra train."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from enet_ros.class_map import CAMVID_NAMES, ClassMap, parameter_name
-from enet_ros.resize import resize_frame
+from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, parameter_name
+from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import PLAIN, Geometry, augment
 from enet_ros.training.datasets import IGNORE, SegmentationData
 
@@ -90,7 +90,7 @@ class DrawnFrames:
         return self.rendered[seed]
 
     def _render(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        from enet_ros.scene import RoadScene
+        from enet_ros.scene.road_scene import RoadScene
         frame, labels = RoadScene.random(seed, *self.size).render(2.0 + seed % 97)
         return frame, self.lut[labels]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from enet_ros.enet import ENet
-from enet_ros.resize import resize_labels
+from enet_ros.network.enet import ENet
+from enet_ros.perception.resize import resize_labels
 from enet_ros.training.batches import Frames, ValidationSet
 from enet_ros.training.datasets import IGNORE
 from enet_ros.training.module import normalize

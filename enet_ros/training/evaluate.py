@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from enet_ros.checkpoint import Checkpoint
-from enet_ros.segmenter import Segmentation, Segmenter
+from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.perception.segmenter import Segmentation, Segmenter
 from enet_ros.training.augment import changed_as
 from enet_ros.training.datasets import CITYSCAPES_IDS, DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
@@ -35,7 +35,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         checkpoint: the weights.
         data: a split.
         resolution: (width, height) of the network's input; None for the checkpoint's own.
-        backend: see :class:`enet_ros.segmenter.Segmenter`.
+        backend: see :class:`enet_ros.perception.segmenter.Segmenter`.
         precision: likewise.
         threads: likewise.
         change: what is done to every frame first, see ``augment.changed_as``; empty for nothing.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enet_ros.class_map import ClassMap
+from enet_ros.network.class_map import ClassMap
 
 ECE_BINS = 15
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from enet_ros.class_map import ClassMap
-from enet_ros.enet import STRIDE, ENet
-from enet_ros.resize import resize_labels
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.enet import STRIDE, ENet
+from enet_ros.perception.resize import resize_labels
 from enet_ros.training.batches import (
     Frames,
     Look,

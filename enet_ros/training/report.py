@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from enet_ros.checkpoint import Checkpoint
-from enet_ros.segmenter import Segmenter
+from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.perception.segmenter import Segmenter
 from enet_ros.training.datasets import SegmentationData
 
 matplotlib.use('Agg')

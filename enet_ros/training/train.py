@@ -23,11 +23,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from enet_ros.backends.graph import build_network
-from enet_ros.checkpoint import Checkpoint, read_checkpoint, weights_path, write_checkpoint
-from enet_ros.class_map import ClassMap
-from enet_ros.enet import ENet
-from enet_ros.segmenter import check_resolution
+from enet_ros.network.build import build_network
+from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path, write_checkpoint
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.enet import ENet
+from enet_ros.perception.segmenter import check_resolution
 from enet_ros.training.augment import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.batches import DrawnFrames, Frames, Look, TrainingSet
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from enet_ros.backends import BackendRequest, open_backend
-from enet_ros.backends import graph as frame_graph
+from enet_ros.backends.base import BackendRequest
 from enet_ros.backends.cuda import CudaRunner
-from enet_ros.backends.graph import build_graph
-from enet_ros.checkpoint import read_checkpoint, weights_path
-from enet_ros.scene import RoadScene
+from enet_ros.backends.select import open_backend
+from enet_ros.network import frame_graph
+from enet_ros.network.build import build_graph
+from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.scene.road_scene import RoadScene
 
 OUT = Path(os.environ.get('OUT', '.'))
 STARTED = time.monotonic()
@@ -168,8 +169,8 @@ class Bench:
 
         from torch_tensorrt import dynamo
 
-        from enet_ros.backends.tensorrt_build import compile_arguments
-        from enet_ros.enet import use_windows
+        from enet_ros.backends.tensorrt.build import compile_arguments
+        from enet_ros.network.enet import use_windows
         started = time.monotonic()
         graph = use_windows(build_graph(self.checkpoint, False, torch.int32), windows)
         graph = graph.half().cuda()
@@ -256,7 +257,7 @@ def main() -> int:
             bench.attempt('graph', bench.graphed, 'CUDA graph, as it is', bench.half())
             torch.backends.cudnn.benchmark = True
         if arguments.explore and batch == 1 and with_tensorrt:
-            from enet_ros import enet
+            from enet_ros.network import enet
             bench.attempt('mixed', bench.engine, 'engine MIXED', enet.MIXED)
             bench.attempt('picks', bench.engine, 'engine PICKS', enet.PICKS)
             original = frame_graph.winners

@@ -1,0 +1,106 @@
+"""What a backend is, what is asked of it, and how precisions are named.
+
+A backend is opened once, for one network and one resolution, and then called for every batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from enet_ros.network.checkpoint import Checkpoint
+
+#: What people may write for a precision, and its one name here.
+PRECISIONS = {
+    'auto': 'auto',
+    'float32': 'float32', 'f32': 'float32', 'fp32': 'float32',
+    'bfloat16': 'bfloat16', 'bf16': 'bfloat16',
+    'float16': 'float16', 'f16': 'float16', 'fp16': 'float16', 'half': 'float16',
+    'int8': 'int8', 'i8': 'int8',
+}
+
+
+class BackendError(ValueError):
+    """A backend that cannot be used here, or not so; the message says why and what can."""
+
+
+class Backend(Protocol):
+    """A compiled network.
+
+    One whose network may change while it runs has a method ``status() -> str`` as well, which says
+    in a line what it is at.
+
+    Attributes:
+        name: as in the parameter ``backend``.
+        precision: 'float32', 'bfloat16', 'float16' or 'int8', in which it really runs.
+        device: what it runs on, in words.
+        max_batch: frames a call beyond which nothing is gained: those of several cameras are
+            then better segmented, and published, one after the other.
+    """
+
+    name: str
+    precision: str
+    device: str
+    max_batch: int
+
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for ``count`` frames, (N, H, W, 3) uint8, from which :meth:`infer` reads
+        fastest; what is in it is not defined.
+        """
+
+    def infer(self, frames: np.ndarray,
+              confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Segment a batch.
+
+        Args:
+            frames: (N, H, W, 3) uint8 RGB, C-contiguous, of the resolution it was opened for.
+            confidence: whether the winning class's probability is computed as well.
+
+        Returns:
+            Class ids (N, H, W) uint8, and (N, H, W) float32 in [0, 1] or None. The caller owns
+            both arrays.
+        """
+
+
+def empty_frames(count: int, resolution: tuple[int, int]) -> np.ndarray:
+    """Return ordinary memory for frames of (width, height), (count, H, W, 3) uint8."""
+    width, height = resolution
+    return np.empty((count, height, width, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class BackendRequest:
+    """What is asked of a backend.
+
+    Attributes:
+        checkpoint: weights and normalisation.
+        resolution: (width, height) in pixels, multiples of 8.
+        precision: a canonical name, or 'auto'.
+        threads: of the processor; 0 leaves it to the runtime.
+        use_cache: whether a compiled network is kept on disk for the next start.
+        batch: frames that usually come at once; a backend of fixed batch is compiled for it.
+        needs_cuda: whether torch is refused where it does not see the CUDA device.
+    """
+
+    checkpoint: Checkpoint
+    resolution: tuple[int, int]
+    precision: str = 'auto'
+    threads: int = 0
+    use_cache: bool = True
+    batch: int = 1
+    needs_cuda: bool = False
+
+
+def canonical_precision(precision: str) -> str:
+    """Return the one name of a precision.
+
+    Raises:
+        BackendError: it is no precision.
+    """
+    try:
+        return PRECISIONS[precision.lower()]
+    except KeyError:
+        raise BackendError(f"precision is '{precision}', wanted one of "
+                           f'{", ".join(dict.fromkeys(PRECISIONS.values()))}') from None

@@ -1,0 +1,293 @@
+"""OpenVINO on the processor: the fastest way to run ENet without a GPU."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+import openvino as ov
+
+from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
+from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
+from enet_ros.machine import processor_flags, read_text
+from enet_ros.network.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
+
+if TYPE_CHECKING:
+    import torch
+
+    from enet_ros.network.frame_graph import FrameGraph
+
+_HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
+
+STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
+
+#: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
+#: one column: 2 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
+PREFERRED_CONVOLUTIONS = 'cpu:jit_avx512_1x1,cpu:jit_avx512'
+
+
+def has_bfloat16(core: ov.Core) -> bool:
+    """Tell whether the processor computes in bfloat16 itself."""
+    return 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+
+
+def _pick_precision(core: ov.Core, request: BackendRequest) -> str:
+    wanted, native, int8 = request.precision, has_bfloat16(core), request.checkpoint.int8
+    if wanted == 'auto':
+        if int8 is not None and int8.resolution == request.resolution:
+            return 'int8'
+        return 'bfloat16' if native else 'float32'
+    if wanted == 'int8':
+        return _check_int8(int8, request.resolution)
+    if wanted == 'bfloat16' and not native:
+        raise BackendError('precision bfloat16: this processor has no bfloat16 arithmetic; '
+                           'possible: auto, float32')
+    if wanted not in _HINTS:
+        raise BackendError(f'precision {wanted}: openvino on a processor runs float32'
+                           + (', bfloat16' if native else '')
+                           + ' or int8, with weights that have an int8 graph')
+    return wanted
+
+
+def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> str:
+    """Return 'int8' if there is a graph for the resolution."""
+    if graph is not None and graph.resolution == resolution:
+        return 'int8'
+    found = ('have no int8 graph' if graph is None else
+             'have an int8 graph for {}x{} alone'.format(*graph.resolution))
+    width, height = resolution
+    raise BackendError(
+        f'precision int8: the weights {found}; make one for {width}x{height}: enet-ros export '
+        f'--precision int8 --calibrate DIR --resolution {width}x{height}')
+
+
+def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
+    """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8.
+
+    From then on the graph pools and classifies as OpenVINO does it fastest.
+    """
+    from enet_ros.network.enet import PICKS, use_windows
+    return convert_traced(use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS),
+                          frames)
+
+
+def convert_traced(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
+    """Convert a module as it is, for the shape of ``example`` alone."""
+    import torch
+    with torch.inference_mode(), warnings.catch_warnings():
+        # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in
+        # half as much time again. The check would run the network twice more.
+        warnings.simplefilter('ignore', DeprecationWarning)
+        traced = torch.jit.trace(module, example, check_trace=False)
+        return ov.convert_model(traced, example_input=example, input=[list(example.shape)])
+
+
+def convert_checkpoint(checkpoint: Checkpoint, resolution: tuple[int, int]) -> ov.Model:
+    """Convert the frame graph with confidence, for one frame of (width, height)."""
+    import torch
+
+    from enet_ros.network.build import build_graph
+    width, height = resolution
+    return to_openvino(build_graph(checkpoint, confidence=True),
+                       torch.zeros((1, height, width, 3), dtype=torch.uint8))
+
+
+def model_files(model: ov.Model) -> tuple[bytes, bytes]:
+    """Return what OpenVINO writes of a model: its text, and its weights as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'graph.xml')
+        ov.save_model(model, path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix('.bin').read_bytes()
+
+
+def preferred_convolutions(precision: str, flags: Collection[str]) -> str:
+    """Return what :func:`prefer_convolutions` takes, or '' where OpenVINO's own choice is best.
+
+    Args:
+        precision: 'float32', 'bfloat16' or 'int8'.
+        flags: of the processor, of :func:`enet_ros.machine.processor_flags`.
+    """
+    # AMX, which OpenVINO chooses by itself, multiplies bfloat16 and int8, and the preferred
+    # convolutions do not use it. With AVX2 they made no difference.
+    best_by_itself = 'amx_tile' in flags and precision != 'float32'
+    return PREFERRED_CONVOLUTIONS if 'avx512f' in flags and not best_by_itself else ''
+
+
+def prefer_convolutions(core: ov.Core, model: ov.Model, preferred: str) -> ov.Model:
+    """Return a copy of a model whose narrow convolutions carry OpenVINO's ``primitives_priority``.
+
+    The attribute can be set from Python in the text of the model alone. What it names and the
+    processor lacks, OpenVINO passes over.
+
+    Args:
+        core: to read the copy with.
+        model: left untouched.
+        preferred: names for convolutions whose window is one row high or one column wide.
+
+    Returns:
+        The copy, or the model itself where there is no folder for temporary files.
+    """
+    try:
+        text, numbers = model_files(model)
+    except OSError:
+        return model  # no folder to write it in: slower, and no more than that
+    root = ElementTree.fromstring(text)
+    for layer in root.iter('layer'):
+        if layer.get('type') == 'Convolution' and '1' in _window(layer):
+            info = layer.find('rt_info')
+            info = ElementTree.SubElement(layer, 'rt_info') if info is None else info
+            ElementTree.SubElement(info, 'attribute', name='primitives_priority', version='0',
+                                   value=preferred)
+    return core.read_model(ElementTree.tostring(root), numbers)
+
+
+def _window(convolution: ElementTree.Element) -> list[str]:
+    """Read height and width of a convolution's weights (out, in, height, width)."""
+    return [dim.text for dim in convolution.findall("input/port[@id='1']/dim")[2:]]
+
+
+def read_quantized(core: ov.Core, graph: QuantizedGraph) -> ov.Model:
+    """Read a quantised graph.
+
+    Raises:
+        CheckpointError: OpenVINO refuses it, or it is no frame graph of its resolution.
+    """
+    try:
+        model = core.read_model(graph.xml, graph.bin)
+        found = ([_port(port) for port in model.inputs], [_port(port) for port in model.outputs])
+    except RuntimeError as error:
+        raise CheckpointError(_refusal(graph, error)) from error
+    width, height = graph.resolution
+    area = f'[1,{height},{width}]'
+    wanted = ([f'u8 [1,{height},{width},3]'], [f'u8 {area}', f'f32 {area}'])
+    if found != wanted:
+        raise CheckpointError(f'the int8 graph of the weights takes {found[0]} and gives '
+                              f'{found[1]}, wanted {wanted[0]} and {wanted[1]}')
+    return model
+
+
+def _refusal(graph: QuantizedGraph, error: RuntimeError) -> str:
+    """Say that OpenVINO cannot use a graph, and the first of the lines that say why."""
+    made_by = graph.versions.get('openvino', 'an unknown version')
+    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), '')
+    return (f'the int8 graph of the weights, made by openvino {made_by}, is refused by openvino '
+            f'{openvino_version()} ({reason.strip()[:200]}); precision float32 does without it')
+
+
+def openvino_version() -> str:
+    """Return OpenVINO's version without its build, such as '2026.4.1'."""
+    return ov.__version__.split('-')[0]
+
+
+def _port(port: ov.Output) -> str:
+    return f'{port.element_type.get_type_name()} {port.partial_shape}'
+
+
+class OpenVinoBackend:
+    """The frame graph, compiled for one resolution and a batch of one.
+
+    A batch runs frame by frame: a frame already fills the cores, and a graph of dynamic batch is
+    a third slower (docs/decisions/0003-one-graph.md). The graph with confidence is compiled when
+    it is first asked for.
+    """
+
+    name = 'openvino'
+    max_batch = 1
+
+    def __init__(self, request: BackendRequest):
+        """Compile the graph, or load it from the cache.
+
+        Raises:
+            BackendError: the precision is not possible here.
+            CheckpointError: the weights are not those of an ENet, or their int8 graph is none.
+        """
+        self._request = request
+        self._core = ov.Core()
+        self.precision = _pick_precision(self._core, request)
+        self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
+        self._preferred = preferred_convolutions(
+            self.precision, processor_flags(read_text('/proc/cpuinfo')))
+        self.from_cache = False
+        self._model: ov.Model | None = None
+        self._requests: dict[bool, ov.InferRequest] = {}
+        self._infer_request(confidence=False)
+
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
+        return empty_frames(count, self._request.resolution)
+
+    def infer(self, frames: np.ndarray,
+              confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
+        request = self._infer_request(confidence)
+        labels = np.empty(frames.shape[:3], np.uint8)
+        probability = np.empty(frames.shape[:3], np.float32) if confidence else None
+        for i in range(len(frames)):
+            outputs = request.infer({0: frames[i:i + 1]}, share_inputs=True, share_outputs=True)
+            labels[i] = outputs[0][0]
+            if confidence:
+                probability[i] = outputs[1][0]
+        return labels, probability
+
+    def _infer_request(self, confidence: bool) -> ov.InferRequest:
+        if confidence not in self._requests:
+            self._requests[confidence] = self._compiled(confidence).create_infer_request()
+        return self._requests[confidence]
+
+    def _config(self) -> dict[str, object]:
+        """Return OpenVINO's settings; what a quantised graph leaves in float has a hint too."""
+        hint = self.precision
+        if hint == 'int8':
+            hint = 'bfloat16' if has_bfloat16(self._core) else 'float32'
+        config = {'INFERENCE_PRECISION_HINT': _HINTS[hint], 'PERFORMANCE_HINT': 'LATENCY',
+                  'INFERENCE_NUM_THREADS': self._request.threads}
+        if 'TBB_PARTITIONER' in self._core.get_property('CPU', 'SUPPORTED_PROPERTIES'):
+            config['TBB_PARTITIONER'] = 'AUTO'  # a thread takes over from one that is interrupted
+        return config
+
+    def _compiled(self, confidence: bool) -> ov.CompiledModel:
+        request, config = self._request, self._config()
+        name = cache_key('openvino', GRAPH_VERSION, ov.__version__, self.device, config,
+                         self.precision, request.resolution, confidence, self._preferred,
+                         request.checkpoint.fingerprint()) + '.blob'
+        blob = read_cached(name) if request.use_cache else None
+        if blob is not None:
+            try:
+                compiled = self._core.import_model(blob, 'CPU', config)
+                self.from_cache = True
+                return compiled
+            except RuntimeError:
+                pass  # made by another build of OpenVINO: compile, and overwrite it
+        compiled = self._compile(self._converted(confidence), config)
+        if request.use_cache:
+            write_cached(name, compiled.export_model().getvalue())
+        return compiled
+
+    def _compile(self, model: ov.Model, config: dict[str, object]) -> ov.CompiledModel:
+        try:
+            if self._preferred:
+                model = prefer_convolutions(self._core, model, self._preferred)
+            return self._core.compile_model(model, 'CPU', config)
+        except RuntimeError as error:
+            if self.precision != 'int8':
+                raise
+            raise CheckpointError(_refusal(self._request.checkpoint.int8, error)) from error
+
+    def _converted(self, confidence: bool) -> ov.Model:
+        """Return the graph with or without its second output.
+
+        Torch is imported for it, unless it comes quantised with the weights.
+        """
+        checkpoint = self._request.checkpoint
+        if self._model is None:
+            self._model = (read_quantized(self._core, checkpoint.int8)
+                           if self.precision == 'int8' else
+                           convert_checkpoint(checkpoint, self._request.resolution))
+        if confidence:
+            return self._model
+        return ov.Model(self._model.get_results()[:1], self._model.get_parameters())

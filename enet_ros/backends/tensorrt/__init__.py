@@ -1,0 +1,1 @@
+"""TensorRT: the backend, and the child process that builds its engines."""

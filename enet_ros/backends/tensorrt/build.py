@@ -1,0 +1,234 @@
+"""Build one TensorRT engine, in a process of its own.
+
+    python -P -m enet_ros.backends.tensorrt.build < REQUEST
+
+A build takes minutes and cannot be interrupted from Python, so the node starts this as a child: it
+reads a pickled :class:`BuildRequest` from its standard input (a pipe from its parent, nobody
+else's), says how far it is in lines that begin with :data:`SAYS`, and ends with 0 when the file is
+there. It dies with its parent. The file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import inspect
+import os
+import pickle
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from enet_ros.backends.cache import read_file, write_file
+from enet_ros.network.checkpoint import Checkpoint
+
+SAYS = 'enet_ros: '    # begins what is for the parent; TensorRT writes lines of its own
+NICENESS = 10          # the node's own threads come first on a small machine
+DEVICE = 'cuda'
+_PR_SET_PDEATHSIG = 1  # sys/prctl.h
+
+
+class BuildError(RuntimeError):
+    """An engine that could not be built or kept; the message says why."""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What engine to build, and where it goes.
+
+    Attributes:
+        checkpoint: the weights.
+        resolution: (width, height) in pixels.
+        batch: frames in a call; the engine takes no other number.
+        confidence: whether it gives the winning class's probability as well.
+        path: of the file, in a folder that is the user's alone.
+        parent: process id of who asked.
+    """
+
+    checkpoint: Checkpoint
+    resolution: tuple[int, int]
+    batch: int
+    confidence: bool
+    path: Path
+    parent: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the input: (N, H, W, 3), the values of uint8 frames as float16."""
+        width, height = self.resolution
+        return self.batch, height, width, 3
+
+
+def say(text: str) -> None:
+    """Tell the parent how far the build is."""
+    print(SAYS + text, flush=True)
+
+
+def compile_arguments(parameters: Collection[str]) -> dict[str, object]:
+    """Choose the arguments of ``torch_tensorrt.dynamo.compile`` by its signature.
+
+    The module is in half precision already, and the network is to keep its types. Up to 2.9 that
+    must be asked for, by ``use_explicit_typing`` alone: beside it ``enabled_precisions`` of
+    float16 is an AssertionError. It is the default from 2.10 and the only way from 2.13, which
+    swallows unknown arguments without a word.
+
+    Args:
+        parameters: names in the signature.
+
+    Returns:
+        Arguments by name, all of them in the signature.
+    """
+    wanted: dict[str, object] = {
+        'min_block_size': 1, 'require_full_compilation': True, 'immutable_weights': True,
+        'cache_built_engines': False, 'reuse_cached_engines': False, 'use_explicit_typing': True}
+    if 'use_explicit_typing' not in parameters and 'enabled_precisions' in parameters:
+        import torch
+        wanted['enabled_precisions'] = {torch.float16}
+    return {name: value for name, value in wanted.items() if name in parameters}
+
+
+def compile_engine(request: BuildRequest, folder: Path) -> bytes:
+    """Compile the frame graph into one engine; the only place that calls the compiler.
+
+    Args:
+        request: what to compile.
+        folder: for temporary files; the user's alone.
+
+    Returns:
+        The file that ``torch_tensorrt.load`` reads.
+    """
+    say('loading torch_tensorrt')
+    import torch
+    import torch_tensorrt
+
+    from enet_ros.network.build import build_graph
+    say('exporting the graph')
+    graph = build_graph(request.checkpoint, request.confidence, torch.int32).half().to(DEVICE)
+    # Not uint8: the builder takes it, and torch_tensorrt's runtime then refuses the engine
+    # ("Unsupported TensorRT data type", core/util/trt_util.cpp, 2.8 to 2.14).
+    frames = torch.zeros(request.shape, dtype=torch.float16, device=DEVICE)
+    with torch.no_grad():
+        program = torch.export.export(graph, (frames,))
+    say('compiling with TensorRT, which takes minutes on a small GPU')
+    parameters = inspect.signature(torch_tensorrt.dynamo.compile).parameters
+    arguments = compile_arguments(parameters)
+    if 'timing_cache_path' in parameters:  # its default is a file in /tmp, open to everybody
+        arguments['timing_cache_path'] = str(folder / 'timing_cache')
+    with convolution_types() as types:
+        engine = torch_tensorrt.dynamo.compile(program, inputs=[frames], **arguments)
+    check_types(types)
+    say('saving')
+    torch_tensorrt.save(engine, str(folder / 'engine.pt2'), inputs=[frames])
+    return (folder / 'engine.pt2').read_bytes()
+
+
+@contextmanager
+def convolution_types() -> Iterator[Counter]:
+    """Count the output types of the convolutions in the networks that TensorRT is given.
+
+    TensorRT is strongly typed here, so these are the types it runs; the built engine tells them
+    only in a debugging mode that writes logs. Constants may be float32 and are not looked at.
+    """
+    from tensorrt import Builder
+    types: Counter = Counter()
+    # Up to 2.9 torch-tensorrt calls the first, then the second. From vars, since the class would
+    # give plain functions, which no longer bind when they are put back.
+    originals = {name: vars(Builder)[name] for name in (
+        'build_serialized_network', 'build_engine_with_config') if name in vars(Builder)}
+    for name in originals:
+        setattr(Builder, name, _observed(getattr(Builder, name), types))
+    try:
+        yield types
+    finally:
+        for name, original in originals.items():
+            setattr(Builder, name, original)
+
+
+def _observed(build: Callable, types: Counter) -> Callable:
+    """Return a method of TensorRT's builder that counts before it builds."""
+    def observed(builder, network, *arguments):
+        for layer in (network.get_layer(i) for i in range(network.num_layers)):
+            if layer.type.name in ('CONVOLUTION', 'DECONVOLUTION'):
+                types[layer.get_output(0).dtype.name] += 1
+        return build(builder, network, *arguments)
+    return observed
+
+
+def check_types(types: Counter) -> None:
+    """Say how the network computes, and refuse one that is not in half precision.
+
+    Args:
+        types: from :func:`convolution_types`; empty where TensorRT was called in another way.
+
+    Raises:
+        BuildError: a convolution is not in half precision.
+    """
+    if not types:
+        say('the precision of the convolutions is not known')
+        return
+    text = ', '.join(f'{count} {name.lower()}' for name, count in sorted(types.items()))
+    if set(types) != {'HALF'}:
+        raise BuildError(f'of the convolutions are {text}, wanted half alone')
+    say(f'of the convolutions are {text}')
+
+
+def build(request: BuildRequest) -> None:
+    """Build an engine and write its file, unless another process did while this one waited.
+
+    Raises:
+        BuildError: the file cannot be written.
+    """
+    with open(request.path.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
+        if read_file(request.path) is not None:
+            say('built by another process')
+            return
+        folder = request.path.parent / f'.build-{request.path.stem}'
+        shutil.rmtree(folder, ignore_errors=True)  # of a build that was interrupted
+        folder.mkdir(mode=0o700)
+        try:
+            content = compile_engine(request, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not write_file(request.path, content):
+            raise BuildError(f'{request.path} cannot be written')
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, and let signals end it at once.
+
+    The node blocks stop signals in all its threads, and a child inherits that. Python's handler of
+    SIGINT would wait for the compiler to return.
+    """
+    stop = {signal.SIGINT, signal.SIGTERM}
+    for number in stop:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit('the parent is gone')
+
+
+def main() -> int:
+    """Build what is asked for on the standard input; returns the exit code."""
+    request = pickle.load(sys.stdin.buffer)
+    end_with_parent(request.parent)
+    os.nice(NICENESS)
+    started = time.monotonic()
+    try:
+        build(request)
+    except Exception as error:  # whatever the compiler raises, the parent says it in one line
+        say(f'{type(error).__name__}: {" ".join(str(error).split())[:500]}')
+        return 1
+    say(f'built in {time.monotonic() - started:.0f} s')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

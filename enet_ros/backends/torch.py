@@ -1,0 +1,97 @@
+"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a processor."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+
+from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
+from enet_ros.network.build import build_graph
+
+CUDA_BATCH = 8   # of 640x360 frames; a guess, never measured
+MOST_GRAPHS = 6  # CUDA graphs kept, each with its own memory: a graph has one number of frames
+_POSSIBLE = {'cuda': ('float16', 'float32', 'bfloat16'), 'cpu': ('float32', 'bfloat16')}
+
+
+class TorchBackend:
+    """The frame graph in PyTorch, for any batch.
+
+    On CUDA each number of frames is recorded once as a CUDA graph, which is then replayed on the
+    same buffers (:mod:`enet_ros.backends.cuda`).
+    """
+
+    name = 'torch'
+
+    def __init__(self, request: BackendRequest):
+        """Build the graph on the device.
+
+        Raises:
+            BackendError: the precision is not possible here, or torch does not see a CUDA device
+                that is needed.
+            CheckpointError: the weights are not those of an ENet.
+        """
+        kind = 'cuda' if torch.cuda.is_available() else 'cpu'
+        if request.needs_cuda and kind != 'cuda':
+            raise BackendError(f'torch {torch.__version__} does not see the CUDA device')
+        possible = _POSSIBLE[kind]
+        self.precision = possible[0] if request.precision == 'auto' else request.precision
+        if self.precision not in possible:
+            raise BackendError(f'precision {self.precision}: torch on {kind} runs '
+                               f'{", ".join(possible)}')
+        if request.threads:
+            torch.set_num_threads(request.threads)
+        self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the processor'
+        self._torch_device = torch.device(kind)
+        self.max_batch = max(CUDA_BATCH, request.batch) if kind == 'cuda' else 1
+        self._checkpoint, self._resolution = request.checkpoint, request.resolution
+        self._graphs: dict[bool, torch.nn.Module] = {}
+        self._runners: OrderedDict = OrderedDict()  # (confidence, frames) -> CudaRunner, newest last
+        self._graph(confidence=False)
+
+    def new_batch(self, count: int) -> np.ndarray:
+        """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
+        if self._torch_device.type == 'cpu':
+            return empty_frames(count, self._resolution)
+        from enet_ros.backends.cuda import pinned_frames
+        width, height = self._resolution
+        return pinned_frames((count, height, width, 3))
+
+    def infer(self, frames: np.ndarray,
+              confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
+        if self._torch_device.type == 'cuda':
+            return self._infer_on_cuda(frames, confidence)
+        with torch.inference_mode():
+            outputs = self._graph(confidence)(torch.from_numpy(frames))
+            if not confidence:
+                return outputs.numpy(), None
+            labels, probability = outputs
+            return labels.numpy(), probability.float().numpy()
+
+    def _infer_on_cuda(self, frames: np.ndarray,
+                       confidence: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        runner = self.runner(min(len(frames), self.max_batch), confidence)
+        labels, *probability = runner(frames)
+        return labels, probability[0] if confidence else None
+
+    def runner(self, count: int, confidence: bool = False):
+        """Return what runs so many frames on the GPU, recorded as a CUDA graph the first time."""
+        from enet_ros.backends.cuda import CudaRunner
+        key = confidence, count
+        if key not in self._runners:
+            width, height = self._resolution
+            torch.backends.cudnn.benchmark = True  # shapes are fixed, so the choice is made once
+            self._runners[key] = CudaRunner(self._graph(confidence), (count, height, width, 3))
+            if len(self._runners) > MOST_GRAPHS:
+                self._runners.popitem(last=False)
+        self._runners.move_to_end(key)
+        return self._runners[key]
+
+    def _graph(self, confidence: bool) -> torch.nn.Module:
+        if confidence not in self._graphs:
+            self._graphs[confidence] = build_graph(self._checkpoint, confidence).to(
+                self._torch_device, getattr(torch, self.precision),
+                memory_format=torch.channels_last)
+        return self._graphs[confidence]

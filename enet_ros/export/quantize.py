@@ -1,0 +1,145 @@
+"""The frame graph in 8-bit integers for OpenVINO, kept with the weights it was made from.
+
+NNCF runs the graph on pictures, sees which values occur, and chooses scales by them. What is left
+in float and why is in docs/int8.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from enet_ros.backends.openvino import convert_checkpoint, model_files, openvino_version
+from enet_ros.export.formats import ExportError, check_packages, check_writable
+from enet_ros.media import existing, list_images, read_image
+from enet_ros.network.checkpoint import Checkpoint, QuantizedGraph, write_checkpoint
+from enet_ros.perception.resize import resize_frame
+from enet_ros.perception.segmenter import Segmenter, check_resolution
+
+SUFFIX = '.safetensors'
+MAX_FRAMES = 300        # of calibration; the scales hardly change any more
+CHECKED_FRAMES = 8
+MIN_AGREEMENT = 0.95    # of pixels with float32; shipped weights reach 98.5 %
+
+#: What finds maxima and puts them back compares values, which must stay what they are: the
+#: depthwise convolutions of :func:`enet_ros.network.enet.pool_2x2_picked`, and what follows them.
+LEFT_IN_FLOAT = ['GroupConvolution', 'Interpolate', 'Equal', 'Greater', 'Maximum', 'Select']
+
+
+def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | os.PathLike,
+                resolution: tuple[int, int] = (640, 360)) -> tuple[float, int]:
+    """Quantise, write weights with the result, and run what was written.
+
+    Args:
+        checkpoint: weights and normalisation; a quantised graph it has is replaced.
+        path: of the .safetensors file; what is there is replaced once the new file has passed.
+        folder: of pictures like those the network will see, best those it was trained on.
+        resolution: (width, height), multiples of 8, at which int8 will run.
+
+    Returns:
+        The share of pixels that get the label float32 gives them, on some of the pictures, and
+        how many pictures served.
+
+    Raises:
+        ExportError: wrong suffix, no nncf, or less than 95 % of equal pixels; nothing is kept.
+        ValueError: no pictures (SourceError), a bad resolution or weights that are no ENet's.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise ExportError(f"'{path}' ends in '{path.suffix}', wanted {SUFFIX} for int8: it is for "
+                          'openvino, and goes with the weights')
+    check_writable(path)
+    check_packages('int8', ('nncf',))
+    resolution = check_resolution(resolution)
+    pictures = calibration_pictures(folder)
+    quantized = replace(checkpoint, int8=quantize(checkpoint, pictures, resolution))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as private:
+        written = Path(private, path.name)
+        write_checkpoint(written, quantized, str(checkpoint.tensors['fullconv.weight'].dtype))
+        agreement = agreeing_share(written, _spread(pictures, CHECKED_FRAMES), resolution)
+        if agreement < MIN_AGREEMENT:
+            raise ExportError(f'{path}: int8 and float32 agree on {100 * agreement:.2f} % of '
+                              f'pixels, wanted {100 * MIN_AGREEMENT:.0f} %; the file was not kept')
+        os.replace(written, path)
+    return agreement, len(pictures)
+
+
+def calibration_pictures(folder: str | os.PathLike) -> list[Path]:
+    """Return at most 300 pictures of a folder, spread evenly over it.
+
+    Raises:
+        SourceError: there is no such folder, or no picture in it.
+    """
+    folder = existing(os.fspath(folder))
+    if not folder.is_dir():
+        raise ExportError(f"'{folder}' is no folder, wanted one of pictures to calibrate with")
+    return _spread(list_images(folder), MAX_FRAMES)
+
+
+def _spread(items: Sequence[Path], count: int) -> list[Path]:
+    indices = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[i] for i in indices]
+
+
+def quantize(checkpoint: Checkpoint, pictures: Sequence[Path],
+             resolution: tuple[int, int]) -> QuantizedGraph:
+    """Quantise the frame graph; NNCF shows its progress.
+
+    Args:
+        checkpoint: weights and normalisation.
+        pictures: files to calibrate with, at least one.
+        resolution: (width, height) of the graph.
+    """
+    nncf = _nncf()
+    model = convert_checkpoint(checkpoint, resolution)
+    data = nncf.Dataset(pictures, lambda picture: resize_frame(read_image(picture),
+                                                               resolution)[None])
+    scope = nncf.IgnoredScope(names=names_left_in_float(model), types=LEFT_IN_FLOAT,
+                              validate=False)
+    quantized = nncf.quantize(model, data, preset=nncf.QuantizationPreset.PERFORMANCE,
+                              subset_size=len(pictures), ignored_scope=scope)
+    xml, numbers = model_files(quantized)
+    versions = {'openvino': openvino_version(), 'nncf': nncf.__version__}
+    return QuantizedGraph(xml, numbers, resolution, checkpoint.float_fingerprint(),
+                          len(pictures), versions)
+
+
+def _nncf():
+    """Import NNCF so that it says nothing but its progress, and sends nothing anywhere."""
+    os.environ.setdefault('NNCF_CI', '1')  # else it reports its use to its makers, unasked
+    import nncf
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def names_left_in_float(model: ov.Model) -> list[str]:
+    """Name the operations of a frame graph that are no faster in 8 bits, or lose most by it.
+
+    These are all that is computed at half of the resolution and above: the initial block, the
+    last stage and the classes.
+    """
+    half = model.input(0).shape[2] // 2
+    return [op.get_friendly_name() for op in model.get_ordered_ops()
+            if op.get_output_size() and _row(op) >= half]
+
+
+def _row(op: ov.Node) -> int:
+    """Return the pixels in a row of features (N, C, H, W), or in all of (N, C, H W); else 0."""
+    shape = op.output(0).partial_shape
+    return shape.to_shape()[-1] if shape.is_static and len(shape) in (3, 4) else 0
+
+
+def agreeing_share(path: Path, pictures: Sequence[Path], resolution: tuple[int, int]) -> float:
+    """Return the share of pixels on which int8 and float32 of a weights file give one label."""
+    frames = np.stack([resize_frame(read_image(picture), resolution) for picture in pictures])
+    both = [Segmenter.from_file(path, resolution=resolution, backend='openvino',
+                                precision=precision, use_cache=False).infer(frames)
+            for precision in ('int8', 'float32')]
+    return float(np.mean([one.labels == other.labels for one, other in zip(*both)]))

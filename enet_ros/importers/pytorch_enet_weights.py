@@ -1,0 +1,154 @@
+"""Checkpoints of github.com/davidtvs/PyTorch-ENet."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+
+import numpy as np
+import torch
+
+from enet_ros.network.checkpoint import MAX_BYTES, CheckpointError
+from enet_ros.network.enet import STAGE_2_AND_3
+from enet_ros.network.pytorch_enet import PyTorchENet
+
+
+def _block_names() -> dict[str, str]:
+    """Return that project's block name -> ours."""
+    names = {'initial_block': '', 'downsample1_0': 'down1', 'downsample2_0': 'down2',
+             'upsample4_0': 'up4', 'upsample5_0': 'up5', 'regular5_1': 'stage5'}
+    names |= {f'regular1_{i + 1}': f'stage1.{i}' for i in range(4)}
+    names |= {f'regular4_{i + 1}': f'stage4.{i}' for i in range(2)}
+    for i, kind in enumerate(STAGE_2_AND_3):
+        names[f'{kind.rstrip("0123456789")}2_{i + 1}'] = f'stage2.{i}'
+        names[f'{kind.rstrip("0123456789")}3_{i}'] = f'stage3.{i}'
+    return names
+
+
+BLOCKS = _block_names()
+
+#: Part of a block -> the sequence it went into, and the place of its first layer in it. The
+#: expansion comes last: its place depends on how many convolutions come before.
+PARTS = {'ext_conv1': ('branch', 0), 'ext_conv2': ('branch', 3), 'ext_conv3': ('branch', 6),
+         'ext_tconv1': ('branch', 3), 'ext_tconv1_bnorm': ('branch', 4),
+         'ext_tconv1_activation': ('branch', 5), 'main_conv1': ('main', 0)}
+
+INITIAL = {'main_branch': 'initial', 'batch_norm': 'norm', 'out_activation': 'act'}
+
+_KEY = re.compile(r'(\w+?)\.(\w+)(?:\.(\d))?\.(\w+)')
+
+
+def our_name(key: str) -> str:
+    """Return our name of one of that project's arrays.
+
+    Raises:
+        CheckpointError: that project has no such array.
+    """
+    if key == 'transposed_conv.weight':
+        return 'fullconv.weight'
+    match = _KEY.fullmatch(key)
+    block, part, place, array = match.groups() if match else ('', '', None, '')
+    if block == 'initial_block' and part in INITIAL:
+        return f'{INITIAL[part]}.{array}'
+    if block in BLOCKS and part == 'out_activation':
+        return f'{BLOCKS[block]}.act.{array}'
+    if block not in BLOCKS or part not in PARTS:
+        raise CheckpointError(f"it has an array '{key[:80]}', which PyTorch-ENet has not")
+    sequence, first = PARTS[part]
+    if (block.startswith('upsample') and part == 'ext_conv2') or (
+            block.startswith('asymmetric') and part == 'ext_conv3'):
+        first += 3
+    return f'{BLOCKS[block]}.{sequence}.{first + int(place or 0)}.{array}'
+
+
+def read_state_dict(data: bytes) -> dict[str, torch.Tensor]:
+    """Read the tensors of a .pth file, without executing what it may hold.
+
+    Args:
+        data: the file that ``torch.save`` wrote, of a state_dict or of a dictionary with one
+            under 'state_dict'.
+
+    Raises:
+        CheckpointError: truncated, of another format, or with anything in it but tensors and
+            plain containers.
+    """
+    try:
+        _check_unpacked_size(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch asks to report odd files as its issues
+            loaded = torch.load(io.BytesIO(data), 'cpu', weights_only=True)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a hostile pickle makes the unpickler raise whatever it likes
+        reason = str(error).strip().split('\n')[0][:200]
+        raise CheckpointError(f'not readable as plain tensors ({type(error).__name__}: {reason}); '
+                              'it is truncated, damaged, or wants code to run') from error
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not state or not all(
+            isinstance(key, str) and isinstance(value, torch.Tensor)
+            for key, value in state.items()):
+        raise CheckpointError('it holds no state_dict, which is names and tensors')
+    return {key.removeprefix('module.'): value for key, value in state.items()}
+
+
+def _check_unpacked_size(data: bytes) -> None:
+    """Refuse an archive that unpacks to far more than an ENet."""
+    if not data.startswith(b'PK'):
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MAX_BYTES:
+        raise CheckpointError(f'it unpacks to {size} bytes, wanted at most {MAX_BYTES}')
+
+
+def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarray], int, str]:
+    """Rename the arrays of PyTorch-ENet to ours.
+
+    Args:
+        state: from :func:`read_state_dict`.
+
+    Returns:
+        Arrays by the names of :class:`enet_ros.network.pytorch_enet.PyTorchENet`, float32; the
+        number of classes; and the activation of the decoder, 'prelu' or 'relu'.
+
+    Raises:
+        CheckpointError: they are not those of PyTorch-ENet; the message names the first one.
+    """
+    found = {our_name(key): value for key, value in state.items()
+             if not key.endswith('num_batches_tracked')}
+    last = found.get('fullconv.weight')
+    if last is None or last.ndim != 4 or not 1 <= last.shape[1] <= 255:
+        raise CheckpointError("it has no 'transposed_conv.weight' of 1 to 255 classes, so it "
+                              'holds no PyTorch-ENet')
+    count = last.shape[1]
+    activation = 'prelu' if 'up4.act.weight' in found else 'relu'
+    found['fullconv.bias'] = torch.zeros(count)
+    wanted = {name: value for name, value in PyTorchENet(count, activation).state_dict().items()
+              if not name.endswith('num_batches_tracked')}
+    if 'act.weight' not in found:  # encoder_relu=True; a PReLU of weight 0 is a ReLU
+        found |= {name: torch.zeros(1) for name, value in wanted.items()
+                  if value.shape == (1,) and name not in found}
+    return {name: _array(name, found.get(name), value) for name, value in
+            _same_names(found, wanted).items()}, count, activation
+
+
+def _same_names(found: dict, wanted: dict) -> dict:
+    """Return what is wanted, after checking that the names agree."""
+    for name in sorted(found.keys() ^ wanted.keys()):
+        raise CheckpointError(f"{'it lacks' if name in wanted else 'it has'} '{name}' (as named "
+                              'here), unlike PyTorch-ENet')
+    return wanted
+
+
+def _array(name: str, found: torch.Tensor, wanted: torch.Tensor) -> np.ndarray:
+    """Return a tensor as float32.
+
+    The shape is checked before anything is copied: a few bytes can claim to be a giant.
+    """
+    if found.shape != wanted.shape or not found.is_floating_point() \
+            or found.layout != torch.strided or found.device.type != 'cpu':
+        raise CheckpointError(f"'{name}' is {found.dtype} {list(found.shape)}, wanted floating "
+                              f'point {list(wanted.shape)}')
+    return found.detach().to(torch.float32).contiguous().numpy()

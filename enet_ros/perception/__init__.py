@@ -1,0 +1,1 @@
+"""Arrays in, arrays out, in the order of a frame; knows no ROS."""

@@ -1,0 +1,1 @@
+"""Programs around the node, which use it and which it never imports."""

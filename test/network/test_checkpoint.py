@@ -1,0 +1,239 @@
+"""Weights files: what goes round, and what is refused."""
+
+import json
+import pickle
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from enet_ros.network.checkpoint import (
+    INT8_ARRAYS,
+    CheckpointError,
+    QuantizedGraph,
+    read_checkpoint,
+    weights_path,
+    write_checkpoint,
+)
+from enet_ros.network.class_map import CAMVID_NAMES, ClassMap
+
+
+def build_network(checkpoint):
+    """Build the network, or skip where torch is not installed."""
+    pytest.importorskip('torch', reason='torch is not installed')
+    from enet_ros.network import build
+    return build.build_network(checkpoint)
+
+
+@pytest.fixture(scope='module')
+def shipped():
+    return read_checkpoint(weights_path(''))
+
+
+def metadata_of(path):
+    content = path.read_bytes()
+    length = struct.unpack('<Q', content[:8])[0]
+    return json.loads(content[8:8 + length])['__metadata__']
+
+
+def rewritten(path, checkpoint, **changes):
+    """Write a checkpoint whose metadata was changed; None leaves a key out."""
+    write_checkpoint(path, checkpoint)
+    metadata = {**metadata_of(path), **changes}
+    save_file({name: np.asarray(array, np.float16) for name, array in checkpoint.tensors.items()},
+              path, {key: value for key, value in metadata.items() if value is not None})
+    return path
+
+
+def test_shipped_weights_say_what_they_are(shipped):
+    assert shipped.class_map.names == CAMVID_NAMES
+    assert shipped.class_map.drivable_names == ('Road',)
+    assert 'CC BY-NC 4.0' in shipped.origin
+    assert 0 < shipped.scores['camvid_val']['miou'] < 1
+    path = weights_path('')
+    assert path.stat().st_size < 0.85e6
+    assert all(array.dtype == np.float16 for array in shipped.tensors.values())
+    assert sum(p.numel() for p in build_network(shipped).parameters()) > 360_000
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'float32'])
+def test_writing_and_reading_goes_round(tmp_path, shipped, dtype):
+    wanted = replace(shipped, temperature=1.7, scores={'x': {'miou': 0.5}}, origin='here',
+                     class_map=ClassMap.from_names(CAMVID_NAMES, ['Road', 'Pavement']))
+    write_checkpoint(tmp_path / 'w.safetensors', wanted, dtype)
+    found = read_checkpoint(tmp_path / 'w.safetensors')
+    assert (found.class_map, found.mean, found.std) == (wanted.class_map, wanted.mean, wanted.std)
+    assert (found.temperature, found.scores, found.origin) == (1.7, {'x': {'miou': 0.5}}, 'here')
+    for name, array in wanted.tensors.items():
+        assert found.tensors[name].dtype == dtype
+        assert np.array_equal(found.tensors[name], array)
+
+
+def test_fingerprint_tells_weights_and_temperature_apart(shipped):
+    name = 'fullconv.bias'
+    other = replace(shipped, tensors={**shipped.tensors, name: shipped.tensors[name] + 1})
+    prints = {c.fingerprint() for c in (shipped, other, replace(shipped, temperature=2.0))}
+    assert len(prints) == 3
+    assert replace(shipped, origin='elsewhere').fingerprint() == shipped.fingerprint()
+
+
+@pytest.mark.parametrize('share', [0.0, 0.00001, 0.01, 0.5, 0.999])
+def test_a_truncated_file_is_refused(tmp_path, share):
+    content = weights_path('').read_bytes()
+    path = tmp_path / 'cut.safetensors'
+    path.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(CheckpointError, match='cut.safetensors'):
+        read_checkpoint(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        import os
+        return os.mkdir, ('executed',)
+
+
+def test_a_pickle_is_refused_and_not_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'hostile.pth'
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match='not a readable safetensors file'):
+        read_checkpoint(path)
+    assert not (tmp_path / 'executed').exists()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_are_refused(tmp_path, content, as_header):
+    path = tmp_path / 'noise.safetensors'
+    path.write_bytes(struct.pack('<Q', len(content)) + content if as_header else content)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)
+
+
+def test_a_file_far_too_large_is_refused_unread(tmp_path):
+    path = tmp_path / 'large.safetensors'
+    with open(path, 'wb') as file:
+        file.truncate(1 << 30)
+    with pytest.raises(CheckpointError, match='1073741824 bytes, wanted at most'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'classes': None}, "no 'classes'"),
+    ({'classes': '["a", "b"]'}, '2 class names, 11 colors'),
+    ({'classes': '["a", "b"]', 'colors': None}, '11 classes and its metadata names 2'),
+    ({'classes': '{"a": 1}'}, 'wanted a list of names'),
+    ({'classes': '['}, "'classes' is no JSON"),
+    ({'classes': '[' * 100_000}, "'classes' is no JSON"),
+    ({'classes': json.dumps(['x'] * 11)}, "two classes are named 'x'"),
+    ({'colors': '[[1, 2, 3]]'}, '1 colors'),
+    ({'colors': '"red"'}, 'wanted a list of \\[r, g, b\\]'),
+    ({'mean': '[0.1, 0.2]'}, "'mean' is \\[0.1, 0.2\\], wanted 3 finite numbers"),
+    ({'mean': None}, "no 'mean'"),
+    ({'std': '[0.1, 0, 0.2]'}, 'wanted all above 0'),
+    ({'std': '[NaN, 1, 1]'}, 'finite'),
+    ({'temperature': '0'}, "'temperature' is 0"),
+    ({'resolution': f'[1{"0" * 400}, 360]'}, "'resolution' is .* wanted 2 finite numbers"),
+    ({'decoder_activation': 'tanh'}, 'wanted prelu or relu'),
+])
+def test_metadata_that_cannot_be_used_is_refused(tmp_path, shipped, changes, message):
+    path = rewritten(tmp_path / 'w.safetensors', shipped, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(path)
+
+
+def test_the_start_weights_layout_is_read(tmp_path, shipped):
+    path = rewritten(tmp_path / 'w.safetensors', shipped, colors=None, drivable=None,
+                     temperature=None, scores=None, origin=None, decoder_activation=None)
+    assert read_checkpoint(path).class_map == shipped.class_map
+
+
+def test_a_foreign_file_without_metadata_is_refused(tmp_path):
+    path = tmp_path / 'foreign.safetensors'
+    save_file({'layer.weight': np.zeros((3, 3), np.float32)}, path)
+    with pytest.raises(CheckpointError, match='enet-ros import'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(('name', 'array', 'message'), [
+    ('fullconv.bias', np.full(11, np.nan, np.float32), 'not finite'),
+    ('norm.running_var', np.full(16, -1, np.float32), 'negative variance'),
+])
+def test_weights_that_cannot_be_computed_with_are_refused(tmp_path, shipped, name, array, message):
+    with pytest.raises(CheckpointError, match=message):
+        write_checkpoint(tmp_path / 'w.safetensors', replace(
+            shipped, tensors={**shipped.tensors, name: array}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('change', [
+    lambda tensors: tensors.pop('stage2.3.conv.weight'),
+    lambda tensors: tensors.update(extra=np.zeros(3, np.float32)),
+    lambda tensors: tensors.update({'initial.weight': np.zeros((13, 3, 5, 5), np.float32)}),
+])
+def test_arrays_of_another_network_are_refused_by_name(shipped, change):
+    tensors = dict(shipped.tensors)
+    change(tensors)
+    with pytest.raises(CheckpointError, match="'(stage2.3.conv.weight|extra|initial.weight)'"):
+        build_network(replace(shipped, tensors=tensors))
+
+
+def test_missing_weights_name_what_ships():
+    with pytest.raises(CheckpointError, match="'nowhere' not found.*enet_camvid"):
+        weights_path('nowhere')
+
+
+def with_graph(checkpoint):
+    """Give a checkpoint what a quantised graph looks like from outside."""
+    return replace(checkpoint, int8=QuantizedGraph(
+        b'<?xml version="1.0"?><net/>', bytes(range(100)), (160, 96),
+        checkpoint.float_fingerprint(), 92, {'openvino': '2026.4', 'nncf': '3.4'}))
+
+
+def test_a_quantised_graph_goes_round_with_the_weights(tmp_path, shipped):
+    wanted = with_graph(shipped)
+    write_checkpoint(tmp_path / 'w.safetensors', wanted)
+    found = read_checkpoint(tmp_path / 'w.safetensors')
+    assert found.int8 == wanted.int8
+    assert found.tensors.keys() == wanted.tensors.keys()
+    assert found.fingerprint() == wanted.fingerprint() != shipped.fingerprint()
+    build_network(found)
+
+
+@pytest.mark.parametrize(('arrays', 'metadata', 'message'), [
+    ({INT8_ARRAYS[0]: None}, {}, "wants 'int8.openvino.xml', .* is not there"),
+    ({INT8_ARRAYS[1]: None}, {}, "wants 'int8.openvino.bin', .* is not there"),
+    (dict.fromkeys(INT8_ARRAYS), {}, "wants 'int8.openvino.xml', .* is not there"),
+    ({INT8_ARRAYS[1]: np.zeros(9, np.float32)}, {}, r'is float32 of shape \(9,\)'),
+    ({INT8_ARRAYS[0]: np.zeros((3, 3), np.uint8)}, {}, r'is uint8 of shape \(3, 3\)'),
+    ({INT8_ARRAYS[0]: np.frombuffer(b'ONNX', np.uint8)}, {}, 'no OpenVINO IR, wanted'),
+    ({INT8_ARRAYS[0]: np.zeros(0, np.uint8)}, {}, 'no OpenVINO IR, wanted'),
+    ({INT8_ARRAYS[1]: np.zeros(0, np.uint8)}, {}, 'no OpenVINO IR, wanted'),
+    ({'int8.other': np.zeros(9, np.uint8)}, {}, "'int8.other' is uint8, wanted float32 or"),
+    ({'fullconv.bias': np.ones(11, np.float16)}, {}, 'was made from other weights'),
+    ({}, {'temperature': '2.0'}, 'was made from other weights'),
+    ({}, {'int8_made_from': None}, 'was made from other weights'),
+    ({}, {'int8_resolution': None}, "no 'int8_resolution'"),
+    ({}, {'int8_resolution': '[160, 100]'}, 'for 160x100, wanted .* multiples of 8'),
+    ({}, {'int8_resolution': '[160.0, 96]'}, 'wanted width and height in multiples of 8'),
+    ({}, {'int8_resolution': '[-8, 0]'}, 'for -8x0, wanted'),
+    ({}, {'int8_resolution': '"160x96"'}, "'int8_resolution' is 160x96, wanted 2 finite"),
+    ({}, {'int8_frames': '["many"]'}, "'int8_frames' is .*, wanted 1 finite number"),
+    ({}, {'int8_versions': '{'}, "'int8_versions' is no JSON"),
+])
+def test_a_quantised_graph_that_contradicts_its_file_is_refused(tmp_path, shipped, arrays,
+                                                                metadata, message):
+    path = tmp_path / 'w.safetensors'
+    write_checkpoint(path, with_graph(shipped))
+    with safe_open(path, 'np') as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    tensors, metadata = {**tensors, **arrays}, {**metadata_of(path), **metadata}
+    save_file({name: array for name, array in tensors.items() if array is not None}, path,
+              {key: value for key, value in metadata.items() if value is not None})
+    with pytest.raises(CheckpointError, match=f'w.safetensors.*{message}'):
+        read_checkpoint(path)

@@ -1,0 +1,102 @@
+"""The launch files, parsed and started; and that they name what exists."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def rviz_topics():
+    content = yaml.safe_load((REPOSITORY / 'config' / 'segment.rviz').read_text())
+    return {display['Name']: display['Topic'] for display
+            in content['Visualization Manager']['Displays']}
+
+
+def test_rviz_shows_topics_that_the_node_has_with_qos_that_fits(bench):
+    node = bench().node
+    topics = rviz_topics()
+    assert set(topics) == {'Camera', 'Overlay', 'Labels', 'Drivable mask'}
+    for name, topic in topics.items():
+        full = '/' + topic['Value']
+        if name == 'Camera':  # a camera may be best effort, so RViz must be
+            assert topic['Reliability Policy'] == 'Best Effort'
+            assert node.get_subscriptions_info_by_topic(full)
+        else:
+            [info] = node.get_publishers_info_by_topic(full)
+            assert info.qos_profile.reliability.name == 'RELIABLE'
+
+
+def test_launch_files_are_python_that_compiles():
+    for path in (REPOSITORY / 'launch').glob('*.launch.py'):
+        compile(path.read_text(), str(path), 'exec')
+
+
+@pytest.fixture
+def launched():
+    """Start ``ros2 launch enet_ros FILE ARGUMENT...`` through the launch library."""
+    pytest.importorskip('launch_ros', reason='launch and launch_ros are not installed: they are '
+                                             'not among the ROS 2 wheels')
+    code = ('import sys; from launch import LaunchService; '
+            'from launch.actions import IncludeLaunchDescription as Include; '
+            'from launch.launch_description_sources import PythonLaunchDescriptionSource as S; '
+            's = LaunchService(); '
+            's.include_launch_description(__import__("launch").LaunchDescription([Include('
+            'S(sys.argv[1]), launch_arguments=[a.split(":=", 1) for a in sys.argv[2:]])])); '
+            'sys.exit(s.run())')
+    started = []
+
+    def launch(name, *arguments):
+        started.append(subprocess.Popen(
+            [sys.executable, '-P', '-c', code, str(REPOSITORY / 'launch' / name), *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True))
+        return started[-1]
+
+    yield launch
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def output_until(process, text, seconds=60.0):
+    lines, deadline = [], time.monotonic() + seconds
+    for line in process.stdout:
+        lines.append(line)
+        if text in line or time.monotonic() > deadline:
+            break
+    return ''.join(lines)
+
+
+@pytest.mark.ros
+def test_segment_launch_starts_the_node_on_a_camera_topic(launched):
+    output = output_until(launched('segment.launch.py', 'image_topic:=/front/image_raw',
+                                   'namespace:=robot', 'backend:=torch'), 'subscribed to')
+    assert 'subscribed to /front/image_raw' in output
+    assert '[robot.enet]' in output
+    assert 'backend torch' in output
+
+
+@pytest.mark.ros
+def test_launch_arguments_left_alone_do_not_override_the_parameter_file(launched, tmp_path):
+    parameters = tmp_path / 'own.yaml'
+    parameters.write_text('/**: {ros__parameters: {backend: torch, resolution: [160, 96]}}')
+    output = output_until(launched('segment.launch.py', f'params_file:={parameters}'),
+                          'subscribed to')
+    assert 'backend torch' in output
+    assert '160x96' in output
+
+
+@pytest.mark.ros
+def test_demo_launch_brings_its_own_camera(launched):
+    output = output_until(launched('demo.launch.py', 'rate:=10.0'), 'drawn at 10 frames a second')
+    assert 'drawn at 10 frames a second' in output

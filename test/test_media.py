@@ -1,0 +1,193 @@
+"""Pictures and videos from files, and enet-ros segment over them."""
+
+import struct
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from enet_ros.cli.main import main
+from enet_ros.media import (
+    SourceError,
+    Video,
+    VideoWriter,
+    existing,
+    list_images,
+    read_frames,
+    read_image,
+    write_picture,
+)
+from enet_ros.perception.overlay import birds_eye, with_legend
+from enet_ros.perception.segmenter import Segmenter
+
+OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
+
+
+@pytest.fixture
+def folder(tmp_path, road_frame):
+    path = tmp_path / 'pictures'
+    path.mkdir()
+    write_picture(path / 'b.png', road_frame)
+    write_picture(path / 'a.png', road_frame[:, ::-1])
+    (path / 'notes.txt').write_text('no picture')
+    return path
+
+
+@pytest.fixture
+def video(tmp_path, road_frame):
+    writer = VideoWriter(tmp_path / 'drive.mp4', 10.0)
+    for shift in range(5):
+        writer.write(np.roll(road_frame, 4 * shift, 1))
+    writer.close()
+    return tmp_path / 'drive.mp4'
+
+
+def test_folders_are_read_in_the_order_of_names(folder, road_frame):
+    assert [path.name for path in list_images(folder)] == ['a.png', 'b.png']
+    assert np.array_equal(list(read_frames(folder))[1], road_frame)
+
+
+def test_videos_are_read_from_the_first_frame_each_time(video):
+    opened = Video(video)
+    assert (opened.fps, opened.count) == (10.0, 5)
+    assert len(list(opened)) == len(list(opened)) == 5
+
+
+@pytest.mark.parametrize(('name', 'message'), [
+    ('nowhere', "'nowhere' does not exist"), ('empty', 'has no pictures'),
+    ('broken.png', 'cannot be read as a picture'), ('broken.mp4', 'cannot be read as a video')])
+def test_what_gives_no_frames_is_named(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'broken.png').write_bytes(b'nonsense')
+    (tmp_path / 'broken.mp4').write_bytes(b'nonsense')
+    with pytest.raises(SourceError, match=message):
+        list(read_frames(existing(name)))
+
+
+def test_a_picture_larger_than_opencv_reads_is_named(tmp_path, capsys):
+    header = b'IHDR' + struct.pack('>IIBBBBB', 200_000, 200_000, 8, 2, 0, 0, 0)
+    path = tmp_path / 'huge.png'
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header
+                     + struct.pack('>I', zlib.crc32(header)) + bytes(4) + b'IDAT'
+                     + struct.pack('>I', zlib.crc32(b'IDAT')))
+    with pytest.raises(SourceError, match="huge.png' cannot be read as a picture"):
+        read_image(path)
+    assert main(['segment', str(path), '--out', str(tmp_path / 'out'), *OPTIONS]) == 2
+    assert "huge.png' cannot be read as a picture" in capsys.readouterr().err
+
+
+def test_segment_writes_labels_mask_and_overlay_at_the_inputs_size(tmp_path, folder, road_frame):
+    assert main(['segment', str(folder), '--out', str(tmp_path / 'out'), *OPTIONS]) == 0
+    expected = Segmenter.from_file(resolution=(160, 96), precision='float32').segment(
+        [road_frame])[0].labels
+    labels = cv2.imread(str(tmp_path / 'out' / 'b_labels.png'), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(str(tmp_path / 'out' / 'b_drivable.png'), cv2.IMREAD_UNCHANGED)
+    overlay = read_image(tmp_path / 'out' / 'b_overlay.png')
+    assert labels.ndim == mask.ndim == 2
+    assert np.array_equal(labels, expected)
+    assert np.array_equal(mask, np.where(expected == 3, 255, 0))
+    assert overlay.shape == road_frame.shape
+    road = expected == 3
+    assert np.abs(overlay[road] - (road_frame[road] / 2 + np.array([64, 32, 64]))).max() <= 1
+    assert len(list((tmp_path / 'out').iterdir())) == 6
+
+
+def test_segment_writes_an_overlay_video(tmp_path, video):
+    assert main(['segment', str(video), '--out', str(tmp_path / 'out'), '--frames',
+                 *OPTIONS]) == 0
+    overlay = Video(tmp_path / 'out' / 'drive_overlay.mp4')
+    assert len(list(overlay)) == 5
+    assert len(list((tmp_path / 'out').glob('drive_*_labels.png'))) == 5
+
+
+@pytest.mark.parametrize(('name', 'inputs', 'out', 'writer'), [
+    ('a_labels.png', ['pictures'], 'pictures', 'pictures/a.png'),
+    ('a_overlay.png', ['pictures'], 'link', 'pictures/a.png'),
+    ('drive_overlay.mp4', ['drive.mp4', 'pictures/drive_overlay.mp4'], 'pictures', 'drive.mp4'),
+    ('drive_000003_drivable.png', ['drive.mp4', 'pictures', '--frames'], 'pictures',
+     'drive.mp4')])
+def test_segment_overwrites_no_input(tmp_path, folder, video, monkeypatch, capsys, name, inputs,
+                                     out, writer):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'link').symlink_to('pictures')
+    source = video if name.endswith('.mp4') else folder / 'b.png'
+    (folder / name).write_bytes(source.read_bytes())
+    assert main(['segment', *inputs, '--out', out, *OPTIONS]) == 2
+    assert (f"'{writer}' would write '{out}/{name}', which is the input 'pictures/{name}'; "
+            'wanted another --out') in capsys.readouterr().err
+    assert (folder / name).read_bytes() == source.read_bytes()
+
+
+def test_segment_writes_beside_its_inputs_where_none_is_overwritten(folder):
+    (folder / 'drive_000003_labels.png').write_bytes((folder / 'a.png').read_bytes())
+    assert main(['segment', str(folder), '--out', str(folder), *OPTIONS]) == 0
+    assert main(['segment', str(folder / 'a.png'), '--out', str(folder), *OPTIONS]) == 0
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['nowhere.png'], "'nowhere.png' does not exist"),
+    (['a.png', 'other/a.png'], 'would both write a_labels.png'),
+    (['a.png', '--resolution', '161x96'], 'resolution is 161x96'),
+    (['a.png', '--weights', 'none'], "weights 'none' not found"),
+    (['a.png', '--backend', 'tpu'], "backend is 'tpu'"),
+    (['a.png', '--precision', 'float8'], "precision is 'float8'"),
+])
+def test_segment_says_what_is_wrong(tmp_path, monkeypatch, capsys, road_frame, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'other').mkdir()
+    for path in ('a.png', 'other/a.png'):
+        write_picture(path, road_frame)
+    assert main(['segment', *arguments, '--out', 'out']) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_is_instant_for_it_imports_nothing_heavy():
+    import subprocess
+    import sys
+    code = ("import sys; from enet_ros.cli.main import main\n"
+            "try: main(['--help'])\nexcept SystemExit: pass\n"
+            "print(sorted({'torch', 'cv2', 'numpy', 'openvino', 'rclpy'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, '-P', '-c', code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+@pytest.mark.parametrize(('command', 'extra'), [
+    ('bench', 'bench'), ('export', 'export'), ('train', 'train'), ('eval', 'train')])
+def test_a_command_without_its_packages_says_what_installs_them(monkeypatch, capsys, command,
+                                                                extra):
+    def broken(name):
+        raise ImportError("No module named 'some'")
+
+    module = SimpleNamespace(DESCRIPTION='', add_arguments=lambda parser: None, run=broken)
+    monkeypatch.setattr('importlib.import_module', lambda name: module)
+    assert main([command]) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: No module named 'some'; this command needs more packages: in the checkout run "
+        f"scripts/setup.sh {extra}, for another environment pip install '.[{extra}]'\n")
+    project = (Path(__file__).resolve().parent.parent / 'pyproject.toml').read_text()
+    assert f'\n{extra} = [' in project.partition('[project.optional-dependencies]')[2]
+
+
+def test_legend_names_every_class(road_frame):
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
+    class_map = read_checkpoint(weights_path('')).class_map
+    picture = with_legend(road_frame, class_map)
+    assert np.array_equal(picture[:192], road_frame)
+    shown = {tuple(color) for color in picture[192:].reshape(-1, 3).tolist()}
+    assert set(class_map.colors) <= shown
+
+
+def test_the_ground_from_above_has_ahead_up_and_left_left():
+    cells = np.full((40, 60), -1, np.int8)  # rows along y (left), columns along x (ahead)
+    cells[30:, 50:] = 0      # far, left
+    cells[:10, :10] = 100    # near, right
+    picture = birds_eye(cells, 0.1, 120)
+    assert picture.shape == (120, 80, 3)
+    green, red = picture[10, 10].astype(int), picture[110, 70].astype(int)
+    assert green.argmax() == 1
+    assert red.argmax() == 0
+    assert len(set(picture[60, 40].tolist())) == 1

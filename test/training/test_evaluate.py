@@ -1,0 +1,173 @@
+"""Evaluation: through the node's own path, on tiny trees, and with the official script."""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('tqdm', reason='evaluation shows its progress with tqdm')
+
+from enet_ros.cli import eval as eval_command  # noqa: E402
+from enet_ros.network.checkpoint import Checkpoint, write_checkpoint  # noqa: E402
+from enet_ros.network.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
+from enet_ros.network.enet import ENet  # noqa: E402
+from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.training.augment import changed_as  # noqa: E402
+from enet_ros.training.datasets import CITYSCAPES_NAMES, DatasetError, open_dataset  # noqa: E402
+from enet_ros.training.evaluate import evaluate, report  # noqa: E402
+from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
+
+START = Path(__file__).resolve().parents[3] / 'shared'
+SIZE = (48, 32)
+
+
+def checkpoint(names=CAMVID_NAMES, drivable=('Road',), seed=0):
+    """Return an untrained ENet."""
+    torch.manual_seed(seed)
+    tensors = {name: tensor.numpy() for name, tensor in ENet(len(names)).state_dict().items()
+               if not name.endswith('num_batches_tracked')}
+    return Checkpoint(tensors, ClassMap.from_names(names, drivable), (0.42,) * 3, (0.3,) * 3, SIZE)
+
+
+def write_pair(frame_path, label_path, labels, seed=0):
+    for path in (frame_path, label_path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    cv2.imwrite(str(frame_path), rng.integers(0, 256, (*labels.shape, 3), np.uint8))
+    cv2.imwrite(str(label_path), labels)
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """Return a CamVid tree of two frames, with void, in a size that is not the network's."""
+    for i in range(2):
+        labels = np.random.default_rng(i).integers(0, 12, (40, 60)).astype(np.uint8)
+        write_pair(tmp_path / 'val' / f'{i}.png', tmp_path / 'valannot' / f'{i}.png', labels, i)
+    return tmp_path
+
+
+def test_figures_are_those_of_the_segmenter(camvid):
+    weights, data = checkpoint(), open_dataset('camvid', camvid, 'val')
+    scores = evaluate(weights, data, backend='torch', precision='float32')
+    segmenter = Segmenter(weights, SIZE, 'torch', 'float32')
+    hits = pixels = 0
+    for frame, truth in data:
+        labels = segmenter.segment([frame])[0].labels
+        assert labels.shape == truth.shape == (40, 60)
+        hits += ((labels == truth) & (truth != 255)).sum()
+        pixels += (truth != 255).sum()
+    assert scores['images'] == 2
+    assert scores['global_avg'] == pytest.approx(hits / pixels)
+    assert set(scores) == {'images', 'miou', 'class_avg', 'global_avg', 'drivable_iou',
+                           'per_class', 'ece'}
+    assert list(scores['per_class']) == list(CAMVID_NAMES)
+    assert set(scores['per_class']['Road']) == {'iou', 'acc'}
+
+
+def test_perfect_labels_score_one(tmp_path):
+    weights = checkpoint()
+    frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    labels = Segmenter(weights, SIZE, 'torch', 'float32').segment([frame])[0].labels
+    for path, image in (('val/a.png', frame[..., ::-1]), ('valannot/a.png', labels)):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / path), image)
+    scores = evaluate(weights, open_dataset('camvid', tmp_path, 'val'), backend='torch',
+                      precision='float32')
+    assert scores['miou'] == scores['class_avg'] == scores['global_avg'] == 1.0
+
+
+def test_resolution_changes_the_network_not_the_labels(camvid):
+    data = open_dataset('camvid', camvid, 'val')
+    scores = evaluate(checkpoint(), data, (64, 40), 'torch', 'float32')
+    assert scores['images'] == 2
+    with pytest.raises(ValueError, match='multiples of 8'):
+        evaluate(checkpoint(), data, (63, 40), 'torch', 'float32')
+
+
+def test_frames_are_changed_before_the_network_sees_them(camvid):
+    data, weights = open_dataset('camvid', camvid, 'val'), checkpoint()
+    changed = [(changed_as('dusk', frame, i), truth) for i, (frame, truth) in enumerate(data)]
+    segmenter = Segmenter(weights, weights.resolution, 'torch', 'float32')
+    matrix = ConfusionMatrix(data.class_map)
+    for frame, truth in changed:
+        matrix.update(truth, segmenter.segment([frame])[0].labels)
+    for _ in range(2):  # the same each time
+        scores = evaluate(weights, data, backend='torch', precision='float32', change='dusk')
+        assert scores['global_avg'] == matrix.compute()['global_avg']
+    assert scores['global_avg'] != evaluate(weights, data, backend='torch',
+                                            precision='float32')['global_avg']
+    with pytest.raises(ValueError, match="change is 'snow', wanted one of shadow, fog, rain"):
+        evaluate(weights, data, backend='torch', change='snow')
+
+
+def test_evaluate_when_classes_differ(camvid):
+    with pytest.raises(DatasetError, match='the weights know the classes a, b'):
+        evaluate(checkpoint(('a', 'b'), ('a',)), open_dataset('camvid', camvid, 'val'))
+
+
+def run_command(*arguments):
+    parser = argparse.ArgumentParser()
+    eval_command.add_arguments(parser)
+    return eval_command.run(parser.parse_args([str(a) for a in arguments]))
+
+
+def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
+    write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
+    assert run_command('--dataset', 'camvid', '--root', camvid, '--split', 'val', '--weights',
+                       tmp_path / 'w.safetensors', '--backend', 'torch', '--precision', 'float32',
+                       '--json', tmp_path / 'scores.json') == 0
+    printed = capsys.readouterr().out
+    assert 'camvid val, 2 images' in printed
+    assert 'Bicyclist' in printed
+    scores = json.loads((tmp_path / 'scores.json').read_text())
+    assert f'{100 * scores["miou"]:.1f}' in printed
+
+
+def test_command_says_how_the_frames_were_changed(camvid, tmp_path, capsys):
+    write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
+    assert run_command('--dataset', 'camvid', '--root', camvid, '--weights',
+                       tmp_path / 'w.safetensors', '--backend', 'torch', '--change', 'rain') == 0
+    assert 'camvid val after rain, 2 images' in capsys.readouterr().out
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    """Return a Cityscapes tree of one frame with an instance."""
+    labels = np.full((32, 48), 7, np.uint8)
+    labels[:, 24:] = 26
+    name = 'ulm_000000_000019'
+    folder = tmp_path / 'gtFine/val/ulm'
+    write_pair(tmp_path / f'leftImg8bit/val/ulm/{name}_leftImg8bit.png',
+               folder / f'{name}_gtFine_labelIds.png', labels)
+    instances = labels.astype(np.uint16)
+    instances[:, 24:] = 26001
+    cv2.imwrite(str(folder / f'{name}_gtFine_instanceIds.png'), instances)
+    return tmp_path
+
+
+def test_cityscapes_goes_through_the_official_script(cityscapes):
+    pytest.importorskip('cityscapesscripts')
+    weights = checkpoint(CITYSCAPES_NAMES, ('road',))
+    scores, text = report(weights, open_dataset('cityscapes', cityscapes, 'val'), None, 'torch',
+                          'float32')
+    official = scores['cityscapes']
+    assert set(official) == {'class_iou', 'class_iiou', 'category_iou', 'category_iiou'}
+    # The official mean is over classes with pixels in the truth or claimed, as ours is.
+    assert official['class_iou'] == pytest.approx(scores['miou'], abs=1e-6)
+    assert 'class iIoU' in text
+    assert 'cityscapesscripts' in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (START / 'camvid' / 'val').is_dir(), reason='CamVid is not here')
+def test_start_weights_score_what_they_are_known_to():
+    from enet_ros.network.checkpoint import read_checkpoint
+    weights = read_checkpoint(START / 'weights' / 'enet_camvid_start.safetensors')
+    scores = evaluate(weights, open_dataset('camvid', START / 'camvid', 'val'), (480, 360),
+                      'torch', 'float32')
+    assert scores['miou'] == pytest.approx(0.604, abs=0.01)
+    assert scores['per_class']['Road']['iou'] == pytest.approx(0.950, abs=0.01)

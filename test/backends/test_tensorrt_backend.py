@@ -223,7 +223,7 @@ def test_a_batch_is_cut_into_the_engines_own_and_filled_up(gpu, frames):
     assert backend.wait(timeout_sec=WAIT_SEC)
     labels, _ = backend.infer(frames)
     assert np.array_equal(labels, TorchBackend(gpu.request).infer(frames)[0])
-    assert gpu.runners[0].calls == 1 + 2
+    assert gpu.runners[0].calls == 1 + 1  # CudaRunner cuts a batch, test_the_runner_cuts_a_batch
 
 
 # Interruption
@@ -487,7 +487,7 @@ def built(program, inputs, given, method):
                 if isinstance(node.meta.get('val'), torch.Tensor)
                 and node.meta['val'].is_floating_point()}
     assert floating == {torch.float16}
-    assert inputs[0].dtype == torch.uint8 and inputs[0].shape == (2, SIZE[1], SIZE[0], 3)
+    assert inputs[0].dtype == torch.float16 and inputs[0].shape == (2, SIZE[1], SIZE[0], 3)
     return getattr(tensorrt.Builder(), method)(Network(tensorrt.precision), None)
 
 
@@ -568,11 +568,14 @@ def test_unknown_types_are_said_and_not_refused(capsys):
 @pytest.fixture
 def on_the_processor(monkeypatch):
     """Let CudaRunner run without a GPU: plain memory, no stream, and no CUDA graph."""
-    stream = types.SimpleNamespace(synchronize=lambda: None)
+    nothing = dict.fromkeys(('synchronize', 'wait_stream', 'record_event', 'wait_event'),
+                            lambda *arguments: None)
+    stream = types.SimpleNamespace(**nothing)
     monkeypatch.setattr(cuda, 'DEVICE', 'cpu')
     monkeypatch.setattr(cuda, 'new_pinned', lambda shape, dtype: torch.zeros(shape, dtype=dtype))
     monkeypatch.setattr(torch.cuda, 'Stream', lambda: stream)
     monkeypatch.setattr(torch.cuda, 'stream', lambda stream: nullcontext())
+    monkeypatch.setattr(torch.Tensor, 'record_stream', lambda tensor, stream: None)
 
 
 @pytest.mark.parametrize('confidence', [False, True])
@@ -589,6 +592,17 @@ def test_the_runner_gives_what_torch_gives(on_the_processor, request_, checkpoin
     if confidence:
         assert second[1].dtype == np.float32
         assert np.abs(second[1] - probability[2:]).max() < 1e-3
+
+
+@pytest.mark.parametrize('confidence', [False, True])
+def test_the_runner_cuts_a_batch_and_fills_the_last_part(on_the_processor, request_, checkpoint,
+                                                         frames, confidence):
+    runner = cuda.CudaRunner(build_graph(checkpoint, confidence), (2, SIZE[1], SIZE[0], 3))
+    results = runner(frames)
+    single = [runner(frames[i:i + 1]) for i in range(3)]
+    for result, parts in zip(results, zip(*single), strict=True):
+        assert len(result) == 3
+        assert np.mean(result == np.concatenate(parts)) > 0.999
 
 
 def test_a_program_that_was_saved_and_loaded_gives_what_torch_gives(

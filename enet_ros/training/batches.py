@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, parameter_name
 from enet_ros.perception.resize import resize_frame
-from enet_ros.training.augment import PLAIN, Geometry, augment
+from enet_ros.training.augment import augment
 from enet_ros.training.datasets import IGNORE, SegmentationData
+from enet_ros.training.geometric import PLAIN, Geometry
 
 MAX_CACHED_BYTES = 4 << 30
 DRAWN_SCENES = 400  # rendered once each, then kept: 0.7 MB each at 480x360

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.segmenter import Segmentation, Segmenter
-from enet_ros.training.augment import changed_as
 from enet_ros.training.datasets import CITYSCAPES_IDS, DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
+from enet_ros.training.photometric import apply_change
 
 #: The official figures: their key -> ours, and how they are printed.
 CITYSCAPES_FIGURES = {
@@ -38,7 +38,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         backend: see :class:`enet_ros.perception.segmenter.Segmenter`.
         precision: likewise.
         threads: likewise.
-        change: what is done to every frame first, see ``augment.changed_as``; empty for nothing.
+        change: see :func:`enet_ros.training.photometric.apply_change`; empty for nothing.
         each: called with the index of a frame and its segmentation.
 
     Returns:
@@ -55,7 +55,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
     matrix, calibration = ConfusionMatrix(data.class_map), CalibrationError()
     for index, (frame, truth) in enumerate(data):
         if change:
-            frame = changed_as(change, frame, index)
+            frame = apply_change(change, frame, index)
         result = segmenter.segment([frame], confidence=True)[0]
         matrix.update(truth, result.labels)
         calibration.update(truth, result.labels, result.confidence)

@@ -28,11 +28,11 @@ from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_pat
 from enet_ros.network.class_map import ClassMap
 from enet_ros.network.enet import ENet
 from enet_ros.perception.segmenter import check_resolution
-from enet_ros.training.augment import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.batches import DrawnFrames, Frames, Look, TrainingSet
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.datasets import SegmentationData, open_dataset
 from enet_ros.training.evaluate import evaluate
+from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.losses import class_weights
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import (

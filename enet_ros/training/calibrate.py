@@ -8,9 +8,8 @@ from torch.nn import functional as F
 
 from enet_ros.network.enet import ENet
 from enet_ros.perception.resize import resize_labels
-from enet_ros.training.batches import Frames, ValidationSet
+from enet_ros.training.batches import Frames, ValidationSet, normalize
 from enet_ros.training.datasets import IGNORE
-from enet_ros.training.module import normalize
 
 PIXELS_A_FRAME = 6000  # neighbours say the same
 FRAMES = 200  # the logits of SUN RGB-D's 5,050 would take 4.5 GB, and twice that to divide

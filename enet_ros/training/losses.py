@@ -37,7 +37,7 @@ def soft_jaccard(probability: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         probability: (N, C, H, W) float32.
-        labels: (N, H, W) int64, 255 where a pixel does not count.
+        labels: (N, H, W) uint8 or int64, 255 where a pixel does not count.
     """
     classes = torch.arange(probability.shape[1], device=labels.device)
     truth = (labels[:, None] == classes.view(1, -1, 1, 1)).float()
@@ -69,11 +69,11 @@ class SegmentationLoss(nn.Module):
 
         Args:
             logits: (N, C, H, W), any floating type.
-            labels: (N, H, W) int64, 255 where a pixel does not count.
+            labels: (N, H, W) uint8 or int64, 255 where a pixel does not count.
         """
         log_probability = F.log_softmax(logits.float(), dim=1)
         counted = labels != IGNORE
-        truth = torch.where(counted, labels, 0)
+        truth = torch.where(counted, labels, 0).long()
         weight = self.weights[truth] * counted
         picked = log_probability.gather(1, truth[:, None])[:, 0]
         loss = -(picked * weight).sum() / weight.sum().clamp(min=1e-6)

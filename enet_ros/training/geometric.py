@@ -105,6 +105,13 @@ def _window_center(labels: np.ndarray, extent: np.ndarray, focus: float, rng: Rn
     present = np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256])[:UNKNOWN])
     if not len(present):
         return center
-    pixel_indices = np.flatnonzero(labels == rng.choice(present))
-    y, x = divmod(int(rng.choice(pixel_indices)), labels.shape[1])
+    x, y = _draw_pixel(labels == rng.choice(present), rng)
     return np.clip((x, y) + rng.uniform(-0.3, 0.3, 2) * extent, low, high)
+
+
+def _draw_pixel(mask: np.ndarray, rng: Rng) -> tuple[int, int]:
+    """Draw the (x, y) of one of the pixels of a mask, (H, W) bool, that is not empty."""
+    row_ends = np.cumsum(np.count_nonzero(mask, axis=1))
+    number = int(rng.choice(row_ends[-1]))  # in the order of reading
+    y = int(np.searchsorted(row_ends, number, side='right'))
+    return int(np.flatnonzero(mask[y])[number - row_ends[y]]), y

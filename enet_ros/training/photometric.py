@@ -7,7 +7,7 @@ next, while a whole frame would be requested from the operating system for every
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -30,11 +30,16 @@ def _apply_curve(frame: np.ndarray, curve: np.ndarray) -> np.ndarray:
     return cv2.LUT(frame, np.ascontiguousarray(curve.reshape(1, 256, -1)))
 
 
-def _multiply(frame: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Multiply every pixel by its factor, (H, W) float32; clip and round down to uint8."""
+def _multiply(frame: np.ndarray, factor: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """Multiply every pixel by its factor, clip, and round down to uint8.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        factor: Returns the factors of a slice of rows, (rows, W) float32.
+    """
     result = np.empty_like(frame)
     for rows in _row_strips(frame):
-        product = cv2.cvtColor(factor[rows], cv2.COLOR_GRAY2RGB)
+        product = cv2.cvtColor(factor(rows), cv2.COLOR_GRAY2RGB)
         product *= frame[rows]
         result[rows] = np.clip(product, 0, 255, out=product)
     return result
@@ -167,7 +172,8 @@ def shadow(frame: np.ndarray, rng: Rng) -> np.ndarray:
     cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
     mask = cv2.blur(mask, (int(rng.integers(1, 16)),) * 2)
     gain = rng.uniform(0.35, 0.8) if rng.random() < 0.75 else rng.uniform(1.2, 1.7)
-    return _multiply(frame, 1 + mask.astype(np.float32) * ((gain - 1) / 255))
+    factors = 1 + _RAMP * ((gain - 1) / 255)  # by the value of the mask
+    return _multiply(frame, lambda rows: cv2.LUT(mask[rows], factors))
 
 
 def fog(frame: np.ndarray, rng: Rng) -> np.ndarray:
@@ -204,7 +210,8 @@ def vignette(frame: np.ndarray, rng: Rng) -> np.ndarray:
     height, width = frame.shape[:2]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] - rng.uniform(-0.6, 0.6)
     x = np.linspace(-1, 1, width, dtype=np.float32) - rng.uniform(-0.6, 0.6)
-    return _multiply(frame, 1 + rng.uniform(-0.35, 0.15) * (x * x + y * y))
+    gain, x2, y2 = rng.uniform(-0.35, 0.15), x * x, y * y
+    return _multiply(frame, lambda rows: 1 + gain * (x2 + y2[rows]))
 
 
 #: (function, chance), in the order of a camera: the world's light, the lens, the sensor and the

@@ -178,17 +178,17 @@ def shadow(frame: np.ndarray, rng: Rng) -> np.ndarray:
 
 def fog(frame: np.ndarray, rng: Rng) -> np.ndarray:
     """Fade towards a pale grey, most strongly at a horizon."""
-    height = len(frame)
-    row = np.arange(height, dtype=np.float32)[:, None, None] / height
+    height, width = frame.shape[:2]
+    row = np.arange(height, dtype=np.float32)[:, None] / height
     distance = np.abs(row - rng.uniform(0.3, 0.6))
     amount = rng.uniform(0.2, 0.75) * np.exp(-distance * rng.uniform(1, 4))
     pale = rng.uniform(140, 240) + rng.uniform(-15, 15, 3).astype(np.float32)
-    kept, veil, result = 1 - amount, pale * amount, np.empty_like(frame)
+    values, pale_row, result = frame.reshape(height, -1), np.tile(pale, width), []
     for rows in _row_strips(frame):
-        faded = frame[rows] * kept[rows]
-        faded += veil[rows]
-        result[rows] = faded
-    return result
+        faded = values[rows] * (1 - amount[rows])
+        faded += pale_row * amount[rows]
+        result.append(faded.astype(np.uint8))
+    return np.concatenate(result).reshape(frame.shape)
 
 
 def rain(frame: np.ndarray, rng: Rng) -> np.ndarray:

@@ -283,7 +283,7 @@ def plots(style: Style, loop_m: float, side: int, rng: np.random.Generator) -> l
         if rng.random() < style.houses:
             size = (length, rng.uniform(7, 10), rng.uniform(5.5, 11))
             items.append(Item('building', x, side * (edge - .05), size, variant))
-                              elif style.tree_density:
+        elif style.tree_density:
             items += garden(style, x, length, side, rng)
         x += length + (rng.uniform(1, 4) if rng.random() < .25 else 0.)
     return items
@@ -303,7 +303,7 @@ def garden(style: Style, x: float, length: float, side: int,
     variant, height = int(rng.integers(VARIANTS)), rng.uniform(.9, 1.7)
     for i in range(int(length // 4)):
         items.append(Item('fence', x + 4 * i, side * edge, (4., 0., height), variant))
-                          return items
+    return items
 
 
 def posts(style: Style, loop_m: float, side: int, rng: np.random.Generator) -> list[Item]:
@@ -314,7 +314,7 @@ def posts(style: Style, loop_m: float, side: int, rng: np.random.Generator) -> l
     gap = 28. / style.post_density
     for x in np.arange(6. + 7 * side, loop_m, gap):
         items.append(Item('pole', float(x), side * kerb, (0., .14, 6.5)))
-                          if rng.random() < .55:
+        if rng.random() < .55:
             size = (0., rng.uniform(.6, .9), rng.uniform(2.2, 2.7))
             items.append(Item('sign', float(x) + gap * rng.uniform(.2, .8), side * kerb, size,
                               int(rng.integers(VARIANTS))))

@@ -30,7 +30,7 @@ def bare():
 
 
 def ground_of(scene, t_seconds):
-    """Return the ground truth of a frame, and a mask of the pixels where rounding cannot matter."""
+    """Return a frame's ground truth, and a mask of the pixels where rounding cannot matter."""
     v, u = np.mgrid[0:scene.camera.height, 0:scene.camera.width]
     x, y = scene.camera.to_ground(u, v)
     near = x <= FAR_M

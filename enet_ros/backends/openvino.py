@@ -71,9 +71,9 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
 
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
-    from enet_ros.network.enet import PICKS, use_windows
-    return convert_traced(use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS),
-                          frames)
+    from enet_ros.network.unpooling import BY_CONVOLUTION, use_unpooling
+    graph = use_unpooling(graph, BY_CONVOLUTION).in_strips(frames.shape[2], STRIP_PIXELS)
+    return convert_traced(graph, frames)
 
 
 def convert_traced(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:

@@ -41,7 +41,7 @@ test-tensorrt:
 
 test-gpu:
 	@scripts/setup.sh test
-	@. scripts/ros_env.sh && exec pytest -m gpu -s test/backends/test_gpu.py
+	@. scripts/ros_env.sh && pytest -m gpu -s test/backends && enet-ros doctor --gpu
 
 test-pythons:
 	@scripts/test_pythons.sh

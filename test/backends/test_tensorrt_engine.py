@@ -76,6 +76,25 @@ def test_a_program_that_was_saved_and_loaded_gives_what_torch_gives(
     assert np.abs(probability - wanted_probability).max() < 1e-3
 
 
+def test_a_recording_that_another_thread_spoils_is_tried_again(on_the_processor, monkeypatch):
+    tries, graph = [], object()
+
+    def recorded(runner):
+        tries.append(cuda._recording.locked())
+        if len(tries) < 3:
+            raise RuntimeError('operation failed due to a previous error during capture')
+        return [], graph
+
+    monkeypatch.setattr(cuda.CudaRunner, '_recorded', recorded)
+    runner = cuda.CudaRunner(lambda frames: frames, (1, 8, 8, 3))
+    assert tries == [True, True, True]
+    assert runner.graph_error == ''
+    monkeypatch.setattr(cuda, 'MOST_RECORDINGS', 2)
+    tries.clear()
+    failed = cuda.CudaRunner(lambda frames: frames, (1, 8, 8, 3))
+    assert failed.graph_error.startswith('RuntimeError: operation failed')
+
+
 class Engine:
     """As the runtime shows it on a loaded program."""
 

@@ -42,7 +42,8 @@ def test_says_what_will_be_used(findings, wanted):
 
 
 @pytest.mark.parametrize(('findings', 'wanted'), [
-    (PC, 'tensorrt, float16: there is a CUDA device, and TensorRT is the fastest on it; not tried'),
+    (PC, 'tensorrt, float16: there is a CUDA device, and TensorRT is the fastest on it; '
+         'not tried'),
     (replace(PC, torch_tensorrt=''), 'torch, float16, on the GPU: there is a CUDA device'),
     (CPU_BUILD, 'openvino, float32: it is the fastest on a CPU; '
                 'torch 2.13.0+cpu does not see the CUDA device'),

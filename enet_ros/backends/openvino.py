@@ -240,7 +240,8 @@ class OpenVinoBackend:
 
     def _infer_request(self, *, confidence: bool) -> ov.InferRequest:
         if confidence not in self._requests:
-            self._requests[confidence] = self._compiled(confidence=confidence).create_infer_request()
+            compiled = self._compiled(confidence=confidence)
+            self._requests[confidence] = compiled.create_infer_request()
         return self._requests[confidence]
 
     def _config(self) -> dict[str, object]:

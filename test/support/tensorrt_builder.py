@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +51,7 @@ class EngineCase:
 
     resolution: tuple[int, int]
     batch: int
+    _: KW_ONLY
     confidence: bool
 
     @property
@@ -61,9 +62,9 @@ class EngineCase:
         return f'{graph} {width}x{height} batch {self.batch}'
 
 
-ENGINE_CASES = [EngineCase(resolution, batch, confidence)
-                for resolution, batch in (((640, 360), 1), ((1024, 512), 1), ((640, 360), 2),
-                                          ((1024, 512), 4))
+ENGINE_CASES = [EngineCase(resolution, batch, confidence=confidence)
+                for resolution, batch in (((640, 360), 1), ((1024, 512), 1),
+                                          ((640, 360), 2), ((1024, 512), 4))
                 for confidence in (False, True)]
 
 
@@ -72,17 +73,19 @@ class BuildRecord:
     """What became of a build.
 
     Attributes:
-        name: of the case or control.
-        error: why there is no engine, empty if there is one.
-        seconds: from the export to the serialised engine.
+        name: name of the case or of the control.
+        error: the reason why there is no engine; empty if there is one.
+        messages: what TensorRT logged as errors.
+        seconds: time from the export to the serialised engine.
         engine_bytes: size of the serialised engine.
-        layers: number of layers in TensorRT's network, by kind and output type: 'SHUFFLE HALF'.
-        inputs: of the network: [type, shape].
-        outputs: likewise.
+        layers: number of layers in TensorRT's network, by kind and output type ('SHUFFLE HALF').
+        inputs: type and shape of each input of the network.
+        outputs: type and shape of each output of the network.
     """
 
     name: str
     error: str = ''
+    messages: list[str] = field(default_factory=list)
     seconds: float = 0.0
     engine_bytes: int = 0
     layers: dict[str, int] = field(default_factory=dict)
@@ -143,25 +146,52 @@ def answer_for_the_driver() -> None:
     build.DEVICE = 'cpu'
 
 
-def put_stand_ins(networks: list[dict]) -> None:
-    """Keep built engines serialised, and describe each network that TensorRT is given.
-
-    Args:
-        networks: the list that each build appends its :func:`describe_network` to.
-    """
+def keep_engines_serialized() -> None:
+    """Put the stand-ins for a loaded engine in place."""
     import torch_tensorrt  # before tensorrt: with TensorRT-RTX the name exists only afterwards
     from torch_tensorrt.dynamo.conversion import _conversion
-    tensorrt = sys.modules['tensorrt']
-    tensorrt.Runtime = StandInRuntime
+    sys.modules['tensorrt'].Runtime = StandInRuntime
     _conversion.TorchTensorRTModule = SerializedEngine
     torch_tensorrt.save = save_plan
-    build_network = tensorrt.Builder.build_serialized_network
+
+
+def name_refused_operators() -> None:
+    """Let the partitioner's error name the operators that have no converter."""
+    from torch_tensorrt.dynamo.partitioning._adjacency_partitioner import TRTPartitioner
+    partition_graph = TRTPartitioner.partition_graph
+
+    def partition_or_name(partitioner):
+        try:
+            return partition_graph(partitioner)
+        except AssertionError as error:
+            names = ', '.join(sorted(partitioner.operator_support.unsupported_operators))
+            raise AssertionError(f'{error}: {names}') from error
+
+    TRTPartitioner.partition_graph = partition_or_name
+
+
+def describe_networks_in(networks: list[dict]) -> None:
+    """Append the :func:`describe_network` of each network that is built from now on."""
+    builder_class = sys.modules['tensorrt'].Builder
+    build_network = builder_class.build_serialized_network
 
     def describe_and_build(builder, network, config):
         networks.append(describe_network(network))
         return build_network(builder, network, config)
 
-    tensorrt.Builder.build_serialized_network = describe_and_build
+    builder_class.build_serialized_network = describe_and_build
+
+
+class ErrorMessages(logging.Handler):
+    """Keeps the text of what is logged as an error."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.texts.append(record.getMessage())
 
 
 def save_plan(module: nn.Module, path: str, *, inputs) -> None:
@@ -186,45 +216,52 @@ class Recorder:
     """Runs builds and records what became of them.
 
     Attributes:
-        records: one a build, in their order.
+        records: one record a build, in their order.
     """
 
     def __init__(self):
+        answer_for_the_driver()
+        keep_engines_serialized()
+        name_refused_operators()
         self.records: list[BuildRecord] = []
         self._networks: list[dict] = []
-        put_stand_ins(self._networks)
+        describe_networks_in(self._networks)
+        self._log = ErrorMessages()
+        logging.getLogger().addHandler(self._log)
 
     def record(self, name: str, make_plan: Callable[[], bytes]) -> None:
         """Run a build; whatever it raises is the record's error."""
         self._networks.clear()
+        self._log.texts.clear()
         started, plan, error = time.monotonic(), b'', ''
         try:
             plan = make_plan()
         except Exception as problem:
             error = f'{type(problem).__name__}: {" ".join(str(problem).split())[:500]}'
         network = self._networks[-1] if self._networks else {}
-        self.records.append(BuildRecord(name, error, round(time.monotonic() - started, 1),
-                                        len(plan), **network))
+        self.records.append(BuildRecord(name, error, list(self._log.texts),
+                                        round(time.monotonic() - started, 1), len(plan),
+                                        **network))
 
 
 def compile_case(case: EngineCase) -> bytes:
-    """Build the shipped weights' engine by the product's compile step; returns its plan."""
+    """Build an engine of the shipped weights by the product's compile step; return its plan."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'unused.engine'
-        return build.compile_engine(build.BuildRequest(
-            read_checkpoint(weights_path('')), case.resolution, case.batch, case.confidence,
-            path), Path(folder))
+        request = build.BuildRequest(
+            checkpoint=read_checkpoint(weights_path('')), resolution=case.resolution,
+            batch=case.batch, confidence=case.confidence, path=Path(folder) / 'unused.engine')
+        return build.compile_engine(request, Path(folder))
 
 
 def compile_replaced(graph: nn.Module) -> bytes:
     """Put another graph through the product's compile step."""
-    with mock.patch.object(network_build, 'build_graph', lambda *_: graph.eval()):
+    with mock.patch.object(network_build, 'build_graph', lambda *_, **__: graph.eval()):
         return compile_case(EngineCase(CONTROL_SIZE, batch=1, confidence=False))
 
 
 def compile_float32() -> bytes:
     """Put the product's graph through its compile step without the cast to half precision."""
-    graph = network_build.build_graph(read_checkpoint(weights_path('')), False, torch.int32)
+    graph = network_build.build_graph(read_checkpoint(weights_path('')), label_dtype=torch.int32)
     graph.half = lambda: graph
     return compile_replaced(graph)
 
@@ -237,7 +274,7 @@ def compile_shuffled_bytes() -> bytes:
     program = torch.export.export(ShuffledBytes(), (frames,))
     arguments = build.compile_arguments(inspect.signature(dynamo.compile).parameters)
     dynamo.compile(program, inputs=[frames], **arguments)
-    return b'a plan'
+    return b'the plan of a graph that should have been refused'
 
 
 CONTROLS = {'usual pooling': lambda: compile_replaced(UsualPooling()),
@@ -247,14 +284,13 @@ CONTROLS = {'usual pooling': lambda: compile_replaced(UsualPooling()),
 
 def main() -> None:
     """Build every case and control, and write the records as JSON."""
+    [report] = sys.argv[1:]
     logging.disable(logging.WARNING)  # torch_tensorrt's advice on what else to install
-    answer_for_the_driver()
     recorder = Recorder()
     for case in ENGINE_CASES:
         recorder.record(case.name, partial(compile_case, case))
     for name, compile_control in CONTROLS.items():
         recorder.record(name, compile_control)
-    [report] = sys.argv[1:]
     Path(report).write_text(json.dumps({record.name: asdict(record)
                                         for record in recorder.records}, indent=1))
 

@@ -63,7 +63,7 @@ def test_the_readme_lists_every_parameter_as_it_is():
         parameter = BY_NAME[name]
         assert yaml.safe_load(default.strip('`')) == parameter.default, name
         assert wanted == wanted_values(parameter), name
-        assert changes == parameter.changes, name
+        assert changes == parameter.changes.value, name
         assert description == parameter.description, name
 
 
@@ -86,7 +86,7 @@ def test_the_node_declares_every_parameter_with_its_default_and_description(benc
         assert type(parameter.default)(value) == parameter.default, parameter.name
         descriptor = node.describe_parameter(parameter.name)
         assert descriptor.description == parameter.description
-        assert descriptor.read_only == (parameter.changes == 'start')
+        assert descriptor.read_only == (parameter.changes.value == 'start')
 
 
 def test_the_readme_lists_every_topic_as_it_is(bench):

@@ -267,8 +267,7 @@ class NodeSettings(CheckedSettings):
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
         range=(0.0, 3600.0))
     drivable: DrivableSettings = group(
-        DrivableSettings, 'These parameters decide which drivable pixels count. Each camera may '
-        'have its own: front: {drivable: {...}}.')
+        DrivableSettings, 'These parameters decide which drivable pixels count.')
     rectified: bool = parameter(
         False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
         'a pixel looks, and the distortion is ignored.', per_camera=True)
@@ -280,8 +279,7 @@ class NodeSettings(CheckedSettings):
         'stays in base_frame.', accepts='a frame, or empty')
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
-        '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them. '
-        'Each camera may have its own: front: {ground: {...}}.')
+        '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.')
     scan: ScanSettings = group(ScanSettings, 'These parameters set the rays of ~/free_space.')
     grid: GridSettings = group(GridSettings, 'These parameters set the cells of ~/grid.')
     diagnostics_period: float = parameter(

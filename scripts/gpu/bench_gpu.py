@@ -163,16 +163,16 @@ class Bench:
         runner = CudaRunner(module, self.shape)
         self.measure(name, lambda frames: runner(frames)[0], self.frames, runner)
 
-    def engine(self, name: str, windows, **options) -> None:
+    def engine(self, name: str, unpooling, **options) -> None:
         """A TensorRT engine of another graph, built in this process."""
         import inspect
 
         from torch_tensorrt import dynamo
 
         from enet_ros.backends.tensorrt.build import compile_arguments
-        from enet_ros.network.enet import use_windows
+        from enet_ros.network.unpooling import use_unpooling
         started = time.monotonic()
-        graph = use_windows(build_graph(self.checkpoint, False, torch.int32), windows)
+        graph = use_unpooling(build_graph(self.checkpoint, False, torch.int32), unpooling)
         graph = graph.half().cuda()
         there = torch.zeros(self.shape, dtype=torch.float16, device='cuda')
         with torch.no_grad():
@@ -257,12 +257,13 @@ def main() -> int:
             bench.attempt('graph', bench.graphed, 'CUDA graph, as it is', bench.half())
             torch.backends.cudnn.benchmark = True
         if arguments.explore and batch == 1 and with_tensorrt:
-            from enet_ros.network import enet
-            bench.attempt('mixed', bench.engine, 'engine MIXED', enet.MIXED)
-            bench.attempt('picks', bench.engine, 'engine PICKS', enet.PICKS)
+            from enet_ros.network import unpooling
+            bench.attempt('shuffle', bench.engine, 'engine BY_SHUFFLE', unpooling.BY_SHUFFLE)
+            bench.attempt('convolution', bench.engine, 'engine BY_CONVOLUTION',
+                          unpooling.BY_CONVOLUTION)
             original = frame_graph.winners
             frame_graph.winners = winners_by_argmax
-            bench.attempt('argmax', bench.engine, 'engine argmax', enet.SLICES)
+            bench.attempt('argmax', bench.engine, 'engine argmax', unpooling.BY_SLICES)
             frame_graph.winners = original
         torch.cuda.empty_cache()
     result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,

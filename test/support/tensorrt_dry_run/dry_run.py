@@ -29,7 +29,7 @@ from torch import Tensor, fx, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from enet_ros.backends.tensorrt.build import compile_arguments  # noqa: E402
-from enet_ros.network import enet  # noqa: E402
+from enet_ros.network import enet, unpooling  # noqa: E402
 from enet_ros.network.frame_graph import FrameGraph  # noqa: E402
 
 NUM_CLASSES = 12
@@ -113,9 +113,9 @@ def frames(batch: int, height: int, width: int) -> Tensor:
 
 def usual_pooling(graph: nn.Module) -> nn.Module:
     """Make a graph pool and unpool with indices, as ENet is usually written for PyTorch."""
-    return enet.use_windows(graph, enet.Windows(
+    return unpooling.use_unpooling(graph, unpooling.UnpoolingMethod(
         lambda x: F.max_pool2d(x, 2, return_indices=True),
-        lambda x, indices: F.max_unpool2d(x, indices, 2)))
+        lambda x, indices: F.max_unpool2d(x, indices, 2), unpooling.max_pool))
 
 
 def lowered_dtype(node: fx.Node) -> torch.dtype | None:

@@ -22,7 +22,7 @@ examples:
 
 A test compares config/segment.yaml with the output of --yaml, and the README with --markdown."""
 
-YAML_WIDTH, TEXT_WIDTH = 99, 80   # columns
+YAML_WIDTH, MARKDOWN_WIDTH, TEXT_WIDTH = 99, 100, 80   # columns
 
 YAML_HEAD = """\
 # Parameters of segment_node. Every value in this file is the default.
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats.add_argument('--yaml', action='store_true',
                          help='print a parameter file with comments: config/segment.yaml')
     formats.add_argument('--markdown', action='store_true',
-                         help="print the rows of the README's table")
+                         help="print the README's table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,13 +79,21 @@ def text_lines() -> Iterator[str]:
 
 
 def markdown_lines() -> Iterator[str]:
-    """Yield the lines of the README's table."""
+    """Yield the lines of the README's table, and what a camera may have of its own."""
     yield from MARKDOWN_HEAD.splitlines()
     for row in PARAMETERS:
         values = ('true', 'false') if isinstance(row.default, bool) else row.choices
         accepted = ', '.join(f'`{value}`' for value in values) if values else row.wanted()
         yield (f'| `{row.name}` | `{yaml_value(row.default)}` | {accepted} | {row.changes.value} '
                f'| {row.description} |')
+    yield ''
+    own = dict.fromkeys(row.name.partition('.')[0] + '.*' * ('.' in row.name)
+                        for row in PARAMETERS if row.per_camera)
+    names = ', '.join(f'`{name}`' for name in own)
+    yield from textwrap.wrap(
+        f'**Several cameras.** `<camera>.<parameter>` gives one camera its own value of {names}. '
+        'Such a value can change at any time if the node was started with one.', MARKDOWN_WIDTH,
+        break_on_hyphens=False)
 
 
 def yaml_lines() -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.network.enet import SLICES
+from enet_ros.network.unpooling import BY_SLICES
 
 #: Output channels of each convolution of each stage: the 13 of VGG-16, a pooling after each stage.
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -41,7 +41,7 @@ class Stage(nn.Module):
         widths: output channels of each convolution.
     """
 
-    windows = SLICES
+    unpooling = BY_SLICES
 
     def __init__(self, in_channels: int, widths: Sequence[int]):
         super().__init__()
@@ -62,13 +62,13 @@ class EncoderStage(Stage):
 
         Returns:
             (N, widths[-1], ceil(H/2), ceil(W/2)), the masks of
-            :func:`enet_ros.network.enet.pool_2x2`, and (H, W), for :class:`DecoderStage`.
+            :func:`enet_ros.network.unpooling.pool_masks`, and (H, W), for :class:`DecoderStage`.
         """
         x = self.convolutions(x)
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        pooled, where_max = self.windows.pool(x)
+        pooled, where_max = self.unpooling.pool(x)
         return pooled, where_max, (height, width)
 
 
@@ -87,7 +87,7 @@ class DecoderStage(Stage):
             (N, widths[-1], H, W).
         """
         height, width = size
-        return self.convolutions(self.windows.unpool(x, where_max)[..., :height, :width])
+        return self.convolutions(self.unpooling.unpool(x, where_max)[..., :height, :width])
 
 
 class SegNet(nn.Module):

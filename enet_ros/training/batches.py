@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from enet_ros.network.class_map import CAMVID_NAMES, UNKNOWN, ClassMap, parameter_name
 from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
-from enet_ros.training.datasets import SegmentationData
 from enet_ros.training.geometric import PLAIN, Geometry
+from enet_ros.training.labelled_frames import SegmentationData
 
 MAX_CACHED_BYTES = 4 << 30
 SYNTHETIC_SCENES = 400  # each is rendered once and then kept: 0.7 MB each at 480x360

@@ -16,8 +16,8 @@ from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
 from enet_ros.training.batches import MEAN, STD
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
-from enet_ros.training.datasets import SegmentationData
 from enet_ros.training.evaluate import evaluate
+from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainOptions

@@ -21,9 +21,10 @@ from enet_ros.network.class_map import ClassMap
 from enet_ros.network.enet import ENet
 from enet_ros.training.batches import BatchAugmentation, Frames, SyntheticFrames, TrainingSet
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
-from enet_ros.training.datasets import SegmentationData, open_dataset
+from enet_ros.training.datasets import open_dataset
 from enet_ros.training.finish import finish
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
+from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import (

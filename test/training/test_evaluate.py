@@ -1,4 +1,4 @@
-"""Evaluation: through the node's own path, on tiny trees, and with the official script."""
+"""Evaluation of tiny trees as the node segments, and by the official script of Cityscapes."""
 
 import argparse
 import json
@@ -16,8 +16,9 @@ from enet_ros.network.checkpoint import Checkpoint, write_checkpoint  # noqa: E4
 from enet_ros.network.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
-from enet_ros.training.datasets import CITYSCAPES_NAMES, DatasetError, open_dataset  # noqa: E402
+from enet_ros.training.datasets import CITYSCAPES_NAMES, open_dataset  # noqa: E402
 from enet_ros.training.evaluate import evaluate, report  # noqa: E402
+from enet_ros.training.labelled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
 from enet_ros.training.photometric import apply_change  # noqa: E402
 

@@ -6,8 +6,8 @@ import argparse
 
 from enet_ros.cli.options import add_engine_options
 
-DESCRIPTION = """Score weights on a labelled split, as the paper does: pixels without a label do
-not count, and labels are compared at their own size, after the node's own resizing.
+DESCRIPTION = """Score weights on a labelled split as the paper does. Pixels without a label do not
+count. Frames are resized as the node does it, and labels are compared at their own size.
 
 example:
   enet-ros eval --dataset camvid --root ~/data/camvid --split val --json scores.json"""
@@ -16,20 +16,21 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--dataset', required=True, metavar='NAME',
-                        help='camvid, cityscapes, sunrgbd or folders')
+                        help='data set: camvid, cityscapes, sunrgbd or folders')
     parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
-    parser.add_argument('--split', default='val', metavar='NAME', help='(default: val)')
+    parser.add_argument('--split', default='val', metavar='NAME',
+                        help='split to score (default: val)')
     parser.add_argument('--classes', metavar='FILE',
                         help='class file of folders (default: classes.yaml or .json in --root)')
     parser.add_argument('--change', default='', metavar='NAME',
-                        help='change every frame first, the same way each time: dusk, rain, fog, '
-                             'shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
+                        help='change every frame first, in the same way each time: dusk, rain, '
+                             'fog, shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
     add_engine_options(parser, None)
-    parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
+    parser.add_argument('--json', metavar='FILE', help='write the scores to this file as well')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print the tables, write the figures."""
+    """Evaluate, print the tables and write the scores."""
     import json
     from pathlib import Path
 

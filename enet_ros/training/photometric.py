@@ -166,14 +166,19 @@ def jpeg(frame: np.ndarray, rng: Rng) -> np.ndarray:
 
 def shadow(frame: np.ndarray, rng: Rng) -> np.ndarray:
     """Darken a random polygon with soft borders, or brighten it in a quarter of the cases."""
-    height, width = frame.shape[:2]
-    corners = rng.uniform(-0.3, 1.3, (int(rng.integers(3, 6)), 2)) * (width, height)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
-    mask = cv2.blur(mask, (int(rng.integers(1, 16)),) * 2)
+    mask = soft_polygon(frame.shape[:2], rng)
     gain = rng.uniform(0.35, 0.8) if rng.random() < 0.75 else rng.uniform(1.2, 1.7)
     factors = 1 + _RAMP * ((gain - 1) / 255)  # by the value of the mask
     return _multiply(frame, lambda rows: cv2.LUT(mask[rows], factors))
+
+
+def soft_polygon(shape: tuple[int, int], rng: Rng) -> np.ndarray:
+    """Draw a random polygon with soft borders: (height, width) uint8, 255 inside."""
+    height, width = shape
+    corners = rng.uniform(-0.3, 1.3, (int(rng.integers(3, 6)), 2)) * (width, height)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
+    return cv2.blur(mask, (int(rng.integers(1, 16)),) * 2)
 
 
 def fog(frame: np.ndarray, rng: Rng) -> np.ndarray:

@@ -15,6 +15,7 @@ from enet_ros.training.photometric import (
     noise,
     photometric,
     shadow,
+    soft_polygon,
     vignette,
 )
 
@@ -153,11 +154,7 @@ def test_what_is_cut_out_does_not_count():
 
 
 def whole_shadow(frame, rng):
-    height, width = frame.shape[:2]
-    corners = rng.uniform(-0.3, 1.3, (int(rng.integers(3, 6)), 2)) * (width, height)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
-    mask = cv2.blur(mask, (int(rng.integers(1, 16)),) * 2)
+    mask = soft_polygon(frame.shape[:2], rng)
     gain = rng.uniform(0.35, 0.8) if rng.random() < 0.75 else rng.uniform(1.2, 1.7)
     factor = 1 + mask.astype(np.float32)[..., None] * ((gain - 1) / 255)
     return np.clip(frame * factor, 0, 255).astype(np.uint8)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 
-STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
+TILE_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
 
 #: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
 #: one column: 2 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
@@ -72,7 +72,7 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
     from enet_ros.network.unpooling import BY_CONVOLUTION, use_unpooling
-    graph = use_unpooling(graph, BY_CONVOLUTION).in_strips(frames.shape[2], STRIP_PIXELS)
+    graph = use_unpooling(graph, BY_CONVOLUTION).in_row_tiles(frames.shape[2], TILE_PIXELS)
     return convert_traced(graph, frames)
 
 

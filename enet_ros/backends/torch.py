@@ -91,7 +91,7 @@ class TorchBackend:
 
     def _graph(self, confidence: bool) -> torch.nn.Module:
         if confidence not in self._graphs:
-            self._graphs[confidence] = build_graph(self._checkpoint, confidence).to(
+            self._graphs[confidence] = build_graph(self._checkpoint, confidence=confidence).to(
                 self._torch_device, getattr(torch, self.precision),
                 memory_format=torch.channels_last)
         return self._graphs[confidence]

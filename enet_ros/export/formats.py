@@ -115,7 +115,7 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     _check_request(path, file_format, batch)
     _, _, write, run = FORMATS[file_format]
     frames = drawn_frames(check_resolution(resolution), batch)
-    graph = build_graph(checkpoint, confidence)
+    graph = build_graph(checkpoint, confidence=confidence)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of torch's exporters, about torch

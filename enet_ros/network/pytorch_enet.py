@@ -27,7 +27,7 @@ from enet_ros.network.enet import (
 )
 from enet_ros.network.unpooling import BY_SLICES, PoolMasks
 
-DECODER_DROPOUT = 0.1  # ENet's decoder has none
+DECODER_DROPOUT = 0.1
 
 
 def _main_convolutions(kind: str, width: int) -> list[nn.Module]:
@@ -48,7 +48,8 @@ class PyTorchBottleneck(nn.Module):
         in_channels: channels of the input. The extension has a quarter of them inside.
         out_channels: channels of the output.
         kind: 'regular', 'downsampling', 'upsampling', 'asymmetric' or 'dilated<N>'.
-        dropout: probability of the spatial dropout after the expansion. 0 means the decoder's.
+        dropout: probability of the spatial dropout after the expansion. PyTorch-ENet has
+            ``DECODER_DROPOUT`` where ENet has none.
         activation: 'prelu' or 'relu'.
     """
 

@@ -172,7 +172,7 @@ class Bench:
         from enet_ros.backends.tensorrt.build import compile_arguments
         from enet_ros.network.unpooling import use_unpooling
         started = time.monotonic()
-        graph = use_unpooling(build_graph(self.checkpoint, False, torch.int32), unpooling)
+        graph = use_unpooling(build_graph(self.checkpoint, label_dtype=torch.int32), unpooling)
         graph = graph.half().cuda()
         there = torch.zeros(self.shape, dtype=torch.float16, device='cuda')
         with torch.no_grad():
@@ -203,7 +203,7 @@ class Bench:
         say(f'{name} device {times}')
 
 
-def winners_by_argmax(logits):
+def argmax_of_stack(logits):
     best, ids = torch.stack(list(logits)).max(0)
     return ids.to(best.dtype), best
 
@@ -261,10 +261,10 @@ def main() -> int:
             bench.attempt('shuffle', bench.engine, 'engine BY_SHUFFLE', unpooling.BY_SHUFFLE)
             bench.attempt('convolution', bench.engine, 'engine BY_CONVOLUTION',
                           unpooling.BY_CONVOLUTION)
-            original = frame_graph.winners
-            frame_graph.winners = winners_by_argmax
+            original = frame_graph.argmax_by_comparison
+            frame_graph.argmax_by_comparison = argmax_of_stack
             bench.attempt('argmax', bench.engine, 'engine argmax', unpooling.BY_SLICES)
-            frame_graph.winners = original
+            frame_graph.argmax_by_comparison = original
         torch.cuda.empty_cache()
     result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,
               'notes': notes}

@@ -581,7 +581,7 @@ def on_the_processor(monkeypatch):
 @pytest.mark.parametrize('confidence', [False, True])
 def test_the_runner_gives_what_torch_gives(on_the_processor, request_, checkpoint, frames,
                                            confidence):
-    graph = build_graph(checkpoint, confidence, torch.int32)
+    graph = build_graph(checkpoint, confidence=confidence, label_dtype=torch.int32)
     runner = cuda.CudaRunner(graph, (2, SIZE[1], SIZE[0], 3))
     first = runner(frames[:2])
     second = runner(frames[2:])  # one frame in a call of two
@@ -597,7 +597,8 @@ def test_the_runner_gives_what_torch_gives(on_the_processor, request_, checkpoin
 @pytest.mark.parametrize('confidence', [False, True])
 def test_the_runner_cuts_a_batch_and_fills_the_last_part(on_the_processor, request_, checkpoint,
                                                          frames, confidence):
-    runner = cuda.CudaRunner(build_graph(checkpoint, confidence), (2, SIZE[1], SIZE[0], 3))
+    graph = build_graph(checkpoint, confidence=confidence)
+    runner = cuda.CudaRunner(graph, (2, SIZE[1], SIZE[0], 3))
     results = runner(frames)
     single = [runner(frames[i:i + 1]) for i in range(3)]
     for result, parts in zip(results, zip(*single), strict=True):
@@ -608,7 +609,7 @@ def test_the_runner_cuts_a_batch_and_fills_the_last_part(on_the_processor, reque
 def test_a_program_that_was_saved_and_loaded_gives_what_torch_gives(
         on_the_processor, monkeypatch, request_, checkpoint, frames, tmp_path):
     """By torch.export itself, which is what torch_tensorrt.save and load use."""
-    graph = build_graph(checkpoint, True, torch.int32)
+    graph = build_graph(checkpoint, confidence=True, label_dtype=torch.int32)
     with torch.no_grad():
         program = torch.export.export(graph, (torch.from_numpy(frames[:1]).half(),))
     torch.export.save(program, tmp_path / 'a.pt2')

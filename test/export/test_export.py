@@ -38,7 +38,7 @@ def test_the_exported_file_does_as_torch(tmp_path, shipped, file_format, batch, 
     assert export(shipped, path, file_format, SIZE, batch, confidence) >= 0.999
     frames = exporting.drawn_frames(SIZE, batch + 3)[3:]  # not those it was checked with
     with torch.inference_mode():
-        wanted = build_graph(shipped, True)(torch.from_numpy(frames))
+        wanted = build_graph(shipped, confidence=True)(torch.from_numpy(frames))
     found = run(path, frames)
     assert len(found) == 1 + confidence
     assert (found[0].dtype, found[0].shape) == (np.uint8, (batch, 96, 160))

@@ -243,7 +243,7 @@ def test_what_is_left_in_float_is_what_is_large(architecture, monkeypatch):
     import torch
 
     from enet_ros.backends import openvino as openvino_backend
-    monkeypatch.setattr(openvino_backend, 'STRIP_PIXELS', 3200)
+    monkeypatch.setattr(openvino_backend, 'TILE_PIXELS', 3200)
 
     from enet_ros.backends.openvino import to_openvino
     from enet_ros.export.quantize import names_left_in_float
@@ -259,5 +259,5 @@ def test_what_is_left_in_float_is_what_is_large(architecture, monkeypatch):
     assert all(op.output(0).shape[2] < 48 for op in inside)
     assert all(op.output(0).shape[2] >= 48 for op in convolutions if op not in inside)
     products = [op for op in model.get_ordered_ops() if op.get_type_name() == 'MatMul']
-    assert len(products) == (5 if architecture == 'enet' else 0)  # strips of 10 of 48 rows
+    assert len(products) == (5 if architecture == 'enet' else 0)  # tiles of 10 of 48 rows
     assert {op.get_friendly_name() for op in products} <= left

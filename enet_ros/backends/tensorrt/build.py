@@ -109,7 +109,8 @@ def compile_engine(request: BuildRequest, folder: Path) -> bytes:
 
     from enet_ros.network.build import build_graph
     say('exporting the graph')
-    graph = build_graph(request.checkpoint, request.confidence, torch.int32).half().to(DEVICE)
+    graph = build_graph(request.checkpoint, confidence=request.confidence,
+                        label_dtype=torch.int32).half().to(DEVICE)
     # Not uint8: the builder takes it, and torch_tensorrt's runtime then refuses the engine
     # ("Unsupported TensorRT data type", core/util/trt_util.cpp, 2.8 to 2.14).
     frames = torch.zeros(request.shape, dtype=torch.float16, device=DEVICE)

@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, check and write; returns the exit code."""
-    from enet_ros.importers.classes import read_class_names
     from enet_ros.importers.import_checkpoint import import_checkpoint
     from enet_ros.network.checkpoint import write_checkpoint
+    from enet_ros.network.class_files import read_class_file
 
-    class_map = read_class_names(args.classes) if args.classes else None
+    class_map = read_class_file(args.classes) if args.classes else None
     checkpoint = import_checkpoint(args.source, class_map)
     # Float32, as the original: what is halved once cannot be compared with it again.
     write_checkpoint(args.out, checkpoint, 'float32')

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from enet_ros.importers.classes import default_classes
 from enet_ros.network.build import build_network
 from enet_ros.network.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, checked
+from enet_ros.network.class_files import default_class_map
 from enet_ros.network.class_map import ClassMap, ClassMapError
 
 TORCH7_START = b'\x04\x00\x00\x00'  # the type number of an object
@@ -81,7 +81,7 @@ def _pytorch(data: bytes) -> dict:
 
 def _fitting(class_map: ClassMap | None, count: int) -> ClassMap:
     """Return the class map, or the usual one for so many classes."""
-    class_map = class_map or default_classes(count)
+    class_map = class_map or default_class_map(count)
     if len(class_map) != count:
         raise CheckpointError(f'the network has {count} classes, the class file {len(class_map)}')
     return class_map

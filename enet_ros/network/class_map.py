@@ -7,25 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from enet_ros.network.classes import WELL_KNOWN_COLORS, color_key
+
 UNKNOWN = 255  # the label of a pixel about which nothing is known
 
 #: A class of one of these names means that the pixel was not labelled; it maps to UNKNOWN.
 UNLABELED_NAMES = frozenset({'unlabeled', 'unlabelled', 'void', 'unknown', 'ignore'})
-
-#: Colours by lower-case name: CamVid's own for its eleven classes, Cityscapes' for the rest.
-WELL_KNOWN_COLORS = {
-    'sky': (128, 128, 128), 'building': (128, 0, 0), 'pole': (192, 192, 128),
-    'road': (128, 64, 128), 'pavement': (60, 40, 222), 'tree': (128, 128, 0),
-    'signsymbol': (192, 128, 128), 'fence': (64, 64, 128), 'car': (64, 0, 128),
-    'pedestrian': (64, 64, 0), 'bicyclist': (0, 128, 192),
-    'sidewalk': (244, 35, 232), 'wall': (102, 102, 156), 'trafficlight': (250, 170, 30),
-    'trafficsign': (220, 220, 0), 'vegetation': (107, 142, 35), 'terrain': (152, 251, 152),
-    'person': (220, 20, 60), 'rider': (255, 0, 0), 'truck': (0, 0, 70), 'bus': (0, 60, 100),
-    'train': (0, 80, 100), 'motorcycle': (0, 0, 230), 'bicycle': (119, 11, 32),
-}
-
-CAMVID_NAMES = ('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree', 'SignSymbol', 'Fence',
-                'Car', 'Pedestrian', 'Bicyclist')
 
 
 class ClassMapError(ValueError):
@@ -68,7 +55,7 @@ class ClassMap:
     @classmethod
     def from_names(cls, names: Sequence[str], drivable: Sequence[str] = ('Road',)) -> ClassMap:
         """Build a class map with the well-known colours, and distinct ones for other names."""
-        known = [WELL_KNOWN_COLORS.get(name.lower().replace(' ', '')) for name in names]
+        known = [WELL_KNOWN_COLORS.get(color_key(name)) for name in names]
         known = [None if color in known[:i] else color for i, color in enumerate(known)]
         spare = iter(distinct_colors(known.count(None), [c for c in known if c]))
         wanted = {name.lower() for name in drivable}

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, parameter_name
+from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import PLAIN, Geometry, augment
 from enet_ros.training.datasets import IGNORE, SegmentationData

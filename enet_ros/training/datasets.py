@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, ClassMapError, distinct_colors
+from enet_ros.network.class_map import ClassMap, ClassMapError, distinct_colors
+from enet_ros.network.classes import CAMVID_NAMES
 
 IGNORE = 255  # the label of a pixel that neither trains nor counts
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')

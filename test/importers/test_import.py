@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enet_ros.cli.main import main
-from enet_ros.importers.classes import default_classes
 from enet_ros.importers.import_checkpoint import import_checkpoint
 from enet_ros.importers.pytorch_enet_weights import BLOCKS
 from enet_ros.importers.torch7 import Module, read_torch7
@@ -30,7 +29,8 @@ from enet_ros.network.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from enet_ros.network.class_map import CAMVID_NAMES
+from enet_ros.network.class_files import default_class_map
+from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import fold_batch_norm
 from enet_ros.network.pytorch_enet import PyTorchENet
@@ -343,7 +343,7 @@ def test_authors_model_agrees_with_opencv(authors, shared, capsys):
 def test_cityscapes_parameters_are_the_imported_class_map():
     content = yaml.safe_load((REPOSITORY / 'config' / 'cityscapes.yaml').read_text())
     parameters = content['/**']['ros__parameters']
-    class_map = default_classes(20)
+    class_map = default_class_map(20)
     assert parameters['resolution'] == [1024, 512]
     assert parameters['class_map'] == {
         name: {'color': list(color), 'drivable': drivable} for name, color, drivable
@@ -352,7 +352,7 @@ def test_cityscapes_parameters_are_the_imported_class_map():
 
 
 def test_cityscapes_parameters_fit_the_authors_model(authors):
-    assert authors.class_map == default_classes(20)
+    assert authors.class_map == default_class_map(20)
 
 
 # ---- PyTorch-ENet

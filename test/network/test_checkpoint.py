@@ -20,7 +20,8 @@ from enet_ros.network.checkpoint import (
     weights_path,
     write_checkpoint,
 )
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
 
 
 def build_network(checkpoint):

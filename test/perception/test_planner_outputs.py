@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from enet_ros.network.class_map import CAMVID_NAMES, UNKNOWN, ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.drivable import drivable_mask
 from enet_ros.perception.ground import CameraModel, GroundTable, Pose
 from enet_ros.perception.planner_outputs import (

@@ -13,7 +13,8 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
+from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.perception.drivable import (  # noqa: E402
     DrivableFilter,
     DrivablePolicy,

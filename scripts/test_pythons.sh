@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py
+TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py test/network/test_quantized.py
        test/perception/test_drivable.py test/perception/test_encodings.py
        test/perception/test_ground.py test/perception/test_settings.py
        test/scene/test_road_scene.py)

@@ -15,7 +15,8 @@ import openvino as ov
 from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
 from enet_ros.machine import processor_flags, read_text
-from enet_ros.network.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
+from enet_ros.network.checkpoint import Checkpoint, CheckpointError
+from enet_ros.network.quantized import QuantizedGraph
 
 if TYPE_CHECKING:
     import torch

@@ -10,12 +10,8 @@ import pytest
 
 from enet_ros.backends.base import BackendError
 from enet_ros.cli.main import main
-from enet_ros.network.checkpoint import (
-    CheckpointError,
-    QuantizedGraph,
-    read_checkpoint,
-    weights_path,
-)
+from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
+from enet_ros.network.quantized import QuantizedGraph
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.scene.road_scene import RoadScene
 

@@ -18,10 +18,9 @@ from enet_ros.backends.base import BackendRequest, canonical_precision
 from enet_ros.backends.select import open_backend
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.network.class_map import UNKNOWN
+from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.encodings import MAX_PIXELS
 from enet_ros.perception.resize import resize_frame, resize_labels
-
-STRIDE = 8  # as enet_ros.network.enet.STRIDE, which importing would cost torch
 
 
 @dataclass(frozen=True)

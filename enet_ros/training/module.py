@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.network.enet import STRIDE, ENet
+from enet_ros.network.enet import ENet
+from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.resize import resize_labels
 from enet_ros.training.batches import (
     Frames,

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; return 0, or 3 when stopped before the end."""
     from dataclasses import fields
 
-    from enet_ros.training.train import TrainOptions, train
+    from enet_ros.training.options import TrainOptions
+    from enet_ros.training.train import train
     return train(TrainOptions(**{field.name: getattr(args, field.name)
                                  for field in fields(TrainOptions)}))

@@ -1,1 +1,1 @@
-"""The drawn street with its exact truth."""
+"""The synthetic street with its exact labels."""

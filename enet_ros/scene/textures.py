@@ -1,9 +1,12 @@
-"""The drawn scene's textures: walls, trees, people, ground and sky, made from noise."""
+"""Textures of a synthetic street: walls, trees, people, ground and sky, made from noise."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+
+from enet_ros.scene.camera import Camera
+from enet_ros.scene.style import Light, Style
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
 
@@ -20,7 +23,11 @@ VARIANTS = 8         # of each kind of texture
 
 
 class Texture:
-    """An RGBA picture with halved copies, so that what is far away does not shimmer."""
+    """An RGBA image with copies of half the size each, so that distant objects do not shimmer.
+
+    Args:
+        rgba: (H, W, 4) uint8.
+    """
 
     def __init__(self, rgba: np.ndarray):
         self.levels = [np.ascontiguousarray(rgba)]
@@ -31,7 +38,7 @@ class Texture:
         self.mean = self.levels[-1][..., :3].mean((0, 1))
 
     def level_for(self, area_px: float) -> np.ndarray:
-        """Return the copy that has about one texel a pixel on ``area_px`` pixels."""
+        """Return the copy with about one texel a pixel on an area in pixels."""
         texels = self.levels[0].shape[0] * self.levels[0].shape[1]
         level = int(max(0., .5 * np.log2(texels / max(area_px, 1.)) + .3))
         return self.levels[min(level, len(self.levels) - 1)]
@@ -41,10 +48,10 @@ def noise(rng: np.random.Generator, height: int, width: int, cell: float = 1.) -
     """Return smooth noise, (height, width) float32 of mean 0 and deviation about 1.
 
     Args:
-        rng: where the randomness comes from.
-        height: rows.
-        width: columns; the noise repeats without a seam in this direction.
-        cell: size of its features in pixels.
+        rng: Source of randomness.
+        height: Number of rows.
+        width: Number of columns; the noise repeats without a seam in this direction.
+        cell: Size of its features in pixels.
     """
     rows, columns = max(int(height / cell), 2), max(int(width / cell), 2)
     field = rng.standard_normal((rows, columns), dtype=np.float32)
@@ -57,14 +64,15 @@ def noise(rng: np.random.Generator, height: int, width: int, cell: float = 1.) -
 
 
 def to_rgba(rgb: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
-    """Return RGB in any number type as (H, W, 4) uint8, opaque unless ``alpha`` says else."""
+    """Convert RGB of any number type to (H, W, 4) uint8, opaque without ``alpha``."""
     rgb = np.clip(rgb, 0, 255).astype(np.uint8)
     alpha = np.full(rgb.shape[:2], 255, np.uint8) if alpha is None else alpha.astype(np.uint8)
     return np.dstack((rgb, alpha))
 
 
-def plain_wall(rng: np.random.Generator, color, light: float, bricks: bool = True) -> np.ndarray:
-    """Return a wall without windows, (192, 192, 3) float32; 192 texels are a wall's height."""
+def plain_wall(rng: np.random.Generator, color, light: float, *,
+               bricks: bool = True) -> np.ndarray:
+    """Return a wall without windows, (192, 192, 3) float32; 192 texels are its height."""
     wall = np.ones((192, 192, 1), np.float32) * np.asarray(color, np.float32) * light
     grain = noise(rng, 192, 192) * 5 + noise(rng, 192, 192, 24) * 4
     if bricks:
@@ -74,7 +82,7 @@ def plain_wall(rng: np.random.Generator, color, light: float, bricks: bool = Tru
 
 
 def facade(rng: np.random.Generator, color, light: float) -> Texture:
-    """Draw a house front: rows of windows above a ground floor of doors, windows or a shop."""
+    """Draw the front of a house: rows of windows above a ground floor of windows or a shop."""
     wall = plain_wall(rng, color, light, bricks=rng.random() < .6)
     floors, columns = int(rng.integers(2, 5)), int(rng.integers(3, 6))
     trim = np.asarray(color, np.float32) * light * rng.uniform(1.1, 1.5) + 15
@@ -96,7 +104,7 @@ def facade(rng: np.random.Generator, color, light: float) -> Texture:
 
 
 def window(rng: np.random.Generator, wall: np.ndarray, box, trim, light: float) -> None:
-    """Draw a window with frame, sill and glass into ``wall``; box is (x0, y0, x1, y1)."""
+    """Draw a window with frame, sill and glass on a wall; ``box`` is (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = box
     wall[y0 - 2:y1 + 3, x0 - 2:x1 + 2] = trim
     glass = np.linspace(62, 34, max(y1 - y0, 1), dtype=np.float32)[:, None, None]
@@ -122,7 +130,7 @@ def foliage(rng: np.random.Generator, color, bare: float) -> Texture:
 
 
 def railing(rng: np.random.Generator, color) -> Texture:
-    """Draw iron railings before a dark hedge, 96 x 256 texels."""
+    """Draw iron railings in front of a dark hedge, 96 x 256 texels."""
     rgb = np.full((96, 256, 3), (42, 46, 38), np.float32) + noise(rng, 96, 256, 3)[..., None] * 9
     rgb[:, ::8] = rgb[:, 1::8] = color
     rgb[6:10] = rgb[78:82] = color
@@ -155,7 +163,7 @@ def person(rng: np.random.Generator, stride: float, clothes) -> Texture:
 
 
 def cyclist(rng: np.random.Generator, swing: float, clothes) -> Texture:
-    """Draw a cyclist seen from behind, 128 x 64 texels; ``swing`` in [-1, 1] moves the feet."""
+    """Draw a cyclist from behind, 128 x 64 texels; ``swing`` in [-1, 1] moves the feet."""
     image = np.zeros((128, 64, 4), np.uint8)
     coat, legs = [tuple(int(c) for c in clothes[i]) + (255,) for i in (0, 1)]
     cv2.ellipse(image, (32, 100), (4, 26), 0, 0, 360, (26, 26, 28, 255), -1)
@@ -177,16 +185,17 @@ def speckled(rng: np.random.Generator, rgba: np.ndarray) -> Texture:
     return Texture(to_rgba(rgba[..., :3] * shade + grain, rgba[..., 3]))
 
 
-def make_textures(style, shade: float, rng: np.random.Generator) -> dict:
-    """Make what the things of a scene are covered with.
+def make_textures(style: Style, shade: float, rng: np.random.Generator) -> dict:
+    """Make the textures of a scene.
 
     Args:
-        style: a :class:`enet_ros.scene.road_scene.Style`.
-        shade: light on the side away from the sun, of the light on the other.
-        rng: where the randomness comes from.
+        style: The style of the scene.
+        shade: Light on the side away from the sun, as a fraction of the light on the other.
+        rng: Source of randomness.
 
     Returns:
-        By name; 'wall', 'front' and 'roof' are pairs (right of the road, left of it) of lists.
+        Lists of textures by name. 'wall', 'front' and 'roof' are pairs of lists: right of the
+        road, left of the road.
     """
     colors = [style.wall_colors[i % len(style.wall_colors)] for i in range(VARIANTS)]
     lights = (1., shade) if rng.random() < .5 else (shade, 1.)
@@ -207,8 +216,12 @@ def make_textures(style, shade: float, rng: np.random.Generator) -> dict:
         'cyclist': [[cyclist(rng, s, c) for s in swing] for c in people]}
 
 
-def stripes(style) -> list[tuple]:
-    """Return the painted lines: (d in metres, width, metres painted, metres a period, colour)."""
+def lane_markings(style: Style) -> list[tuple]:
+    """Return the painted lines.
+
+    Returns:
+        (d, width, painted length, period, RGB colour) of each line; lengths in metres.
+    """
     lines = [(0., .12, 2., 6., WHITE)] if style.lanes == 1 else [(-.14, .1, 1., 1., WHITE),
                                                                 (.14, .1, 1., 1., WHITE)]
     for side in (-1, 1):
@@ -221,10 +234,10 @@ def stripes(style) -> list[tuple]:
     return lines
 
 
-def paint_ground(style, rng: np.random.Generator) -> np.ndarray:
-    """Paint the ground seen from above, (across, along, 3) float32, left edge of the road first.
+def paint_ground(style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Paint the ground from above, (across, along, 3) float32, from left to right of the road.
 
-    A texel is TEXEL_M wide; the picture repeats along the road every GROUND_LOOP_M.
+    A texel is TEXEL_M wide. The texture repeats along the road every GROUND_LOOP_M.
     """
     rows, columns = int(2 * GROUND_HALF_M / TEXEL_M), int(GROUND_LOOP_M / TEXEL_M)
     d = GROUND_HALF_M - (np.arange(rows, dtype=np.float32) + .5) * TEXEL_M
@@ -247,9 +260,9 @@ def paint_ground(style, rng: np.random.Generator) -> np.ndarray:
     return ground
 
 
-def paint_asphalt(style, d: np.ndarray, fine: np.ndarray, coarse: np.ndarray,
+def paint_asphalt(style: Style, d: np.ndarray, fine: np.ndarray, coarse: np.ndarray,
                   rng: np.random.Generator) -> np.ndarray:
-    """Return asphalt with wheel tracks, mended patches and lines, (len(d), columns, 3) float32."""
+    """Return asphalt with wheel tracks, patches and lines, (len(d), columns, 3) float32."""
     columns = fine.shape[1]
     tracks = 4 * np.cos(2 * np.pi * d / style.lane_m * 2)[:, None]
     grain = fine * 6 + coarse * 3.5 + tracks
@@ -259,15 +272,15 @@ def paint_asphalt(style, d: np.ndarray, fine: np.ndarray, coarse: np.ndarray,
         area -= rng.uniform(-4, 10)
     road = np.asarray(style.road_color, np.float32) * (1. - .35 * style.wet) + grain[..., None]
     along = (np.arange(columns) + .5) * TEXEL_M
-    for at, width, painted, period, color in stripes(style):
+    for at, width, painted, period, color in lane_markings(style):
         on = (np.abs(d - at) < width / 2)[:, None] & (along % period < painted)
         worn = on & (fine + coarse < 1.4)
         road[worn] = np.asarray(color, np.float32) + fine[worn][:, None] * 7
     return road
 
 
-def ground_levels(style, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return the painted ground at each of GROUND_LEVELS, RGBA, two texels wrapped at each end."""
+def ground_levels(style: Style, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return the ground at each of GROUND_LEVELS, RGBA, with two texels wrapped at each end."""
     full, levels = to_rgba(paint_ground(style, rng)), []
     for along, across in GROUND_LEVELS:
         size = (full.shape[1] // along, full.shape[0] // across)
@@ -276,15 +289,16 @@ def ground_levels(style, rng: np.random.Generator) -> list[np.ndarray]:
     return levels
 
 
-def paint_sky(light, camera, margin: int, tree_color, rng: np.random.Generator) -> np.ndarray:
-    """Paint what lies infinitely far: sky, clouds and the town on the horizon.
+def paint_sky(light: Light, camera: Camera, margin: int, tree_color,
+              rng: np.random.Generator) -> np.ndarray:
+    """Paint everything at an infinite distance: sky, clouds and the town on the horizon.
 
     Args:
-        light: a :class:`enet_ros.scene.road_scene.Light`.
-        camera: a :class:`enet_ros.scene.road_scene.Camera`.
-        margin: columns to add on either side, for the vehicle's turns.
+        light: Time of day.
+        camera: The camera.
+        margin: Number of columns to add on either side, for the yaw of the vehicle.
         tree_color: RGB of the trees on the horizon.
-        rng: where the randomness comes from.
+        rng: Source of randomness.
 
     Returns:
         (H, W + 2 margin, 4) uint8, RGB and class id.
@@ -297,8 +311,8 @@ def paint_sky(light, camera, margin: int, tree_color, rng: np.random.Generator) 
     clouds = sum(noise(rng, height, width, cell * scale) * weight
                  for cell, weight in ((110, 1.), (45, .6), (18, .3)))
     sky = sky + np.clip(clouds, -.6, 1.4)[..., None] * 16 * light.clouds
-    pixels = to_rgba(np.broadcast_to(sky, (height, width, 3)))
-    pixels[..., 3] = SKY
+    canvas = to_rgba(np.broadcast_to(sky, (height, width, 3)))
+    canvas[..., 3] = SKY
     skyline = np.abs(noise(rng, 8, width, 20 * scale)[0]) * .008 + .012
     towns = np.repeat(rng.uniform(-.02, .03, width // 24 + 1), 24)[:width]
     grain = noise(rng, height, width, 2)[..., None] * 7
@@ -306,33 +320,44 @@ def paint_sky(light, camera, margin: int, tree_color, rng: np.random.Generator) 
                                   (skyline, tree_color, TREE)):
         low = above[:, None] < edge
         air = .45 * np.mean(light.horizon)
-        pixels[low] = to_rgba((np.asarray(color) * .55 + air * .6) + grain)[low]
-        pixels[low, 3] = class_id
-    return pixels
+        canvas[low] = to_rgba((np.asarray(color) * .55 + air * .6) + grain)[low]
+        canvas[low, 3] = class_id
+    return canvas
 
 
-def mirrored_sky(sky: np.ndarray, camera, top: int, wet: float) -> np.ndarray | None:
-    """Return what a wet ground adds from row ``top`` down, (H - top, W, 4) uint8; None if dry."""
+def mirrored_sky(sky: np.ndarray, camera: Camera, top: int, wet: float) -> np.ndarray | None:
+    """Return the sky that wet ground reflects.
+
+    Args:
+        sky: The painted sky, (H, W, 4) uint8.
+        camera: The camera.
+        top: First row of the ground.
+        wet: Wetness of the ground, in [0, 1].
+
+    Returns:
+        (H - top, W, 4) uint8, to add to the ground; None if it is dry.
+    """
     if not wet:
         return None
     rows = np.arange(top, camera.height)
     source = np.clip(np.rint(2 * camera.horizon_px - rows), 0, camera.height - 1).astype(int)
     blurred = cv2.GaussianBlur(sky[source], (0, 0), 2, sigmaY=camera.height / 60)
-    # Schlick: what water mirrors grows with the fifth power towards grazing rays.
+    # Schlick: the reflection grows with the fifth power towards grazing rays.
     sine = np.clip((rows - camera.horizon_px) / camera.fy + 1e-3, 0, 1)
     share = wet * (.06 + .8 * (1 - sine) ** 5)
     return (blurred * share[:, None, None]).astype(np.uint8)
 
 
-def tone_curve(light) -> np.ndarray:
-    """Return the camera's answer to light, a (1, 256, 3) uint8 table for ``cv2.LUT``."""
+def tone_curve(light: Light) -> np.ndarray:
+    """Return the response of the camera to light, a (1, 256, 3) uint8 table for ``cv2.LUT``."""
     level = np.arange(256, dtype=np.float32)[:, None] / 255 * np.asarray(light.gain)
     return np.clip(255 * (level + .10 * level * (level - .25) * (1 - level)), 0,
                    255).round().astype(np.uint8)[None]
 
 
-def sensor_noise(rng: np.random.Generator, camera, deviation: float, spare: int) -> np.ndarray:
-    """Return noise around 128, (H + spare, W + spare, 3) uint8, in grey levels."""
+def sensor_noise(rng: np.random.Generator, camera: Camera, deviation: float,
+                 spare: int) -> np.ndarray:
+    """Return noise around 128, (H + spare, W + spare, 3) uint8, of a deviation in grey levels."""
     shape = (camera.height + spare, camera.width + spare)
     gray = rng.standard_normal((*shape, 1), dtype=np.float32)
     color = rng.standard_normal((*shape, 3), dtype=np.float32)

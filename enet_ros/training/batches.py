@@ -1,11 +1,12 @@
-"""Training and validation batches; every training batch is a function of the seed and its step.
+"""Samples and batches. Every training batch is a function of the run's seed and of its step.
 
-So a run that was killed continues with the very batches it would have seen, with any number of
-loading processes.
+A run that was killed therefore continues with the batches that it would have had, whatever the
+number of loading processes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,42 +14,45 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.network.class_map import UNKNOWN, ClassMap, parameter_name
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.resize import resize_frame
-from enet_ros.training.augment import PLAIN, Geometry, augment
-from enet_ros.training.datasets import IGNORE, SegmentationData
+from enet_ros.training.augment import augment
+from enet_ros.training.geometric import PLAIN, Geometry
+from enet_ros.training.labelled_frames import SegmentationData
 
 MAX_CACHED_BYTES = 4 << 30
-DRAWN_SCENES = 400  # rendered once each, then kept: 0.7 MB each at 480x360
+SYNTHETIC_SCENES = 400  # each is rendered once and then kept: 0.7 MB each at 480x360
+MAX_WORKERS = 16
+MEAN, STD = (0.42,) * 3, (0.30,) * 3  # of CamVid's frames, and of the start weights
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a batch is made.
+class BatchAugmentation:
+    """Settings by which the samples of a batch are made.
 
     Attributes:
-        size: (width, height) of the batch.
-        resolution: (width, height) of the network's input; frames are seen at its scale.
-        geometry: how far the view may move.
-        strength: of the changes of colour, light and texture; 0 for none.
-        drawn: chance that a sample comes from the drawn scene.
+        size: (width, height) of the batch in pixels.
+        resolution: (width, height) of the network's input; frames are shown at its scale.
+        geometry: Limits of the geometric changes.
+        strength: Factor of the chances of the photometric changes; 0 for none.
+        synthetic: Chance that a sample comes from the synthetic street.
     """
 
     size: tuple[int, int]
     resolution: tuple[int, int]
     geometry: Geometry = PLAIN
     strength: float = 0.0
-    drawn: float = 0.0
+    synthetic: float = 0.0
 
 
 class Frames:
-    """Frames of a data set, kept in memory if they fit.
+    """Frames of a data set with their labels, kept in memory if they fit.
 
     Args:
-        data: a split.
+        data: A split of a data set.
     """
 
     def __init__(self, data: SegmentationData):
@@ -61,31 +65,33 @@ class Frames:
         return len(self.data)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a frame, (H, W, 3) uint8 RGB, and its labels, (H, W) uint8."""
         return self.cached[index] if self.cached else self.data.read(index)
 
     def pixel_counts(self) -> np.ndarray:
-        """Count the pixels of each class, (num_classes,)."""
+        """Count the pixels of each class, (num_classes,) int64."""
         counts = sum(np.bincount(self[i][1].ravel(), minlength=256) for i in range(len(self)))
         return counts[:len(self.data.class_map)]
 
 
-class DrawnFrames:
-    """Frames of random drawn road scenes, in the class ids of a data set.
+class SyntheticFrames:
+    """Frames of random synthetic streets, with the class ids of a data set.
 
     Args:
-        class_map: of the data set; drawn classes it does not name become 255.
-        size: (width, height) of the frames.
+        class_map: Class map of the data set. Classes of the street that it lacks become 255.
+        size: (width, height) of the frames in pixels.
     """
 
     def __init__(self, class_map: ClassMap, size: tuple[int, int]):
         ids = {parameter_name(name).lower(): i for i, name in enumerate(class_map.names)}
-        self.lut = np.full(256, IGNORE, np.uint8)
-        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), IGNORE) for name in CAMVID_NAMES]
+        self.lut = np.full(256, UNKNOWN, np.uint8)
+        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), UNKNOWN) for name in CAMVID_NAMES]
         self.size = size
         self.rendered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        seed = index % DRAWN_SCENES
+        """Return a frame, (height, width, 3) uint8 RGB, and its labels, (height, width) uint8."""
+        seed = index % SYNTHETIC_SCENES
         if seed not in self.rendered:
             self.rendered[seed] = self._render(seed)
         return self.rendered[seed]
@@ -97,65 +103,75 @@ class DrawnFrames:
 
 
 class TrainingSet(Dataset):
-    """Augmented samples, addressed by (step, slot, look).
+    """Augmented samples, addressed by (step, slot, augmentation).
 
     Args:
-        frames: of the training split.
-        drawn: frames of the drawn scene, or None.
-        seed: of the run.
-        batch: samples a step, over all processes.
+        frames: Frames of the training split.
+        synthetic: Frames of the synthetic street, or None.
+        seed: Seed of the run.
+        batch: Number of samples in a step, over all processes.
     """
 
-    def __init__(self, frames: Frames, drawn: DrawnFrames | None, seed: int, batch: int):
-        self.frames, self.drawn, self.seed, self.batch = frames, drawn, seed, batch
-        self._shuffled = (-1, np.empty(0, int))
+    def __init__(self, frames: Frames, synthetic: SyntheticFrames | None, seed: int, batch: int):
+        self.frames, self.synthetic, self.seed, self.batch = frames, synthetic, seed, batch
+        self._epoch_order = (-1, np.empty(0, int))
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Return the frames in the order of an epoch."""
-        if self._shuffled[0] != epoch:
+        """Return the indices of the frames in the order of an epoch."""
+        if self._epoch_order[0] != epoch:
             rng = np.random.default_rng((self.seed, 0, epoch))
-            self._shuffled = epoch, rng.permutation(len(self.frames))
-        return self._shuffled[1]
+            self._epoch_order = epoch, rng.permutation(len(self.frames))
+        return self._epoch_order[1]
 
-    def __getitem__(self, key: tuple[int, int, Look]) -> tuple[Tensor, Tensor]:
-        """Return (3, H, W) uint8 RGB and (H, W) int64 labels."""
-        step, slot, look = key
+    def __getitem__(self, key: tuple[int, int, BatchAugmentation]) -> tuple[Tensor, Tensor]:
+        """Return a frame, (3, H, W) uint8 RGB, and its labels, (H, W) uint8."""
+        step, slot, wanted = key
         rng = np.random.default_rng((self.seed, 1, step, slot))
-        if self.drawn and rng.random() < look.drawn:
-            frame, labels = self.drawn[int(rng.integers(1 << 30))]
+        if self.synthetic and rng.random() < wanted.synthetic:
+            frame, labels = self.synthetic[int(rng.integers(1 << 30))]
         else:
             epoch, place = divmod(step * self.batch + slot, len(self.frames))
             frame, labels = self.frames[self._order(epoch)[place]]
-        return to_tensors(*augment(frame, labels, look.size, look.resolution, look.geometry, rng,
-                                   look.strength))
+        frame, labels = augment(frame, labels, wanted.size, wanted.resolution, wanted.geometry,
+                                rng, wanted.strength)
+        return torch.from_numpy(frame).permute(2, 0, 1), torch.from_numpy(labels)
 
 
 class StepSampler(Sampler):
-    """The keys of each step's samples, from a step on and without end.
+    """The keys of each step's samples, from a given step on, without end.
 
     Args:
-        first: the step to begin with.
-        batch: samples a step in this process.
-        rank: of this process.
-        look_at: step -> how that step's batch is made.
+        first: The first step.
+        batch: Number of samples in a step of this process.
+        rank: Rank of this process.
+        augmentation_at: Returns the augmentation of a step.
     """
 
-    def __init__(self, first: int, batch: int, rank: int, look_at: Callable[[int], Look]):
-        self.first, self.batch, self.rank, self.look_at = first, batch, rank, look_at
+    def __init__(self, first: int, batch: int, rank: int,
+                 augmentation_at: Callable[[int], BatchAugmentation]):
+        self.first, self.batch, self.rank = first, batch, rank
+        self.augmentation_at = augmentation_at
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, Look]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int, BatchAugmentation]]]:
         step = self.first
         while True:
-            look = self.look_at(step)
-            yield [(step, self.rank * self.batch + i, look) for i in range(self.batch)]
+            augmentation = self.augmentation_at(step)
+            yield [(step, self.rank * self.batch + i, augmentation) for i in range(self.batch)]
             step += 1
 
 
 class ValidationSet(Dataset):
-    """Frames at the network's size with labels at their own, this process's share of them."""
+    """This process's share of the frames at the network's size, with labels at their own size.
+
+    Args:
+        frames: Frames of a split.
+        size: (width, height) of the network's input in pixels.
+        rank: Rank of this process.
+        world: Number of processes.
+    """
 
     def __init__(self, frames: Frames, size: tuple[int, int], rank: int = 0, world: int = 1):
         self.frames, self.size = frames, size
@@ -165,32 +181,65 @@ class ValidationSet(Dataset):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[Tensor, np.ndarray]:
-        """Return (3, height, width) uint8 RGB and (H, W) uint8 labels."""
+        """Return a frame, (3, height, width) uint8 RGB, and its labels, (H, W) uint8."""
         frame, labels = self.frames[self.indices[index]]
         return torch.from_numpy(resize_frame(frame, self.size)).permute(2, 0, 1), labels
 
 
-def to_tensors(frame: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return (3, H, W) uint8 and (H, W) int64."""
-    return torch.from_numpy(frame).permute(2, 0, 1), torch.from_numpy(labels.astype(np.int64))
+def stack_samples(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Stack samples; the frames keep the memory order of their pixels (channels last).
+
+    Args:
+        samples: Frames (3, H, W), of which the channels are the last dimension in memory, and
+            labels (H, W), all uint8.
+
+    Returns:
+        (N, 3, H, W) uint8 in channels-last memory, and (N, H, W) uint8.
+    """
+    frames, labels = default_collate([(frame.permute(1, 2, 0), truth) for frame, truth in samples])
+    return frames.permute(0, 3, 1, 2), labels
 
 
-def _keep_labels(samples: list) -> tuple[Tensor, list[np.ndarray]]:
-    """Stack frames; labels may differ in size."""
+def normalize(frames: Tensor) -> Tensor:
+    """Convert (N, 3, H, W) uint8 RGB to the network's input, float32 in channels-last memory."""
+    mean, std = (torch.tensor(v, device=frames.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return ((frames.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _stack_frames(samples: list) -> tuple[Tensor, list[np.ndarray]]:
+    """Stack frames and list labels, which may differ in size."""
     return torch.stack([frame for frame, _ in samples]), [labels for _, labels in samples]
 
 
-def _one_thread(_worker: int) -> None:
+def _use_one_thread(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
+def default_workers(*, on_gpu: bool, processes: int = 1) -> int:
+    """Choose the number of loading processes for each training process on this machine.
+
+    A GPU leaves the CPU's cores free for augmentation, except one that feeds the GPU. Without a
+    GPU the network itself uses all cores, so loading processes would only take them from it.
+
+    Args:
+        on_gpu: Whether the network trains on a GPU.
+        processes: Number of training processes on this machine.
+
+    Returns:
+        0 without a GPU, else 1 to ``MAX_WORKERS``.
+    """
+    if not on_gpu:
+        return 0
+    cores = len(os.sched_getaffinity(0)) // processes
+    return min(MAX_WORKERS, max(1, cores - 1))
+
+
 def training_loader(data: TrainingSet, sampler: StepSampler, workers: int) -> DataLoader:
-    """Load training batches."""
-    return DataLoader(data, batch_sampler=sampler, num_workers=workers,
-                      worker_init_fn=_one_thread, pin_memory=torch.cuda.is_available())
+    """Load training batches, see :func:`stack_samples`."""
+    return DataLoader(data, batch_sampler=sampler, num_workers=workers, collate_fn=stack_samples,
+                      worker_init_fn=_use_one_thread, pin_memory=torch.cuda.is_available())
 
 
-def validation_loader(data: ValidationSet, batch: int, workers: int) -> DataLoader:
+def validation_loader(data: ValidationSet, batch: int) -> DataLoader:
     """Load validation batches: (N, 3, H, W) uint8 and a list of N label maps."""
-    return DataLoader(data, batch_size=batch, collate_fn=_keep_labels, num_workers=workers,
-                      worker_init_fn=_one_thread)
+    return DataLoader(data, batch_size=batch, collate_fn=_stack_frames)

@@ -1,4 +1,4 @@
-"""Scores of weights on a split, through the very path the node uses."""
+"""Scores of weights on a split, segmented exactly as the node does it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
 from enet_ros.perception.segmenter import Segmentation, Segmenter
-from enet_ros.training.augment import changed_as
-from enet_ros.training.datasets import CITYSCAPES_IDS, DatasetError, SegmentationData
+from enet_ros.training.labelled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
+from enet_ros.training.photometric import apply_change
 
-#: The official figures: their key -> ours, and how they are printed.
-CITYSCAPES_FIGURES = {
+#: Keys of the official scores -> keys of ours, and their printed names.
+OFFICIAL_SCORES = {
     'averageScoreClasses': ('class_iou', 'class IoU'),
     'averageScoreInstClasses': ('class_iiou', 'class iIoU'),
     'averageScoreCategories': ('category_iou', 'category IoU'),
@@ -29,25 +30,26 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
              resolution: tuple[int, int] | None = None, backend: str = 'auto',
              precision: str = 'auto', threads: int = 0, change: str = '',
              each: Callable[[int, Segmentation], None] | None = None) -> dict:
-    """Segment every frame of a split and compare with its labels, at the labels' own size.
+    """Segment every frame of a split and score it against its labels, at the labels' own size.
 
     Args:
-        checkpoint: the weights.
-        data: a split.
+        checkpoint: The weights.
+        data: A split.
         resolution: (width, height) of the network's input; None for the checkpoint's own.
-        backend: see :class:`enet_ros.perception.segmenter.Segmenter`.
-        precision: likewise.
-        threads: likewise.
-        change: what is done to every frame first, see ``augment.changed_as``; empty for nothing.
-        each: called with the index of a frame and its segmentation.
+        backend: Backend of :class:`enet_ros.perception.segmenter.Segmenter`.
+        precision: Precision of the segmenter.
+        threads: Number of CPU threads of the segmenter; 0 for all.
+        change: Photometric change of every frame, see
+            :func:`enet_ros.training.photometric.apply_change`; empty for none.
+        each: Called with the index of each frame and its segmentation.
 
     Returns:
-        'images', 'miou', 'class_avg', 'global_avg', 'drivable_iou' in [0, 1], 'per_class': name ->
-        {'iou', 'acc'}, and 'ece' in [0, 1].
+        'images', the number of frames; 'ece' in [0, 1]; and the scores of
+        :meth:`enet_ros.training.metrics.ConfusionMatrix.compute`.
 
     Raises:
-        ValueError: the weights know other classes than the data set, or one of the arguments is
-            refused by the segmenter.
+        ValueError: The classes of the weights and the data set differ, or the segmenter refuses
+            an argument.
     """
     check_classes(checkpoint, data)
     segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision,
@@ -55,7 +57,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
     matrix, calibration = ConfusionMatrix(data.class_map), CalibrationError()
     for index, (frame, truth) in enumerate(data):
         if change:
-            frame = changed_as(change, frame, index)
+            frame = apply_change(change, frame, index)
         result = segmenter.segment([frame], confidence=True)[0]
         matrix.update(truth, result.labels)
         calibration.update(truth, result.labels, result.confidence)
@@ -65,28 +67,37 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
 
 
 def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:
-    """Check that ids mean the same in the weights and in the data set.
+    """Check that the weights and the data set have the same classes in the same order.
 
     Raises:
-        DatasetError: they do not; the message gives both lists.
+        DatasetError: They differ; the message gives both lists.
     """
-    known, wanted = checkpoint.class_map.names, data.class_map.names
-    if tuple(n.lower() for n in known) != tuple(n.lower() for n in wanted):
-        raise DatasetError(f'the weights know the classes {", ".join(known)}; '
-                           f'{data.name} has {", ".join(wanted)}')
+    ours, theirs = checkpoint.class_map.names, data.class_map.names
+    if tuple(n.lower() for n in ours) != tuple(n.lower() for n in theirs):
+        raise DatasetError(f'the weights know the classes {", ".join(ours)}; '
+                           f'{data.name} has {", ".join(theirs)}')
 
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
            precision: str = 'auto', threads: int = 0, change: str = '') -> tuple[dict, str]:
-    """Evaluate with a progress bar; Cityscapes goes through the official script as well.
+    """Evaluate with a progress bar, and score Cityscapes by its official script as well.
+
+    Args:
+        checkpoint: The weights.
+        data: A split.
+        resolution: See :func:`evaluate`, as for the arguments below.
+        backend: Backend.
+        precision: Precision.
+        threads: Number of CPU threads.
+        change: Photometric change of every frame.
 
     Returns:
-        The figures of :func:`evaluate`, for Cityscapes with the official ones under 'cityscapes',
+        The scores of :func:`evaluate`, with the official ones of Cityscapes under 'cityscapes',
         and the tables to print.
 
     Raises:
-        ValueError: see :func:`evaluate`; or cityscapesscripts is not installed.
+        ValueError: See :func:`evaluate`; or cityscapesscripts is not installed.
     """
     official = None if data.name != 'cityscapes' else _official_script()
     with tempfile.TemporaryDirectory() as folder, \
@@ -97,7 +108,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
                 _write_label_ids(_prediction(folder, index), result.labels)
         scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)
         if official:
-            scores['cityscapes'] = _official_figures(official, data, Path(folder))
+            scores['cityscapes'] = _official_scores(official, data, Path(folder))
     return scores, _tables(scores, data, change)
 
 
@@ -105,7 +116,7 @@ def _tables(scores: dict, data: SegmentationData, change: str) -> str:
     title = f'{data.name} {data.split}{f" after {change}" if change else ""}'
     lines = [format_table(scores, f'{title}, {scores["images"]} images')]
     lines += [f'{label:<16}{100 * scores["cityscapes"][key]:>8.1f}  (cityscapesscripts)'
-              for key, label in CITYSCAPES_FIGURES.values() if 'cityscapes' in scores]
+              for key, label in OFFICIAL_SCORES.values() if 'cityscapes' in scores]
     return '\n'.join(lines)
 
 
@@ -114,9 +125,9 @@ def _prediction(folder: str | Path, index: int) -> Path:
 
 
 def _write_label_ids(path: Path, labels: np.ndarray) -> None:
-    """Write train ids as Cityscapes' label ids; unknown becomes 0, unlabeled."""
+    """Write train ids as label ids of Cityscapes; unknown becomes 0, which is unlabeled."""
     lut = np.zeros(256, np.uint8)
-    lut[:len(CITYSCAPES_IDS)] = CITYSCAPES_IDS
+    lut[:len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
     cv2.imwrite(str(path), lut[labels])
 
 
@@ -124,10 +135,10 @@ def _official_script():
     """Import the official evaluation.
 
     Raises:
-        DatasetError: it is not installed.
+        DatasetError: It is not installed.
     """
     if not hasattr(np, 'in1d'):
-        np.in1d = np.isin  # cityscapesscripts 2.3.0 wants the name NumPy 2.4 dropped
+        np.in1d = np.isin  # cityscapesscripts 2.3.0 uses a name that NumPy 2.4 dropped
     try:
         from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
     except ImportError as error:
@@ -136,10 +147,11 @@ def _official_script():
     return evalPixelLevelSemanticLabeling
 
 
-def _official_figures(script, data: SegmentationData, folder: Path) -> dict:
+def _official_scores(script, data: SegmentationData, folder: Path) -> dict:
     """Run the official evaluation over predictions on disk.
 
-    Instance-weighted figures need the ``instanceIds`` images beside the labels; NaN without.
+    Instance-weighted scores need the ``instanceIds`` images beside the labels, and are NaN
+    without them.
     """
     truths = [str(label) for _, label in data.pairs]
     args = script.args
@@ -147,5 +159,5 @@ def _official_figures(script, data: SegmentationData, folder: Path) -> dict:
     args.evalInstLevelScore = all(
         Path(truth.replace('labelIds', 'instanceIds')).is_file() for truth in truths)
     predictions = [str(_prediction(folder, index)) for index in range(len(data))]
-    figures = script.evaluateImgLists(predictions, truths, args)
-    return {key: float(figures[theirs]) for theirs, (key, _) in CITYSCAPES_FIGURES.items()}
+    scores = script.evaluateImgLists(predictions, truths, args)
+    return {key: float(scores[theirs]) for theirs, (key, _) in OFFICIAL_SCORES.items()}

@@ -1,4 +1,4 @@
-"""Class weights and the loss."""
+"""Class weights and the loss of a batch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.training.datasets import IGNORE
+from enet_ros.network.class_map import UNKNOWN
 
 
 def class_weights(counts: np.ndarray, c: float) -> np.ndarray:
-    """Weigh rare classes more: 1 / ln(c + p), section 5 of the paper.
+    """Return weights that are larger for rarer classes: 1 / ln(c + p), section 5 of the paper.
 
     Args:
-        counts: pixels a class, (num_classes,).
-        c: 1.02 in the paper, weights up to 50; the larger, the more even.
+        counts: (num_classes,) numbers of pixels, from which p is the share of a class.
+        c: 1.02 in the paper, for weights up to 50. A larger value gives more even weights.
 
     Returns:
-        Weights, (num_classes,) float32.
+        (num_classes,) float32.
 
     Raises:
-        ValueError: if c is 1 or less.
+        ValueError: c is 1 or less.
     """
     if c <= 1:
         raise ValueError(f'class weights want c above 1, got {c}')
@@ -30,18 +30,21 @@ def class_weights(counts: np.ndarray, c: float) -> np.ndarray:
 
 
 def soft_jaccard(probability: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 - the mean soft IoU of the classes that occur in the batch.
+    """Return 1 minus the mean soft IoU of the classes that occur in the batch.
 
-    Intersection and union as sums of probabilities, as in Rahman and Wang, 2016 (Optimizing
+    Intersection and union are sums of probabilities, as in Rahman and Wang, 2016 (Optimizing
     Intersection-Over-Union in Deep Neural Networks for Image Segmentation).
 
     Args:
-        probability: (N, C, H, W) float32.
-        labels: (N, H, W) int64, 255 where a pixel does not count.
+        probability: (N, C, H, W) float32 in [0, 1].
+        labels: (N, H, W) uint8 or int64, 255 where a pixel does not count.
+
+    Returns:
+        A scalar in [0, 1].
     """
     classes = torch.arange(probability.shape[1], device=labels.device)
     truth = (labels[:, None] == classes.view(1, -1, 1, 1)).float()
-    counted = (labels != IGNORE)[:, None].float()
+    counted = (labels != UNKNOWN)[:, None].float()
     inside = (probability * truth).sum((0, 2, 3))
     pixels = truth.sum((0, 2, 3))
     union = (probability * counted).sum((0, 2, 3)) + pixels - inside
@@ -50,13 +53,13 @@ def soft_jaccard(probability: Tensor, labels: Tensor) -> Tensor:
 
 
 class SegmentationLoss(nn.Module):
-    """Weighted cross entropy, and a share of soft Jaccard for the IoU itself.
+    """Weighted cross entropy plus a multiple of the soft Jaccard loss, which follows the IoU.
 
-    A batch without any pixel that counts has loss 0, where PyTorch's cross entropy gives NaN.
+    A batch in which no pixel counts has loss 0. PyTorch's cross entropy gives NaN there.
 
     Args:
-        weights: a weight a class.
-        jaccard: factor of the soft Jaccard loss; 0 leaves it out.
+        weights: (num_classes,) float32, the weight of each class.
+        jaccard: Factor of the soft Jaccard loss; 0 leaves it out.
     """
 
     def __init__(self, weights: np.ndarray, jaccard: float = 0.0):
@@ -65,15 +68,15 @@ class SegmentationLoss(nn.Module):
         self.jaccard = jaccard
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss.
+        """Return the loss, a scalar.
 
         Args:
-            logits: (N, C, H, W), any floating type.
-            labels: (N, H, W) int64, 255 where a pixel does not count.
+            logits: (N, C, H, W) of any floating type.
+            labels: (N, H, W) uint8 or int64, 255 where a pixel does not count.
         """
         log_probability = F.log_softmax(logits.float(), dim=1)
-        counted = labels != IGNORE
-        truth = torch.where(counted, labels, 0)
+        counted = labels != UNKNOWN
+        truth = torch.where(counted, labels, 0).long()
         weight = self.weights[truth] * counted
         picked = log_probability.gather(1, truth[:, None])[:, 0]
         loss = -(picked * weight).sum() / weight.sum().clamp(min=1e-6)

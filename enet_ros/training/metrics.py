@@ -1,4 +1,4 @@
-"""The paper's figures, and how much a confidence is worth."""
+"""The paper's scores, and the calibration error of the confidence."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
 
 ECE_BINS = 15
 
 
 class ConfusionMatrix:
-    """Pixels by true class (rows) and predicted class (columns).
+    """Numbers of pixels by true class (rows) and predicted class (columns).
 
-    A prediction of 255 (unknown) is an error of the true class and claims no other.
+    A prediction of 255 (unknown) is an error of the true class and counts for no other class.
 
     Args:
-        class_map: names and which are drivable.
+        class_map: Names of the classes, and which are drivable.
     """
 
     def __init__(self, class_map: ClassMap):
@@ -25,7 +25,7 @@ class ConfusionMatrix:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Set all counts to zero."""
         count = len(self.class_map)
         self.matrix = np.zeros((count, count + 1), np.int64)
 
@@ -33,11 +33,11 @@ class ConfusionMatrix:
         """Count pixels.
 
         Args:
-            truth: uint8 class ids; what is no class id (255) does not count.
+            truth: uint8 class ids; a pixel with another value (255) does not count.
             predicted: uint8 class ids of the same shape.
 
         Raises:
-            ValueError: if the shapes differ.
+            ValueError: The shapes differ.
         """
         if truth.shape != predicted.shape:
             raise ValueError(f'labels are {predicted.shape}, wanted {truth.shape} as in the truth')
@@ -48,13 +48,14 @@ class ConfusionMatrix:
         self.matrix += cells.reshape(self.matrix.shape)
 
     def compute(self) -> dict:
-        """Return the figures.
+        """Return the scores.
 
-        Classes that occur neither in the truth nor in the prediction are NaN and leave the means.
+        The scores of a class are NaN if it occurs neither in the truth nor in the prediction. The
+        means leave it out.
 
         Returns:
-            miou, class_avg, global_avg, drivable_iou in [0, 1], and per_class: name ->
-            {'iou', 'acc'}.
+            'miou', 'class_avg', 'global_avg' and 'drivable_iou' in [0, 1], and 'per_class' with
+            {'iou', 'acc'} for each name.
         """
         square, truth = self.matrix[:, :-1], self.matrix.sum(1)
         hits, claimed = np.diag(square), square.sum(0)
@@ -70,17 +71,18 @@ class ConfusionMatrix:
         }
 
     def _drivable_iou(self) -> float:
-        """Return the IoU of the drivable classes taken as one."""
-        yes = np.array(self.class_map.drivable)
-        hits = self.matrix[:, :-1][np.ix_(yes, yes)].sum()
-        either = self.matrix[yes].sum() + self.matrix[:, :-1][:, yes].sum() - hits
-        return float(_ratio(hits, either))
+        """Return the IoU of all drivable classes as one class."""
+        drivable = np.array(self.class_map.drivable)
+        hits = self.matrix[:, :-1][np.ix_(drivable, drivable)].sum()
+        union = self.matrix[drivable].sum() + self.matrix[:, :-1][:, drivable].sum() - hits
+        return float(_ratio(hits, union))
 
 
-def _ratio(above, below) -> np.ndarray:
-    """Divide, NaN where there is nothing to divide by."""
-    above, below = np.asarray(above, float), np.asarray(below, float)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+def _ratio(numerator, denominator) -> np.ndarray:
+    """Divide; the result is NaN where the denominator is zero."""
+    numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan),
+                     where=denominator > 0)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -88,14 +90,18 @@ def _mean(values: np.ndarray) -> float:
 
 
 class CalibrationError:
-    """Expected calibration error: confidence against accuracy in equal bins (Guo et al., 2017)."""
+    """Expected calibration error: confidence against accuracy in equal bins (Guo et al., 2017).
+
+    Args:
+        bins: Number of bins.
+    """
 
     def __init__(self, bins: int = ECE_BINS):
         self.bins = bins
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Set all counts to zero."""
         self.pixels = np.zeros(self.bins)
         self.confidence = np.zeros(self.bins)
         self.hits = np.zeros(self.bins)
@@ -105,10 +111,10 @@ class CalibrationError:
 
         Args:
             truth: uint8 class ids, 255 where a pixel does not count.
-            predicted: uint8 class ids, same shape; 255 (unknown) does not count either.
-            confidence: float32 in [0, 1], same shape.
+            predicted: uint8 class ids of the same shape; 255 (unknown) does not count either.
+            confidence: float32 in [0, 1] of the same shape.
         """
-        keep = (truth != 255) & (predicted != 255)
+        keep = (truth != UNKNOWN) & (predicted != UNKNOWN)
         confidence = confidence[keep].astype(np.float64)
         index = np.clip((confidence * self.bins).astype(int), 0, self.bins - 1)
         self.pixels += np.bincount(index, minlength=self.bins)
@@ -122,11 +128,11 @@ class CalibrationError:
 
 
 def format_table(scores: dict, title: str) -> str:
-    """Lay figures out as the paper's tables do, in percent.
+    """Format scores in percent, as in the paper's tables.
 
     Args:
-        scores: of :meth:`ConfusionMatrix.compute`, maybe with 'ece'.
-        title: the first line.
+        scores: Scores of :meth:`ConfusionMatrix.compute`, and optionally 'ece'.
+        title: The first line.
     """
     lines = [title, f'{"class":<16}{"IoU":>8}{"accuracy":>10}']
     lines += [f'{name:<16}{_percent(row["iou"]):>8}{_percent(row["acc"]):>10}'
@@ -145,7 +151,7 @@ def _percent(value: float) -> str:
 
 
 def without_nan(value):
-    """Return figures with None for NaN, which JSON does not know; dicts within dicts too."""
+    """Replace NaN, which JSON does not know, by None, in nested dicts as well."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     return None if isinstance(value, float) and value != value else value

@@ -1,4 +1,4 @@
-"""The pictures a run leaves: its curves, and samples of what it learned."""
+"""Images of a finished run: its curves, and samples of its labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.training.datasets import SegmentationData
+from enet_ros.training.labelled_frames import SegmentationData
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
@@ -22,8 +22,8 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
     """Draw the loss and the validation figures over the steps.
 
     Args:
-        path: of the PNG.
-        curves: 'loss', 'miou', 'class_avg' -> (step, value) pairs.
+        path: Path of the PNG.
+        curves: (step, value) pairs of 'loss', 'miou' and 'class_avg'.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
     if curves['loss']:
@@ -44,12 +44,12 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
 
 
 def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData) -> None:
-    """Draw frames, their truth and what the network says, with a legend.
+    """Draw frames, their true labels and the network's labels, with a legend.
 
     Args:
-        path: of the PNG.
-        checkpoint: the weights.
-        data: the split to take frames from, evenly.
+        path: Path of the PNG.
+        checkpoint: The weights.
+        data: Split from which the frames are taken evenly.
     """
     chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
     segmenter = Segmenter(checkpoint, checkpoint.resolution, 'torch', 'float32')
@@ -59,8 +59,8 @@ def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData) -> 
     for row, index in zip(axes, chosen):
         frame, truth = data.read(int(index))
         labels = segmenter.segment([frame])[0].labels
-        for axis, picture in zip(row, (frame, colors[truth], colors[labels])):
-            axis.imshow(picture)
+        for axis, image in zip(row, (frame, colors[truth], colors[labels])):
+            axis.imshow(image)
             axis.axis('off')
     for axis, title in zip(axes[0], ('frame', 'truth (black: void)', 'ENet')):
         axis.set_title(title)

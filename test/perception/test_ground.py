@@ -21,7 +21,8 @@ from enet_ros.perception.ground import (
     about,
     scale_camera_matrix,
 )
-from enet_ros.scene.road_scene import EMPTY, RoadScene
+from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.style import EMPTY
 
 K = np.array([[500.0, 0, 319.5], [0, 510.0, 239.5], [0, 0, 1]])
 

@@ -25,7 +25,8 @@ from enet_ros.perception.planner_outputs import (
     rolling_grid,
     scan_bins,
 )
-from enet_ros.scene.road_scene import EMPTY, RoadScene
+from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.style import EMPTY
 
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()
 ROAD, PAVEMENT = 3, 4

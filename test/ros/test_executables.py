@@ -26,7 +26,8 @@ from enet_ros.network.checkpoint import (  # noqa: E402
     write_checkpoint,
 )
 from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
-from enet_ros.scene.road_scene import RoadScene, Style  # noqa: E402
+from enet_ros.scene.road_scene import RoadScene  # noqa: E402
+from enet_ros.scene.style import Style  # noqa: E402
 
 pytestmark = pytest.mark.ros
 REPOSITORY = Path(__file__).resolve().parents[2]

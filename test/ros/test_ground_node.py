@@ -34,7 +34,8 @@ from enet_ros.perception.planner_outputs import (  # noqa: E402
 )
 from enet_ros.ros.compat import Transforms  # noqa: E402
 from enet_ros.ros.ground_stream import turned_grid  # noqa: E402
-from enet_ros.scene.road_scene import EMPTY, RoadScene  # noqa: E402
+from enet_ros.scene.road_scene import RoadScene  # noqa: E402
+from enet_ros.scene.style import EMPTY  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NETWORK = (160, 96)

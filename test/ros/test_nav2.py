@@ -32,7 +32,8 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2  # noqa: E
 
 from enet_ros.ros.compat import LabelInfo  # noqa: E402
 from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
-from enet_ros.scene.road_scene import EMPTY, RoadScene  # noqa: E402
+from enet_ros.scene.road_scene import RoadScene  # noqa: E402
+from enet_ros.scene.style import EMPTY  # noqa: E402
 
 pytestmark = pytest.mark.ros
 REPOSITORY = Path(__file__).resolve().parents[2]

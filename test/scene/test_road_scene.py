@@ -1,4 +1,4 @@
-"""Tests of the drawn road scene: its geometry, its truth and its repeatability."""
+"""The synthetic street: its geometry, its labels and its repeatability."""
 
 import hashlib
 import math
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from enet_ros.perception.ground import CameraModel, GroundTable, Pose
-from enet_ros.scene.road_scene import EMPTY, FAR_M, LIGHTS, Camera, RoadScene, Style
+from enet_ros.scene.camera import FAR_M, Camera
+from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.style import EMPTY, LIGHTS, Style
 
 SKY, ROAD, PAVEMENT, TREE, CAR = 0, 3, 4, 5, 8
 SMALL = (160, 90)
@@ -23,12 +25,12 @@ def scene():
 
 @pytest.fixture(scope='module')
 def bare():
-    """Return a scene with nothing on the ground, tight bends and a steeper camera."""
+    """Return a scene without objects, with tight bends and a steeper camera."""
     return RoadScene(*SMALL, seed=3, style=replace(EMPTY, curve_m=6., pitch_rad=.06))
 
 
 def ground_of(scene, t_seconds):
-    """Return the frame's ground truth and a mask of pixels whose truth is beyond doubt."""
+    """Return a frame's ground truth, and a mask of the pixels where rounding cannot matter."""
     v, u = np.mgrid[0:scene.camera.height, 0:scene.camera.width]
     x, y = scene.camera.to_ground(u, v)
     near = x <= FAR_M
@@ -62,14 +64,14 @@ def test_caller_may_write_into_results(scene):
     assert scene.render(1.)[1].any()
 
 
-def test_picture_and_labels_change_when_seed_changes(scene):
+def test_frame_and_labels_change_when_seed_changes(scene):
     frame, label_map = RoadScene(*SMALL, seed=1).render(2.)
     frame0, label_map0 = scene.render(2.)
     assert np.mean(frame != frame0) > .5
     assert np.mean(label_map != label_map0) > .05
 
 
-def test_picture_moves_when_time_passes(scene):
+def test_frame_moves_when_time_passes(scene):
     label_maps = [scene.render(t)[1] for t in (0., .1, 5.)]
     assert 0. < np.mean(label_maps[0] != label_maps[1]) < .2
     assert np.mean(label_maps[0] != label_maps[2]) > .05
@@ -239,13 +241,13 @@ def behind_obstacle(slope=0., slope_from_m=0., base=EMPTY):
                                           slope=slope, slope_from_m=slope_from_m))
 
 
-def grown(mask, pixels=1):
-    """Return a mask and what lies within some pixels of it."""
+def dilate(mask, pixels=1):
+    """Return a mask extended by some pixels in every direction."""
     return cv2.dilate(mask.astype(np.uint8), np.ones(2 * (2 * pixels + 1,), np.uint8)) > 0
 
 
 def prism_over(scene, corners):
-    """Return the pixels, (H, W) bool, of all that is up to 1.47 m above a footprint."""
+    """Return the pixels, (H, W) bool, of the space up to 1.47 m above a footprint."""
     points = [(x, y, scene.camera.rise(x) + up) for x, y in corners for up in (0., 1.47)]
     hull = cv2.convexHull(scene.camera.project(np.array(points)).astype(np.float32))
     mask = np.zeros((scene.camera.height, scene.camera.width), np.uint8)
@@ -261,11 +263,11 @@ def test_obstacle_covers_its_footprint_and_truth_holds_around_it(slope, slope_fr
     stood_on = (truth == CAR) & sure
     assert stood_on.any()
     # cv2.fillPoly decides about the pixels that a polygon's border crosses.
-    assert (label_map[stood_on & ~grown(truth != CAR)] == CAR).all()
-    flat = sure & np.isin(label_map, (ROAD, PAVEMENT, TREE)) & ~grown(label_map == CAR)
+    assert (label_map[stood_on & ~dilate(truth != CAR)] == CAR).all()
+    flat = sure & np.isin(label_map, (ROAD, PAVEMENT, TREE)) & ~dilate(label_map == CAR)
     assert flat.mean() > .3
     assert np.array_equal(label_map[flat], truth[flat])
-    assert not ((label_map == CAR) & ~grown(prism_over(scene, scene.obstacle(t_seconds)))).any()
+    assert not ((label_map == CAR) & ~dilate(prism_over(scene, scene.obstacle(t_seconds)))).any()
 
 
 @pytest.mark.parametrize(('slope', 'slope_from_m'), SLOPES)
@@ -302,7 +304,7 @@ def test_obstacle_is_alone_in_its_lane_when_the_road_is_full():
     busy = behind_obstacle(base=Style(car_density=2.))
     for t_seconds in range(0, 60, 4):
         truth, sure = ground_of(busy, t_seconds)
-        stood_on = (truth == CAR) & sure & ~grown(truth != CAR)
+        stood_on = (truth == CAR) & sure & ~dilate(truth != CAR)
         assert (busy.render(t_seconds)[1][stood_on] == CAR).all()
 
 
@@ -330,7 +332,7 @@ def test_labels_equal_ground_truth_when_sloped(slope, slope_from_m):
 
 
 def test_a_constant_slope_looks_like_a_pitch_that_nobody_knows():
-    """A tilt of the ground about the base frame's y axis is the camera's, turned and moved."""
+    """Tilting the ground about the base frame's y axis equals rotating and moving the camera."""
     style, slope = replace(EMPTY, curve_m=0., wander_m=0., noise=0.), .02
     sloped = RoadScene(*SMALL, style=replace(style, slope=slope)).camera
     u, v = np.meshgrid(np.arange(0., 160., 8.), np.arange(50., 90.))

@@ -1,4 +1,4 @@
-"""Data sets on tiny trees of the layouts people have, and what is wrong with some of them."""
+"""Data sets on tiny trees of every layout, intact and damaged."""
 
 import json
 
@@ -6,16 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from enet_ros.network.class_map import UNKNOWN
+from enet_ros.network.classes import CAMVID_LABEL_COLORS, CITYSCAPES_NAMES, SUNRGBD_NAMES
 from enet_ros.training.datasets import (
-    CAMVID_COLORS,
-    CITYSCAPES_NAMES,
-    IGNORE,
-    SUNRGBD_NAMES,
-    DatasetError,
     camvid,
     open_dataset,
     read_classes,
 )
+from enet_ros.training.labelled_frames import DatasetError
 
 
 def write(path, image):
@@ -40,9 +38,9 @@ def labels(*rows):
 
 def camvid_tree(root, count=3, split='train'):
     for i in range(count):
-        picture = frame()
-        picture[0, 0] = (200, 10, 30)
-        write(root / split / f'seq_{i:03}.png', picture)
+        image = frame()
+        image[0, 0] = (200, 10, 30)
+        write(root / split / f'seq_{i:03}.png', image)
         write(root / f'{split}annot' / f'seq_{i:03}.png', labels(3, 10, 11))
     return root
 
@@ -53,15 +51,15 @@ def test_camvid_reads_rgb_and_ignores_void(tmp_path):
     assert len(data) == 3
     assert data.class_map.names[3] == 'Road'
     assert data.class_map.drivable_names == ('Road',)
-    picture, truth = data.read(0)
-    assert picture.dtype == np.uint8
-    assert picture[0, 0].tolist() == [200, 10, 30]
+    image, truth = data.read(0)
+    assert image.dtype == np.uint8
+    assert image[0, 0].tolist() == [200, 10, 30]
     assert truth.dtype == np.uint8
-    assert truth[:4, 0].tolist() == [3, 10, IGNORE, 0]
+    assert truth[:4, 0].tolist() == [3, 10, UNKNOWN, 0]
 
 
 def test_original_camvid_maps_colors_to_eleven_classes(tmp_path):
-    colors = [color for group in CAMVID_COLORS.values() for color in group]
+    colors = [color for group in CAMVID_LABEL_COLORS.values() for color in group]
     assert len(set(colors)) == 32
     stored = np.zeros((8, 16, 3), np.uint8)
     stored.reshape(-1, 3)[:32] = colors
@@ -72,8 +70,8 @@ def test_original_camvid_maps_colors_to_eleven_classes(tmp_path):
     data = camvid(tmp_path, 'val')
     data.check()
     assert len(data) == 1
-    wanted = [i if name != 'Void' else IGNORE
-              for i, (name, group) in enumerate(CAMVID_COLORS.items()) for _ in group]
+    wanted = [i if name != 'Void' else UNKNOWN
+              for i, (name, group) in enumerate(CAMVID_LABEL_COLORS.items()) for _ in group]
     assert data.read(0)[1].reshape(-1)[:32].tolist() == wanted
 
 
@@ -128,7 +126,7 @@ def test_cityscapes_maps_label_ids_to_train_ids(tmp_path):
     data.check()
     assert data.class_map.names == CITYSCAPES_NAMES
     assert len(CITYSCAPES_NAMES) == 19
-    assert data.read(0)[1][:6, 0].tolist() == [0, 1, 18, IGNORE, IGNORE, 13]
+    assert data.read(0)[1][:6, 0].tolist() == [0, 1, 18, UNKNOWN, UNKNOWN, 13]
 
 
 def test_cityscapes_when_label_is_out_of_range(tmp_path):
@@ -144,7 +142,7 @@ def test_sunrgbd_shifts_ids_by_one(tmp_path):
     write(tmp_path / 'trainannot' / 'img-000001.png', labels(1, 2, 37))
     data = open_dataset('sunrgbd', tmp_path, 'train')
     data.check()
-    assert data.read(0)[1][:4, 0].tolist() == [0, 1, 36, IGNORE]
+    assert data.read(0)[1][:4, 0].tolist() == [0, 1, 36, UNKNOWN]
     assert data.class_map.drivable_names == ('floor',)
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: through the node's own path, on tiny trees, and with the official script."""
+"""Evaluation of tiny trees as the node segments, and by the official script of Cityscapes."""
 
 import argparse
 import json
@@ -14,13 +14,14 @@ pytest.importorskip('tqdm', reason='evaluation shows its progress with tqdm')
 from enet_ros.cli import eval as eval_command  # noqa: E402
 from enet_ros.network.checkpoint import Checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
-from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
+from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES_NAMES  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
-from enet_ros.training.augment import changed_as  # noqa: E402
-from enet_ros.training.datasets import CITYSCAPES_NAMES, DatasetError, open_dataset  # noqa: E402
+from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.evaluate import evaluate, report  # noqa: E402
+from enet_ros.training.labelled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
+from enet_ros.training.photometric import apply_change  # noqa: E402
 
 START = Path(__file__).resolve().parents[3] / 'shared'
 SIZE = (48, 32)
@@ -91,7 +92,7 @@ def test_resolution_changes_the_network_not_the_labels(camvid):
 
 def test_frames_are_changed_before_the_network_sees_them(camvid):
     data, weights = open_dataset('camvid', camvid, 'val'), checkpoint()
-    changed = [(changed_as('dusk', frame, i), truth) for i, (frame, truth) in enumerate(data)]
+    changed = [(apply_change('dusk', frame, i), truth) for i, (frame, truth) in enumerate(data)]
     segmenter = Segmenter(weights, weights.resolution, 'torch', 'float32')
     matrix = ConfusionMatrix(data.class_map)
     for frame, truth in changed:

@@ -26,7 +26,8 @@ from enet_ros.perception.planner_outputs import GridSpec
 from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.messages import grid_message, image_message
 from enet_ros.ros.process import StopSignals, run_node
-from enet_ros.scene.road_scene import RoadScene, Style
+from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.style import Style
 
 COMPRESSIONS = ('jpeg', 'png')
 

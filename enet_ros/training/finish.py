@@ -1,0 +1,85 @@
+"""The end of a run: choose the weights, calibrate and score them, and write the model."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
+from enet_ros.network.enet import ENet
+from enet_ros.training.averaging import refresh_batch_norm
+from enet_ros.training.batches import MEAN, STD
+from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
+from enet_ros.training.evaluate import evaluate
+from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.metrics import without_nan
+from enet_ros.training.module import SegmentationModule
+from enet_ros.training.options import TrainOptions
+from enet_ros.training.report import draw_curves, draw_samples
+from enet_ros.training.run_data import RunData
+
+
+def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
+           validation: SegmentationData) -> None:
+    """Write the model, its scores and the images of a finished run.
+
+    Args:
+        module: The trained networks.
+        data: Frames of the run, for statistics and calibration.
+        options: Options of the run.
+        validation: Split that chooses between the weights and scores them.
+    """
+    run, module = Path(options.out), module.cpu()
+    checkpoint, network = max(
+        ((_to_checkpoint(network, options, validation), network)
+         for network in _candidates(module, data, options)),
+        key=lambda pair: pair[0].scores['miou'])
+    checkpoint.temperature = best_temperature(
+        *sample_logits(network, data.validation_frames, options.resolution))
+    scores = without_nan(evaluate(checkpoint, validation, backend='torch', precision='float32'))
+    checkpoint.scores = {options.val_split: scores}
+    write_checkpoint(run / 'model.safetensors', checkpoint)
+    (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
+    draw_curves(run / 'curves.png', module.curves)
+    draw_samples(run / 'samples.png', checkpoint, validation)
+
+
+def _candidates(module: SegmentationModule, data: RunData,
+                options: TrainOptions) -> Iterator[ENet]:
+    """Yield the networks of the last step and, if asked for, of the best validation."""
+    yield _calibrated_copy(module, data)
+    best = Path(options.out) / 'best.ckpt'
+    if options.keep == 'best' and best.is_file():
+        module.load_state_dict(torch.load(best, 'cpu', weights_only=True)['state_dict'])
+        yield _calibrated_copy(module, data)
+
+
+@torch.no_grad()
+def _calibrated_copy(module: SegmentationModule, data: RunData) -> ENet:
+    """Copy the network to keep, with statistics and offsets from the training frames."""
+    network = copy.deepcopy(module.evaluated)
+    if module.average is not None:
+        refresh_batch_norm(network, data.training_frames(len(data.training_set)))
+    network.eval()
+    if module.recipe.balance:
+        network.fullconv.bias += torch.from_numpy(best_offsets(*sample_logits(
+            network, data.training_set.frames, data.resolution)))
+    return network
+
+
+def _to_checkpoint(network: ENet, options: TrainOptions,
+                   validation: SegmentationData) -> Checkpoint:
+    """Describe a network and score it on the validation frames."""
+    checkpoint = Checkpoint(
+        tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()
+                 if not name.endswith('num_batches_tracked')},
+        class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
+        origin=shlex.join(['enet-ros', *sys.argv[1:]]))
+    checkpoint.scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
+    return checkpoint

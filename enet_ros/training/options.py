@@ -1,0 +1,144 @@
+"""Options of a training run: their defaults, their ranges, and which may change between starts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from enet_ros.perception.segmenter import check_resolution
+from enet_ros.training.batches import default_workers
+from enet_ros.training.recipes import RECIPES, Recipe
+
+RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320, 240),
+               'folders': (640, 360)}
+BATCHES = {'paper': 10, 'modern': 8}
+DEFAULT_STEPS = 10_000
+#: Least and greatest value of an option. At ten times their chances most photometric changes
+#: happen at once; a soft Jaccard loss is at most 1, the cross entropy beside it a few.
+RANGES = (('batch_size', 1, 4096), ('jaccard', 0, 100), ('strength', 0, 10), ('drawn', 0, 1),
+          ('workers', 0, 64), ('val_every', 1, 10**9), ('save_every', 1, 10**9))
+#: Value above which an option must lie. At c = 1 the weight of an absent class is infinite.
+LOWER_BOUNDS = (('steps', 0), ('hours', 0), ('lr', 0), ('class_weights', 1))
+#: Options that may differ when a run is continued; all others belong to the run.
+MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
+              'threads')
+
+
+class TrainingError(ValueError):
+    """A run cannot be started or continued; the message says why."""
+
+
+@dataclass
+class TrainOptions:
+    """Options of the command line; see ``enet-ros train --help``.
+
+    None stands for the default of the recipe, of the data set or of the machine.
+    """
+
+    dataset: str
+    root: str
+    out: str
+    classes: str | None = None
+    weights: str | None = None
+    recipe: str = 'modern'
+    steps: int | None = None
+    hours: float | None = None
+    batch_size: int | None = None
+    resolution: tuple[int, int] | None = None
+    crop: tuple[int, int] = (320, 240)
+    lr: float | None = None
+    class_weights: float | None = None
+    jaccard: float | None = None
+    strength: float | None = None
+    drawn: float = 0.0
+    seed: int = 0
+    keep: str = 'best'
+    val_every: int = 500
+    save_every: int = 100
+    workers: int | None = None
+    threads: int = 0
+    precision: str = 'bf16-mixed'
+    compiled: bool = False
+    train_split: str = 'train'
+    val_split: str = 'val'
+
+    def checked(self) -> TrainOptions:
+        """Return a copy with the defaults filled in.
+
+        Raises:
+            ValueError: An option is out of range; the message names it.
+        """
+        if self.recipe not in RECIPES:
+            raise TrainingError(f"recipe is '{self.recipe}', wanted {' or '.join(RECIPES)}")
+        filled = self._with_defaults()
+        for name, low, high in RANGES:
+            value = getattr(filled, name)
+            if value is not None and not low <= value <= high:
+                raise TrainingError(f'{name} is {value}, wanted {low} to {high}')
+        for name, low in LOWER_BOUNDS:
+            value = getattr(filled, name)
+            if value is not None and not low < value < math.inf:
+                raise TrainingError(f'{name} is {value}, wanted a number above {low}')
+        return filled
+
+    def _with_defaults(self) -> TrainOptions:
+        resolution = self.resolution or RESOLUTIONS.get(self.dataset, (640, 360))
+        filled = replace(self, resolution=check_resolution(resolution),
+                         crop=check_resolution(self.crop))
+        if filled.batch_size is None:
+            filled.batch_size = BATCHES[self.recipe]
+        if filled.steps is None and filled.hours is None:
+            filled.steps = DEFAULT_STEPS
+        if filled.workers is None:
+            filled.workers = default_workers(on_gpu=torch.cuda.is_available(),
+                                             processes=local_processes())
+        return filled
+
+    def recipe_with_changes(self) -> Recipe:
+        """Return the recipe with the changes that the options make to it."""
+        changes = {'lr': self.lr, 'class_weight_c': self.class_weights, 'jaccard': self.jaccard,
+                   'strength': self.strength}
+        return replace(RECIPES[self.recipe],
+                       **{key: value for key, value in changes.items() if value is not None})
+
+
+def local_processes() -> int:
+    """Return the number of training processes on this machine, which torchrun announces."""
+    return int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+
+
+def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
+    """Make the folder of a run, or check that it holds a run with these options.
+
+    Args:
+        run: The folder.
+        options: Checked options, which are written to ``options.json``.
+
+    Returns:
+        The path of its ``last.ckpt``, which may not exist yet.
+
+    Raises:
+        TrainingError: The folder holds a run with other options, or a finished one.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    path, last = run / 'options.json', run / 'last.ckpt'
+    values = json.loads(json.dumps(asdict(options)))
+    if last.is_file() and path.is_file():
+        earlier = json.loads(path.read_text())
+        changed = [f'{key} was {earlier.get(key)}, now {value}' for key, value in values.items()
+                   if key not in MAY_CHANGE and earlier.get(key) != value]
+        if changed:
+            raise TrainingError(f'{run} holds another run: {"; ".join(changed)}. Repeat its '
+                                'command to continue it, or choose another --out')
+        if (run / 'model.safetensors').is_file():
+            raise TrainingError(f'{run} holds a finished run; choose another --out')
+    # Several processes write it at once, and read what another may be writing.
+    new = run / f'.options-{os.getpid()}.json'
+    new.write_text(json.dumps(values, indent=2) + '\n')
+    new.replace(path)
+    return last

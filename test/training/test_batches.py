@@ -1,0 +1,72 @@
+"""Samples and batches: who gets which, in which type and memory order."""
+
+import cv2
+import numpy as np
+import pytest
+from support.training_runs import SIZE
+
+torch = pytest.importorskip('torch')
+
+from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.training.batches import (  # noqa: E402
+    MAX_WORKERS,
+    BatchAugmentation,
+    Frames,
+    StepSampler,
+    SyntheticFrames,
+    TrainingSet,
+    default_workers,
+    training_loader,
+)
+from enet_ros.training.datasets import open_dataset  # noqa: E402
+
+
+def test_processes_share_the_samples_of_a_step():
+    def keys(rank):
+        return next(iter(StepSampler(7, 4, rank, lambda step: BatchAugmentation((32, 32), SIZE))))
+    assert [key[1] for rank in (0, 1) for key in keys(rank)] == list(range(8))
+    assert {key[0] for key in keys(0)} == {7}
+
+
+def test_synthetic_frames_have_the_ids_of_the_data_set():
+    synthetic = SyntheticFrames(ClassMap.from_names(['car', 'road'], ['road']), SIZE)
+    frame, labels = synthetic[3]
+    assert frame.shape == (SIZE[1], SIZE[0], 3)
+    assert set(np.unique(labels)) <= {0, 1, 255}
+    assert (labels == 1).mean() > 0.1
+    assert synthetic[3][0] is frame
+
+
+@pytest.fixture
+def one_thread():
+    """Keep OpenCV to one thread, as training does: a fork does not inherit its thread pool."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(threads)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_batches_are_bytes_in_channels_last_memory(tree, workers, one_thread):
+    data = TrainingSet(Frames(open_dataset('folders', tree, 'train')), None, 5, 4)
+    augmentation = BatchAugmentation((32, 24), SIZE)
+    loader = training_loader(data, StepSampler(3, 4, 0, lambda step: augmentation), workers)
+    frames, labels = next(iter(loader))
+    assert frames.shape == (4, 3, 24, 32)
+    assert frames.dtype == labels.dtype == torch.uint8
+    assert frames.is_contiguous(memory_format=torch.channels_last)
+    for slot in range(4):
+        frame, truth = data[3, slot, augmentation]
+        assert torch.equal(frames[slot], frame)
+        assert torch.equal(labels[slot], truth)
+
+
+def test_workers_come_from_the_cores_when_a_gpu_trains(monkeypatch):
+    def workers(cores, **options):
+        monkeypatch.setattr('os.sched_getaffinity', lambda process: set(range(cores)))
+        return default_workers(**options)
+    assert workers(16, on_gpu=False) == 0
+    assert workers(8, on_gpu=True) == 7
+    assert workers(1, on_gpu=True) == 1
+    assert workers(16, on_gpu=True, processes=4) == 3
+    assert workers(96, on_gpu=True) == MAX_WORKERS

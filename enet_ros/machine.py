@@ -185,7 +185,7 @@ class Machine:
 
     processor: str
     cores: int
-    features: tuple[str, ...]
+    features: list[str]
     memory_gib: float
     cuda_devices: int
     system: str
@@ -207,7 +207,7 @@ def describe_machine(*packages: str) -> Machine:
     versions = {name: package_version(name) for name in packages}
     return Machine(
         processor=processor_name() or platform.processor() or platform.machine(),
-        cores=len(available_cores()), features=processor_features(),
+        cores=len(available_cores()), features=list(processor_features()),
         memory_gib=round(memory_gib(), 1), cuda_devices=cuda_device_count(),
         system=f'{platform.system()} {platform.release()}, {platform.machine()}',
         python=platform.python_version(),

@@ -94,5 +94,5 @@ def test_the_description_names_processor_cores_and_packages():
     assert described.cores == len(os.sched_getaffinity(0))
     assert described.memory_gib > 0.1
     assert described.python == platform.python_version() == sys.version.split()[0]
-    assert str(Machine('Some CPU', 2, ('AMX bf16',), 8.0, 0, '', '', {})) == (
+    assert str(Machine('Some CPU', 2, ['AMX bf16'], 8.0, 0, '', '', {})) == (
         '2 cores of Some CPU (AMX bf16)')

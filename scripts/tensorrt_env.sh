@@ -1,50 +1,61 @@
 #!/usr/bin/env bash
-# Build .venv-tensorrt: torch-tensorrt with stubs for the driver's libraries, for the dry run of
-# test/support/tensorrt_dry_run/dry_run.py on a machine without a GPU. Does nothing when it is up to date.
+# Make .venv-tensorrt: torch-tensorrt and the real TensorRT-RTX builder, which needs no GPU, for
+# test/support/tensorrt_builder.py. Does nothing when the environment is up to date.
 #
-# Exit code 3 says that it cannot be built here (a tool or a package cannot be had), 1 that it is
-# broken. PYTHON names another interpreter than python3.11.
+# PYTHON names another interpreter than python3.11. Exit codes beside 0:
+#   1  the environment is broken
+#   3  it cannot be had here: a tool is missing or the registry does not answer
+#   4  it cannot be had here: the registry has no such package
 set -euo pipefail
 
+UNAVAILABLE=3
+NOT_IN_REGISTRY=4
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tooling=$root/test/support/tensorrt_dry_run
+pins=$root/constraints/tensorrt.txt
 target=$root/.venv-tensorrt
-torch=2.13.0  # the one version torch-tensorrt 2.13.0 accepts
 
 unavailable() {
   echo "tensorrt_env: $*" >&2
-  exit 3
+  exit "$UNAVAILABLE"
+}
+
+# Install packages at their pins. The registry answers and has no such package if pip says so and
+# has no trouble with the connection.
+install() {
+  local log=$target/pip.log
+  "$target/bin/pip" install --disable-pip-version-check --timeout 30 --retries 1 \
+    --constraint "$pins" "$@" > "$log" 2>&1 && return
+  tail -n 5 "$log" >&2
+  if grep -q 'No matching distribution found' "$log" &&
+    ! grep -qiE 'connection|timed out|temporary failure|proxy|SSL' "$log"; then
+    echo "tensorrt_env: the registry does not have $*" >&2
+    exit "$NOT_IN_REGISTRY"
+  fi
+  unavailable "pip cannot install $*; the messages are in $log"
 }
 
 # Print the site-packages of the main environment if it has the torch wanted here (190 MB saved)
-# and what else enet_ros/network/frame_graph.py imports.
+# and what else the builder imports.
 shared_torch() {
-  local site=$root/.venv/lib/python$1/site-packages
-  if [[ -d $site/numpy && -d $site/safetensors ]] &&
-    compgen -G "$site/torch-$torch*.dist-info" > /dev/null; then
+  local site=$root/.venv/lib/python$1/site-packages name
+  for name in numpy packaging psutil safetensors; do
+    [[ -d $site/$name ]] || return 0
+  done
+  if compgen -G "$site/torch-$(torch_version)*.dist-info" > /dev/null; then
     echo "$site"
   fi
 }
 
-install() {
-  "$target/bin/pip" install -qq --timeout 30 --retries 1 "$@"
+torch_version() {
+  sed -n 's/^torch==//p' "$pins"
 }
 
 # The '+cpu' build, or pip would fetch the CUDA one and its gigabytes of libraries.
 install_torch() {
-  local wanted=("torch==$torch+cpu" numpy safetensors)
-  install "${wanted[@]}" 2> /dev/null ||
-    install --extra-index-url https://download.pytorch.org/whl/cpu "${wanted[@]}" ||
-    unavailable "pip cannot install torch $torch for the CPU"
-}
-
-build_stubs() {
-  local stubs=$target/lib/tensorrt_stubs name
-  mkdir -p "$stubs"
-  for name in nvinfer nvinfer_plugin nvonnxparser; do
-    g++ -shared -fPIC -O1 "-D${name^^}" "-Wl,-soname,lib$name.so.11" \
-      -o "$stubs/lib$name.so.11" "$tooling/stubs.cpp"
-  done
+  local packages=("torch==$(torch_version)+cpu" numpy packaging psutil safetensors)
+  (install "${packages[@]}") 2> /dev/null ||
+    install --extra-index-url https://download.pytorch.org/whl/cpu "${packages[@]}"
 }
 
 # torch_tensorrt's own libraries link to a CUDA torch. Without them it falls back to Python.
@@ -52,6 +63,13 @@ set_libraries_aside() {
   local lib=$1/torch_tensorrt/lib
   mkdir -p "$lib/aside"
   mv "$lib"/*.so "$lib/aside/"
+}
+
+# torch_tensorrt imports tensorrt_rtx, which the registry has only as a package that wants a plugin
+# beside it. The bindings are enough.
+name_bindings() {
+  mkdir -p "$1/tensorrt_rtx"
+  printf 'from tensorrt_rtx_bindings import %s\n' '*' __version__ > "$1/tensorrt_rtx/__init__.py"
 }
 
 build() {
@@ -62,11 +80,11 @@ build() {
   else
     install_torch
   fi
-  install --no-deps -r "$tooling/requirements.txt" ||
-    unavailable 'pip cannot install test/support/tensorrt_dry_run/requirements.txt'
+  # No dependencies, since they name a TensorRT-RTX whose packages bring what is not wanted here.
+  install --no-deps torch-tensorrt-rtx tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs dllist
   set_libraries_aside "$site"
-  build_stubs
-  PYTHONPATH=$tooling "$target/bin/python" -c 'import tensorrt'
+  name_bindings "$site"
+  "$target/bin/python" -c 'import tensorrt_rtx; tensorrt_rtx.Builder'
 }
 
 main() {
@@ -78,12 +96,10 @@ main() {
   exec 9< "${BASH_SOURCE[0]}"  # a lock: two test runs may come here at once
   flock 9
   shared=$(shared_torch "$version")
-  inputs=$(cat "${BASH_SOURCE[0]}" "$tooling/requirements.txt" "$tooling/stubs.cpp" \
-    <(echo "$root $version $shared") | sha256sum)
+  inputs=$(cat "${BASH_SOURCE[0]}" "$pins" <(echo "$root $version $shared") | sha256sum)
   if [[ -f $stamp && $(< "$stamp") == "$inputs" ]]; then
     return
   fi
-  command -v g++ > /dev/null || unavailable 'g++ is not installed'
   rm -f "$stamp"
   build "$python" "$target/lib/python$version/site-packages" "$shared"
   echo "$inputs" > "$stamp"  # last, so that an interrupted build is not taken for a whole one

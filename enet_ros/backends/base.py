@@ -29,9 +29,6 @@ class BackendError(ValueError):
 class Backend(Protocol):
     """A compiled network.
 
-    One whose network may change while it runs has a method ``status() -> str`` as well, which says
-    in a line what it is at.
-
     Attributes:
         name: as in the parameter ``backend``.
         precision: 'float32', 'bfloat16', 'float16' or 'int8', in which it really runs.
@@ -50,7 +47,10 @@ class Backend(Protocol):
         fastest; what is in it is not defined.
         """
 
-    def infer(self, frames: np.ndarray,
+    def status(self) -> str:
+        """Say in one line what a network that changes while it runs is at; '' if none does."""
+
+    def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch.
 

@@ -6,6 +6,7 @@ the host's frames and the host's labels is done twice or waits for Python.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,11 @@ import torch
 
 DEVICE = 'cuda'
 WARM_UP_RUNS = 3  # before a graph is recorded: libraries choose their kernels and workspaces
+MOST_RECORDINGS = 3  # tries; what another thread does on the GPU can spoil one
+
+#: Held while a CUDA graph is recorded. Recording begins with a wait for the whole device, and that
+#: spoils a recording that is going on in another thread (seen on an H200 with three backends).
+_recording = threading.Lock()
 
 
 def new_pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -68,21 +74,29 @@ class CudaRunner:
 
     def _record(self) -> None:
         """Record the graph, or say in ``graph_error`` why that failed."""
-        try:
-            self._stream.wait_stream(torch.cuda.current_stream())  # the module's weights are there
-            with torch.no_grad(), torch.cuda.stream(self._stream):
-                for _ in range(WARM_UP_RUNS):
-                    self._compute()
-            self._stream.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            # What other threads do on the GPU meanwhile, such as allocate, does not matter.
-            with torch.no_grad(), torch.cuda.graph(graph, stream=self._stream,
-                                                   capture_error_mode='thread_local'):
-                outputs = self._compute()
-        except Exception as error:  # whatever the module raises, it may run without a graph
-            self.graph_error = f'{type(error).__name__}: {error}'.splitlines()[0]
-            return
-        self._graph, self._outputs, self.graph_error = graph, outputs, ''
+        for _ in range(MOST_RECORDINGS):
+            try:
+                with _recording:
+                    self._outputs, self._graph = self._recorded()
+            except Exception as error:  # whatever the module raises, it may run without a graph
+                self.graph_error = f'{type(error).__name__}: {error}'.splitlines()[0]
+            else:
+                self.graph_error = ''
+                return
+
+    def _recorded(self) -> tuple[list[torch.Tensor], torch.cuda.CUDAGraph]:
+        """Run the module until it is warm and record one more run."""
+        self._stream.wait_stream(torch.cuda.current_stream())  # the module's weights are there
+        with torch.no_grad(), torch.cuda.stream(self._stream):
+            for _ in range(WARM_UP_RUNS):
+                self._compute()
+        self._stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may go on allocating and copying on the GPU meanwhile.
+        with torch.no_grad(), torch.cuda.graph(graph, stream=self._stream,
+                                               capture_error_mode='thread_local'):
+            outputs = self._compute()
+        return outputs, graph
 
     def _compute(self) -> list[torch.Tensor]:
         outputs = self._module(self._frames)

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: the fastest way to run ENet without a GPU."""
+"""OpenVINO on the CPU: the fastest way to run ENet without a GPU."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
 
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
-    from enet_ros.network.enet import PICKS, use_windows
-    return convert_traced(use_windows(graph, PICKS).in_strips(frames.shape[2], STRIP_PIXELS),
-                          frames)
+    from enet_ros.network.unpooling import BY_CONVOLUTION, use_unpooling
+    graph = use_unpooling(graph, BY_CONVOLUTION).in_strips(frames.shape[2], STRIP_PIXELS)
+    return convert_traced(graph, frames)
 
 
 def convert_traced(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
@@ -221,10 +221,14 @@ class OpenVinoBackend:
         """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
         return empty_frames(count, self._request.resolution)
 
-    def infer(self, frames: np.ndarray,
+    def status(self) -> str:
+        """Say nothing; see :class:`enet_ros.backends.base.Backend`."""
+        return ''
+
+    def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
-        request = self._infer_request(confidence)
+        request = self._infer_request(confidence=confidence)
         labels = np.empty(frames.shape[:3], np.uint8)
         probability = np.empty(frames.shape[:3], np.float32) if confidence else None
         for i in range(len(frames)):
@@ -234,9 +238,10 @@ class OpenVinoBackend:
                 probability[i] = outputs[1][0]
         return labels, probability
 
-    def _infer_request(self, confidence: bool) -> ov.InferRequest:
+    def _infer_request(self, *, confidence: bool) -> ov.InferRequest:
         if confidence not in self._requests:
-            self._requests[confidence] = self._compiled(confidence).create_infer_request()
+            compiled = self._compiled(confidence=confidence)
+            self._requests[confidence] = compiled.create_infer_request()
         return self._requests[confidence]
 
     def _config(self) -> dict[str, object]:
@@ -250,7 +255,7 @@ class OpenVinoBackend:
             config['TBB_PARTITIONER'] = 'AUTO'  # a thread takes over from one that is interrupted
         return config
 
-    def _compiled(self, confidence: bool) -> ov.CompiledModel:
+    def _compiled(self, *, confidence: bool) -> ov.CompiledModel:
         request, config = self._request, self._config()
         name = cache_key('openvino', GRAPH_VERSION, ov.__version__, self.device, config,
                          self.precision, request.resolution, confidence, self._preferred,
@@ -263,7 +268,7 @@ class OpenVinoBackend:
                 return compiled
             except RuntimeError:
                 pass  # made by another build of OpenVINO: compile, and overwrite it
-        compiled = self._compile(self._converted(confidence), config)
+        compiled = self._compile(self._converted(confidence=confidence), config)
         if request.use_cache:
             write_cached(name, compiled.export_model().getvalue())
         return compiled
@@ -278,7 +283,7 @@ class OpenVinoBackend:
                 raise
             raise CheckpointError(_refusal(self._request.checkpoint.int8, error)) from error
 
-    def _converted(self, confidence: bool) -> ov.Model:
+    def _converted(self, *, confidence: bool) -> ov.Model:
         """Return the graph with or without its second output.
 
         Torch is imported for it, unless it comes quantised with the weights.

@@ -1,4 +1,4 @@
-"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a processor."""
+"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a CPU."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ class TorchBackend:
                                f'{", ".join(possible)}')
         if request.threads:
             torch.set_num_threads(request.threads)
-        self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the processor'
+        self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the CPU'
         self._torch_device = torch.device(kind)
         self.max_batch = max(CUDA_BATCH, request.batch) if kind == 'cuda' else 1
         self._checkpoint, self._resolution = request.checkpoint, request.resolution
         self._graphs: dict[bool, torch.nn.Module] = {}
-        self._runners: OrderedDict = OrderedDict()  # (confidence, frames) -> CudaRunner, newest last
+        #: (confidence, number of frames) -> its CudaRunner, the newest last
+        self._runners: OrderedDict = OrderedDict()
         self._graph(confidence=False)
 
     def new_batch(self, count: int) -> np.ndarray:
@@ -58,40 +59,46 @@ class TorchBackend:
         width, height = self._resolution
         return pinned_frames((count, height, width, 3))
 
-    def infer(self, frames: np.ndarray,
+    def status(self) -> str:
+        """Say nothing; see :class:`enet_ros.backends.base.Backend`."""
+        return ''
+
+    def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
         if self._torch_device.type == 'cuda':
-            return self._infer_on_cuda(frames, confidence)
+            return self._infer_on_cuda(frames, confidence=confidence)
         with torch.inference_mode():
-            outputs = self._graph(confidence)(torch.from_numpy(frames))
+            outputs = self._graph(confidence=confidence)(torch.from_numpy(frames))
             if not confidence:
                 return outputs.numpy(), None
             labels, probability = outputs
             return labels.numpy(), probability.float().numpy()
 
-    def _infer_on_cuda(self, frames: np.ndarray,
+    def _infer_on_cuda(self, frames: np.ndarray, *,
                        confidence: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        runner = self.runner(min(len(frames), self.max_batch), confidence)
+        runner = self.runner(min(len(frames), self.max_batch), confidence=confidence)
         labels, *probability = runner(frames)
         return labels, probability[0] if confidence else None
 
-    def runner(self, count: int, confidence: bool = False):
+    def runner(self, count: int, *, confidence: bool = False):
         """Return what runs so many frames on the GPU, recorded as a CUDA graph the first time."""
         from enet_ros.backends.cuda import CudaRunner
         key = confidence, count
         if key not in self._runners:
             width, height = self._resolution
             torch.backends.cudnn.benchmark = True  # shapes are fixed, so the choice is made once
-            self._runners[key] = CudaRunner(self._graph(confidence), (count, height, width, 3))
+            self._runners[key] = CudaRunner(self._graph(confidence=confidence),
+                                            (count, height, width, 3))
             if len(self._runners) > MOST_GRAPHS:
                 self._runners.popitem(last=False)
         self._runners.move_to_end(key)
         return self._runners[key]
 
-    def _graph(self, confidence: bool) -> torch.nn.Module:
+    def _graph(self, *, confidence: bool) -> torch.nn.Module:
         if confidence not in self._graphs:
-            self._graphs[confidence] = build_graph(self._checkpoint, confidence).to(
+            self._graphs[confidence] = build_graph(
+                self._checkpoint, confidence=confidence).to(
                 self._torch_device, getattr(torch, self.precision),
                 memory_format=torch.channels_last)
         return self._graphs[confidence]

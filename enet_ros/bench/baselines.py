@@ -69,29 +69,29 @@ class Workload:
                   for frame in self.frames]
         return np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2), np.float32)
 
-    def network(self, windows: str = 'SLICES'):
+    def network(self, unpooling: str = 'BY_SLICES'):
         """Build the bare network in eval mode, with batch normalisation folded.
 
         Args:
-            windows: name of the way to max-pool and unpool with which the runtime is fastest,
-                in :mod:`enet_ros.network.enet`.
+            unpooling: name of the method in :mod:`enet_ros.network.unpooling` with which the
+                runtime is fastest.
         """
-        from enet_ros.network import enet
+        from enet_ros.network import unpooling as methods
         from enet_ros.network.build import build_network
         from enet_ros.network.frame_graph import fold_batch_norm
-        return enet.use_windows(fold_batch_norm(build_network(self.checkpoint)),
-                                getattr(enet, windows))
+        return methods.use_unpooling(fold_batch_norm(build_network(self.checkpoint)),
+                                     getattr(methods, unpooling))
 
-    def onnx_path(self, windows: str) -> str:
+    def onnx_path(self, unpooling: str) -> str:
         """Write the bare network as an ONNX file and return the file's path."""
         import logging
 
         import torch
         logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it misses torchvision
-        path = Path(self._folder.name, f'{windows}.onnx')
+        path = Path(self._folder.name, f'{unpooling}.onnx')
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            torch.onnx.export(self.network(windows), (torch.from_numpy(self.network_input),),
+            torch.onnx.export(self.network(unpooling), (torch.from_numpy(self.network_input),),
                               dynamo=True, verbose=False, input_names=['x'],
                               external_data=False).save(path)
         return str(path)
@@ -119,7 +119,7 @@ def _onnxruntime(workload: Workload, precision: str) -> Call:
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = workload.threads, 3
-    session = onnxruntime.InferenceSession(workload.onnx_path('SLICES'), options,
+    session = onnxruntime.InferenceSession(workload.onnx_path('BY_SLICES'), options,
                                            providers=['CPUExecutionProvider'])
     return lambda: session.run(None, {'x': workload.network_input})
 
@@ -128,7 +128,7 @@ def _opencv_dnn(workload: Workload, precision: str) -> Call:
     import cv2
     if workload.threads:
         cv2.setNumThreads(workload.threads)
-    network = cv2.dnn.readNetFromONNX(workload.onnx_path('MIXED'))
+    network = cv2.dnn.readNetFromONNX(workload.onnx_path('BY_SHUFFLE'))
 
     def call() -> np.ndarray:
         network.setInput(workload.network_input)

@@ -20,8 +20,9 @@ from tqdm import tqdm
 from enet_ros.bench.segnet import SegNet
 from enet_ros.bench.timing import LIMITED_ROUNDS, Call, alternate_within_time, size_name
 from enet_ros.machine import Machine
-from enet_ros.network.enet import PICKS, SLICES, ENet, use_windows
+from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import fold_batch_norm
+from enet_ros.network.unpooling import BY_CONVOLUTION, BY_SLICES, use_unpooling
 from enet_ros.perception.segmenter import check_resolution
 
 NETWORKS = {'SegNet': SegNet, 'ENet': ENet}
@@ -126,7 +127,7 @@ def openvino_call(network: nn.Module, x: np.ndarray, threads: int, precision: st
     from enet_ros.backends.openvino import convert_traced
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # where SegNet asks for odd sizes; here they are fixed
-        model = convert_traced(use_windows(network, PICKS), torch.from_numpy(x))
+        model = convert_traced(use_unpooling(network, BY_CONVOLUTION), torch.from_numpy(x))
     request = ov.Core().compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_NUM_THREADS': threads}).create_infer_request()
@@ -138,7 +139,7 @@ def torch_call(network: nn.Module, x: np.ndarray, threads: int) -> Call:
 
     The caller sets torch's threads; see :func:`torch_threads`.
     """
-    network = use_windows(network, SLICES).to(memory_format=torch.channels_last)
+    network = use_unpooling(network, BY_SLICES).to(memory_format=torch.channels_last)
     inputs = torch.from_numpy(x).to(memory_format=torch.channels_last)
 
     def call() -> torch.Tensor:

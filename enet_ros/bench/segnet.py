@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.network.enet import SLICES
+from enet_ros.network.unpooling import BY_SLICES
 
 #: Output channels of each convolution, stage by stage: the 13 of VGG-16, and a pooling after each
 #: stage.
@@ -42,7 +42,7 @@ class Stage(nn.Module):
         widths: number of output channels of each convolution.
     """
 
-    windows = SLICES
+    unpooling = BY_SLICES
 
     def __init__(self, in_channels: int, widths: Sequence[int]):
         super().__init__()
@@ -63,13 +63,14 @@ class EncoderStage(Stage):
 
         Returns:
             The pooled features, (N, widths[-1], ceil(H/2), ceil(W/2)), and for
-            :class:`DecoderStage` the masks of :func:`enet_ros.network.enet.pool_2x2` and (H, W).
+            :class:`DecoderStage` the masks of
+            :func:`enet_ros.network.unpooling.pool_masks` and (H, W).
         """
         x = self.convolutions(x)
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        pooled, pool_masks = self.windows.pool(x)
+        pooled, pool_masks = self.unpooling.pool(x)
         return pooled, pool_masks, (height, width)
 
 
@@ -88,7 +89,7 @@ class DecoderStage(Stage):
             (N, widths[-1], H, W).
         """
         height, width = size
-        return self.convolutions(self.windows.unpool(x, pool_masks)[..., :height, :width])
+        return self.convolutions(self.unpooling.unpool(x, pool_masks)[..., :height, :width])
 
 
 class SegNet(nn.Module):

@@ -28,8 +28,8 @@ MAX_FRAMES = 300        # of calibration; the scales hardly change any more
 CHECKED_FRAMES = 8
 MIN_AGREEMENT = 0.95    # of pixels with float32; shipped weights reach 98.5 %
 
-#: What finds maxima and puts them back compares values, which must stay what they are: the
-#: depthwise convolutions of :func:`enet_ros.network.enet.pool_2x2_picked`, and what follows them.
+#: Max-pooling and unpooling compare values, which must stay what they are. These operators are
+#: those of `BY_CONVOLUTION` in :mod:`enet_ros.network.unpooling`.
 LEFT_IN_FLOAT = ['GroupConvolution', 'Interpolate', 'Equal', 'Greater', 'Maximum', 'Select']
 
 

@@ -7,13 +7,11 @@ PReLU in the decoder) follows the authors' published Cityscapes model, so that i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from enet_ros.network.unpooling import BY_SLICES
 
 BN_EPS = 1e-3  # of every batch normalisation in the authors' model
 
@@ -23,141 +21,6 @@ STRIDE = 8
 #: Sections 2 and 3 of Table 1 (section 3 repeats section 2 without its downsampling bottleneck).
 STAGE_2_AND_3 = ('regular', 'dilated2', 'asymmetric', 'dilated4',
                  'regular', 'dilated8', 'asymmetric', 'dilated16')
-
-
-Masks = tuple[Tensor, Tensor, Tensor]
-
-
-def _where_max(p0: Tensor, p1: Tensor, p2: Tensor, p3: Tensor) -> Masks:
-    return p1 > p0, p3 > p2, torch.maximum(p2, p3) > torch.maximum(p0, p1)
-
-
-def pool_2x2(x: Tensor) -> tuple[Tensor, Masks]:
-    """Max-pool 2x2 and remember where each maximum came from, in operators TensorRT converts.
-
-    ``max_pool2d(return_indices=True)`` has no TensorRT converter. With the phases
-    ``p0 p1 / p2 p3`` of a window, three comparisons say the same; strict ``>`` gives ties to the
-    first phase in reading order, as PyTorch does (docs/decisions/0002-max-unpooling.md).
-
-    Args:
-        x: (N, C, H, W), H and W even.
-
-    Returns:
-        The maxima, (N, C, H/2, W/2), and the masks (right_in_top, right_in_bottom, bottom_row),
-        bool and of the same shape, for :func:`unpool_2x2`.
-    """
-    return F.max_pool2d(x, 2), _where_max(x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2],
-                                          x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2])
-
-
-def unpool_2x2(x: Tensor, where_max: Masks) -> Tensor:
-    """Put each value where its maximum came from and zeros elsewhere (``max_unpool2d``).
-
-    Args:
-        x: (N, C, H, W).
-        where_max: the masks of :func:`pool_2x2`, each (N, C, H, W).
-
-    Returns:
-        (N, C, 2H, 2W).
-    """
-    p0, p1, p2, p3 = _phases(x, where_max)
-    top, bottom = torch.stack((p0, p1), dim=-1), torch.stack((p2, p3), dim=-1)
-    n, c, h, w = x.shape
-    return torch.stack((top, bottom), dim=3).reshape(n, c, 2 * h, 2 * w)
-
-
-def _phases(x: Tensor, where_max: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    right_in_top, right_in_bottom, bottom_row = where_max
-    zero = torch.zeros_like(x)
-    top, bottom = torch.where(bottom_row, zero, x), torch.where(bottom_row, x, zero)
-    return (torch.where(right_in_top, zero, top), torch.where(right_in_top, top, zero),
-            torch.where(right_in_bottom, zero, bottom), torch.where(right_in_bottom, bottom, zero))
-
-
-def max_2x2_shuffled(x: Tensor) -> Tensor:
-    """Max-pool 2x2, taking windows apart by ``pixel_unshuffle``."""
-    n, c, h, w = x.shape
-    p0, p1, p2, p3 = F.pixel_unshuffle(x, 2).reshape(n, c, 4, h // 2, w // 2).unbind(2)
-    return torch.maximum(torch.maximum(p0, p1), torch.maximum(p2, p3))
-
-
-def pool_2x2_picked(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Max-pool 2x2, picking each pixel of the windows by a depthwise convolution.
-
-    One weight of each kernel is 1 and the rest are 0, so that values stay as they are. Features
-    then stay in the order that convolutions work in, channels last, which OpenVINO leaves for
-    slices and shuffles.
-
-    Args:
-        x: (N, C, H, W), H and W even.
-
-    Returns:
-        The maxima, (N, C, H/2, W/2), and of the same shape and type which pixel of its window
-        each is, 0 to 3 in reading order, for :func:`unpool_2x2_picked`.
-    """
-    c = x.shape[1]
-    picks = torch.eye(4, dtype=x.dtype, device=x.device).view(4, 1, 1, 2, 2).repeat(1, c, 1, 1, 1)
-    p0, p1, p2, p3 = (F.conv2d(x, pick, stride=2, groups=c) for pick in picks.unbind())
-    top, bottom = torch.maximum(p0, p1), torch.maximum(p2, p3)
-    position = torch.where(bottom > top, torch.where(p3 > p2, 3.0, 2.0),
-                           torch.where(p1 > p0, 1.0, 0.0))
-    return torch.maximum(top, bottom), position.to(x.dtype)
-
-
-def unpool_2x2_picked(x: Tensor, position: Tensor) -> Tensor:
-    """Unpool by repeating pixels and keeping those whose position is the maximum's.
-
-    Args:
-        x: (N, C, H, W).
-        position: of :func:`pool_2x2_picked`, (N, C, H, W).
-
-    Returns:
-        (N, C, 2H, 2W).
-    """
-    h, w = x.shape[-2:]
-    # Of as many dimensions as the features: with fewer, OpenVINO compares channels first, and
-    # turns both arrays round before and the result after it.
-    positions = torch.arange(4, dtype=x.dtype, device=x.device).view(1, 1, 2, 2).repeat(1, 1, h, w)
-    values, wanted = (F.interpolate(one, scale_factor=2.0, mode='nearest')
-                      for one in (x, position))
-    return torch.where(wanted == positions, values, 0.0)
-
-
-def unpool_2x2_shuffled(x: Tensor, where_max: Masks) -> Tensor:
-    """Do as :func:`unpool_2x2`, putting windows together by ``pixel_shuffle``."""
-    n, c, h, w = x.shape
-    phases = torch.stack(_phases(x, where_max), dim=2).reshape(n, 4 * c, h, w)
-    return F.pixel_shuffle(phases, 2)
-
-
-class Windows(NamedTuple):
-    """How 2x2 windows are taken apart and put together.
-
-    All ways give equal values; runtimes differ in which they are fast at
-    (docs/decisions/0002-max-unpooling.md).
-
-    Attributes:
-        pool: gives maxima and where they were, as :func:`pool_2x2`.
-        unpool: as :func:`unpool_2x2`, of what ``pool`` says of where they were.
-        maxima: the first of what ``pool`` returns.
-    """
-
-    pool: Callable[[Tensor], tuple[Tensor, Masks | Tensor]]
-    unpool: Callable[[Tensor, Masks | Tensor], Tensor]
-    maxima: Callable[[Tensor], Tensor] = partial(F.max_pool2d, kernel_size=2)
-
-
-SLICES = Windows(pool_2x2, unpool_2x2)           # fast in PyTorch and ONNX Runtime
-MIXED = Windows(pool_2x2, unpool_2x2_shuffled)   # in OpenCV DNN
-PICKS = Windows(pool_2x2_picked, unpool_2x2_picked, max_2x2_shuffled)   # in OpenVINO
-
-
-def use_windows(network: nn.Module, windows: Windows) -> nn.Module:
-    """Make a network pool and unpool in one way, in place; returns it."""
-    for module in network.modules():
-        if hasattr(module, 'windows'):
-            module.windows = windows
-    return network
 
 
 def _main_convolution(kind: str, width: int) -> nn.Module:
@@ -175,7 +38,7 @@ def add_main(block: nn.Module, x: Tensor, branch: Tensor, where_max=None):
     """Add the main branch of a bottleneck to its other one, and activate the sum (Figure 2b).
 
     Args:
-        block: has ``kind``, ``act``, ``extra_channels``, ``windows`` and, for 'upsampling',
+        block: has ``kind``, ``act``, ``extra_channels``, ``unpooling`` and, for 'upsampling',
             ``main``.
         x: (N, in_channels, H, W), what the block was given.
         branch: the output of its other branch.
@@ -185,10 +48,10 @@ def add_main(block: nn.Module, x: Tensor, branch: Tensor, where_max=None):
         What :meth:`Bottleneck.forward` returns.
     """
     if block.kind == 'downsampling':
-        pooled, where_max = block.windows.pool(x)
+        pooled, where_max = block.unpooling.pool(x)
         main = F.pad(pooled, (0, 0, 0, 0, 0, block.extra_channels))
         return block.act(main + branch), where_max
-    main = block.windows.unpool(block.main(x), where_max) if block.kind == 'upsampling' else x
+    main = block.unpooling.unpool(block.main(x), where_max) if block.kind == 'upsampling' else x
     return block.act(main + branch)
 
 
@@ -203,7 +66,7 @@ class Bottleneck(nn.Module):
         activation: called with a number of channels, gives the activation module.
     """
 
-    windows = SLICES
+    unpooling = BY_SLICES
 
     def __init__(self, in_channels: int, out_channels: int, kind: str = 'regular',
                  dropout: float = 0.0, activation=nn.PReLU):
@@ -255,7 +118,7 @@ class ENet(nn.Module):
         ValueError: if num_classes < 1 or decoder_activation is neither of the two.
     """
 
-    windows = SLICES
+    unpooling = BY_SLICES
 
     def __init__(self, num_classes: int = 20, decoder_activation: str = 'prelu'):
         super().__init__()
@@ -295,7 +158,7 @@ class ENet(nn.Module):
         height, width = x.shape[-2:]
         if not torch.jit.is_tracing() and (height % STRIDE or width % STRIDE):
             raise ValueError(f'input is {width}x{height}, wanted multiples of {STRIDE}')
-        x = torch.cat((self.initial(x), self.windows.maxima(x)), dim=1)  # (N, 16, H/2, W/2)
+        x = torch.cat((self.initial(x), self.unpooling.maxima(x)), dim=1)  # (N, 16, H/2, W/2)
         x = self.act(self.norm(x))
         x, where_max1 = self.down1(x)                                 # (N, 64, H/4, W/4)
         x, where_max2 = self.down2(self.stage1(x))                    # (N, 128, H/8, W/8)

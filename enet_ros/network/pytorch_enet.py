@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from enet_ros.network.enet import SLICES, STAGE_2_AND_3, STRIDE, add_main
+from enet_ros.network.enet import STAGE_2_AND_3, STRIDE, add_main
+from enet_ros.network.unpooling import BY_SLICES
 
 
 def _main_convolutions(kind: str, width: int) -> list[nn.Module]:
@@ -38,7 +39,7 @@ class Block(nn.Module):
         activation: gives an activation module.
     """
 
-    windows = SLICES
+    unpooling = BY_SLICES
 
     def __init__(self, in_channels: int, out_channels: int, kind: str = 'regular',
                  dropout: float = 0.1, activation=nn.PReLU):

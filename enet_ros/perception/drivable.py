@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
+from enet_ros.perception.settings import DrivableSettings as DrivablePolicy
 
 #: Outlines are simplified to this many pixels: finer is noise of the network's own grid.
 OUTLINE_TOLERANCE_PX = 1.0
 #: How far from the seed its region may begin, in heights of the picture: a bonnet's edge or a
 #: stain under the seed is bridged, the lane beyond a car ahead is not.
 SEED_REACH = 0.05
-MAX_MAJORITY = 255   # votes are counted in bytes
-MAX_GAP_SEC = 1.0    # frames farther apart than this do not vote together
-
-
-@dataclass(frozen=True)
-class DrivablePolicy:
-    """What makes a drivable pixel count; the defaults change nothing.
-
-    Attributes:
-        connected: whether only the region that the seed lies in counts.
-        seed: x and y of the ground in front of the vehicle, fractions of the picture from its
-            upper left corner.
-        min_area: smaller regions do not count; fraction of the picture.
-        max_hole: holes up to this size are closed; fraction of the picture. An obstacle that
-            looks smaller than this vanishes, too.
-        majority: a pixel counts if it did in more than half of the last so many frames.
-
-    Raises:
-        ValueError: a value is out of range; the message names field, value and what is wanted.
-    """
-
-    connected: bool = False
-    seed: tuple[float, float] = (0.5, 1.0)
-    min_area: float = 0.0
-    max_hole: float = 0.0
-    majority: int = 1
-
-    def __post_init__(self):
-        """Check the fields; ``seed`` becomes a tuple."""
-        object.__setattr__(self, 'seed', tuple(self.seed))
-        if not isinstance(self.connected, bool):
-            raise ValueError(f'connected is {self.connected!r}, wanted true or false')
-        if len(self.seed) != 2 or not all(is_fraction(value) for value in self.seed):
-            raise ValueError(f'seed is {list(self.seed)}, wanted x and y from 0 to 1')
-        for name in ('min_area', 'max_hole'):
-            if not is_fraction(getattr(self, name)):
-                raise ValueError(f'{name} is {getattr(self, name)!r}, wanted a fraction of the '
-                                 'picture from 0 to 1')
-        if type(self.majority) is not int or not 1 <= self.majority <= MAX_MAJORITY:
-            raise ValueError(f'majority is {self.majority!r}, wanted a whole number of frames '
-                             f'from 1 to {MAX_MAJORITY}')
+MAX_GAP_SEC = 1.0   # frames farther apart than this do not vote together
 
 
 class TemporalMajority:
@@ -228,11 +188,6 @@ def drivable_outlines(mask: np.ndarray, size: tuple[int, int]) -> list[np.ndarra
     scale = np.array([size[0] / mask.shape[1], size[1] / mask.shape[0]], np.float32)
     return [((outline + 0.5) * scale - 0.5).astype(np.float32)
             for outline in outlines if len(outline) >= 3]
-
-
-def is_fraction(value: object) -> bool:
-    """Return whether a value is a number from 0 to 1."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
 
 
 def without_unknown(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.ground import GroundTable, Pose
+from enet_ros.perception.settings import ScanSettings as ScanSpec
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
 MAX_CELLS = 4_000_000   # 200 m at 0.1 m a cell: more would fill memory before it helps a planner
@@ -22,52 +23,6 @@ OUTLINE_TOLERANCE_M = 0.05   # outlines on the ground are simplified by this
 
 #: What a pixel says of its cell. The greatest wins.
 FREE, NOT_KNOWN, BLOCKED = 0, 1, 255
-
-
-@dataclass(frozen=True)
-class ScanSpec:
-    """The bearings and ranges of a free space scan, as in sensor_msgs/LaserScan.
-
-    Attributes:
-        angle_min: bearing of the first ray, radians, 0 ahead, positive to the left.
-        angle_max: bearing of the last ray, less than a turn from the first.
-        angle_increment: between rays, above 0.
-        range_min: metres; what is nearer is too close (-inf).
-        range_max: metres, above ``range_min``.
-
-    Raises:
-        ValueError: a value is out of range; the message names it.
-    """
-
-    angle_min: float = -math.pi / 2
-    angle_max: float = math.pi / 2
-    angle_increment: float = math.pi / 360
-    range_min: float = 0.
-    range_max: float = 20.
-
-    def __post_init__(self):
-        """Check the fields."""
-        turn = self.angle_max - self.angle_min
-        if not 1e-4 <= self.angle_increment < math.inf:
-            raise ValueError(f'angle_increment is {self.angle_increment}, wanted radians from '
-                             '0.0001')
-        if not 0. <= turn <= 2. * math.pi - self.angle_increment / 2.:
-            raise ValueError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
-                             'wanted as much or more, and less than a turn')
-        if not 0. <= self.range_min < self.range_max < math.inf:
-            raise ValueError(f'range_min is {self.range_min} and range_max {self.range_max}, '
-                             'wanted 0 <= range_min < range_max')
-
-    @property
-    def count(self) -> int:
-        """Return the number of rays."""
-        return int((self.angle_max - self.angle_min) / self.angle_increment + 1e-6) + 1
-
-    def ray_of(self, bearing: np.ndarray) -> np.ndarray:
-        """Return the ray nearest to each bearing, int; -1 where it is outside the scan."""
-        turn = np.mod(bearing - self.angle_min + self.angle_increment / 2., 2. * math.pi)
-        rays = np.nan_to_num(turn / self.angle_increment, nan=-1.).astype(np.int64)
-        return np.where((rays < self.count) & np.isfinite(bearing), rays, -1)
 
 
 class RangeBins:

@@ -159,7 +159,7 @@ class Segmenter:
             A segmentation a frame, at the network's size.
         """
         with self._one_at_a_time:
-            labels, probability = self.backend.infer(batch, confidence)
+            labels, probability = self.backend.infer(batch, confidence=confidence)
         if self._label_lut is not None:
             labels = cv2.LUT(labels.reshape(-1, labels.shape[-1]),
                              self._label_lut).reshape(labels.shape)

@@ -23,15 +23,17 @@ import torch
 from enet_ros.backends.base import BackendRequest
 from enet_ros.backends.cuda import CudaRunner
 from enet_ros.backends.select import open_backend
-from enet_ros.network import frame_graph
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.network.fusible import FusiblePReLU, with_fusible_prelu
+from enet_ros.network.unpooling import BY_MAXIMA, use_unpooling
 from enet_ros.scene.road_scene import RoadScene
 
 OUT = Path(os.environ.get('OUT', '.'))
 STARTED = time.monotonic()
-SHAPES = (((640, 360), 1), ((640, 360), 32), ((640, 360), 8), ((1024, 512), 1))
+SHAPES = (((640, 360), 1), ((640, 360), 32), ((1024, 512), 1), ((640, 360), 8))
 ROUNDS, WARM_UP = 200, 30
+BUILD_SEC = 1500.0  # for an engine, on a small GPU
 
 
 def say(text: str) -> None:
@@ -119,7 +121,7 @@ class Bench:
         started = time.monotonic()
         backend, choice = open_backend(kind, self.request)
         if kind == 'tensorrt':
-            assert backend.wait(timeout_sec=90), backend.status()
+            assert backend.wait(timeout_sec=BUILD_SEC), backend.status()
             say(f'{choice}; {backend.status()}; ready after {time.monotonic() - started:.1f} s')
             runner = backend.runner()
         else:
@@ -163,24 +165,37 @@ class Bench:
         runner = CudaRunner(module, self.shape)
         self.measure(name, lambda frames: runner(frames)[0], self.frames, runner)
 
-    def engine(self, name: str, windows, **options) -> None:
-        """A TensorRT engine of another graph, built in this process."""
+    def engine(self, name: str, graph) -> None:
+        """A TensorRT engine of another form of the graph, built in this process."""
         import inspect
 
         from torch_tensorrt import dynamo
 
         from enet_ros.backends.tensorrt.build import compile_arguments
-        from enet_ros.network.enet import use_windows
         started = time.monotonic()
-        graph = use_windows(build_graph(self.checkpoint, False, torch.int32), windows)
-        graph = graph.half().cuda()
         there = torch.zeros(self.shape, dtype=torch.float16, device='cuda')
         with torch.no_grad():
-            program = torch.export.export(graph, (there,))
+            program = torch.export.export(graph.half().cuda(), (there,))
         arguments = compile_arguments(inspect.signature(dynamo.compile).parameters)
-        module = dynamo.compile(program, inputs=[there], **arguments, **options)
+        module = dynamo.compile(program, inputs=[there], **arguments)
         say(f'{name} built in {time.monotonic() - started:.1f} s')
         self.graphed(name, lambda frames: module(frames.half()))
+
+    def variants(self, budget_sec: float) -> None:
+        """Measure engines of other forms of the graph; begin none after so many seconds."""
+        def plain():
+            return build_graph(self.checkpoint, label_dtype=torch.int32)
+
+        general = with_fusible_prelu(plain())
+        for module in general.modules():
+            if isinstance(module, FusiblePReLU):
+                module.is_maximum = False
+        for name, graph in (
+                ('engine: nn.PReLU, maxima', use_unpooling(plain(), BY_MAXIMA)),
+                ('engine: PReLU by minimum, maxima', use_unpooling(general, BY_MAXIMA)),
+                ('engine: PReLU by maximum, slices', with_fusible_prelu(plain()))):
+            if time.monotonic() - STARTED < budget_sec:
+                self.attempt(name, self.engine, name, graph)
 
     def compiled(self, name: str, mode: str | None) -> None:
         """torch.compile as people call it; with a mode that records graphs it does so itself."""
@@ -203,76 +218,63 @@ class Bench:
         say(f'{name} device {times}')
 
 
-def winners_by_argmax(logits):
-    best, ids = torch.stack(list(logits)).max(0)
-    return ids.to(best.dtype), best
-
-
 def build_engine(checkpoint, size: tuple[int, int], batch: int) -> int:
     """Put one engine into the cache; returns 1 if that failed."""
     backend, _ = open_backend('tensorrt', BackendRequest(checkpoint, size, batch=batch))
-    served = backend.wait(timeout_sec=120)
+    served = backend.wait(timeout_sec=BUILD_SEC)
     say(f'{size} x {batch}: {backend.status()}')
     return 0 if served else 1
 
 
-def build_engines() -> None:
-    """Build all engines at once, a process each: the builder uses one core."""
-    import subprocess
-    children = [subprocess.Popen([sys.executable, __file__, '--build', str(i)])
-                for i in range(len(SHAPES))]
-    for child in children:
-        child.wait()
-    say('engines are built')
+def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
+    """Measure every shape that the budget allows; fill ``rows`` and ``notes``."""
+    with_tensorrt = True
+    for size, batch in SHAPES:
+        if time.monotonic() - STARTED > arguments.budget:
+            notes.append(f'no time for {size} x {batch}')
+            continue
+        bench = Bench(checkpoint, size, batch, rows, notes)
+        with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
+        bench.attempt('torch', bench.product, 'torch')
+        if batch in (1, 32):
+            bench.attempt('eager', bench.eager)
+            torch.backends.cudnn.benchmark = False
+            bench.attempt('graph', bench.graphed, 'torch, a CUDA graph alone', bench.half())
+            torch.backends.cudnn.benchmark = True
+        torch.cuda.empty_cache()
+    if arguments.variants and with_tensorrt:
+        Bench(checkpoint, *SHAPES[0], rows, notes).variants(arguments.budget + 35.0)
 
 
 def main() -> int:
     """Measure, write bench.json and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--budget', type=float, default=150.0, metavar='SECONDS')
-    parser.add_argument('--compile', action='store_true', help='torch.compile, which takes minutes')
-    parser.add_argument('--explore', action='store_true')
+    parser.add_argument('--budget', type=float, default=150.0, metavar='SECONDS',
+                        help='begin no shape after so many seconds (default %(default)s)')
+    parser.add_argument('--compile', action='store_true',
+                        help='measure torch.compile alone, which takes two minutes')
+    parser.add_argument('--variants', action='store_true',
+                        help='measure other forms of the graph as well')
     parser.add_argument('--build', type=int, metavar='SHAPE', help='only build this engine')
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(weights_path(''))
     if arguments.build is not None:
         return build_engine(checkpoint, *SHAPES[arguments.build])
-    if not arguments.compile:
-        build_engines()
-    rows, notes, with_tensorrt = [], [], True
-    for size, batch in SHAPES[:1] if arguments.compile else SHAPES:
-        if time.monotonic() - STARTED > arguments.budget:
-            notes.append(f'no time for {size} x {batch}')
-            continue
-        bench = Bench(checkpoint, size, batch, rows, notes)
-        if arguments.compile:
-            bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune',
-                          'max-autotune')
-            continue
-        with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
-        if not arguments.explore:
-            bench.attempt('torch', bench.product, 'torch')
-            bench.attempt('eager', bench.eager)
-            torch.backends.cudnn.benchmark = False
-            bench.attempt('graph', bench.graphed, 'CUDA graph, as it is', bench.half())
-            torch.backends.cudnn.benchmark = True
-        if arguments.explore and batch == 1 and with_tensorrt:
-            from enet_ros.network import enet
-            bench.attempt('mixed', bench.engine, 'engine MIXED', enet.MIXED)
-            bench.attempt('picks', bench.engine, 'engine PICKS', enet.PICKS)
-            original = frame_graph.winners
-            frame_graph.winners = winners_by_argmax
-            bench.attempt('argmax', bench.engine, 'engine argmax', enet.SLICES)
-            frame_graph.winners = original
-        torch.cuda.empty_cache()
+    rows, notes = [], []
+    if arguments.compile:
+        bench = Bench(checkpoint, *SHAPES[0], rows, notes)
+        bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune', 'max-autotune')
+    else:
+        measure_shapes(checkpoint, arguments, rows, notes)
     result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,
               'notes': notes}
     name = 'bench_compile.json' if arguments.compile else 'bench.json'
     (OUT / name).write_text(json.dumps(result, indent=1) + '\n')
     print(f'\n{result["gpu"]}, ms: host (median, p95), device (median, p95, in a row)')
     for row in rows:
-        print(f'{row["what"]:<36} {row["size"]:>8} x{row["batch"]:<2} host {row["host_ms"]} device '
-              f'{row.get("device_ms")} {row["frames_a_second"]}/s agrees {row["agrees"]}')
+        print(f'{row["what"]:<36} {row["size"]:>8} x{row["batch"]:<2} host {row["host_ms"]} '
+              f'device {row.get("device_ms")} {row["frames_a_second"]}/s '
+              f'agrees {row["agrees"]}')
     print(*notes, sep='\n')
     return 0
 

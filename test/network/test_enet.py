@@ -6,25 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.networks import trained_like
 from torch.nn import functional as F
 
-from enet_ros.network.enet import MIXED, PICKS, SLICES, ENet, use_windows
+from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import BlockClassifier, FrameGraph, fold_batch_norm, winners
 from enet_ros.network.pytorch_enet import PyTorchENet
-
-
-def trained_like(num_classes=11, seed=0):
-    """A network whose batch normalisations have statistics, as after training."""
-    torch.manual_seed(seed)
-    network = ENet(num_classes)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.2)
-                module.running_var.uniform_(0.5, 1.5)
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(0, 0.2)
-    return network.eval()
 
 
 def test_has_364712_parameters_at_20_classes():
@@ -67,47 +54,6 @@ def test_stages_are_those_of_table_1():
     assert dropouts == {0.01}
     assert {block.dropout.p for block in (network.down2, *network.stage2)} == {0.1}
     assert {block.dropout.p for block in (network.up4, *network.stage4, network.stage5)} == {0.0}
-
-
-# Few values, so that most windows have ties.
-shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.just(6), st.just(4))
-planes = arrays(np.float32, shapes, elements=st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, 3e38]))
-
-
-@pytest.mark.parametrize('windows', [SLICES, PICKS, MIXED])
-@settings(deadline=None)
-@given(plane=planes)
-def test_pool_and_unpool_equal_torchs_ties_included(windows, plane):
-    x = torch.from_numpy(plane)
-    pooled, where_max = windows.pool(x)
-    expected, indices = F.max_pool2d(x, 2, return_indices=True)
-    assert torch.equal(pooled, expected)
-    assert torch.equal(windows.maxima(x), expected)
-    values = torch.arange(1.0, expected.numel() + 1).reshape(expected.shape)
-    assert torch.equal(windows.unpool(values, where_max), F.max_unpool2d(values, indices, 2))
-
-
-@pytest.mark.parametrize('windows', [SLICES, PICKS])
-@settings(deadline=None)
-@given(plane=planes)
-def test_unpool_has_the_gradient_of_torchs(windows, plane):
-    x = torch.from_numpy(plane)
-    _, where_max = windows.pool(x)
-    _, indices = F.max_pool2d(x, 2, return_indices=True)
-    ours, theirs = (torch.rand(x.shape[0], x.shape[1], 3, 2, generator=torch.manual_seed(0))
-                    .requires_grad_() for _ in range(2))
-    weights = torch.arange(float(x.numel())).reshape(x.shape)
-    (windows.unpool(ours, where_max) * weights).sum().backward()
-    (F.max_unpool2d(theirs, indices, 2) * weights).sum().backward()
-    assert torch.equal(ours.grad, theirs.grad)
-
-
-def test_all_ways_to_pool_give_equal_logits():
-    network, x = trained_like(), torch.randn(1, 3, 32, 48)
-    with torch.inference_mode():
-        logits = [use_windows(network, windows)(x) for windows in (SLICES, MIXED, PICKS)]
-    assert torch.equal(logits[0], logits[1])
-    assert torch.equal(logits[0], logits[2])
 
 
 @pytest.mark.parametrize('confidence', [False, True])

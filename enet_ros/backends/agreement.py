@@ -1,0 +1,29 @@
+"""Does a compiled network say the same as torch: one measure and one test frame for all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+WANTED_AGREEMENT = 0.99  # share of a test frame's pixels on which an engine and torch must agree
+
+
+def agreeing_share(labels: np.ndarray, reference: np.ndarray) -> float:
+    """Return the share of pixels that have the same label, in [0, 1].
+
+    Args:
+        labels: class ids, any shape.
+        reference: class ids of the same shape.
+    """
+    return float(np.mean(labels == reference))
+
+
+def street_frame(resolution: tuple[int, int]) -> np.ndarray:
+    """Draw the synthetic street on which networks are compared, (H, W, 3) uint8 RGB.
+
+    Args:
+        resolution: (width, height) in pixels.
+    """
+    import cv2
+
+    from enet_ros.scene.road_scene import RoadScene
+    return cv2.resize(RoadScene(640, 360).render(1.0)[0], resolution)

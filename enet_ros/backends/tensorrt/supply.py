@@ -1,0 +1,208 @@
+"""Where TensorRT engines come from: the cache folder, or a child process that builds them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from enet_ros.backends.base import BackendError, BackendRequest
+from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read_file
+from enet_ros.backends.tensorrt.build import SAYS, BuildRequest
+from enet_ros.backends.tensorrt.engine import Engine, EngineState, load_engine
+
+# Part of the cache key: raise it when tensorrt/build.py builds other engines from equal graphs.
+ENGINE_VERSION = 3
+
+# -P keeps the working directory out of the import path; Python 3.10 does not know it.
+BUILD_COMMAND = [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else []),
+                 '-m', 'enet_ros.backends.tensorrt.build']
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What an engine depends on beside the graph.
+
+    Attributes:
+        gpu: name of the GPU; all Jetson Orins are 'Orin'.
+        capability: compute capability of the GPU, (major, minor).
+        multiprocessors: number of them, which tells one Orin from another.
+        torch, cuda, tensorrt, torch_tensorrt: versions.
+        tensorrt_kind: 'TensorRT' or 'TensorRT-RTX'.
+    """
+
+    gpu: str
+    capability: tuple[int, int]
+    multiprocessors: int
+    torch: str
+    cuda: str
+    tensorrt: str
+    torch_tensorrt: str
+    tensorrt_kind: str = 'TensorRT'
+
+
+def import_tensorrt():
+    """Import torch_tensorrt and the TensorRT it works with.
+
+    Returns:
+        The modules torch_tensorrt and tensorrt, and 'TensorRT' or 'TensorRT-RTX'.
+
+    Raises:
+        BackendError: one of them cannot be imported.
+    """
+    try:
+        torch_tensorrt = importlib.import_module('torch_tensorrt')
+        # Only now: with TensorRT-RTX it is torch_tensorrt that makes the name 'tensorrt'.
+        tensorrt = importlib.import_module('tensorrt')
+        features = importlib.import_module('torch_tensorrt._features').ENABLED_FEATURES
+    except Exception as error:  # a library that does not fit raises whatever it likes
+        raise BackendError(f'torch_tensorrt cannot be imported: {error}') from error
+    is_rtx = getattr(features, 'tensorrt_rtx', False)
+    return torch_tensorrt, tensorrt, 'TensorRT-RTX' if is_rtx else 'TensorRT'
+
+
+def describe_machine() -> Machine:
+    """Ask torch for the GPU and the packages for their versions.
+
+    Raises:
+        BackendError: torch has no CUDA, or a package cannot be imported.
+    """
+    import torch
+    if not torch.cuda.is_available():
+        raise BackendError(f'torch {torch.__version__} does not see the CUDA device')
+    torch_tensorrt, tensorrt, kind = import_tensorrt()
+    gpu = torch.cuda.get_device_properties(0)
+    return Machine(gpu.name, (gpu.major, gpu.minor), gpu.multi_processor_count,
+                   torch.__version__, str(torch.version.cuda), tensorrt.__version__,
+                   torch_tensorrt.__version__, kind)
+
+
+def engine_name(machine: Machine, request: BackendRequest, *, confidence: bool) -> str:
+    """Return the file name of an engine, made of all it depends on."""
+    return cache_key('tensorrt', ENGINE_VERSION, GRAPH_VERSION, astuple(machine),
+                     request.resolution, request.batch, 'float16', confidence,
+                     request.checkpoint.fingerprint()) + '.engine'
+
+
+class EngineSupply:
+    """Gets engines in the background: from the disk, or built by a child process.
+
+    Nothing here refers to the backend, so that dropping the backend ends the build.
+    """
+
+    def __init__(self, request: BackendRequest, machine: Machine):
+        """Find a folder; nothing is built before :meth:`supply`."""
+        self._request, self._machine = request, machine
+        self._private: tempfile.TemporaryDirectory | None = None
+        folder = cache_folder() if request.use_cache else None
+        if folder is None:
+            self._private = tempfile.TemporaryDirectory(prefix='enet_ros-')
+            folder = Path(self._private.name)
+        self._folder = folder
+        self._lock = threading.Lock()        # guards the child
+        self._one_build = threading.Lock()   # a small GPU has no memory for two
+        self.device_lock = threading.Lock()  # recording a CUDA graph forbids allocations elsewhere
+        self._child: subprocess.Popen | None = None
+        self._stopped = False
+
+    def supply(self, engine: Engine) -> None:
+        """Bring an engine to LOADED: now if its file is there, else in the background."""
+        if not self._load(engine, 'from the cache'):
+            threading.Thread(target=self._build_and_load, args=(engine,), daemon=True,
+                             name='tensorrt build').start()
+
+    def _build_request(self, engine: Engine) -> BuildRequest:
+        request = self._request
+        path = self._folder / engine_name(self._machine, request, confidence=engine.confidence)
+        return BuildRequest(request.checkpoint, request.resolution, request.batch,
+                            engine.confidence, path, os.getpid())
+
+    def _load(self, engine: Engine, origin: str) -> bool:
+        """Load the file of an engine; one that does not load is removed, to be built anew.
+
+        Returns:
+            Whether the engine is loaded.
+        """
+        request = self._build_request(engine)
+        content = read_file(request.path)
+        if content is None:
+            return False
+        try:
+            with self.device_lock:
+                engine.runner = load_engine(content, self._folder, request.shape)
+                engine.origin = origin
+                engine.enter(EngineState.LOADED)  # before it can be judged
+        except Exception as error:  # whatever it raises, an engine can be built anew
+            engine.enter(EngineState.WAITING if origin == 'from the cache' else EngineState.FAILED,
+                         f'failed to load: {type(error).__name__}: {error}')
+            request.path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _build_and_load(self, engine: Engine) -> None:
+        """Build, then load (in a thread of its own)."""
+        with self._one_build:
+            if self._stopped:
+                return
+            failure = self._build(engine)
+        if failure:
+            engine.enter(EngineState.FAILED, f'failed: {failure}')
+        elif not self._load(engine, 'after it was built') \
+                and engine.state is not EngineState.FAILED:
+            engine.enter(EngineState.FAILED, 'failed: the file that was built is damaged')
+
+    def _build(self, engine: Engine) -> str:
+        """Run the child; return why it failed, or nothing."""
+        engine.enter(EngineState.BUILDING)
+        child = self._start_child()
+        if child is None:
+            return 'stopped'
+        with child:
+            try:
+                with child.stdin as pipe:
+                    pickle.dump(self._build_request(engine), pipe)
+            except BrokenPipeError:
+                pass  # it ended already, and its output says why
+            last = ''
+            for line in child.stdout:
+                text = line.decode(errors='replace').strip()
+                last = text or last
+                if text.startswith(SAYS):
+                    engine.enter(EngineState.BUILDING, text[len(SAYS):])
+        return '' if child.returncode == 0 else _reason(child.returncode, last)
+
+    def _start_child(self) -> subprocess.Popen | None:
+        """Start the build with the import path of this process, away from any working directory.
+
+        The kernel ends the child when the thread that started it ends, so that thread waits.
+        """
+        paths = [os.path.abspath(path) for path in sys.path if path]
+        with self._lock:
+            if self._stopped:
+                return None
+            self._child = subprocess.Popen(
+                BUILD_COMMAND, cwd=self._folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+            return self._child
+
+    def stop(self) -> None:
+        """End a build that is going on."""
+        with self._lock:
+            self._stopped = True
+            if self._child is not None and self._child.poll() is None:
+                self._child.kill()
+
+
+def _reason(returncode: int, last_line: str) -> str:
+    """Say in a line why a build ended."""
+    if returncode < 0:
+        memory = ', out of memory?' if returncode == -9 else ''
+        return f'the build was ended by signal {-returncode}{memory}'
+    return last_line.removeprefix(SAYS) or f'the build ended with exit code {returncode}'

@@ -1,0 +1,85 @@
+"""Which packages this machine's GPU wants; ``scripts/setup.sh gpu`` installs what this prints.
+
+    python -m enet_ros.cli.gpu_packages [--torch VERSION]
+
+The first line says what was chosen and why, and each further line is an argument of pip. Exit code
+1 says that there is nothing to install; the line says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+
+from enet_ros.cli.doctor_advice import JETSON_INDEX
+from enet_ros.cli.doctor_findings import Findings, gather
+
+#: Compute capabilities in TensorRT-RTX's support matrix; newer ones than the last are as well.
+RTX_CAPABILITIES = {(7, 5), (8, 6), (8, 9), (12, 0)}
+JETSON_TORCH = '2.8.0'  # the last for JetPack 6
+
+
+@dataclass(frozen=True)
+class GpuPackages:
+    """What to install for a GPU.
+
+    Attributes:
+        choice: one sentence that says what was chosen and why.
+        arguments: of ``pip install``; empty where there is nothing to install.
+    """
+
+    choice: str
+    arguments: tuple[str, ...] = ()
+
+
+def capability(gpu: str) -> tuple[int, int]:
+    """Read (8, 9) from a line such as 'RTX 4090, compute capability 8.9, 128 multiprocessors'.
+
+    Raises:
+        ValueError: the line has no compute capability.
+    """
+    match = re.search(r'compute capability (\d+)\.(\d+)', gpu)
+    if match is None:
+        raise ValueError(f"the GPU is '{gpu}', wanted a line with its compute capability")
+    return int(match[1]), int(match[2])
+
+
+def gpu_packages(findings: Findings, torch: str) -> GpuPackages:
+    """Choose the packages for the first GPU of a machine.
+
+    Args:
+        findings: what the machine has; the GPU as the driver describes it.
+        torch: version of torch that the checkout pins, such as '2.13.0'.
+    """
+    if not findings.gpus:
+        return GpuPackages('no CUDA device was found, so there is nothing to install for a GPU: '
+                           'enet-ros doctor --gpu says what is missing')
+    gpu = findings.gpus[0]
+    if findings.l4t:
+        return GpuPackages(
+            f'{gpu}: a Jetson takes torch and torch-tensorrt {JETSON_TORCH} of NVIDIA, and '
+            'TensorRT of its JetPack',
+            ('--no-deps', '--index-url', JETSON_INDEX, f'torch=={JETSON_TORCH}',
+             f'torch-tensorrt=={JETSON_TORCH}'))
+    found = capability(gpu)
+    if found in RTX_CAPABILITIES or found > max(RTX_CAPABILITIES):
+        return GpuPackages(f'{gpu}: TensorRT-RTX supports it and comes from PyPI',
+                           (f'torch=={torch}', f'torch-tensorrt-rtx=={torch}'))
+    return GpuPackages(f'{gpu}: TensorRT-RTX does not list it, so TensorRT itself is taken',
+                       (f'torch=={torch}', f'torch-tensorrt=={torch}'))
+
+
+def main() -> int:
+    """Print the choice and pip's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--torch', required=True, metavar='VERSION',
+                        help='version of torch that the checkout pins')
+    packages = gpu_packages(gather(gpu=False), parser.parse_args().torch)
+    print('\n'.join([packages.choice, *packages.arguments]))
+    return 0 if packages.arguments else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Which packages a GPU wants."""
+
+import pytest
+
+from enet_ros.cli.doctor_advice import JETSON_INDEX
+from enet_ros.cli.doctor_findings import Findings
+from enet_ros.cli.gpu_packages import capability, gpu_packages
+
+
+def machine(gpu, **fields):
+    return Findings(gpus=(gpu,), driver_cuda='13.0', **fields)
+
+
+@pytest.mark.parametrize(('gpu', 'package', 'words'), [
+    ('RTX 2060, compute capability 7.5, 30 multiprocessors', 'torch-tensorrt-rtx', 'supports it'),
+    ('RTX 4090, compute capability 8.9, 128 multiprocessors', 'torch-tensorrt-rtx', 'supports it'),
+    ('RTX 5090, compute capability 12.0, 170 multiprocessors', 'torch-tensorrt-rtx',
+     'supports it'),
+    ('RTX 6090, compute capability 12.1, 170 multiprocessors', 'torch-tensorrt-rtx',
+     'supports it'),
+    ('A100, compute capability 8.0, 108 multiprocessors', 'torch-tensorrt', 'does not list it'),
+    ('H100, compute capability 9.0, 132 multiprocessors', 'torch-tensorrt', 'does not list it')])
+def test_the_kind_of_tensorrt_follows_the_gpu(gpu, package, words):
+    packages = gpu_packages(machine(gpu), '2.13.0')
+    assert packages.arguments == ('torch==2.13.0', f'{package}==2.13.0')
+    assert gpu in packages.choice and words in packages.choice
+
+
+def test_a_jetson_takes_nvidias_packages_alone():
+    packages = gpu_packages(machine('Orin, compute capability 8.7, 16 multiprocessors',
+                                    l4t='36.4.3'), '2.13.0')
+    assert JETSON_INDEX in packages.arguments and '--no-deps' in packages.arguments
+    assert {'torch==2.8.0', 'torch-tensorrt==2.8.0'} <= set(packages.arguments)
+
+
+def test_without_a_gpu_nothing_is_installed_and_the_reason_is_given():
+    packages = gpu_packages(Findings(), '2.13.0')
+    assert packages.arguments == ()
+    assert 'no CUDA device' in packages.choice
+
+
+def test_a_gpu_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError, match="the GPU is 'something'"):
+        capability('something')

@@ -23,7 +23,7 @@ from enet_ros.machine import how_to_install
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.scene.frames import street_frame
+from enet_ros.scene.frames import street_frames
 
 ENGINE_TIMEOUT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
 
@@ -59,7 +59,7 @@ class Workload:
     @cached_property
     def frames(self) -> list[np.ndarray]:
         """Frames of the synthetic street: ``batch`` of (H, W, 3) uint8 RGB at ``camera``."""
-        return [street_frame(self.camera, float(second), seed=1) for second in range(self.batch)]
+        return list(street_frames(self.camera, self.batch, seed=1))
 
     @cached_property
     def network_input(self) -> np.ndarray:

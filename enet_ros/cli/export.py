@@ -73,7 +73,7 @@ def _export_graph(args: argparse.Namespace) -> int:
     file_format = args.format or format_of(args.out)
     checkpoint = read_checkpoint(weights_path(args.weights))
     agreement = export(checkpoint, args.out, file_format, args.resolution, args.batch,
-                       args.confidence)
+                       confidence=args.confidence)
     width, height = args.resolution
     print(f'{args.out}: {args.batch} x {width}x{height}; agrees with torch on '
           f'{100 * agreement:.3f} % of pixels', file=sys.stderr)

@@ -9,7 +9,7 @@ import torch
 
 from enet_ros.cli.main import main
 from enet_ros.export import formats as exporting
-from enet_ros.export.formats import FORMATS, ExportError, agreeing_share, export
+from enet_ros.export.formats import FORMATS, ExportError, agreement_of_outputs, export
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
@@ -36,7 +36,7 @@ def test_the_exported_file_does_as_torch(tmp_path, shipped, file_format, batch, 
     suffix, _, _, run = FORMATS[file_format]
     path = tmp_path / f'enet{suffix}'
     assert export(shipped, path, file_format, SIZE, batch, confidence) >= 0.999
-    frames = exporting.drawn_frames(SIZE, batch + 3)[3:]  # not those it was checked with
+    frames = exporting.street_frames(SIZE, batch + 3)[3:]  # not those it was checked with
     with torch.inference_mode():
         wanted = build_graph(shipped, True)(torch.from_numpy(frames))
     found = run(path, frames)
@@ -119,7 +119,7 @@ def test_missing_packages_are_named(tmp_path, shipped, monkeypatch):
     ([np.zeros((1, 2, 1)), np.full((1, 2, 1), 0.5)], 0.0),
 ])
 def test_agreement_counts_labels_and_confidence(found, share):
-    assert agreeing_share(found, [np.zeros((1, 2, 2)), np.full((1, 2, 2), 0.5)]) == share
+    assert agreement_of_outputs(found, [np.zeros((1, 2, 2)), np.full((1, 2, 2), 0.5)]) == share
 
 
 def test_command_exports(tmp_path, capsys):

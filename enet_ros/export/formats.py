@@ -2,8 +2,8 @@
 
 The input ``frames`` is (N, H, W, 3) uint8 RGB at the network's resolution; normalisation is part
 of the graph. The output ``labels`` is (N, H, W) uint8 class ids. On request the output
-``confidence`` is (N, H, W) float32, the winning class's probability. The file holds the class names
-too.
+``confidence`` is (N, H, W) float32, the winning class's probability. The class names are stored
+with the file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Class names for weights that carry none."""
+"""Class names for weights that hold none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enet_ros.network.checkpoint import CheckpointError
 from enet_ros.network.class_map import CAMVID_NAMES, ClassMap, ClassMapError
 
 #: Cityscapes' train classes with the colours of cityscapesScripts, as the authors' model and
-#: PyTorch-ENet order them: what is not labelled comes first.
+#: PyTorch-ENet order them: Unlabeled comes first.
 CITYSCAPES_COLORS = {
     'Unlabeled': (0, 0, 0), 'Road': (128, 64, 128), 'Sidewalk': (244, 35, 232),
     'Building': (70, 70, 70), 'Wall': (102, 102, 156), 'Fence': (190, 153, 153),
@@ -23,12 +23,15 @@ DRIVABLE = 'Road'
 
 
 def default_classes(count: int) -> ClassMap:
-    """Return the class map of weights with so many classes; the road alone is drivable.
+    """Return the class map of weights by their number of classes. Only the road is drivable.
 
-    20 are Cityscapes, 12 and 11 CamVid with and without what is not labelled.
+    20 classes are those of Cityscapes. 12 and 11 are those of CamVid with and without Unlabeled.
+
+    Args:
+        count: number of classes.
 
     Raises:
-        CheckpointError: another number; the message says what to do.
+        CheckpointError: the number is another; the message says what to do.
     """
     if count == len(CITYSCAPES_COLORS):
         return ClassMap(tuple(CITYSCAPES_COLORS), tuple(CITYSCAPES_COLORS.values()),
@@ -42,11 +45,11 @@ def read_class_names(path: Path) -> ClassMap:
     """Read a class file.
 
     Args:
-        path: .yaml, .yml or .json with a list of {name, color, drivable}, as for training on
-            folders; anything else is text with a name a line, of which 'road' is drivable.
+        path: a .yaml, .yml or .json file with a list of {name, color, drivable}, as for training
+            on folders; or a text file with a name a line, of which 'Road' is drivable.
 
     Raises:
-        ValueError: unreadable, or no class map; the message names the file.
+        ValueError: the file cannot be read or holds no class map; the message names it.
     """
     if path.suffix in ('.yaml', '.yml', '.json'):
         from enet_ros.training.datasets import read_classes

@@ -31,15 +31,7 @@ from enet_ros.msg import FrameTiming
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.perception.segmenter import Segmenter, check_resolution
 from enet_ros.ros.tools.observer import MaskObserver
-from enet_ros.ros.tools.processes import (
-    START_TIMEOUT_SEC,
-    Process,
-    ProcessError,
-    check_all,
-    isolate,
-    stop_all,
-    wait_until,
-)
+from enet_ros.ros.tools.processes import Process, ProcessError, isolate, stop_all, wait_until
 
 WARM_UP_SEC = 2.0
 ROUND_SEC = 1.5      # a shared machine changes its speed every few seconds
@@ -176,7 +168,7 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> No
         started = time.monotonic()
         node, *cameras = processes = _start(options, workload.camera)
         try:
-            wait_until(observer.has_all, processes, START_TIMEOUT_SEC, 'the first mask')
+            wait_until(observer.has_all, processes, 'the first mask')
             start_sec = time.monotonic() - started
             time.sleep(WARM_UP_SEC)
             rounds = _run_rounds(options, Bench(observer, node, cameras, segmenter, workload))
@@ -236,7 +228,8 @@ def _run_round(bench: Bench, round_sec: float, timing_sec: float) -> Round:
     seconds, cpu_sec = time.monotonic() - started, sum(node.cpu_times()[:2]) - cpu_before
     latencies_ms = [list(one) for one in bench.observer.latencies_ms.values()]
     timings = bench.observer.timings(timing_sec)
-    check_all(bench.processes)
+    for process in bench.processes:
+        process.check()
     if not all((*latencies_ms, *timings)):
         raise ProcessError(f'no mask or no timing came of a camera within {seconds:.1f} s; the '
                            f'node said:\n{bench.node.tail()}')

@@ -25,7 +25,6 @@ from enet_ros.perception.overlay import birds_eye, with_legend
 from enet_ros.perception.planner_outputs import GridSpec
 from enet_ros.ros.tools.observer import Observer, Record
 from enet_ros.ros.tools.processes import (
-    START_TIMEOUT_SEC,
     Process,
     ProcessError,
     check_all,
@@ -81,8 +80,8 @@ def observe(observer: Observer, processes: list[Process], duration_sec: float) -
     executor.add_node(observer)
     record = observer.record
     print('starting node and camera (a first start compiles the network) ...', flush=True)
-    wait_until(lambda: record.masks and record.timing, processes, START_TIMEOUT_SEC,
-               'the first mask', lambda: executor.spin_once(timeout_sec=0.1))
+    wait_until(lambda: record.masks and record.timing, processes, 'the first mask',
+               lambda: executor.spin_once(timeout_sec=0.1))
     end = time.monotonic() + duration_sec
     with tqdm(total=duration_sec, unit='s', bar_format=BAR_FORMAT) as bar:
         while (left := end - time.monotonic()) > 0:

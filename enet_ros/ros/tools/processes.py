@@ -90,24 +90,24 @@ def stop_all(processes: Iterable[Process]) -> None:
         process.stop()
 
 
-def wait_until(is_done: Callable[[], object], processes: Sequence[Process], timeout_sec: float,
-               subject: str, poll: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
-    """Wait for an event that the processes cause.
+def wait_until(is_done: Callable[[], object], processes: Sequence[Process], subject: str,
+               poll: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
+    """Wait up to START_TIMEOUT_SEC for an event that the processes cause.
 
     Args:
         is_done: tells whether the event has come.
         processes: have to live meanwhile.
-        timeout_sec: longest wait, in seconds.
         subject: the event in words, for the message.
         poll: called between looks, such as spinning an executor once.
 
     Raises:
         ProcessError: a process ended, or the time ran out.
     """
-    deadline = time.monotonic() + timeout_sec
+    deadline = time.monotonic() + START_TIMEOUT_SEC
     while not is_done():
         poll()
         check_all(processes)
         if time.monotonic() > deadline:
             said = '\n'.join(f'{process.name}: {process.tail()}' for process in processes)
-            raise ProcessError(f'{subject} did not come within {timeout_sec:.0f} s\n{said}')
+            raise ProcessError(f'{subject} did not come within '
+                               f'{START_TIMEOUT_SEC:.0f} s\n{said}')

@@ -169,7 +169,7 @@ def test_less_agreement_than_wanted_keeps_nothing(tmp_path, shipped, pictures, m
     from enet_ros.export.formats import ExportError
     monkeypatch.setattr(quantize, 'check_packages', lambda *_: None)
     monkeypatch.setattr(quantize, 'quantize', lambda checkpoint, *_: with_graph(checkpoint).int8)
-    monkeypatch.setattr(quantize, 'agreeing_share', lambda *_: 0.9)
+    monkeypatch.setattr(quantize, 'int8_agreement', lambda *_: 0.9)
     (tmp_path / 'w.safetensors').write_text('the former one')
     with pytest.raises(ExportError, match='agree on 90.00 % of pixels, wanted 95 %'):
         quantize.export_int8(shipped, tmp_path / 'w.safetensors', pictures, SMALL)
@@ -178,10 +178,10 @@ def test_less_agreement_than_wanted_keeps_nothing(tmp_path, shipped, pictures, m
 
 
 def test_pictures_are_spread_evenly_and_not_too_many(tmp_path):
-    from enet_ros.export.quantize import calibration_pictures
+    from enet_ros.export.quantize import calibration_images
     for i in range(701):
         (tmp_path / f'{i:03}.png').touch()
-    found = [int(path.stem) for path in calibration_pictures(tmp_path)]
+    found = [int(path.stem) for path in calibration_images(tmp_path)]
     assert (len(found), found[0], found[-1]) == (300, 0, 700)
     assert set(np.diff(found)) == {2, 3}
 

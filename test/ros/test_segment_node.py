@@ -30,7 +30,7 @@ def segmenter():
 
 def decoded(message):
     return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, bool(message.is_bigendian))
+                        message.step, is_bigendian=bool(message.is_bigendian))
 
 
 def check_header(message, sent):

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: the fastest way to run ENet without a GPU."""
+"""OpenVINO on the CPU: the fastest way to run ENet without a GPU."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from enet_ros.backends.base import Backend, BackendError, BackendRequest
@@ -34,28 +34,76 @@ OPENERS: dict[str, Callable[[BackendRequest], Backend]] = {
 BACKEND_NAMES = ('auto', *OPENERS)
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What the choice of a backend depends on.
+
+    Attributes:
+        cuda_device: whether the driver finds a CUDA device.
+        torch_tensorrt: whether torch_tensorrt is installed.
+        torch_cuda: whether torch can use the CUDA device.
+        openvino, torch: whether each is installed.
+        bfloat16: whether OpenVINO computes in bfloat16 on this CPU.
+    """
+
+    cuda_device: bool
+    torch_tensorrt: bool
+    torch_cuda: bool = True
+    openvino: bool = True
+    torch: bool = True
+    bfloat16: bool = True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend that ``auto`` tries.
+
+    Attributes:
+        backend: its name.
+        reason: why it has its place in the order.
+        needs_cuda: whether torch must see the CUDA device for it. Torch may be built without
+            CUDA where the driver is there, and is then slower than OpenVINO.
+    """
+
+    backend: str
+    reason: str
+    needs_cuda: bool = False
+
+
 def has_tensorrt() -> bool:
     """Tell whether there are a CUDA device and torch_tensorrt, without importing it."""
     return cuda_device_count() > 0 and find_spec('torch_tensorrt') is not None
 
 
-def _auto_order() -> list[tuple[str, str, bool]]:
-    """Return the backends from the most to the least wanted here.
+def candidates(facts: Facts) -> list[Candidate]:
+    """Return what ``auto`` tries, from the most to the least wanted.
 
-    Returns:
-        (backend, reason for its place, whether torch must see the CUDA device for it). Torch may
-        be built without CUDA where the driver is there; it is then slower than OpenVINO.
+    Args:
+        facts: only ``cuda_device`` and ``torch_tensorrt`` matter.
     """
-    if not cuda_device_count():
-        return [('openvino', 'no CUDA device, and it is the fastest on a processor', False),
-                ('torch', 'the last resort', False)]
-    order = [('torch', 'there is a CUDA device', True),
-             ('openvino', 'the fastest on a processor', False),
-             ('torch', 'the last resort', False)]
-    if has_tensorrt():
-        order.insert(0, ('tensorrt', 'there is a CUDA device, and it is the fastest there',
-                         False))  # it looks for itself
-    return order
+    last = Candidate('torch', 'the last resort')
+    if not facts.cuda_device:
+        return [Candidate('openvino', 'no CUDA device, and it is the fastest on a CPU'), last]
+    on_gpu = [Candidate('torch', 'there is a CUDA device', needs_cuda=True)]
+    if facts.torch_tensorrt:  # it looks for CUDA in torch by itself
+        on_gpu.insert(0, Candidate('tensorrt', 'there is a CUDA device, and TensorRT is the '
+                                               'fastest on it'))
+    return [*on_gpu, Candidate('openvino', 'it is the fastest on a CPU'), last]
+
+
+def explain_auto(facts: Facts) -> str:
+    """Say which backend and precision ``auto`` takes on a machine, and why, without opening it."""
+    works = {'tensorrt': facts.torch_cuda, 'openvino': facts.openvino, 'torch': facts.torch}
+    for candidate in candidates(facts):
+        if candidate.needs_cuda and not facts.torch_cuda or not works[candidate.backend]:
+            continue
+        on_gpu = candidate.needs_cuda or candidate.backend == 'tensorrt'
+        precision = 'float16' if on_gpu else (
+            'bfloat16' if candidate.backend == 'openvino' and facts.bfloat16 else 'float32')
+        place = '' if candidate.backend != 'torch' else (
+            ', on the GPU' if candidate.needs_cuda else ', on the CPU')
+        return f'{candidate.backend}, {precision}{place}: {candidate.reason}'
+    return 'nothing: neither OpenVINO nor torch is installed'
 
 
 def _possible() -> str:
@@ -79,15 +127,19 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
     """
     if name not in BACKEND_NAMES:
         raise BackendError(f"backend is '{name}', wanted one of {', '.join(BACKEND_NAMES)}")
-    order = _auto_order() if name == 'auto' else [(name, 'it was asked for', False)]
+    order = [Candidate(name, 'it was asked for')]
+    if name == 'auto':
+        order = candidates(Facts(cuda_device_count() > 0, has_tensorrt()))
     refused: dict[str, None] = {}  # in order; torch may be refused twice for one reason
-    for candidate, reason, needs_cuda in order:
+    for candidate in order:
         try:
-            backend = OPENERS[candidate](replace(request, needs_cuda=needs_cuda))
+            backend = OPENERS[candidate.backend](replace(request, needs_cuda=candidate.needs_cuda))
         except (BackendError, ImportError, RuntimeError) as error:
-            refused[str(error) if name == candidate else f'{candidate}: {error}'] = None
+            prefix = '' if name == candidate.backend else f'{candidate.backend}: '
+            refused[f'{prefix}{error}'] = None
             continue
-        picked = f'backend {backend.name}, {backend.precision} on {backend.device}: {reason}'
+        picked = (f'backend {backend.name}, {backend.precision} on {backend.device}: '
+                  f'{candidate.reason}')
         return backend, '; '.join([picked, *refused])
     possible = f'; possible here: {_possible()}' if name != 'auto' else ''
     raise BackendError(f"backend '{name}' is not available: " + '; '.join(refused) + possible)

@@ -1,4 +1,4 @@
-"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a processor."""
+"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a CPU."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TorchBackend:
                                f'{", ".join(possible)}')
         if request.threads:
             torch.set_num_threads(request.threads)
-        self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the processor'
+        self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the CPU'
         self._torch_device = torch.device(kind)
         self.max_batch = max(CUDA_BATCH, request.batch) if kind == 'cuda' else 1
         self._checkpoint, self._resolution = request.checkpoint, request.resolution

@@ -15,6 +15,7 @@ COMMANDS = {
     'bench': 'measure it on this machine, beside other runtimes, and the node over DDS',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export, or in int8',
+    'params': 'print the parameters of the node, as text or as a parameter file',
     'doctor': 'print what this machine has, what will run, and what is missing',
 }
 

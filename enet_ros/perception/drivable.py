@@ -10,53 +10,14 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
+from enet_ros.perception.settings import DrivableSettings
 
 #: Contours are simplified by this. Finer detail is noise of the network's own grid.
 CONTOUR_TOLERANCE_PX = 1.0
 #: Greatest distance of a region from the seed, in heights of the image. It bridges the edge of a
 #: bonnet or a stain under the seed, but not a car ahead.
 SEED_REACH = 0.05
-MAX_MAJORITY = 255   # votes are counted in bytes
-MAX_GAP_SEC = 1.0    # frames farther apart than this do not vote together
-
-
-@dataclass(frozen=True)
-class DrivablePolicy:
-    """What makes a drivable pixel count; the defaults change nothing.
-
-    Attributes:
-        connected: whether only the region that the seed lies in counts.
-        seed: x and y of the ground in front of the vehicle, fractions of the picture from its
-            upper left corner.
-        min_area: smaller regions do not count; fraction of the picture.
-        max_hole: holes up to this size are closed; fraction of the picture. An obstacle that
-            looks smaller than this vanishes, too.
-        majority: a pixel counts if it did in more than half of the last so many frames.
-
-    Raises:
-        ValueError: a value is out of range; the message names field, value and what is wanted.
-    """
-
-    connected: bool = False
-    seed: tuple[float, float] = (0.5, 1.0)
-    min_area: float = 0.0
-    max_hole: float = 0.0
-    majority: int = 1
-
-    def __post_init__(self):
-        """Check the fields; ``seed`` becomes a tuple."""
-        object.__setattr__(self, 'seed', tuple(self.seed))
-        if not isinstance(self.connected, bool):
-            raise ValueError(f'connected is {self.connected!r}, wanted true or false')
-        if len(self.seed) != 2 or not all(is_fraction(value) for value in self.seed):
-            raise ValueError(f'seed is {list(self.seed)}, wanted x and y from 0 to 1')
-        for name in ('min_area', 'max_hole'):
-            if not is_fraction(getattr(self, name)):
-                raise ValueError(f'{name} is {getattr(self, name)!r}, wanted a fraction of the '
-                                 'picture from 0 to 1')
-        if type(self.majority) is not int or not 1 <= self.majority <= MAX_MAJORITY:
-            raise ValueError(f'majority is {self.majority!r}, wanted a whole number of frames '
-                             f'from 1 to {MAX_MAJORITY}')
+MAX_GAP_SEC = 1.0   # frames farther apart than this do not vote together
 
 
 class TemporalMajority:
@@ -127,20 +88,21 @@ class DrivableFilter:
         max_gap_sec: See :class:`TemporalMajority`.
     """
 
-    def __init__(self, policy: DrivablePolicy | None = None, max_gap_sec: float = MAX_GAP_SEC):
-        self._policy = policy or DrivablePolicy()
-        self._majority = TemporalMajority(self._policy.majority, max_gap_sec)
+    def __init__(self, settings: DrivableSettings | None = None,
+                 max_gap_sec: float = MAX_GAP_SEC):
+        self._settings = settings or DrivableSettings()
+        self._majority = TemporalMajority(self._settings.majority, max_gap_sec)
 
     @property
-    def policy(self) -> DrivablePolicy:
-        """What counts; may be set between frames."""
-        return self._policy
+    def settings(self) -> DrivableSettings:
+        """Settings that may be replaced between two frames."""
+        return self._settings
 
-    @policy.setter
-    def policy(self, policy: DrivablePolicy) -> None:
-        if policy.majority != self._policy.majority:
-            self._majority = TemporalMajority(policy.majority, self._majority.max_gap_sec)
-        self._policy = policy
+    @settings.setter
+    def settings(self, settings: DrivableSettings) -> None:
+        if settings.majority != self._settings.majority:
+            self._majority = TemporalMajority(settings.majority, self._majority.max_gap_sec)
+        self._settings = settings
 
     def clear(self) -> None:
         """Forget the frames before."""
@@ -160,12 +122,12 @@ class DrivableFilter:
             the settings change nothing.
         """
         mask = self._majority.update(mask, labels, stamp_sec)
-        if self._policy.max_hole > 0.0:
-            mask = close_holes(mask, labels, self._policy.max_hole)
-        if self._policy.connected:
-            return seed_region(mask, self._policy.seed, self._policy.min_area)
-        if self._policy.min_area > 0.0:
-            return large_regions(mask, self._policy.min_area)
+        if self._settings.max_hole > 0.0:
+            mask = close_holes(mask, labels, self._settings.max_hole)
+        if self._settings.connected:
+            return seed_region(mask, self._settings.seed, self._settings.min_area)
+        if self._settings.min_area > 0.0:
+            return large_regions(mask, self._settings.min_area)
         return mask
 
 
@@ -233,11 +195,6 @@ def drivable_contours(mask: np.ndarray, size: tuple[int, int]) -> list[np.ndarra
     scale = np.array([size[0] / mask.shape[1], size[1] / mask.shape[0]], np.float32)
     return [((contour + 0.5) * scale - 0.5).astype(np.float32)
             for contour in contours if len(contour) >= 3]
-
-
-def is_fraction(value: object) -> bool:
-    """Return whether a value is a number from 0 to 1."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
 
 
 def without_unknown(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,54 +15,9 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.pose import Pose
+from enet_ros.perception.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
-
-
-@dataclass(frozen=True)
-class ScanSpec:
-    """The bearings and ranges of a free space scan, as in sensor_msgs/LaserScan.
-
-    Attributes:
-        angle_min: bearing of the first ray, radians, 0 ahead, positive to the left.
-        angle_max: bearing of the last ray, less than a turn from the first.
-        angle_increment: between rays, above 0.
-        range_min: metres; what is nearer is too close (-inf).
-        range_max: metres, above ``range_min``.
-
-    Raises:
-        ValueError: a value is out of range; the message names it.
-    """
-
-    angle_min: float = -math.pi / 2
-    angle_max: float = math.pi / 2
-    angle_increment: float = math.pi / 360
-    range_min: float = 0.
-    range_max: float = 20.
-
-    def __post_init__(self):
-        """Check the fields."""
-        turn = self.angle_max - self.angle_min
-        if not 1e-4 <= self.angle_increment < math.inf:
-            raise ValueError(f'angle_increment is {self.angle_increment}, wanted radians from '
-                             '0.0001')
-        if not 0. <= turn <= 2. * math.pi - self.angle_increment / 2.:
-            raise ValueError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
-                             'wanted as much or more, and less than a turn')
-        if not 0. <= self.range_min < self.range_max < math.inf:
-            raise ValueError(f'range_min is {self.range_min} and range_max {self.range_max}, '
-                             'wanted 0 <= range_min < range_max')
-
-    @property
-    def count(self) -> int:
-        """Return the number of rays."""
-        return int((self.angle_max - self.angle_min) / self.angle_increment + 1e-6) + 1
-
-    def ray_of(self, bearing: np.ndarray) -> np.ndarray:
-        """Return the ray nearest to each bearing, int; -1 where it is outside the scan."""
-        turn = np.mod(bearing - self.angle_min + self.angle_increment / 2., 2. * math.pi)
-        rays = np.nan_to_num(turn / self.angle_increment, nan=-1.).astype(np.int64)
-        return np.where((rays < self.count) & np.isfinite(bearing), rays, -1)
 
 
 class RangeBins:
@@ -117,13 +71,13 @@ class RangeBins:
         return blocked
 
 
-def scan_bins(table: GroundTable, spec: ScanSpec) -> RangeBins:
+def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """Return the ray of every pixel, for :func:`free_space_scan`.
 
     A ray that is narrower than a pixel may have no pixel, and is NaN.
     """
     bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])
-    return RangeBins(table, spec.ray_of(bearing), spec.count, spec.range_min, spec.range_max)
+    return RangeBins(table, scan.ray_of(bearing), scan.count, scan.range_min, scan.range_max)
 
 
 def path_bin(table: GroundTable, half_width_m: float = 1.) -> RangeBins:

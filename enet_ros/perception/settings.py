@@ -1,217 +1,331 @@
-"""Every parameter of the node once: type, default, range, description, when it may change.
+"""The one table of the node's parameters.
 
-``config/segment.yaml``, the README's table and the node's declarations are compared with this
-table by test/perception/test_settings.py. Nothing here knows ROS.
+Each field is a parameter: its type, default, range, description and when it may change. A new
+parameter needs a field here and the place where it is used, and no more. The node declares what
+this table says, and ``enet-ros params`` prints config/segment.yaml and the README's rows from it.
+Nothing here knows ROS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, make_dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from enet_ros.backends.base import PRECISIONS
 from enet_ros.backends.select import BACKEND_NAMES
+from enet_ros.perception.parameter_table import (
+    Changes,
+    CheckedSettings,
+    ConfigError,
+    group,
+    groups_of,
+    parameter,
+    table_of,
+)
 from enet_ros.perception.segmenter import check_resolution
 
-#: When a parameter may change.
-START = 'start'                # never: it names topics or threads
-UNCONFIGURED = 'unconfigured'  # while the node is unconfigured: it needs another network
-RUNNING = 'any time'           # between two frames
-
-
-class ConfigError(ValueError):
-    """A parameter that cannot be used; the message names it, its value and what was wanted."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter.
-
-    Attributes:
-        name: as in a parameter file.
-        default: its type is the parameter's type.
-        description: a sentence.
-        changes: START, UNCONFIGURED or RUNNING.
-        range: least and greatest value, or None.
-        choices: the only values, or None.
-        per_camera: whether ``<camera>.<name>`` may give one camera a value of its own.
-    """
-
-    name: str
-    default: object
-    description: str
-    changes: str = RUNNING
-    range: tuple | None = None
-    choices: tuple | None = None
-    per_camera: bool = False
-
-    @property
-    def field(self) -> str:
-        """Its name in :data:`Settings`."""
-        return self.name.replace('.', '_')
-
-
-PARAMETERS = (
-    Parameter('cameras', [''], 'Names of the cameras. One empty name: topics image and ~/labels; '
-              'front: front/image and ~/front/labels.', START),
-    Parameter('autostart', True, 'Configure and activate at start; false leaves it to a '
-              'lifecycle manager.', START),
-    Parameter('image_transport', 'raw', 'raw subscribes image, compressed image/compressed.',
-              UNCONFIGURED, choices=('raw', 'compressed')),
-    Parameter('weights', '', 'Path of a .safetensors file, or the name of one that ships; empty '
-              'is enet_camvid.', UNCONFIGURED),
-    Parameter('resolution', [640, 360], 'Width and height of the network input in pixels, '
-              'multiples of 8; frames are stretched to it.', UNCONFIGURED),
-    Parameter('backend', 'auto', 'What runs the network; auto picks the fastest that works.',
-              UNCONFIGURED, choices=BACKEND_NAMES),
-    Parameter('precision', 'auto', 'Arithmetic of the network; auto is the fastest that the '
-              'backend has.', UNCONFIGURED,
-              choices=tuple(dict.fromkeys(PRECISIONS.values()))),
-    Parameter('threads', 0, 'Processor threads of the network; 0 leaves it to the backend.',
-              UNCONFIGURED, range=(0, 256)),
-    Parameter('output_size', 'input', "Size of the masks: input is the frame's, network the "
-              "resolution's.", choices=('input', 'network')),
-    Parameter('rotate', 0, '180 for a camera that is mounted upside down. Outputs stay in its '
-              'orientation, so the road is above: drivable.seed is [0.5, 0.0] then, and '
-              'ground.roll 3.14159.', choices=(0, 180), per_camera=True),
-    Parameter('confidence_floor', 0.0, 'A pixel less probable than this is not drivable; labels '
-              'stay.', range=(0.0, 1.0), per_camera=True),
-    Parameter('overlay_opacity', 0.5, 'Share of the class color in the overlay.',
-              range=(0.0, 1.0)),
-    Parameter('max_frame_age', 0.0, "Seconds by the node's clock after which a frame is dropped; "
-              '0 is off.', range=(0.0, 3600.0)),
-    Parameter('stall_timeout', 2.0, 'Seconds without a finished frame after which the mask is '
-              'published once as all unknown; 0 is off.', range=(0.0, 3600.0)),
-    Parameter('drivable.connected', False, 'Whether only the region connected to the ground in '
-              'front of the vehicle counts.', per_camera=True),
-    Parameter('drivable.seed', [0.5, 1.0], 'That ground: x and y in fractions of the picture from '
-              'its upper left corner.', per_camera=True),
-    Parameter('drivable.min_area', 0.0, 'Smaller drivable regions do not count; fraction of the '
-              'picture.', range=(0.0, 1.0), per_camera=True),
-    Parameter('drivable.max_hole', 0.0, 'Holes up to this size are closed, but never over what is '
-              'unknown; fraction of the picture.', range=(0.0, 1.0), per_camera=True),
-    Parameter('drivable.majority', 1, 'A pixel counts if it did in more than half of the last so '
-              'many frames.', range=(1, 255), per_camera=True),
-    Parameter('rectified', False, 'Whether the frames are rectified: then P of the camera info '
-              'says where a pixel looks, and nothing is undistorted again.', per_camera=True),
-    Parameter('base_frame', 'base_link', 'Frame of the outputs in metres (REP 105): x forward, y '
-              'left, z up, on the ground.'),
-    Parameter('odom_frame', '', 'Fixed frame of the grid, through TF; empty leaves the grid in '
-              'base_frame.'),
-    Parameter('ground.pose', 'off', 'Where the camera is: parameters takes those below, tf asks '
-              'TF for the frame of the image, off has no outputs in metres.',
-              choices=('off', 'parameters', 'tf'), per_camera=True),
-    Parameter('ground.height', 1.5, 'Of the camera above the ground, metres.',
-              range=(0.01, 100.0), per_camera=True),
-    Parameter('ground.pitch', 0.0, 'Radians; positive looks down.', range=(-1.57, 1.57),
-              per_camera=True),
-    Parameter('ground.roll', 0.0, 'Radians; positive has the right side down.',
-              range=(-3.15, 3.15), per_camera=True),
-    Parameter('ground.yaw', 0.0, 'Radians; positive looks to the left.', range=(-3.15, 3.15),
-              per_camera=True),
-    Parameter('ground.x', 0.0, "Metres in front of base_frame's origin.", range=(-100.0, 100.0),
-              per_camera=True),
-    Parameter('ground.y', 0.0, 'Metres to its left.', range=(-100.0, 100.0), per_camera=True),
-    Parameter('ground.max_range', 30.0, 'Metres; ground farther away is left out.',
-              range=(0.1, 1000.0), per_camera=True),
-    Parameter('ground.obstacle_height', 0.3, "Metres; height of the points of ~/obstacles, to lie "
-              "inside the reader's height limits.", range=(-100.0, 100.0), per_camera=True),
-    Parameter('ground.path_width', 2.0, 'Metres; width of the strip ahead that nearest_edge looks '
-              'at.', range=(0.01, 100.0), per_camera=True),
-    Parameter('scan.angle_min', -1.5708, 'Bearing of the first ray of ~/free_space, radians, '
-              'positive to the left.', range=(-6.2832, 6.2832)),
-    Parameter('scan.angle_max', 1.5708, 'Bearing of its last ray; a full turn ends one ray '
-              'before its start.', range=(-6.2832, 6.2832)),
-    Parameter('scan.angle_increment', 0.0174533, 'Radians between two rays; no finer than a '
-              'pixel.', range=(0.0001, 3.15)),
-    Parameter('scan.range_min', 0.0, 'Metres; nearer is -inf, too close (REP 117).',
-              range=(0.0, 1000.0)),
-    Parameter('scan.range_max', 20.0, 'Metres, at most ground.max_range; ground seen free as far '
-              'as this is +inf, what is not seen so far NaN.', range=(0.1, 1000.0)),
-    Parameter('grid.length', 20.0, 'Metres of ~/grid ahead.', range=(0.1, 1000.0)),
-    Parameter('grid.width', 20.0, 'Metres of ~/grid across, the vehicle in the middle.',
-              range=(0.1, 1000.0)),
-    Parameter('grid.resolution', 0.1, 'Metres; side of a cell.', range=(0.01, 10.0)),
-    Parameter('diagnostics_period', 1.0, 'Seconds between two messages on /diagnostics.', START,
-              range=(0.1, 60.0)),
-)
-
-#: ``class_map.<name>.<property>`` of every class in the weights: name -> what it says.
+#: ``class_map.<name>.<property>`` of every class in the weights: property -> description.
 CLASS_MAP_PROPERTIES = {
-    'color': 'Red, green and blue of this class in the overlay, 0 to 255.',
+    'color': 'Color of this class in ~/overlay: red, green and blue from 0 to 255.',
     'drivable': 'Whether a vehicle may drive on this class.',
 }
 
-BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+def _check_cameras(name: str, cameras: list[str]) -> None:
+    """Check that camera names can be parts of topic names, and differ."""
+    if not cameras:
+        raise ConfigError(f"{name} is empty, wanted [''] or names")
+    if len(set(cameras)) < len(cameras):
+        raise ConfigError(f'{name} is {cameras}, wanted names that differ')
+    for camera in cameras:
+        usable = camera.replace('_', 'a').isalnum() and camera.isascii() \
+            and not camera[0].isdigit()
+        if not usable and cameras != ['']:
+            raise ConfigError(f"{name} names '{camera}', wanted letters, digits and _, "
+                              'a letter first')
 
 
-#: The values of all parameters but the class map, checked; a field a parameter, dots as _, arrays
-#: as tuples.
-Settings = make_dataclass('Settings', [
-    (parameter.field, object,
-     tuple(parameter.default) if isinstance(parameter.default, list) else parameter.default)
-    for parameter in PARAMETERS], frozen=True)
+def _check_resolution(name: str, resolution: list[int]) -> None:
+    """Check that the network can have this resolution."""
+    try:
+        check_resolution(resolution)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_frame(name: str, frame: str) -> None:
+    """Check that a frame has a name."""
+    if not frame:
+        raise ConfigError(f"{name} is '', wanted the name of a frame")
+
+
+def _check_image_position(name: str, position: list[float]) -> None:
+    """Check that a position lies in the image."""
+    if len(position) != 2 or not all(0.0 <= value <= 1.0 for value in position):
+        raise ConfigError(f'{name} is {position}, wanted x and y from 0 to 1')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrivableSettings(CheckedSettings):
+    """Which drivable pixels count. The defaults change nothing.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    connected: bool = parameter(
+        False, 'Whether only the region that is connected to the ground in front of the vehicle '
+        'is drivable.', per_camera=True)
+    seed: tuple[float, float] = parameter(
+        (0.5, 1.0), 'Image position of the ground in front of the vehicle, as fractions of width '
+        'and height from the upper left corner.', accepts='0 to 1', check=_check_image_position,
+        per_camera=True)
+    min_area: float = parameter(
+        0.0, 'Least area of a drivable region, as a fraction of the image. A smaller region is '
+        'not drivable.', range=(0.0, 1.0), per_camera=True)
+    max_hole: float = parameter(
+        0.0, 'Greatest area of a hole that is filled, as a fraction of the image. A hole with an '
+        'unknown pixel in it stays. An obstacle that looks smaller than this vanishes, too.',
+        range=(0.0, 1.0), per_camera=True)
+    majority: int = parameter(  # Votes are counted in bytes.
+        1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
+        'than half of the last frames. 1 turns voting off.', range=(1, 255), per_camera=True)
+
+
+@dataclass(frozen=True)
+class GroundSettings(CheckedSettings):
+    """Where the camera is above a flat ground, and which ground counts.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    pose: str = parameter(
+        'off', 'Source of the camera pose. parameters takes the pose from ground.height to '
+        'ground.y. tf takes it from TF, between base_frame and the frame of the image. off turns '
+        'the outputs in metres off.', choices=('off', 'parameters', 'tf'), per_camera=True)
+    height: float = parameter(
+        1.5, 'Height of the camera above the ground, in metres.', range=(0.01, 100.0),
+        per_camera=True)
+    pitch: float = parameter(
+        0.0, 'Pitch of the camera, in radians. A camera with a positive pitch looks down.',
+        range=(-1.57, 1.57), per_camera=True)
+    roll: float = parameter(
+        0.0, 'Roll of the camera, in radians. A camera with a positive roll has its right side '
+        'down.', range=(-3.15, 3.15), per_camera=True)
+    yaw: float = parameter(
+        0.0, 'Yaw of the camera, in radians. A camera with a positive yaw looks to the left.',
+        range=(-3.15, 3.15), per_camera=True)
+    x: float = parameter(
+        0.0, 'Position of the camera in front of the origin of base_frame, in metres.',
+        range=(-100.0, 100.0), per_camera=True)
+    y: float = parameter(
+        0.0, 'Position of the camera to the left of the origin of base_frame, in metres.',
+        range=(-100.0, 100.0), per_camera=True)
+    max_range: float = parameter(
+        30.0, 'Greatest distance of ground in the outputs, in metres. Ground farther away is left '
+        'out.', range=(0.1, 1000.0), per_camera=True)
+    obstacle_height: float = parameter(
+        0.3, 'Height of the points of ~/obstacles above the ground, in metres. Choose one inside '
+        'the height limits of the node that reads them.', range=(-100.0, 100.0), per_camera=True)
+    path_width: float = parameter(
+        2.0, 'Width of the strip ahead, in metres, in which the field nearest_edge of '
+        '~/drivable_area is measured.', range=(0.01, 100.0), per_camera=True)
+
+
+@dataclass(frozen=True)
+class ScanSettings(CheckedSettings):
+    """The bearings and ranges of a free space scan, as in sensor_msgs/LaserScan.
+
+    Raises:
+        ConfigError: A value is out of range, or two do not go together.
+    """
+
+    angle_min: float = parameter(
+        -1.5708, 'Bearing of the first ray of ~/free_space, in radians, positive to the left.',
+        range=(-6.2832, 6.2832))
+    angle_max: float = parameter(
+        1.5708, 'Bearing of the last ray of ~/free_space, in radians, positive to the left. A '
+        'scan all around ends one ray before its start.', range=(-6.2832, 6.2832))
+    angle_increment: float = parameter(
+        0.0174533, 'Angle between two rays of ~/free_space, in radians. A ray that is narrower '
+        'than a pixel may see nothing.', range=(0.0001, 3.15))
+    range_min: float = parameter(
+        0.0, 'Least range of ~/free_space, in metres. A ray that ends nearer is -inf, too close '
+        '(REP 117).', range=(0.0, 1000.0))
+    range_max: float = parameter(
+        20.0, 'Greatest range of ~/free_space, in metres, and at most ground.max_range. A ray is '
+        '+inf if its ground is free as far as this. It is NaN if its ground is not seen so far.',
+        range=(0.1, 1000.0))
+
+    def __post_init__(self):
+        """Check the fields, and what they mean together."""
+        super().__post_init__()
+        sector = self.angle_max - self.angle_min
+        if not 0. <= sector <= 2. * math.pi - self.angle_increment / 2.:
+            raise ConfigError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
+                              'wanted as much or more, and less than a turn')
+        if not self.range_min < self.range_max:
+            raise ConfigError(f'range_min is {self.range_min} and range_max {self.range_max}, '
+                              'wanted 0 <= range_min < range_max')
+
+    @property
+    def count(self) -> int:
+        """Return the number of rays."""
+        return int((self.angle_max - self.angle_min) / self.angle_increment + 1e-6) + 1
+
+    def ray_of(self, bearing: np.ndarray) -> np.ndarray:
+        """Return the index of the nearest ray.
+
+        Args:
+            bearing: float array of any shape, radians, positive to the left.
+
+        Returns:
+            int64 array of the same shape; -1 where a bearing is NaN or outside the scan.
+        """
+        turn = np.mod(bearing - self.angle_min + self.angle_increment / 2., 2. * math.pi)
+        rays = np.nan_to_num(turn / self.angle_increment, nan=-1.).astype(np.int64)
+        return np.where((rays < self.count) & np.isfinite(bearing), rays, -1)
+
+
+@dataclass(frozen=True)
+class GridSettings(CheckedSettings):
+    """The size of the grid around the vehicle.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    length: float = parameter(
+        20.0, 'Length of ~/grid ahead of the vehicle, in metres.', range=(0.1, 1000.0))
+    width: float = parameter(
+        20.0, 'Width of ~/grid, in metres. The vehicle is in the middle.', range=(0.1, 1000.0))
+    resolution: float = parameter(
+        0.1, 'Side of a cell of ~/grid, in metres.', range=(0.01, 10.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings(CheckedSettings):
+    """The values of all parameters of the node but the class map. Arrays are tuples.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+
+    cameras: tuple[str, ...] = parameter(
+        ('',), 'Names of the cameras. One empty name gives the topics image and ~/labels. The '
+        'name front gives front/image and ~/front/labels.', changes=Changes.AT_START,
+        accepts='names', check=_check_cameras)
+    autostart: bool = parameter(
+        True, 'Whether the node configures and activates itself at the start. If false, a '
+        "lifecycle manager, such as Nav2's, does that.", changes=Changes.AT_START)
+    image_transport: str = parameter(
+        'raw', 'Kind of the input. raw subscribes to image (sensor_msgs/Image). compressed '
+        'subscribes to image/compressed (JPEG or PNG).', changes=Changes.UNCONFIGURED,
+        choices=('raw', 'compressed'))
+    weights: str = parameter(
+        '', 'Path of a .safetensors file, or the name of weights that ship with the package. An '
+        'empty name is enet_camvid.', changes=Changes.UNCONFIGURED, accepts='path or name')
+    resolution: tuple[int, int] = parameter(
+        (640, 360), 'Width and height of the input of the network in pixels, multiples of 8. '
+        'Frames are resized to it. The time of a frame grows with the number of pixels.',
+        changes=Changes.UNCONFIGURED, accepts='multiples of 8', check=_check_resolution)
+    backend: str = parameter(
+        'auto', 'Runtime of the network. auto picks the fastest that works here, and the node '
+        'logs why. openvino runs on the CPU, tensorrt on CUDA, torch on both. torch serves while '
+        'a TensorRT engine is built.', changes=Changes.UNCONFIGURED, choices=BACKEND_NAMES)
+    precision: str = parameter(
+        'auto', 'Arithmetic of the network. auto picks the fastest that the backend has. On a CPU '
+        'this is int8 (if the weights have it for this resolution), bfloat16 (if the CPU has it) '
+        'or float32. On CUDA it is float16.', changes=Changes.UNCONFIGURED,
+        choices=tuple(dict.fromkeys(PRECISIONS.values())))
+    threads: int = parameter(
+        0, 'Number of CPU threads of the network. 0 leaves it to the backend.',
+        changes=Changes.UNCONFIGURED, range=(0, 256))
+    output_size: str = parameter(
+        'input', 'Size of the masks. input is the size of the frame. network is the resolution of '
+        'the network, so messages are smaller.', choices=('input', 'network'))
+    rotate: int = parameter(
+        0, 'Rotation of the image for the network, in degrees. A camera that is mounted upside '
+        'down needs 180. The outputs stay in the orientation of the camera, with the road at the '
+        'top: set drivable.seed to [0.5, 0.0] and ground.roll to 3.14159.', choices=(0, 180),
+        per_camera=True)
+    confidence_floor: float = parameter(
+        0.0, 'Least confidence of a drivable pixel. A pixel with less is not drivable. Labels do '
+        'not change.', range=(0.0, 1.0), per_camera=True)
+    overlay_opacity: float = parameter(
+        0.5, 'Share of the class color in ~/overlay. 0 shows only the frame, 1 only the colors.',
+        range=(0.0, 1.0))
+    max_frame_age: float = parameter(
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. 0 turns this off, "
+        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
+    stall_timeout: float = parameter(
+        2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
+        'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
+        range=(0.0, 3600.0))
+    drivable: DrivableSettings = group(
+        DrivableSettings, 'These parameters decide which drivable pixels count.')
+    rectified: bool = parameter(
+        False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
+        'a pixel looks, and the distortion is ignored.', per_camera=True)
+    base_frame: str = parameter(
+        'base_link', 'Frame of the outputs in metres (REP 105). Its x axis points forward, y to '
+        'the left and z up. Its origin is on the ground.', accepts='a frame', check=_check_frame)
+    odom_frame: str = parameter(
+        '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '
+        'stays in base_frame.', accepts='a frame, or empty')
+    ground: GroundSettings = group(
+        GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
+        '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.')
+    scan: ScanSettings = group(ScanSettings, 'These parameters set the rays of ~/free_space.')
+    grid: GridSettings = group(GridSettings, 'These parameters set the cells of ~/grid.')
+    diagnostics_period: float = parameter(
+        1.0, 'Time between two messages on /diagnostics, in seconds.', changes=Changes.AT_START,
+        range=(0.1, 60.0))
+
+
+PARAMETERS = table_of(NodeSettings)
+BY_NAME = {row.name: row for row in PARAMETERS}
 
 
 def check_parameter(name: str, value: object) -> object:
-    """Return a parameter's value in its own type.
+    """Return the value of a parameter in its own type, with a tuple for an array.
 
     Args:
-        name: of a parameter in :data:`PARAMETERS`.
-        value: of the parameter's type; lists for arrays.
+        name: Name of a parameter in :data:`PARAMETERS`.
+        value: See :meth:`Parameter.checked`.
 
     Raises:
-        ConfigError: the value has another type, is out of range or is no choice.
+        ConfigError: The name is unknown, or the value cannot be used.
     """
-    parameter = BY_NAME[name]
-    if isinstance(parameter.default, list) and isinstance(value, Iterable):
-        value = list(value)
-    if isinstance(parameter.default, float) and type(value) is int:
-        value = float(value)
-    if type(value) is not type(parameter.default):
-        raise ConfigError(f'{name} is {value!r}, wanted {type(parameter.default).__name__}')
-    if parameter.choices is not None and value not in parameter.choices:
-        raise ConfigError(f'{name} is {value!r}, wanted one of '
-                          f'{", ".join(map(str, parameter.choices))}')
-    if parameter.range is not None and not parameter.range[0] <= value <= parameter.range[1]:
-        raise ConfigError(f'{name} is {value}, wanted {parameter.range[0]} to '
-                          f'{parameter.range[1]}')
-    if name == 'base_frame' and not value:
-        raise ConfigError("base_frame is '', wanted the name of a frame")
-    if name == 'resolution':
-        return check_resolution(value)
-    if name == 'cameras':
-        return _check_cameras(value)
-    return tuple(value) if isinstance(value, list) else value
+    if name not in BY_NAME:
+        raise ConfigError(f"unknown parameter '{name}', wanted one of {', '.join(BY_NAME)}")
+    return BY_NAME[name].checked(value)
 
 
-def _check_cameras(names: list[str]) -> tuple[str, ...]:
-    """Check that camera names can be parts of topic names, and differ."""
-    if not names:
-        raise ConfigError("cameras is empty, wanted [''] or names")
-    if len(set(names)) < len(names):
-        raise ConfigError(f'cameras is {names}, wanted names that differ')
-    for name in names:
-        usable = name.replace('_', 'a').isalnum() and name.isascii() and not name[0].isdigit()
-        if not usable and names != ['']:
-            raise ConfigError(f"cameras names '{name}', wanted letters, digits and _, "
-                              'a letter first')
-    return tuple(names)
+def make_settings(values: Mapping[str, object]) -> NodeSettings:
+    """Check values and return the settings. A parameter that is absent has its default.
 
-
-def make_settings(values: Mapping[str, object]) -> Settings:
-    """Check values and return the settings; what is absent has its default.
+    Args:
+        values: Values by the names of parameters, such as 'ground.height'.
 
     Raises:
-        ConfigError: a name is unknown or a value cannot be used.
+        ConfigError: A name is unknown, or a value cannot be used.
     """
-    for name in values:
-        if name not in BY_NAME:
-            raise ConfigError(f"unknown parameter '{name}', wanted one of {', '.join(BY_NAME)}")
+    grouped: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        group_name, _, field = name.rpartition('.')
+        grouped.setdefault(group_name, {})[field] = check_parameter(name, value)
+    own = grouped.pop('', {})
+    return NodeSettings(**own, **{name: _make_group(name, fields)
+                                  for name, fields in grouped.items()})
+
+
+def _make_group(name: str, fields: dict[str, object]) -> CheckedSettings:
     try:
-        return Settings(**{BY_NAME[name].field: check_parameter(name, value)
-                           for name, value in values.items()})
-    except ConfigError:
-        raise
-    except ValueError as error:  # check_resolution's
-        raise ConfigError(str(error)) from error
+        return groups_of(NodeSettings)[name].default_factory(**fields)
+    except ConfigError as error:
+        raise ConfigError(f'{name}.{error}') from error

@@ -26,6 +26,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, Point
 
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.perception import drivable
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import EncodingError, Scratch
 from enet_ros.perception.overlay import blend, color_mask
 from enet_ros.perception.pipeline import Frame
@@ -41,7 +42,6 @@ from enet_ros.ros.messages import (
     read_image,
     scaled_camera_info,
 )
-from enet_ros.ros.parameters import Policy
 from enet_ros.ros.receiver import take_newest
 
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,
@@ -92,7 +92,7 @@ class CameraStream:
     """
 
     def __init__(self, node, name: str, transport: str, resolution: tuple[int, int],
-                 policy: Callable[[], Policy], on_frame: Callable[[Frame], None],
+                 policy: Callable[[], CameraSettings], on_frame: Callable[[Frame], None],
                  engine: tuple[str, str]):
         """Create the topics, silent until :meth:`activate`.
 
@@ -237,10 +237,10 @@ class CameraStream:
         """Tell whether the node is active, and was when the frame came."""
         return self._active and frame.received >= self._activated
 
-    def _wanted(self, policy: Policy) -> frozenset:
+    def _wanted(self, policy: CameraSettings) -> frozenset:
         wanted = frozenset(name for name, publisher in self._publishers.items()
                            if publisher.get_subscription_count())
-        return wanted - GROUND_OUTPUTS if policy.settings.ground_pose == 'off' else wanted
+        return wanted - GROUND_OUTPUTS if policy.settings.ground.pose == 'off' else wanted
 
     def drop(self, reason: str = '') -> None:
         """Count a frame that goes no further; a reason is also logged, now and then."""
@@ -318,7 +318,7 @@ class CameraStream:
         if self._forget:
             self._forget = False
             self._filter.clear()
-        self._filter.policy = policy.drivable
+        self._filter.policy = policy.settings.drivable
         labels = drivable.sure_labels(result.labels, result.confidence,
                                       policy.settings.confidence_floor)
         mask = drivable.drivable_mask(labels, policy.drivable_lut)
@@ -333,7 +333,7 @@ class CameraStream:
             ready then.
         """
         policy = frame.policy
-        metres = bool(frame.wanted & NEED_GROUND) and policy.settings.ground_pose != 'off'
+        metres = bool(frame.wanted & NEED_GROUND) and policy.settings.ground.pose != 'off'
         if not metres and 'camera_info' not in frame.wanted:
             return None, False
         info = self.calibration()
@@ -379,7 +379,7 @@ class CameraStream:
         return known[1]
 
     def _drivable_area(self, mask: np.ndarray, result: Segmentation, size: tuple[int, int],
-                       on_ground: bool, policy: Policy) -> DrivableArea:
+                       on_ground: bool, policy: CameraSettings) -> DrivableArea:
         area = DrivableArea(
             width=size[0], height=size[1], fraction=drivable.drivable_fraction(mask),
             confidence=drivable.drivable_confidence(mask, result.confidence),

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.ground import CameraModel, GroundTable, Pose
 from enet_ros.perception.planner_outputs import (
     OCCUPIED_CELL,
@@ -36,7 +37,6 @@ from enet_ros.ros.messages import (
     in_frame,
     scan_message,
 )
-from enet_ros.ros.parameters import Policy
 
 GROUND_OUTPUTS = frozenset({'points', 'obstacles', 'free_space', 'grid'})
 
@@ -50,17 +50,17 @@ class Tables:
     """Lookup tables of one camera, pose and policy, each built when it is first needed."""
 
     table: GroundTable
-    policy: Policy
+    policy: CameraSettings
 
     @cached_property
     def scan(self) -> RangeBins:
         """Which pixels each ray of the scan sees."""
-        return scan_bins(self.table, self.policy.scan)
+        return scan_bins(self.table, self.policy.settings.scan)
 
     @cached_property
     def path(self) -> RangeBins:
         """The pixels straight ahead."""
-        return path_bin(self.table, self.policy.settings.ground_path_width / 2)
+        return path_bin(self.table, self.policy.settings.ground.path_width / 2)
 
     @cached_property
     def grid(self) -> GridCells:
@@ -81,7 +81,8 @@ class GroundStream:
         self._tables: Tables | None = None
         self._cloud: tuple = ()
 
-    def prepare(self, info: CameraInfo | None, policy: Policy, header, size: tuple[int, int]):
+    def prepare(self, info: CameraInfo | None, policy: CameraSettings, header,
+                size: tuple[int, int]):
         """Find camera and pose of a frame; the tables are made anew when something changed.
 
         Args:
@@ -101,7 +102,7 @@ class GroundStream:
             if self._known and all(a is b or a == b for a, b in zip(known, self._known)):
                 return
             table = self._table(camera_model(info, policy.settings.rectified), pose, size,
-                                policy.settings.ground_max_range)
+                                policy.settings.ground.max_range)
             if self._tables is None or (table, policy) != (self._tables.table,
                                                            self._tables.policy):
                 self._tables = Tables(table, policy)
@@ -118,13 +119,13 @@ class GroundStream:
             return GroundTable(camera, pose, size, max_range_m)
         return last if last.pose == pose else last.moved_to(pose)
 
-    def _pose(self, policy: Policy, header) -> Pose:
-        s = policy.settings
-        if s.ground_pose == 'tf':
-            return Pose.from_quaternion(*self._transforms.lookup(s.base_frame, header.frame_id,
-                                                                 header.stamp))
-        return Pose.from_mount(s.ground_height, s.ground_pitch, s.ground_roll, s.ground_yaw,
-                               s.ground_x, s.ground_y)
+    def _pose(self, policy: CameraSettings, header) -> Pose:
+        settings, ground = policy.settings, policy.settings.ground
+        if ground.pose == 'tf':
+            return Pose.from_quaternion(*self._transforms.lookup(
+                settings.base_frame, header.frame_id, header.stamp))
+        return Pose.from_mount(ground.height, ground.pitch, ground.roll, ground.yaw, ground.x,
+                               ground.y)
 
     def messages(self, wanted: frozenset, header, mask: np.ndarray, labels: np.ndarray,
                  size: tuple[int, int]) -> tuple[dict[str, object], str]:
@@ -148,12 +149,12 @@ class GroundStream:
             made['points'] = self._points(size)
             made['points'].header = base
         if 'obstacles' in wanted:
-            height_m = tables.policy.settings.ground_obstacle_height
+            height_m = tables.policy.settings.ground.obstacle_height
             made['obstacles'] = cloud_message(obstacle_points(mask, tables.table, height_m))
             made['obstacles'].header = base
         if 'free_space' in wanted:
             made['free_space'] = scan_message(base, free_space_scan(mask, labels, tables.scan),
-                                              tables.policy.scan)
+                                              tables.policy.settings.scan)
         if 'grid' in wanted:
             try:
                 made['grid'] = self._grid(header, mask, labels)

@@ -1,9 +1,9 @@
-"""The parameter table as rclpy declares it, and the settings a running node works by."""
+"""The table of parameters as rclpy declares it, and the settings a running node works by."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from rcl_interfaces.msg import (
@@ -17,209 +17,217 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.class_map import ClassMap, parameter_name
-from enet_ros.perception import settings as config
-from enet_ros.perception.drivable import DrivablePolicy
-from enet_ros.perception.planner_outputs import GridSpec, ScanSpec
-from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS, Settings
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameter_table import Changes, ConfigError, Parameter
+from enet_ros.perception.settings import (
+    BY_NAME,
+    CLASS_MAP_PROPERTIES,
+    PARAMETERS,
+    NodeSettings,
+    check_parameter,
+    make_settings,
+)
 
-CLASS_MAP = 'class_map'
+CLASS_MAP = 'class_map.'
 
-#: Declared by rclpy itself, or by what it creates.
+#: Parameters that rclpy declares itself, or that belong to what the node creates.
 _FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 
-@dataclass(frozen=True, eq=False)
-class Policy:
-    """What one camera's frames are treated by: swapped whole, so compared by identity."""
-
-    settings: Settings
-    drivable_lut: np.ndarray
-    color_lut: np.ndarray
-    drivable: DrivablePolicy
-    scan: ScanSpec
-    grid: GridSpec
-
-    @classmethod
-    def of(cls, settings: Settings, class_map: ClassMap) -> Policy:
-        """Check what settings mean together, and build the lookup tables.
-
-        Raises:
-            ConfigError: values that do not go together; the message names them.
-        """
-        s = settings
-        try:
-            return cls(
-                s, class_map.drivable_lut(), class_map.color_lut(),
-                DrivablePolicy(s.drivable_connected, s.drivable_seed, s.drivable_min_area,
-                               s.drivable_max_hole, s.drivable_majority),
-                ScanSpec(s.scan_angle_min, s.scan_angle_max, s.scan_angle_increment,
-                         s.scan_range_min, min(s.scan_range_max, s.ground_max_range)),
-                GridSpec((s.grid_length, s.grid_width), s.grid_resolution,
-                         (0.0, -s.grid_width / 2)))
-        except ValueError as error:
-            raise config.ConfigError(f'drivable.*, scan.* or grid.*: {error}') from error
-
-
-def _descriptor(parameter: config.Parameter) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=parameter.description,
-                                     read_only=parameter.changes == config.START)
-    if parameter.choices:
-        descriptor.additional_constraints = f'one of {", ".join(map(str, parameter.choices))}'
-    if parameter.range and isinstance(parameter.default, float):
-        descriptor.floating_point_range = [FloatingPointRange(
-            from_value=parameter.range[0], to_value=parameter.range[1])]
-    elif parameter.range:
-        descriptor.integer_range = [IntegerRange(
-            from_value=parameter.range[0], to_value=parameter.range[1], step=1)]
-    return descriptor
-
-
 class NodeParameters:
-    """The parameters of one node: declared here, checked as a whole, read as a policy.
+    """The parameters of one node: declared here, checked as a whole, read as settings.
 
-    A value that cannot be used does not stop the node from being built: it is remembered, and
+    A value that cannot be used does not keep the node from being built. It is remembered, and
     :meth:`settings` raises it, so that configure fails and says why.
+
+    The methods run on the thread of the executor. Other threads only read ``camera_settings``,
+    whose objects never change.
+
+    Attributes:
+        camera_settings: The settings of each camera by its name; empty unless configured.
     """
 
     def __init__(self, node: Node):
-        """Declare everything in :data:`enet_ros.perception.settings.PARAMETERS`."""
+        """Declare every parameter of :data:`enet_ros.perception.settings.PARAMETERS`."""
         self._node = node
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, str] = {}  # parameter -> why its value cannot be used
         self._class_map: ClassMap | None = None
-        self.policies: dict[str, Policy] = {}  # a camera; empty unless configured
+        self.camera_settings: dict[str, CameraSettings] = {}
         for parameter in PARAMETERS:
-            self._declare(parameter.name, parameter.default, _descriptor(parameter))
+            self._declare(parameter.name, parameter.default, make_descriptor(parameter))
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _declare(self, name: str, default: object, descriptor: ParameterDescriptor) -> None:
-        try:
-            self._node.declare_parameter(name, default, descriptor)
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            value = self._node._parameter_overrides[name].value
-            self._refused[name] = f'{name} is {value!r}, wanted {type(default).__name__}: {error}'
-            try:
-                if name in BY_NAME:
-                    config.check_parameter(name, value)
-            except ValueError as own:  # says what is wanted in our words
-                self._refused[name] = str(own)
-            self._node.declare_parameter(name, default, descriptor, ignore_override=True)
-
-    def settings(self) -> Settings:
+    def settings(self) -> NodeSettings:
         """Return the checked values.
 
         Raises:
-            ConfigError: a value, given at start or now, cannot be used.
+            ConfigError: A value that was given at the start or later cannot be used.
         """
-        for message in self._refused.values():
-            raise config.ConfigError(message)
-        return config.make_settings(
-            {name: self._node.get_parameter(name).value for name in BY_NAME})
+        self._raise_refused()
+        values = self._values()
+        return make_settings({name: values[name] for name in BY_NAME})
 
-    def configure(self, settings: Settings, class_map: ClassMap) -> None:
-        """Declare the class map of the weights, and make the policy.
+    def configure(self, settings: NodeSettings, class_map: ClassMap) -> None:
+        """Declare the class map and the parameters of single cameras, and make their settings.
+
+        Args:
+            settings: From :meth:`settings`.
+            class_map: Class map of the weights.
 
         Raises:
-            ClassMapError: the parameters name an unknown class, or make no usable class map.
+            ClassMapError: The parameters name an unknown class, or make no usable class map.
+            ConfigError: A value cannot be used.
         """
-        overrides = self._class_map_overrides()
-        class_map.override(overrides)
+        class_map.override(class_map_changes(self._overrides()))
         self._class_map = class_map
-        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable):
-            for key, default in (('color', list(color)), ('drivable', drivable)):
-                self._declare(f'{CLASS_MAP}.{parameter_name(name)}.{key}', default,
-                              ParameterDescriptor(description=CLASS_MAP_PROPERTIES[key]))
-        for camera in settings.cameras:
-            for name in self._node._parameter_overrides:
-                parameter = self._of_camera(camera, name)
+        self._declare_class_map(class_map)
+        for name in self._overrides():
+            for camera in settings.cameras:
+                parameter = shared_parameter(camera, name)
                 if parameter is not None and not self._node.has_parameter(name):
-                    self._declare(name, parameter.default, _descriptor(parameter))
-        for message in self._refused.values():
-            raise config.ConfigError(message)
-        self.policies = self._make_policies(settings, {})
+                    self._declare(name, parameter.default, make_descriptor(parameter))
+        self._raise_refused()
+        self.camera_settings = self._make_camera_settings(self._values())
 
     def drivable_names(self) -> tuple[str, ...]:
         """Return the names of the classes that are drivable now."""
-        return self._class_map.override(self._class_map_values()).drivable_names
+        return self._class_map.override(class_map_changes(self._values())).drivable_names
 
     def cleanup(self) -> None:
-        """Forget the class map: the next weights may have another."""
-        self.policies, self._class_map = {}, None
-        for name in [name for name in self._node._parameters if name.startswith(f'{CLASS_MAP}.')]:
-            self._refused.pop(name, None)
-            self._node.undeclare_parameter(name)
+        """Forget the class map, since the next weights may have another."""
+        self.camera_settings, self._class_map = {}, None
+        for name in self._values():
+            if name.startswith(CLASS_MAP):
+                self._refused.pop(name, None)
+                self._node.undeclare_parameter(name)
 
     def unknown_overrides(self) -> list[str]:
         """Return a sentence for every given parameter that nothing declares, such as a typo."""
+        declared = list(self._values())
         return [f"parameter '{name}' is not known and has no effect" + ''.join(
                     f"; did you mean '{near}'?"
-                    for near in difflib.get_close_matches(name, self._node._parameters, n=1))
-                for name in self._node._parameter_overrides
-                if not self._node.has_parameter(name) and not name.startswith(_FOREIGN)]
+                    for near in difflib.get_close_matches(name, declared, n=1))
+                for name in self._overrides()
+                if name not in declared and not name.startswith(_FOREIGN)]
 
-    def _class_map_overrides(self) -> dict[str, dict]:
-        """Return the class map as given at start: class -> property -> value."""
-        changes: dict[str, dict] = {}
-        for name, parameter in self._node._parameter_overrides.items():
-            if name.startswith(f'{CLASS_MAP}.'):
-                class_name, _, key = name[len(CLASS_MAP) + 1:].rpartition('.')
-                changes.setdefault(class_name or key, {})[key] = parameter.value
-        return changes
+    def _overrides(self) -> dict[str, object]:
+        """Return the values that the node was started with, declared or not.
 
-    def _class_map_values(self, changed: dict[str, object] | None = None) -> dict[str, dict]:
-        """Return the class map as declared, with some parameters changed."""
-        values = {name: parameter.value for name, parameter in self._node._parameters.items()
-                  if name.startswith(f'{CLASS_MAP}.')}
-        values.update(changed or {})
-        changes: dict[str, dict] = {}
-        for name, value in values.items():
-            _, class_name, key = name.split('.')
-            changes.setdefault(class_name, {})[key] = value
-        return changes
+        rclpy has no public access to them. ``automatically_declare_parameters_from_overrides``
+        would declare typing errors as well, and with descriptors that say nothing.
+        """
+        return {name: parameter.value
+                for name, parameter in self._node._parameter_overrides.items()}
 
-    @staticmethod
-    def _of_camera(camera: str, name: str) -> config.Parameter | None:
-        """Return the parameter that ``<camera>.<name>`` gives one camera a value of."""
-        if not camera or not name.startswith(f'{camera}.'):
-            return None
-        parameter = BY_NAME.get(name[len(camera) + 1:])
-        return parameter if parameter is not None and parameter.per_camera else None
+    def _values(self) -> dict[str, object]:
+        """Return the values of all declared parameters by name."""
+        return {name: parameter.value
+                for name, parameter in self._node.get_parameters_by_prefix('').items()}
 
-    def _make_policies(self, settings: Settings, changed: dict[str, object]) -> dict[str, Policy]:
-        """Return every camera's policy, with some parameters changed."""
-        class_map = self._class_map.override(self._class_map_values(
-            {name: value for name, value in changed.items() if name.startswith(f'{CLASS_MAP}.')}))
-        shared = {parameter.name: getattr(settings, parameter.field) for parameter in PARAMETERS}
-        values = {name: parameter.value for name, parameter in self._node._parameters.items()}
-        values.update(changed)
-        policies = {}
-        for camera in settings.cameras:
-            own = {parameter.name: value for name, value in values.items()
-                   if (parameter := self._of_camera(camera, name)) is not None}
-            policies[camera] = Policy.of(config.make_settings({**shared, **own}), class_map)
-        return policies
+    def _declare(self, name: str, default: object, descriptor: ParameterDescriptor) -> None:
+        """Declare a parameter, with its default where the given value is refused."""
+        try:
+            self._node.declare_parameter(name, default, descriptor)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            value = self._overrides()[name]
+            self._refused[name] = f'{name} is {value!r}, wanted {type(default).__name__}: {error}'
+            try:
+                if name in BY_NAME:
+                    check_parameter(name, value)
+            except ConfigError as own:  # It says what is wanted in our words.
+                self._refused[name] = str(own)
+            self._node.declare_parameter(name, default, descriptor, ignore_override=True)
+
+    def _declare_class_map(self, class_map: ClassMap) -> None:
+        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable):
+            for key, default in (('color', list(color)), ('drivable', drivable)):
+                self._declare(f'{CLASS_MAP}{parameter_name(name)}.{key}', default,
+                              ParameterDescriptor(description=CLASS_MAP_PROPERTIES[key]))
+
+    def _raise_refused(self) -> None:
+        for message in self._refused.values():
+            raise ConfigError(message)
+
+    def _make_camera_settings(self, values: Mapping[str, object]) -> dict[str, CameraSettings]:
+        """Return the settings of every camera.
+
+        Args:
+            values: Values of all declared parameters by name.
+
+        Raises:
+            ConfigError: A value cannot be used.
+            ClassMapError: The class map cannot be used.
+        """
+        class_map = self._class_map.override(class_map_changes(values))
+        shared = {name: values[name] for name in BY_NAME}
+        return {camera: CameraSettings.of(
+                    make_settings({**shared, **values_of_camera(camera, values)}), class_map)
+                for camera in make_settings(shared).cameras}
 
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Apply a set of changes between two frames, all or none."""
         changed = {parameter.name: parameter.value for parameter in parameters}
         own = {name: value for name, value in changed.items() if name in BY_NAME}
         try:
-            if not self.policies:
-                for name, value in own.items():
-                    config.check_parameter(name, value)
+            if self.camera_settings:
+                self._check_changeable(own)
+                self.camera_settings = self._make_camera_settings({**self._values(), **changed})
             else:
-                self.policies = self._changed_policies(changed, own)
+                for name, value in own.items():
+                    check_parameter(name, value)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for name in own:
             self._refused.pop(name, None)
         return SetParametersResult(successful=True)
 
-    def _changed_policies(self, changed: dict, own: dict) -> dict[str, Policy]:
-        now = {name: self._node.get_parameter(name).value for name in BY_NAME}
-        for name, value in own.items():
-            same = list(np.atleast_1d(value)) == list(np.atleast_1d(now[name]))
-            if BY_NAME[name].changes != config.RUNNING and not same:
-                raise config.ConfigError(
+    def _check_changeable(self, changed: Mapping[str, object]) -> None:
+        """Check that parameters which need another network keep their values."""
+        now = self._values()
+        for name, value in changed.items():
+            if BY_NAME[name].changes is not Changes.ANY_TIME \
+                    and not np.array_equal(value, now[name]):
+                raise ConfigError(
                     f'{name} can change only while the node is unconfigured, for it needs another '
                     'network: deactivate and clean up, set it, then configure and activate')
-        return self._make_policies(config.make_settings({**now, **own}), changed)
+
+
+def make_descriptor(parameter: Parameter) -> ParameterDescriptor:
+    """Return what ``ros2 param describe`` shows of a parameter."""
+    descriptor = ParameterDescriptor(description=parameter.description,
+                                     read_only=parameter.changes is Changes.AT_START)
+    if parameter.choices:
+        descriptor.additional_constraints = parameter.wanted()
+    if parameter.range:
+        least, greatest = parameter.range
+        if isinstance(parameter.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=least, to_value=greatest)]
+        else:
+            descriptor.integer_range = [
+                IntegerRange(from_value=least, to_value=greatest, step=1)]
+    return descriptor
+
+
+def class_map_changes(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Return the values of ``class_map.<class>.<property>``: class -> property -> value."""
+    changes: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        if name.startswith(CLASS_MAP):
+            class_name, _, key = name.removeprefix(CLASS_MAP).rpartition('.')
+            changes.setdefault(class_name or key, {})[key] = value
+    return changes
+
+
+def shared_parameter(camera: str, name: str) -> Parameter | None:
+    """Return the parameter that ``<camera>.<name>`` replaces for one camera, if it is one."""
+    if not camera or not name.startswith(f'{camera}.'):
+        return None
+    parameter = BY_NAME.get(name.removeprefix(f'{camera}.'))
+    return parameter if parameter is not None and parameter.per_camera else None
+
+
+def values_of_camera(camera: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values that one camera has of its own, by the names of shared parameters."""
+    return {parameter.name: value for name, value in values.items()
+            if (parameter := shared_parameter(camera, name)) is not None}

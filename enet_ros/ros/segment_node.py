@@ -12,7 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.perception.pipeline import Frame, Pipeline
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import Settings
+from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.camera_stream import (
     LATCHED_QOS,
     OUTPUT_QOS,
@@ -102,7 +102,7 @@ class SegmentNode(LifecycleNode):
         stages.end('topics')
         self._log_start(settings, checkpoint, segmenter, stages)
 
-    def _make_stream(self, index: int, name: str, settings: Settings,
+    def _make_stream(self, index: int, name: str, settings: NodeSettings,
                      segmenter: Segmenter) -> CameraStream:
         def on_frame(frame: Frame) -> None:
             pipeline = self._pipeline
@@ -110,7 +110,7 @@ class SegmentNode(LifecycleNode):
                 pipeline.put(index, frame)
 
         return CameraStream(self, name, settings.image_transport, segmenter.resolution,
-                            lambda: self._parameters_of_node.policies.get(name), on_frame,
+                            lambda: self._parameters_of_node.camera_settings.get(name), on_frame,
                             (segmenter.backend.name, segmenter.backend.precision))
 
     def _make_latched(self, checkpoint: Checkpoint) -> None:
@@ -131,7 +131,7 @@ class SegmentNode(LifecycleNode):
                 LabelInfo, f'~/{prefix}label_info', copy_of(LATCHED_QOS),
                 qos_overriding_options=qos_overrides())
 
-    def _log_start(self, settings: Settings, checkpoint: Checkpoint, segmenter: Segmenter,
+    def _log_start(self, settings: NodeSettings, checkpoint: Checkpoint, segmenter: Segmenter,
                    stages: Stages) -> None:
         width, height = segmenter.resolution
         drivable = ', '.join(self._parameters_of_node.drivable_names()) or 'nothing'

@@ -1,12 +1,15 @@
 """What the doctor makes of machines, most of them made up."""
 
 import argparse
+import json
 from dataclasses import replace
 
 import pytest
 
-from enet_ros.cli import doctor
-from enet_ros.cli.doctor import Findings, choice, report, shortfalls
+from enet_ros.cli import doctor, doctor_advice, doctor_findings
+from enet_ros.cli.doctor import report
+from enet_ros.cli.doctor_advice import choice, shortfalls
+from enet_ros.cli.doctor_findings import Findings
 from enet_ros.machine import processor_features
 from enet_ros.perception.segmenter import Segmenter
 
@@ -31,7 +34,7 @@ CPU_BUILD = replace(PC, torch='2.13.0+cpu', torch_cuda='', torch_sees_gpu=False,
     (ORIN, 'tensorrt, float16: '), (PC, 'tensorrt, float16: '),
     (replace(PC, tensorrt_works=False), 'torch, float16, on the GPU: '),
     (replace(ROBOT, bfloat16=True), 'openvino, bfloat16: '), (ROBOT, 'openvino, float32: '),
-    (replace(ROBOT, openvino=''), 'torch, float32, on the processor: '),
+    (replace(ROBOT, openvino=''), 'torch, float32, on the CPU: '),
     (replace(ROBOT, openvino='', torch=''), 'nothing: '),
     (replace(CPU_BUILD, gpu_asked=True), 'openvino, float32: ')])
 def test_says_what_will_be_used(findings, wanted):
@@ -39,11 +42,11 @@ def test_says_what_will_be_used(findings, wanted):
 
 
 @pytest.mark.parametrize(('findings', 'wanted'), [
-    (PC, 'tensorrt, float16: there are a CUDA device and torch_tensorrt; not tried'),
+    (PC, 'tensorrt, float16: there is a CUDA device, and TensorRT is the fastest on it; not tried'),
     (replace(PC, torch_tensorrt=''), 'torch, float16, on the GPU: there is a CUDA device'),
-    (CPU_BUILD, 'openvino, float32: the fastest on a processor, which has no bfloat16 itself; '
+    (CPU_BUILD, 'openvino, float32: it is the fastest on a CPU; '
                 'torch 2.13.0+cpu does not see the CUDA device'),
-    (replace(CPU_BUILD, openvino=''), 'torch, float32, on the processor: '),
+    (replace(CPU_BUILD, openvino=''), 'torch, float32, on the CPU: '),
     (replace(PC, gpus=(), openvino='2025.4'), 'openvino, float32: ')])
 def test_says_what_will_be_used_when_the_gpu_was_not_tried(findings, wanted):
     findings = replace(findings, gpu_asked=False, torch_sees_gpu=False, tensorrt_works=False)
@@ -72,10 +75,10 @@ def test_a_whole_machine_falls_short_of_nothing(findings):
     (replace(PC, driver_cuda='12.6', torch_sees_gpu=False),
      'torch 2.13.0 is built for CUDA 13.0, the driver knows 12.6: update the NVIDIA driver'),
     (replace(ORIN, torch='2.8.0+cpu', torch_cuda='', torch_sees_gpu=False),
-     f'pip install torch==2.8.0 --index-url {doctor.JETSON_INDEX}'),
+     f'pip install torch==2.8.0 --index-url {doctor_advice.JETSON_INDEX}'),
     (replace(ORIN, torch_tensorrt='', tensorrt_works=False),
      'torch_tensorrt is not installed: pip install torch-tensorrt==2.8.0 --no-deps --index-url '
-     + doctor.JETSON_INDEX),
+     + doctor_advice.JETSON_INDEX),
     (replace(PC, torch_tensorrt='', tensorrt_works=False),
      "torch_tensorrt is not installed: pip install 'torch-tensorrt==2.13.*'"),
     (replace(PC, torch_tensorrt='2.9.0'), 'is made for another torch than 2.13.0'),
@@ -114,14 +117,59 @@ def test_little_free_memory_is_a_note_and_no_failure():
 def test_the_exit_code_says_whether_it_works(monkeypatch, capsys, missing, code):
     monkeypatch.setattr(doctor, 'gather', lambda gpu: replace(ROBOT, gpu_asked=gpu))
     monkeypatch.setattr(doctor, 'shortfalls', lambda findings: missing)
-    assert doctor.run(argparse.Namespace(gpu=True)) == code
+    assert doctor.run(argparse.Namespace(gpu=True, no_trial=True, json=False)) == code
     assert 'will be used' in capsys.readouterr().out
+
+
+def test_the_rtx_kind_has_its_own_distribution_and_advice(monkeypatch):
+    versions = {'torch-tensorrt-rtx': '2.11.0', 'tensorrt-rtx-cu13-bindings': '1.4.0.76'}
+    monkeypatch.setattr(doctor_findings, 'package_version', lambda name: versions.get(name, ''))
+    monkeypatch.setattr(doctor_findings, '_probe', dict)
+    findings = doctor_findings.gather(gpu=True)
+    assert (findings.torch_tensorrt, findings.tensorrt_kind) == ('2.11.0', 'TensorRT-RTX')
+    assert any(line.startswith('TensorRT-RTX ') and '1.4.0.76' in line
+               for line in report(findings, []))
+    [missing] = shortfalls(replace(PC, tensorrt_kind='TensorRT-RTX', tensorrt_works=False))
+    assert "pip install 'torch-tensorrt-rtx==2.13.*'" in missing
+
+
+TRIAL = {'size': '640x360', 'built_sec': 24.2, 'agreement': 0.99948, 'reload_sec': 5.71,
+         'ms': {'tensorrt': [0.797, 0.808], 'torch': [1.362, 1.396]}}
+
+
+def test_the_trial_of_the_gpu_is_told_in_a_row_each():
+    lines = report(PC, [], TRIAL)
+    assert 'engine           640x360, built and loaded in 24 s' in lines
+    assert 'agreement        99.95 % of labels as in float32' in lines
+    assert any(line.startswith('ms a frame       tensorrt 0.80 (95 %: 0.81), torch 1.36')
+               for line in lines)
+    assert any(line.startswith('second process   loads') and '5.7 s' in line for line in lines)
+
+
+@pytest.mark.parametrize(('failure', 'code'), [('', 0), ('labels: failed: no kernel', 1)])
+def test_the_trial_decides_the_exit_code_and_json_has_it_all(monkeypatch, capsys, failure, code):
+    from enet_ros.bench import gpu_trial
+    monkeypatch.setattr(doctor, 'gather', lambda gpu: PC)
+    monkeypatch.setattr(gpu_trial, 'try_gpu', lambda: TRIAL | ({'failure': failure} if failure
+                                                               else {}))
+    assert doctor.run(argparse.Namespace(gpu=True, no_trial=False, json=True)) == code
+    printed = json.loads(capsys.readouterr().out)
+    assert printed['trial']['agreement'] == TRIAL['agreement']
+    assert printed['findings']['gpus'] == list(PC.gpus)
+    assert printed['choice'].startswith('tensorrt, float16')
+    assert printed['missing'] == ([f'the trial of TensorRT failed: {failure}'] if failure else [])
+
+
+def test_a_trial_whose_process_crashes_is_a_failure_and_no_traceback(monkeypatch):
+    from enet_ros.bench import gpu_trial
+    monkeypatch.setattr(gpu_trial.sys, 'executable', '/bin/false')
+    assert gpu_trial.try_gpu() == {'failure': 'its process ended with 1: no output'}
 
 
 def test_reads_the_files_of_a_jetson():
     release = '# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64'
-    assert doctor.l4t_version(release) == '36.4.3'
-    assert doctor.l4t_version('') == ''
+    assert doctor_findings.l4t_version(release) == '36.4.3'
+    assert doctor_findings.l4t_version('') == ''
     assert processor_features('Features\t: fp asimd bf16 asimdhp\n') == (
         'bf16', 'half-precision vectors')
     assert processor_features('flags : avx512f avx512_bf16 amx_bf16\n') == (
@@ -129,19 +177,19 @@ def test_reads_the_files_of_a_jetson():
 
 
 def test_a_library_that_crashes_does_not_take_the_doctor_with_it(monkeypatch):
-    monkeypatch.setattr(doctor, 'PROBE', 'import os; os.abort()')
-    assert doctor._probe() == {'problem': 'importing them ended the process with -6'}
-    monkeypatch.setattr(doctor, 'PROBE', 'import time; time.sleep(60)')
-    monkeypatch.setattr(doctor, 'PROBE_TIMEOUT_SEC', 0.2)
-    assert 'took more than' in doctor._probe()['problem']
+    monkeypatch.setattr(doctor_findings, 'PROBE', 'import os; os.abort()')
+    assert doctor_findings._probe() == {'problem': 'importing them ended the process with -6'}
+    monkeypatch.setattr(doctor_findings, 'PROBE', 'import time; time.sleep(60)')
+    monkeypatch.setattr(doctor_findings, 'PROBE_TIMEOUT_SEC', 0.2)
+    assert 'took more than' in doctor_findings._probe()['problem']
 
 
 @pytest.mark.parametrize('gpu', [False, True])
 def test_the_choice_is_what_this_machine_really_picks(gpu):
     picked = Segmenter.from_file(resolution=(160, 96)).backend
-    assert choice(doctor.gather(gpu)).startswith(f'{picked.name}, {picked.precision}')
+    assert choice(doctor_findings.gather(gpu=gpu)).startswith(f'{picked.name}, {picked.precision}')
 
 
 def test_what_the_probe_finds_counts_more_than_versions(monkeypatch):
-    monkeypatch.setattr(doctor, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
-    assert doctor.gather(gpu=True).torch_tensorrt == '2.9.0+probe'
+    monkeypatch.setattr(doctor_findings, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
+    assert doctor_findings.gather(gpu=True).torch_tensorrt == '2.9.0+probe'

@@ -99,7 +99,8 @@ def test_the_default_policy_changes_nothing(labels):
 @given(st.lists(label_maps, min_size=1, max_size=5), st.booleans(), st.floats(0, 1),
        st.floats(0, 1), st.integers(1, 4))
 def test_unknown_is_never_drivable_whatever_the_policy(frames, connected, area, hole, majority):
-    asked = DrivableFilter(DrivablePolicy(connected, (.5, 1.), area, hole, majority))
+    asked = DrivableFilter(DrivablePolicy(
+        connected=connected, min_area=area, max_hole=hole, majority=majority))
     for i, labels in enumerate(frames):
         mask = asked.update(drivable_mask(labels, LUT), labels, i * .1)
         assert mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 255}
@@ -208,7 +209,8 @@ def test_masks_that_were_given_stay_as_they_were():
     labels = picture('####', '#..#', '####')
     mask = drivable_mask(labels, LUT)
     before = mask.copy()
-    DrivableFilter(DrivablePolicy(True, (.5, 1.), .1, .5, 3)).update(mask, labels, 0.)
+    policy = DrivablePolicy(connected=True, min_area=.1, max_hole=.5, majority=3)
+    DrivableFilter(policy).update(mask, labels, 0.)
     assert np.array_equal(mask, before)
 
 
@@ -224,8 +226,8 @@ def test_a_new_policy_keeps_the_frames_where_as_many_vote():
 
 @pytest.mark.parametrize(('field', 'value', 'wanted'), [
     ('connected', 1, 'true or false'), ('seed', (0.5,), 'x and y from 0 to 1'),
-    ('seed', (0.5, 1.1), 'x and y from 0 to 1'), ('min_area', -.1, 'from 0 to 1'),
-    ('max_hole', math.nan, 'from 0 to 1'), ('majority', 0, '1 to 255'),
+    ('seed', (0.5, 1.1), 'x and y from 0 to 1'), ('min_area', -.1, '0.0 to 1.0'),
+    ('max_hole', math.nan, '0.0 to 1.0'), ('majority', 0, '1 to 255'),
     ('majority', 2.0, '1 to 255'), ('majority', 256, '1 to 255'),
 ])
 def test_a_bad_policy_names_field_value_and_what_is_wanted(field, value, wanted):

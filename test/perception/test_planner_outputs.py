@@ -231,7 +231,7 @@ def test_a_scan_reaches_no_farther_than_the_table(table):
     (lambda: ScanSpec(0., 2 * math.pi, .5), 'angle_max is 6.28'),   # the first ray once more
     (lambda: ScanSpec(angle_increment=0.), 'angle_increment is 0.0'),
     (lambda: ScanSpec(range_min=3., range_max=2.), 'range_min is 3.0 and range_max 2.0'),
-    (lambda: ScanSpec(range_max=math.nan), 'range_max nan'),
+    (lambda: ScanSpec(range_max=math.nan), 'range_max is nan'),
     (lambda: GridSpec(resolution_m=0.), 'resolution_m is 0.0'),
     (lambda: GridSpec((0., 5.)), 'size_m is .0.0, 5.0.'),
     (lambda: GridSpec((1000., 1000.), .01),

@@ -132,12 +132,12 @@ def test_auto_does_not_take_a_torch_without_cuda_for_the_cuda_device(monkeypatch
     refused = f'torch: torch {torch.__version__} does not see the CUDA device'
     found = Segmenter.from_file(resolution=SMALL)
     assert found.backend.name == 'openvino'
-    assert found.choice.endswith(f': the fastest on a processor; {refused}')
+    assert found.choice.endswith(f': it is the fastest on a CPU; {refused}')
     assert Segmenter.from_file(resolution=SMALL, backend='torch').choice == (
-        'backend torch, float32 on the processor: it was asked for')
+        'backend torch, float32 on the CPU: it was asked for')
     monkeypatch.setitem(backends.OPENERS, 'openvino', broken)
     assert Segmenter.from_file(resolution=SMALL).choice == (
-        f'backend torch, float32 on the processor: the last resort; {refused}; '
+        f'backend torch, float32 on the CPU: the last resort; {refused}; '
         'openvino: no such instruction')
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from enet_ros.cli.main import main
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.settings import (
     BY_NAME,
     PARAMETERS,
     ConfigError,
+    NodeSettings,
     check_parameter,
     make_settings,
 )
@@ -63,8 +67,46 @@ def test_the_readme_lists_every_parameter_as_it_is():
         parameter = BY_NAME[name]
         assert yaml.safe_load(default.strip('`')) == parameter.default, name
         assert wanted == wanted_values(parameter), name
-        assert changes == parameter.changes, name
+        assert changes == parameter.changes.value, name
         assert description == parameter.description, name
+
+
+def printed(capsys, *options):
+    """What ``enet-ros params`` prints."""
+    assert main(['params', *options]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_parameter_file_is_what_the_command_prints(capsys):
+    assert (REPOSITORY / 'config' / 'segment.yaml').read_text() == printed(capsys, '--yaml')
+
+
+def test_the_readme_has_the_table_that_the_command_prints(capsys):
+    text = (REPOSITORY / 'README.md').read_text()
+    table = text[text.index('<!-- params begin -->\n'):text.index('<!-- params end -->')]
+    assert table.removeprefix('<!-- params begin -->\n') == printed(capsys, '--markdown')
+
+
+def test_the_command_prints_every_parameter_for_a_person(capsys):
+    lines = printed(capsys).splitlines()
+    for name in BY_NAME:
+        assert any(line.startswith(f'{name}: ') for line in lines), name
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_readme_names_what_each_camera_may_have_of_its_own():
+    text = (REPOSITORY / 'README.md').read_text()
+    text = text[text.index('**Several cameras.**'):text.index('<!-- params end -->')]
+    names = re.findall(r'`([a-z_]+(?:\.\*)?)`', text)
+    assert sorted(names) == ['confidence_floor', 'drivable.*', 'ground.*', 'rectified', 'rotate']
+    assert {parameter.name for parameter in PARAMETERS if parameter.per_camera} == {
+        name for name in BY_NAME if name in names or name.partition('.')[0] + '.*' in names}
+
+
+@pytest.mark.parametrize('parameter', PARAMETERS, ids=BY_NAME)
+def test_a_description_is_of_short_sentences(parameter):
+    for sentence in re.split(r'(?<=\.) ', parameter.description):
+        assert sentence.endswith('.') and len(sentence.split()) <= 25, sentence
 
 
 def wanted_values(parameter):
@@ -86,7 +128,7 @@ def test_the_node_declares_every_parameter_with_its_default_and_description(benc
         assert type(parameter.default)(value) == parameter.default, parameter.name
         descriptor = node.describe_parameter(parameter.name)
         assert descriptor.description == parameter.description
-        assert descriptor.read_only == (parameter.changes == 'start')
+        assert descriptor.read_only == (parameter.changes.value == 'start')
 
 
 def test_the_readme_lists_every_topic_as_it_is(bench):
@@ -126,6 +168,53 @@ def test_the_readme_lists_every_topic_as_it_is(bench):
 def test_values_that_cannot_be_used_are_refused_by_name(name, value, message):
     with pytest.raises(ConfigError, match=message):
         make_settings({name: value})
+
+
+@pytest.mark.parametrize(('values', 'message'), [
+    ({'resolution': 'ab'}, "resolution is 'ab', wanted list of int, multiples of 8"),
+    ({'resolution': ['a', 'b']}, 'wanted list of int'),
+    ({'drivable.seed': [True, 0.5]}, 'drivable.seed is .*wanted list of float'),
+    ({'drivable.seed': [0.5, 1.5]}, 'drivable.seed is .*wanted x and y from 0 to 1'),
+    ({'threads': True}, 'threads is True, wanted int'),
+    ({'scan.angle_max': -3.0}, 'scan.angle_max is -3.0 with angle_min'),
+    ({'scan.range_min': 30.0}, 'scan.range_min is 30.0 and range_max 20.0'),
+    ({'base_frame': ''}, "base_frame is '', wanted the name of a frame"),
+])
+def test_values_that_do_not_go_together_are_refused_by_name(values, message):
+    with pytest.raises(ConfigError, match=message):
+        make_settings(values)
+
+
+def test_groups_of_settings_are_nested_and_check_themselves():
+    settings = make_settings({'ground.height': 2, 'drivable.seed': [0, 0.5]})
+    assert settings.ground.height == 2.0 and type(settings.ground.height) is float
+    assert settings.drivable.seed == (0.0, 0.5)
+    assert make_settings({}) == NodeSettings()
+    with pytest.raises(ConfigError, match='confidence_floor is 2.0'):
+        NodeSettings(confidence_floor=2.0)
+
+
+CLASS_MAP = ClassMap.from_names(('Sky', 'Road'))
+
+
+def test_the_scan_of_a_camera_ends_where_its_ground_does():
+    camera = CameraSettings.of(make_settings({'ground.max_range': 9.0}), CLASS_MAP)
+    assert camera.settings.scan.range_max == 9.0
+    with pytest.raises(ConfigError, match='scan.*range_min is 10.0 and range_max 9.0'):
+        CameraSettings.of(make_settings({'ground.max_range': 9.0, 'scan.range_min': 10.0}),
+                          CLASS_MAP)
+
+
+def test_a_grid_of_too_many_cells_is_refused():
+    with pytest.raises(ConfigError, match='grid.*cells, wanted at most'):
+        CameraSettings.of(make_settings({'grid.length': 1000.0, 'grid.width': 1000.0}), CLASS_MAP)
+
+
+def test_settings_of_a_camera_are_compared_by_identity():
+    first, second = (CameraSettings.of(make_settings({}), CLASS_MAP) for _ in range(2))
+    assert first == first and first != second
+    assert first.grid == second.grid and first.settings == second.settings
+    assert first.drivable_lut[:3].tolist() == [0, 255, 0]
 
 
 def test_unknown_names_are_refused():

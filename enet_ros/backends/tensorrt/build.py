@@ -24,9 +24,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enet_ros.backends.cache import read_file, write_file
 from enet_ros.network.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    import torch
 
 SAYS = 'enet_ros: '    # begins what is for the parent; TensorRT writes lines of its own
 NICENESS = 10          # the node's own threads come first on a small machine
@@ -93,6 +97,20 @@ def compile_arguments(parameters: Collection[str]) -> dict[str, object]:
     return {name: value for name, value in wanted.items() if name in parameters}
 
 
+def tensorrt_graph(checkpoint: Checkpoint, *, confidence: bool) -> torch.nn.Module:
+    """Build the frame graph in half precision, from the operators that TensorRT fuses best.
+
+    Pooling by maxima and the fusible PReLU were measured on an H200 (docs/experiments.md).
+    """
+    import torch
+
+    from enet_ros.network.build import build_graph
+    from enet_ros.network.fusible import with_fusible_prelu
+    from enet_ros.network.unpooling import BY_MAXIMA, use_unpooling
+    graph = build_graph(checkpoint, confidence=confidence, label_dtype=torch.int32)
+    return use_unpooling(with_fusible_prelu(graph), BY_MAXIMA).half()
+
+
 def compile_engine(request: BuildRequest, folder: Path) -> bytes:
     """Compile the frame graph into one engine; the only place that calls the compiler.
 
@@ -107,10 +125,8 @@ def compile_engine(request: BuildRequest, folder: Path) -> bytes:
     import torch
     import torch_tensorrt  # before tensorrt: with TensorRT-RTX it makes that name
 
-    from enet_ros.network.build import build_graph
     say('exporting the graph')
-    graph = build_graph(request.checkpoint, confidence=request.confidence,
-                        label_dtype=torch.int32).half().to(DEVICE)
+    graph = tensorrt_graph(request.checkpoint, confidence=request.confidence).to(DEVICE)
     # Not uint8: the builder takes it, and torch_tensorrt's runtime then refuses the engine
     # ("Unsupported TensorRT data type", core/util/trt_util.cpp, 2.8 to 2.14).
     frames = torch.zeros(request.shape, dtype=torch.float16, device=DEVICE)

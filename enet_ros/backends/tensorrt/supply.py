@@ -180,7 +180,7 @@ class EngineSupply:
     def _start_child(self) -> subprocess.Popen | None:
         """Start the build with the import path of this process, away from any working directory.
 
-        The kernel ends the child when the thread ends that started it, so that thread waits for it.
+        The kernel ends the child when the thread that started it ends, so that thread waits.
         """
         paths = [os.path.abspath(path) for path in sys.path if path]
         with self._lock:

@@ -1,0 +1,217 @@
+"""What ``enet-ros doctor`` finds out about a machine."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from enet_ros.backends.select import Facts
+from enet_ros.machine import package_version, processor_features, processor_name, read_text
+
+PROBE_TIMEOUT_SEC = 180.0
+
+#: Run in a process of its own: a library that does not fit its driver may crash.
+PROBE = """
+import json, sys
+found = {}
+try:
+    import torch
+    found['torch_sees_gpu'] = torch.cuda.is_available()
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        found.update(free_mb=free >> 20, total_mb=total >> 20)
+    from enet_ros.backends.tensorrt.supply import import_tensorrt
+    torch_tensorrt, tensorrt, kind = import_tensorrt()
+    found.update(tensorrt=tensorrt.__version__, torch_tensorrt=torch_tensorrt.__version__,
+                 tensorrt_kind=kind, tensorrt_works=True)
+except Exception as error:
+    found['problem'] = f'{type(error).__name__}: {error}'
+print('FOUND ' + json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a machine has; a version is '' where there is none.
+
+    Attributes:
+        python, machine: version of Python, and the architecture.
+        processor, features: name of the CPU, and what it has of bf16 and AMX.
+        openvino, torch, torch_cuda, tensorrt, torch_tensorrt: versions; ``torch_cuda`` is the
+            CUDA that torch was built for.
+        bfloat16: whether OpenVINO computes in bfloat16 on this CPU.
+        distribution: of ROS 2.
+        ros: name of a Python package of ROS -> whether it is there.
+        l4t, jetpack: versions of a Jetson's system.
+        driver_cuda: the newest CUDA that the driver knows.
+        gpus: a line for each GPU, by the driver.
+        torch_sees_gpu: whether torch can use the GPU; known only where the GPU was looked at.
+        tensorrt_kind: 'TensorRT' or 'TensorRT-RTX', by the installed distribution.
+        tensorrt_works: whether tensorrt and torch_tensorrt can be imported.
+        free_mb, total_mb: memory of the first GPU in MiB, 0 if not known.
+        problem: why torch or torch_tensorrt cannot be imported.
+        gpu_asked: whether the GPU was looked at.
+    """
+
+    python: str = ''
+    machine: str = ''
+    processor: str = ''
+    features: tuple[str, ...] = ()
+    openvino: str = ''
+    bfloat16: bool = False
+    torch: str = ''
+    distribution: str = ''
+    ros: dict[str, bool] = field(default_factory=dict)
+    l4t: str = ''
+    jetpack: str = ''
+    driver_cuda: str = ''
+    gpus: tuple[str, ...] = ()
+    torch_cuda: str = ''
+    torch_sees_gpu: bool = False
+    tensorrt: str = ''
+    torch_tensorrt: str = ''
+    tensorrt_kind: str = 'TensorRT'
+    tensorrt_works: bool = False
+    free_mb: int = 0
+    total_mb: int = 0
+    problem: str = ''
+    gpu_asked: bool = False
+
+    def facts(self) -> Facts:
+        """Return what the choice of a backend depends on.
+
+        Without a look at the GPU, torch and torch_tensorrt are judged by what they were built for.
+        """
+        sees = self.torch_sees_gpu if self.gpu_asked else bool(self.torch_cuda)
+        works = self.tensorrt_works if self.gpu_asked else bool(self.torch_tensorrt)
+        return Facts(bool(self.gpus), works, bool(self.gpus and sees), bool(self.openvino),
+                     bool(self.torch), self.bfloat16)
+
+
+def gather(*, gpu: bool) -> Findings:
+    """Look at this machine.
+
+    Args:
+        gpu: whether to look at the GPU too, which imports torch and torch_tensorrt elsewhere.
+    """
+    version, capabilities = _openvino()
+    driver, gpus = _driver()
+    known = {
+        'python': platform.python_version(), 'machine': platform.machine(),
+        'processor': processor_name(read_text('/proc/cpuinfo')),
+        'features': processor_features(read_text('/proc/cpuinfo')), 'openvino': version,
+        'bfloat16': 'BF16' in capabilities, 'torch': package_version('torch'),
+        'driver_cuda': driver, 'gpus': gpus, 'torch_cuda': _torch_cuda(),
+        **_torch_tensorrt(),
+        'distribution': os.environ.get('ROS_DISTRO', ''),
+        'ros': {name: _importable(name) for name in (
+            'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
+    return Findings(**(known | (_gpu() if gpu else {})))
+
+
+def _torch_tensorrt() -> dict[str, str]:
+    """Read version and kind of torch_tensorrt from its distribution, of which there are two."""
+    rtx = package_version('torch-tensorrt-rtx')
+    return {'torch_tensorrt': rtx or package_version('torch-tensorrt'),
+            'tensorrt_kind': 'TensorRT-RTX' if rtx else 'TensorRT'}
+
+
+def _tensorrt_version() -> str:
+    """Read the version of TensorRT from whichever of its distributions is installed."""
+    names = ('tensorrt', 'tensorrt-cu13', 'tensorrt-cu12', 'tensorrt-rtx-cu13-bindings',
+             'tensorrt-rtx-cu12-bindings', 'tensorrt-rtx')
+    return next(filter(None, map(package_version, names)), '')
+
+
+def _gpu() -> dict:
+    return {'gpu_asked': True, 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
+            'jetpack': _output('dpkg-query', '-W', '-f', '${Version}', 'nvidia-jetpack'),
+            'tensorrt': _tensorrt_version(),
+            **_probe()}
+
+
+def l4t_version(release: str) -> str:
+    """Read '36.4.3' from /etc/nv_tegra_release, '# R36 (release), REVISION: 4.3, ...'."""
+    match = re.search(r'# R(\d+) .*?REVISION: ([\d.]+)', release)
+    return f'{match[1]}.{match[2]}' if match else ''
+
+
+def _importable(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _openvino() -> tuple[str, list[str]]:
+    try:
+        import openvino
+        capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        return openvino.__version__.partition('-')[0], capabilities
+    except Exception:  # absent or broken comes to the same: it will not be used
+        return '', []
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ''
+    return done.stdout.strip() if done.returncode == 0 else ''
+
+
+def _torch_cuda() -> str:
+    """Return the CUDA version that torch was built for, without importing torch."""
+    spec = find_spec('torch')
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    text = read_text(str(folder / 'version.py'))
+    match = re.search(r"^cuda\b.*=\s*'([\d.]+)'", text, re.MULTILINE)
+    return match[1] if match else ''
+
+
+def _driver() -> tuple[str, tuple[str, ...]]:
+    """Ask the driver for its CUDA version and the GPUs, (version, names)."""
+    try:
+        cuda = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return '', ()
+    version, count = ctypes.c_int(0), ctypes.c_int(0)
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    text = f'{version.value // 1000}.{version.value % 1000 // 10}'
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return text, ()
+    return text, tuple(_gpu_name(cuda, i) for i in range(count.value))
+
+
+def _gpu_name(cuda: ctypes.CDLL, index: int) -> str:
+    """Return 'Orin, compute capability 8.7, 16 multiprocessors'."""
+    device, name, value = ctypes.c_int(0), ctypes.create_string_buffer(256), ctypes.c_int(0)
+    cuda.cuDeviceGet(ctypes.byref(device), index)
+    cuda.cuDeviceGetName(name, len(name), device)
+    attributes = []
+    for attribute in (75, 76, 16):  # CU_DEVICE_ATTRIBUTE_..., cuda.h
+        cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+        attributes.append(value.value)
+    return '{}, compute capability {}.{}, {} multiprocessors'.format(
+        name.value.decode(errors='replace'), *attributes)
+
+
+def _probe() -> dict:
+    """Import torch, tensorrt and torch_tensorrt in a child; returns fields of Findings."""
+    try:
+        done = subprocess.run([sys.executable, '-c', PROBE], capture_output=True, text=True,
+                              timeout=PROBE_TIMEOUT_SEC)
+    except subprocess.TimeoutExpired:
+        return {'problem': f'importing them took more than {PROBE_TIMEOUT_SEC:.0f} s'}
+    found = [line for line in done.stdout.splitlines() if line.startswith('FOUND ')]
+    if not found:
+        return {'problem': f'importing them ended the process with {done.returncode}'}
+    return json.loads(found[-1][len('FOUND '):])

@@ -1,0 +1,54 @@
+"""What the frames of one camera are treated by."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.grid import GridSpec
+from enet_ros.perception.settings import NodeSettings
+
+
+@dataclass(frozen=True, eq=False)
+class CameraSettings:
+    """Settings of one camera. Immutable: a parameter change replaces the whole object.
+
+    Two objects are equal only if they are the same one.
+
+    Attributes:
+        settings: Settings with the values of this camera. ``scan.range_max`` is at most
+            ``ground.max_range``.
+        drivable_lut: label -> 255 drivable or 0, (256,) uint8.
+        color_lut: label -> red, green and blue, (256, 3) uint8.
+        grid: Place and cells of ~/grid.
+    """
+
+    settings: NodeSettings
+    drivable_lut: np.ndarray
+    color_lut: np.ndarray
+    grid: GridSpec
+
+    @classmethod
+    def of(cls, settings: NodeSettings, class_map: ClassMap) -> CameraSettings:
+        """Check what settings mean together, and build the lookup tables.
+
+        Args:
+            settings: Settings with the values of this camera.
+            class_map: Class map of the weights, with the changes of the parameters.
+
+        Raises:
+            ConfigError: Two values do not go together. The message names them.
+        """
+        scan, grid = settings.scan, settings.grid
+        range_max = min(scan.range_max, settings.ground.max_range)
+        try:
+            settings = dataclasses.replace(
+                settings, scan=dataclasses.replace(scan, range_max=range_max))
+            spec = GridSpec((grid.length, grid.width), grid.resolution, (0.0, -grid.width / 2))
+        except ValueError as error:
+            raise ConfigError(f'scan.* or grid.*: {error}') from error
+        return cls(settings, class_map.drivable_lut(), class_map.color_lut(), spec)

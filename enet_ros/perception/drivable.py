@@ -289,8 +289,8 @@ def seed_region(mask: np.ndarray, seed: tuple[float, float],
                 min_area: float = 0.0) -> np.ndarray:
     """Keep the region of the seed, or else the region that is nearest to it.
 
-    A region farther than SEED_REACH from the seed is not kept. A larger reach would connect the far
-    side of an obstacle in front of the vehicle.
+    A region farther than SEED_REACH from the seed is not kept. A larger reach would connect the
+    far side of an obstacle in front of the vehicle.
 
     Args:
         mask: (H, W) uint8; 0 is not drivable.

@@ -1,7 +1,7 @@
 """The occupancy grid of the ground around the vehicle. Arrays only.
 
-A mask is (H, W) uint8, and 0 is not drivable. Labels are (H, W) uint8, and 255 is unknown. Both have
-the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the mask says.
+A mask is (H, W) uint8, and 0 is not drivable. Labels are (H, W) uint8, and 255 is unknown. Both
+have the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the mask says.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.ground import GroundTable
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
-MAX_CELLS = 4_000_000   # 200 m at 0.1 m per cell. More would fill memory before it helps a planner.
+#: Cells of 200 m at 0.1 m. More would fill the memory before they help a planner.
+MAX_CELLS = 4_000_000
 
 #: What a pixel says of its cell. The greatest value wins.
 FREE, NOT_KNOWN, BLOCKED = 0, 1, 255
@@ -133,8 +134,8 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
                  yaw_rad: float) -> tuple[np.ndarray, tuple[float, float]]:
     """Resample a grid of the base frame onto the cells of a fixed frame.
 
-    Readers such as Nav2's StaticLayer ignore the orientation of a grid. So the cells themselves are
-    rotated, by nearest neighbour, onto whole multiples of the resolution. Occupied cells are
+    Readers such as Nav2's StaticLayer ignore the orientation of a grid. So the cells themselves
+    are rotated, by nearest neighbour, onto whole multiples of the resolution. Occupied cells are
     dilated by one cell before, since a thin obstacle could fall between two cells.
 
     Args:

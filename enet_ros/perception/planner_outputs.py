@@ -1,7 +1,7 @@
 """What a planner reads, in metres: scan, obstacle points, contours. Arrays only.
 
-A mask is (H, W) uint8, and 0 is not drivable. Labels are (H, W) uint8, and 255 is unknown. Both have
-the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the mask says.
+A mask is (H, W) uint8, and 0 is not drivable. Labels are (H, W) uint8, and 255 is unknown. Both
+have the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the mask says.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
     """Return the border of obstacles, where it meets drivable ground.
 
     An obstacle hides the ground behind it. Its far side, where ground is visible again, is not
-    where it seems to be, and is left out. The ground between the vehicle and the near border of the
-    image counts as drivable, so a wall that fills the image begins there.
+    where it seems to be, and is left out. The ground between the vehicle and the near border of
+    the image counts as drivable, so a wall that fills the image begins there.
 
     Args:
         mask: (H, W) uint8; 0 is an obstacle, or unknown, which has a border, too.

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from enet_ros.perception.encodings import (
     ENCODINGS,
-    EncodingError,
     EncodedImage,
+    EncodingError,
     Scratch,
     decode_compressed,
     decode_image,

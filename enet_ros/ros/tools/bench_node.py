@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import signal
 import statistics
-import struct
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,8 @@ from enet_ros.bench.timing import alternate
 from enet_ros.msg import FrameTiming
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.perception.segmenter import Segmenter, check_resolution
-from enet_ros.ros.camera_stream import INPUT_QOS, OUTPUT_QOS, copy_of
+from enet_ros.ros.cdr import read_stamp_ns
+from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.receiver import Receiver
 from enet_ros.ros.tools.demo import START_LIMIT_SEC, DemoError, Process, isolate, wait_until
 
@@ -84,7 +84,7 @@ class MaskWatcher(Node):
 
     def _on_mask(self, name: str, serialized: bytes) -> None:
         now = self.get_clock().now().nanoseconds
-        self.latencies_ms[name].append((now - stamp_ns(serialized)) / 1e6)
+        self.latencies_ms[name].append((now - read_stamp_ns(serialized)) / 1e6)
 
     def forget(self) -> None:
         """Start anew."""
@@ -109,13 +109,6 @@ class MaskWatcher(Node):
         """Stop receiving."""
         self._receiver.close()
         self.destroy_node()
-
-
-def stamp_ns(serialized: bytes) -> int:
-    """Read the stamp of a serialised message that begins with a header (CDR, 4 bytes of which
-    say the byte order first)."""
-    seconds, nanoseconds = struct.unpack_from('<iI' if serialized[1] & 1 else '>iI', serialized, 4)
-    return seconds * 10**9 + nanoseconds
 
 
 def bench_node(options: NodeBench) -> dict:

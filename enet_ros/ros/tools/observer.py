@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
-from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of
+from enet_ros.ros.qos import OUTPUT_QOS, copy_of
 
 ROAD_ID = 3  # of the drawn scene's true labels, which are CamVid's
 KEPT_TRUTHS = 100

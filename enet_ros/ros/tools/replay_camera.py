@@ -23,9 +23,9 @@ from std_msgs.msg import Header
 from enet_ros.media import Video, existing, is_video, read_frames
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.perception.grid import GridSpec
-from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.messages import grid_message, image_message
 from enet_ros.ros.process import StopSignals, run_node
+from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.scene.road_scene import RoadScene, Style
 
 COMPRESSIONS = ('jpeg', 'png')

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from enet_ros.media import Video, existing, is_video, read_frames
-from enet_ros.perception.planner_outputs import GridSpec
+from enet_ros.perception.grid import GridSpec
 from enet_ros.ros.messages import grid_message
 from enet_ros.scene.road_scene import RoadScene, Style
 from enet_ros.scene.textures import ROAD

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from enet_ros.media import SourceError, VideoWriter, existing, write_picture
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.perception.grid import GridSpec
 from enet_ros.perception.overlay import birds_eye, with_legend
-from enet_ros.perception.planner_outputs import GridSpec
 from enet_ros.ros.tools.observer import Observer, Record
 from enet_ros.ros.tools.processes import (
     Process,

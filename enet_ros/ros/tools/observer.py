@@ -14,8 +14,8 @@ from sensor_msgs.msg import Image
 
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
-from enet_ros.ros.camera_stream import INPUT_QOS, OUTPUT_QOS, copy_of
-from enet_ros.ros.messages import read_image
+from enet_ros.ros.cdr import read_stamp_ns
+from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.receiver import Receiver
 from enet_ros.scene.textures import ROAD
 
@@ -176,7 +176,7 @@ class MaskObserver(Node):
 
     def _on_mask(self, name: str, serialized: bytes) -> None:
         now_ns = self.get_clock().now().nanoseconds
-        self.latencies_ms[name].append((now_ns - _stamp_ns(read_image(serialized))) / 1e6)
+        self.latencies_ms[name].append((now_ns - read_stamp_ns(serialized)) / 1e6)
 
     def has_all(self) -> bool:
         """Tell whether a mask of every camera has come."""

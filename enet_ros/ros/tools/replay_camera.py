@@ -19,9 +19,9 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.perception.encodings import ENCODINGS, encode_image
-from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
+from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 

@@ -14,7 +14,7 @@ import openvino as ov
 
 from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
-from enet_ros.machine import processor_flags, read_text
+from enet_ros.machine import processor_flags
 from enet_ros.network.checkpoint import Checkpoint, CheckpointError
 from enet_ros.network.quantized import QuantizedGraph
 
@@ -212,7 +212,7 @@ class OpenVinoBackend:
         self.precision = _pick_precision(self._core, request)
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self._preferred = preferred_convolutions(
-            self.precision, processor_flags(read_text('/proc/cpuinfo')))
+            self.precision, processor_flags())
         self.from_cache = False
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}

@@ -1,4 +1,4 @@
-"""Start a replayed or drawn camera, the segmentation node and, if asked for, RViz.
+"""Start a replayed camera, the segmentation node and, on request, RViz.
 
     ros2 launch enet_ros demo.launch.py source:=drive.mp4 rviz:=true
 """
@@ -18,18 +18,19 @@ from launch import LaunchDescription
 
 SHARE = FindPackageShare('enet_ros')
 
-#: name -> (default, description); those of segment.launch.py work here as well, but for the topics
-#: and the namespace, which would move the node away from its camera
+#: name -> (default, description). The arguments of segment.launch.py work here as well, except the
+#: topics and the namespace, which would move the node away from its camera.
 ARGUMENTS = {
-    'source': ('drawn', 'drawn, a video file, a picture or a folder of pictures.'),
-    'rate': ('15.0', 'Frames a second.'),
-    'encoding': ('bgr8', 'Of the published images.'),
+    'source': ('drawn', 'What the camera shows: drawn (the synthetic street), a video, an '
+                        'image or a folder of images.'),
+    'rate': ('15.0', 'Frames a second of the camera.'),
+    'encoding': ('bgr8', 'Encoding of the images of the camera.'),
     'rviz': ('false', 'Whether to start RViz.'),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start camera and node; both with shared memory for whole frames (config/fastdds.xml)."""
+    """Start camera and node, with shared memory for whole frames (config/fastdds.xml)."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
     camera = Node(

@@ -2,8 +2,8 @@
 
     ros2 launch enet_ros segment.launch.py image_topic:=/camera/image_raw rviz:=true
 
-``ros2 launch enet_ros segment.launch.py -s`` lists the arguments. An argument that is left at its
-default never overrides the parameter file.
+``ros2 launch enet_ros segment.launch.py -s`` lists the arguments. An argument at its default never
+overrides the parameter file.
 """
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -18,13 +18,13 @@ SHARE = FindPackageShare('enet_ros')
 
 #: name -> (default, description)
 ARGUMENTS = {
-    'image_topic': ('image', 'Camera topic to segment, of one camera; with image_transport '
-                             'compressed, <image_topic>/compressed.'),
-    'camera_info_topic': ('camera_info', 'Calibration of that camera.'),
+    'image_topic': ('image', 'Topic of the camera. With image_transport compressed the node '
+                             'subscribes to <image_topic>/compressed.'),
+    'camera_info_topic': ('camera_info', "Topic of the camera's calibration."),
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),
-    'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and mask.'),
-    'log_level': ('info', 'debug, info, warn, error or fatal.'),
+    'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and drivable mask.'),
+    'log_level': ('info', 'Log level of the node: debug, info, warn, error or fatal.'),
     'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt or torch.'),
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
     'use_sim_time': ('', 'Overrides the parameter use_sim_time: true or false.'),
@@ -35,7 +35,7 @@ FLAG_OVERRIDES = ('use_sim_time', 'autostart')
 
 
 def flag(name: str, text: str) -> bool:
-    """Return a launch argument as a bool."""
+    """Return a launch argument as a bool; raise a RuntimeError for any other text."""
     if text.lower() not in ('true', 'false'):
         raise RuntimeError(f"{name} is '{text}', wanted true or false")
     return text.lower() == 'true'
@@ -57,7 +57,7 @@ def segment_node(context) -> list:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments, and start the node and, if asked for, RViz."""
+    """Declare the arguments, and start the node and, on request, RViz."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
     rviz = Node(

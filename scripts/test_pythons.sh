@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Run the tests that need neither ROS nor torch on other Pythons, where those are found: 3.10 is
-# Humble's, 3.12 Jazzy's. Each gets the pip package in an environment of its own, .venv-<version>.
+# Run the tests that need neither ROS nor torch on other Pythons, where those are installed: 3.10 is
+# Humble's and 3.12 is Jazzy's. Each gets the pip package in its own environment, .venv-<version>.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py
+TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py test/network/test_quantized.py
        test/perception/test_drivable.py test/perception/test_encodings.py
        test/perception/test_ground.py test/perception/test_settings.py
        test/scene/test_road_scene.py)

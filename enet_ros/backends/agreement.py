@@ -1,4 +1,4 @@
-"""Does a compiled network say the same as torch: one measure and one test frame for all."""
+"""Does a compiled network say the same as torch: one measure for all."""
 
 from __future__ import annotations
 
@@ -15,15 +15,3 @@ def agreeing_share(labels: np.ndarray, reference: np.ndarray) -> float:
         reference: class ids of the same shape.
     """
     return float(np.mean(labels == reference))
-
-
-def street_frame(resolution: tuple[int, int]) -> np.ndarray:
-    """Draw the synthetic street on which networks are compared, (H, W, 3) uint8 RGB.
-
-    Args:
-        resolution: (width, height) in pixels.
-    """
-    import cv2
-
-    from enet_ros.scene.road_scene import RoadScene
-    return cv2.resize(RoadScene(640, 360).render(1.0)[0], resolution)

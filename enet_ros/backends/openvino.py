@@ -14,8 +14,9 @@ import openvino as ov
 
 from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
 from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
-from enet_ros.machine import processor_flags, read_text
-from enet_ros.network.checkpoint import Checkpoint, CheckpointError, QuantizedGraph
+from enet_ros.machine import processor_flags
+from enet_ros.network.checkpoint import Checkpoint, CheckpointError
+from enet_ros.network.quantized import QuantizedGraph
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 
-STRIP_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
+TILE_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
 
 #: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
 #: one column: 2 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
@@ -72,7 +73,7 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
     from enet_ros.network.unpooling import BY_CONVOLUTION, use_unpooling
-    graph = use_unpooling(graph, BY_CONVOLUTION).in_strips(frames.shape[2], STRIP_PIXELS)
+    graph = use_unpooling(graph, BY_CONVOLUTION).in_row_tiles(frames.shape[2], TILE_PIXELS)
     return convert_traced(graph, frames)
 
 
@@ -211,7 +212,7 @@ class OpenVinoBackend:
         self.precision = _pick_precision(self._core, request)
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self._preferred = preferred_convolutions(
-            self.precision, processor_flags(read_text('/proc/cpuinfo')))
+            self.precision, processor_flags())
         self.from_cache = False
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}

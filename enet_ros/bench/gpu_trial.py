@@ -20,6 +20,7 @@ from enet_ros.backends.agreement import agreeing_share
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.bench.timing import alternate, size_name
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.scene.frames import street_frames
 
 RESOLUTION = (640, 360)
 BUILD_LIMIT_SEC = 1500.0  # an engine takes minutes on an Orin Nano
@@ -64,13 +65,6 @@ def _child(cache: str, *arguments: str) -> dict:
     return {'failure': f'its process ended with {done.returncode}: {last}'}
 
 
-def _frames() -> np.ndarray:
-    """Return four synthetic streets, (4, H, W, 3) uint8 RGB."""
-    from enet_ros.scene.road_scene import RoadScene
-    scene = RoadScene(*RESOLUTION)
-    return np.stack([scene.render(float(second))[0] for second in range(4)])
-
-
 def _open(weights: str):
     from enet_ros.backends.tensorrt.backend import TensorRtBackend
     request = BackendRequest(read_checkpoint(weights_path(weights)), RESOLUTION)
@@ -87,7 +81,7 @@ def _first(weights: str, labels_file: str) -> dict:
     from enet_ros.backends.torch import TorchBackend
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     request = BackendRequest(read_checkpoint(weights_path(weights)), RESOLUTION)
-    plain, frames = TorchBackend(request), _frames()
+    plain, frames = TorchBackend(request), street_frames(RESOLUTION, 4)
     found: dict = {'size': size_name(RESOLUTION), 'gpu': torch.cuda.get_device_name()}
     calls = {'torch': plain}
     try:
@@ -124,7 +118,7 @@ def _second(weights: str, labels_file: str) -> dict:
     backend, served, seconds = _open(weights)
     if not served or 'from the cache' not in backend.status():
         return {'failure': f'a second process does not load the engine: {backend.status()}'}
-    share = agreeing_share(backend.infer(_frames())[0], np.load(labels_file))
+    share = agreeing_share(backend.infer(street_frames(RESOLUTION, 4))[0], np.load(labels_file))
     if share < 0.999:
         return {'failure': f'a second process gives the same labels on {100 * share:.2f} % only'}
     return {'reload_sec': seconds}

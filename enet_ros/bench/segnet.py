@@ -1,8 +1,8 @@
-"""SegNet, the network that the ENet paper measures itself against; for timing, no weights ship.
+"""SegNet, the network that the ENet paper compares itself with. It is timed; no weights ship.
 
-Badrinarayanan, Kendall, Cipolla, 2015, arXiv 1511.00561: the convolutions of VGG-16 as encoder,
-its mirror image as decoder. Widths, biases and the last layer are those of the authors' Caffe
-model.
+Badrinarayanan, Kendall and Cipolla, 2015, arXiv 1511.00561: the convolutions of VGG-16 are the
+encoder, and their mirror image is the decoder. Widths, biases and the last layer are those of the
+authors' Caffe model.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from torch.nn import functional as F
 
 from enet_ros.network.unpooling import BY_SLICES
 
-#: Output channels of each convolution of each stage: the 13 of VGG-16, a pooling after each stage.
+#: Output channels of each convolution, stage by stage: the 13 of VGG-16, and a pooling after each
+#: stage.
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-#: Likewise, an unpooling before each stage; the last stage ends in the classifier.
+#: The same of the decoder, with an unpooling before each stage. The classifier follows the last.
 DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
 
 Size = tuple[int, int]
-WhereMax = tuple[Tensor, Tensor, Tensor]
+PoolMasks = tuple[Tensor, Tensor, Tensor]
 
 
 def convolutions(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
@@ -34,11 +35,11 @@ def convolutions(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
 
 
 class Stage(nn.Module):
-    """Convolutions between two changes of size.
+    """Convolutions at one resolution.
 
     Args:
-        in_channels: channels of the input.
-        widths: output channels of each convolution.
+        in_channels: number of channels of the input.
+        widths: number of output channels of each convolution.
     """
 
     unpooling = BY_SLICES
@@ -49,55 +50,56 @@ class Stage(nn.Module):
 
 
 class EncoderStage(Stage):
-    """Convolutions, then a max-pooling that remembers where each maximum came from."""
+    """Convolutions, then a max-pooling that remembers the position of each maximum."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, WhereMax, Size]:
+    def forward(self, x: Tensor) -> tuple[Tensor, PoolMasks, Size]:
         """Apply the stage.
 
-        SegNet pools in ceil mode. After ReLU no value is below zero, and ties go to the first, so
-        that zeros below and to the right of an odd size pool to the same.
+        SegNet pools in ceil mode. Padding an odd size with zeros gives the same: after ReLU no
+        value is below zero, and of equal values the first counts.
 
         Args:
             x: (N, in_channels, H, W).
 
         Returns:
-            (N, widths[-1], ceil(H/2), ceil(W/2)), the masks of
-            :func:`enet_ros.network.unpooling.pool_masks`, and (H, W), for :class:`DecoderStage`.
+            The pooled features, (N, widths[-1], ceil(H/2), ceil(W/2)), and for
+            :class:`DecoderStage` the masks of
+            :func:`enet_ros.network.unpooling.pool_masks` and (H, W).
         """
         x = self.convolutions(x)
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        pooled, where_max = self.unpooling.pool(x)
-        return pooled, where_max, (height, width)
+        pooled, pool_masks = self.unpooling.pool(x)
+        return pooled, pool_masks, (height, width)
 
 
 class DecoderStage(Stage):
     """A max-unpooling, then convolutions."""
 
-    def forward(self, x: Tensor, where_max: WhereMax, size: Size) -> Tensor:
+    def forward(self, x: Tensor, pool_masks: PoolMasks, size: Size) -> Tensor:
         """Apply the stage.
 
         Args:
             x: (N, in_channels, ceil(H/2), ceil(W/2)).
-            where_max: masks of the :class:`EncoderStage` that it mirrors.
-            size: (H, W) of that one.
+            pool_masks: the masks of the :class:`EncoderStage` that this stage mirrors.
+            size: (H, W) of the input of that stage's pooling.
 
         Returns:
             (N, widths[-1], H, W).
         """
         height, width = size
-        return self.convolutions(self.unpooling.unpool(x, where_max)[..., :height, :width])
+        return self.convolutions(self.unpooling.unpool(x, pool_masks)[..., :height, :width])
 
 
 class SegNet(nn.Module):
-    """SegNet: 29.45 M parameters at 20 classes; the ENet paper says 29.46 M.
+    """SegNet. It has 29.45 M parameters at 20 classes; the ENet paper says 29.46 M.
 
     Args:
-        num_classes: channels of the logits.
+        num_classes: number of channels of the logits.
 
     Raises:
-        ValueError: if num_classes < 1.
+        ValueError: num_classes is below 1.
     """
 
     def __init__(self, num_classes: int = 20):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import platform
@@ -11,10 +10,16 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 
 from enet_ros.backends.select import Facts
-from enet_ros.machine import package_version, processor_features, processor_name, read_text
+from enet_ros.machine import (
+    cuda_driver,
+    package_version,
+    processor_features,
+    processor_name,
+    read_text,
+    torch_cuda_version,
+)
 
 PROBE_TIMEOUT_SEC = 180.0
 
@@ -103,13 +108,13 @@ def gather(*, gpu: bool) -> Findings:
         gpu: whether to look at the GPU too, which imports torch and torch_tensorrt elsewhere.
     """
     version, capabilities = _openvino()
-    driver, gpus = _driver()
+    driver = cuda_driver()
     known = {
         'python': platform.python_version(), 'machine': platform.machine(),
-        'processor': processor_name(read_text('/proc/cpuinfo')),
-        'features': processor_features(read_text('/proc/cpuinfo')), 'openvino': version,
+        'processor': processor_name(),
+        'features': processor_features(), 'openvino': version,
         'bfloat16': 'BF16' in capabilities, 'torch': package_version('torch'),
-        'driver_cuda': driver, 'gpus': gpus, 'torch_cuda': _torch_cuda(),
+        'driver_cuda': driver.version, 'gpus': driver.gpus, 'torch_cuda': torch_cuda_version(),
         **_torch_tensorrt(),
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
@@ -166,42 +171,6 @@ def _output(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ''
     return done.stdout.strip() if done.returncode == 0 else ''
-
-
-def _torch_cuda() -> str:
-    """Return the CUDA version that torch was built for, without importing torch."""
-    spec = find_spec('torch')
-    folder = Path(spec.origin).parent if spec and spec.origin else Path()
-    text = read_text(str(folder / 'version.py'))
-    match = re.search(r"^cuda\b.*=\s*'([\d.]+)'", text, re.MULTILINE)
-    return match[1] if match else ''
-
-
-def _driver() -> tuple[str, tuple[str, ...]]:
-    """Ask the driver for its CUDA version and the GPUs, (version, names)."""
-    try:
-        cuda = ctypes.CDLL('libcuda.so.1')
-    except OSError:
-        return '', ()
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
-    cuda.cuDriverGetVersion(ctypes.byref(version))
-    text = f'{version.value // 1000}.{version.value % 1000 // 10}'
-    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return text, ()
-    return text, tuple(_gpu_name(cuda, i) for i in range(count.value))
-
-
-def _gpu_name(cuda: ctypes.CDLL, index: int) -> str:
-    """Return 'Orin, compute capability 8.7, 16 multiprocessors'."""
-    device, name, value = ctypes.c_int(0), ctypes.create_string_buffer(256), ctypes.c_int(0)
-    cuda.cuDeviceGet(ctypes.byref(device), index)
-    cuda.cuDeviceGetName(name, len(name), device)
-    attributes = []
-    for attribute in (75, 76, 16):  # CU_DEVICE_ATTRIBUTE_..., cuda.h
-        cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
-        attributes.append(value.value)
-    return '{}, compute capability {}.{}, {} multiprocessors'.format(
-        name.value.decode(errors='replace'), *attributes)
 
 
 def _probe() -> dict:

@@ -1,4 +1,4 @@
-"""``enet-ros export``: write the node's graph for other runtimes, or weights with it in int8."""
+"""``enet-ros export``: write the graph of the node for other runtimes, or weights in int8."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import resolution
+from enet_ros.cli.options import WEIGHTS_HELP, resolution
 
 DESCRIPTION = """\
-Write the graph the node runs for another runtime, and check the file by running it against torch.
+Write the graph that the node runs as a file for another runtime, and check the file against torch.
 
   enet-ros export --resolution 640x360 -o enet.onnx
 
-input   frames      (N, H, W, 3) uint8 RGB at the resolution; normalisation is inside
+input   frames      (N, H, W, 3) uint8 RGB at the resolution; normalisation is part of the graph
 output  labels      (N, H, W) uint8 class ids
-output  confidence  (N, H, W) float32, the winning class's probability; with --confidence
+output  confidence  (N, H, W) float32, the winning class's probability; only with --confidence
 
-Class names are stored with the file. openvino writes .xml and .bin, torch-export .pt2. A file
+The class names are stored with the file. openvino writes .xml and .bin, torch-export .pt2. A file
 whose outputs differ from torch's on more than 0.1 % of pixels is not kept.
 
-With --precision int8 it writes weights for the node, eval and segment instead, which run in 8-bit
-integers by openvino at this resolution, and in float everywhere else:
+With --precision int8 the command writes weights instead, for the node, eval and segment. They run
+in 8-bit integers by openvino at this resolution, and in float everywhere else:
 
-  enet-ros export --precision int8 --calibrate pictures/ -o enet_int8.safetensors
+  enet-ros export --precision int8 --calibrate images/ -o enet_int8.safetensors
 
-The pictures are to be like those the network will see, best those it was trained on."""
+The images should be like those that the network will see, best those it was trained on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--format', metavar='F',
                         help="onnx, openvino or torch-export (default: by the file's suffix)")
     parser.add_argument('-o', '--out', type=Path, metavar='PATH',
-                        help='file to write: .onnx, .xml or .pt2; for int8 .safetensors '
-                             '(default then: <weights>_int8.safetensors, here)')
-    parser.add_argument('--weights', default='', metavar='W',
-                        help='.safetensors file, or the name of one that ships '
-                             '(default: enet_camvid)')
+                        help='file to write: .onnx, .xml or .pt2; with int8 .safetensors '
+                             '(default with int8: <weights>_int8.safetensors in this folder)')
+    parser.add_argument('--weights', default='', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--resolution', type=resolution, default=(640, 360), metavar='WxH',
-                        help='of the network, multiples of 8, fixed in the file '
+                        help='resolution of the network, multiples of 8, fixed in the file '
                              '(default: 640x360)')
     parser.add_argument('--batch', type=int, default=1, metavar='N',
                         help='frames a call, fixed in the file (default: 1)')
@@ -48,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='float32', metavar='P',
                         help='float32 or int8 (default: float32)')
     parser.add_argument('--calibrate', metavar='DIR',
-                        help='folder of pictures to choose the scales of int8 by')
+                        help='folder of images by which the scales of int8 are chosen')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export and check; returns the exit code."""
+    """Export and check; return the exit code."""
     from enet_ros.backends.base import canonical_precision
     from enet_ros.export.formats import ExportError
 
@@ -73,7 +71,7 @@ def _export_graph(args: argparse.Namespace) -> int:
     file_format = args.format or format_of(args.out)
     checkpoint = read_checkpoint(weights_path(args.weights))
     agreement = export(checkpoint, args.out, file_format, args.resolution, args.batch,
-                       args.confidence)
+                       confidence=args.confidence)
     width, height = args.resolution
     print(f'{args.out}: {args.batch} x {width}x{height}; agrees with torch on '
           f'{100 * agreement:.3f} % of pixels', file=sys.stderr)

@@ -10,32 +10,37 @@ DESCRIPTION = """\
 Turn another project's weights into a .safetensors file. Nothing in them is executed.
 
   enet-ros import enet-model.net -o cityscapes.safetensors
+  enet-ros import ENet.pth --classes classes.yaml -o own.safetensors
 
 SRC is the Torch7 model of ENet's authors (e-lab/ENet-training), or a checkpoint of
-github.com/davidtvs/PyTorch-ENet. The result has the outputs of the original, and its licence.
+github.com/davidtvs/PyTorch-ENet. The file that is written gives the outputs of the original and
+keeps its licence.
 
-20 classes are taken for Cityscapes', 12 or 11 for CamVid's, with the road drivable. Others are
-named by --classes: a text file with a name a line, or YAML or JSON with a list of
-{name: Road, color: [128, 64, 128], drivable: true}, in the order of their ids."""
+Weights with 20 classes get the class names of Cityscapes, weights with 12 or 11 those of CamVid,
+with the road drivable. For other weights --classes names a text file with a name a line, or a
+YAML or JSON file with a list of {name: Road, color: [128, 64, 128], drivable: true}. Classes
+stand in the order of their ids."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument('source', type=Path, metavar='SRC', help='a Torch7 or PyTorch-ENet file')
+    parser.add_argument('source', type=Path, metavar='SRC',
+                        help='a Torch7 file or a PyTorch-ENet checkpoint')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='X.safetensors',
                         help='file to write')
-    parser.add_argument('--classes', type=Path, metavar='FILE', help='names of the classes')
+    parser.add_argument('--classes', type=Path, metavar='FILE',
+                        help='file with the names of the classes (default: by their number)')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, check and write; returns the exit code."""
-    from enet_ros.importers.classes import read_class_names
+    """Read, check and write; return the exit code."""
     from enet_ros.importers.import_checkpoint import import_checkpoint
     from enet_ros.network.checkpoint import write_checkpoint
+    from enet_ros.network.class_files import read_class_file
 
-    class_map = read_class_names(args.classes) if args.classes else None
+    class_map = read_class_file(args.classes) if args.classes else None
     checkpoint = import_checkpoint(args.source, class_map)
-    # Float32, as the original: what is halved once cannot be compared with it again.
+    # Float32 as in the original: weights in half precision could not be compared with it again.
     write_checkpoint(args.out, checkpoint, 'float32')
     width, height = checkpoint.resolution
     drivable = ', '.join(checkpoint.class_map.drivable_names) or 'nothing'

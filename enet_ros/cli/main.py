@@ -6,41 +6,45 @@ import argparse
 import importlib
 import keyword
 import sys
+from collections.abc import Callable
 
-#: name -> what it does, in a line. Modules load only when their command runs, so help is instant.
+Run = Callable[[argparse.Namespace], int]
+
+#: name -> what the command does, in a line. A command's module is imported only when it runs, so
+#: that help is instant.
 COMMANDS = {
-    'segment': 'label pictures and videos, without ROS',
-    'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or your own pictures',
+    'segment': 'label images and videos, without ROS',
+    'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
     'eval': "score weights on a data set's split",
-    'bench': 'measure it on this machine, beside other runtimes, and the node over DDS',
+    'bench': 'measure the network beside other runtimes, or the node, on this machine',
     'import': "turn another project's weights into a .safetensors file",
-    'export': 'write the graph the node runs as ONNX, OpenVINO or torch.export, or in int8',
+    'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
-    'doctor': 'print what this machine has, what will run, and what is missing',
+    'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 
-#: What a command needs beyond the runtime, where it is not the extra 'train'.
+#: The extra of pyproject.toml that a command needs, where it is not 'train'.
 EXTRAS = {'bench': 'bench', 'export': 'export'}
 
 
+EPILOG = """\
+example:
+  enet-ros segment street.jpg --out labelled/
+
+enet-ros COMMAND --help explains a command, what it writes, and shows an example."""
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 1 failed, 2 called wrongly."""
+    """Run a command.
+
+    Args:
+        argv: the command and its options; those of the process by default.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 called wrongly, 130 stopped by Ctrl-C.
+    """
     arguments = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
-        prog='enet-ros', description='Real-time semantic segmentation with ENet.',
-        epilog='enet-ros COMMAND --help says more of each.')
-    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    run = None
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
-        if name == chosen:
-            module = importlib.import_module(
-                f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
-            command.description = module.DESCRIPTION
-            command.formatter_class = argparse.RawDescriptionHelpFormatter
-            module.add_arguments(command)
-            run = module.run
+    parser, run = _make_parser(arguments)
     parsed = parser.parse_args(arguments)
     try:
         return run(parsed)
@@ -55,3 +59,23 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         return 130
+
+
+def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | None]:
+    """Return the parser, and the function that runs the command among the arguments."""
+    parser = argparse.ArgumentParser(
+        prog='enet-ros', description='Real-time semantic segmentation with ENet.', epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    run = None
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            module = importlib.import_module(
+                f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
+            command.description = module.DESCRIPTION
+            command.formatter_class = argparse.RawDescriptionHelpFormatter
+            module.add_arguments(command)
+            run = module.run
+    return parser, run

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+WEIGHTS_HELP = ('weights to use: a .safetensors file, or the name of one that ships '
+                '(default: enet_camvid)')
+
 
 def resolution(text: str) -> tuple[int, int]:
-    """Parse WxH."""
+    """Parse WxH into (width, height)."""
     try:
         width, height = (int(part) for part in text.lower().split('x'))
     except ValueError:
@@ -17,18 +20,23 @@ def resolution(text: str) -> tuple[int, int]:
 
 def add_engine_options(parser: argparse.ArgumentParser,
                        default_resolution: tuple[int, int] | None) -> None:
-    """Add --weights, --backend, --precision, --resolution and --threads."""
-    parser.add_argument('--weights', default='', metavar='W',
-                        help='.safetensors file, or the name of one that ships '
-                             '(default: enet_camvid)')
+    """Add --weights, --backend, --precision, --resolution and --threads.
+
+    Args:
+        parser: the parser of the command.
+        default_resolution: (width, height) of the network, or None for the resolution at which
+            the weights were trained.
+    """
+    default = ('x'.join(map(str, default_resolution)) if default_resolution
+               else 'the one at which the weights were trained')
+    parser.add_argument('--weights', default='', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--backend', default='auto', metavar='B',
-                        help='auto, openvino, tensorrt or torch (default: the fastest '
-                             'that works)')
+                        help='runtime of the network: auto, openvino, tensorrt or torch '
+                             '(default: the fastest that works)')
     parser.add_argument('--precision', default='auto', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8 (default: the fastest)')
     parser.add_argument('--resolution', type=resolution, default=default_resolution,
-                        metavar='WxH', help='of the network, multiples of 8 (default: '
-                        + ('x'.join(map(str, default_resolution)) if default_resolution
-                           else 'what the weights were trained at') + ')')
+                        metavar='WxH', help='resolution of the network, multiples of 8 '
+                                            f'(default: {default})')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
-                        help='processor threads (default: all)')
+                        help='number of CPU threads (default: all)')

@@ -1,4 +1,4 @@
-"""``enet-ros segment``: label pictures and videos without ROS."""
+"""``enet-ros segment``: label images and videos without ROS."""
 
 from __future__ import annotations
 
@@ -6,40 +6,46 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from enet_ros.cli.options import add_engine_options
 
+if TYPE_CHECKING:
+    from enet_ros.perception.segmenter import Segmenter
+
 DESCRIPTION = """\
-Label pictures and videos, without ROS.
+Label images and videos, without ROS.
 
-  enet-ros segment street.jpg drive.mp4 pictures/ --out labelled/
+  enet-ros segment street.jpg drive.mp4 images/ --out labelled/
+  enet-ros segment drive.mp4 --frames --backend torch --out labelled/
 
-writes for every picture, at its own size:
+It writes for every image, at the image's own size:
   <stem>_labels.png    class ids, one channel, 255 = unknown
-  <stem>_drivable.png  255 drivable, 0 not or unknown
-  <stem>_overlay.png   the picture with class colours blended in
-and for every video <stem>_overlay.mp4, with the others as numbered pictures if --frames is given.
+  <stem>_drivable.png  255 drivable, 0 not drivable or unknown
+  <stem>_overlay.png   the image with class colours blended in
+and for every video <stem>_overlay.mp4. With --frames it also writes labels and drivable mask of
+every frame of a video, as <stem>_000000_labels.png and so on. No input is overwritten.
 """
 
 OPACITY = 0.5
-FRAME_NAME = re.compile(r'(.+)_\d{6,}_(?:labels|drivable)\.png')  # of a video's frame
+FRAME_NAME = re.compile(r'(.+)_\d{6,}_(?:labels|drivable)\.png')  # written for a video's frame
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
-                        help='a picture, a video, or a folder of pictures')
+                        help='an image, a video, or a folder of images')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR',
-                        help='folder to write to; it is made')
+                        help='folder to write to; it is made where it does not exist')
     parser.add_argument('--frames', action='store_true',
-                        help='also write labels and mask of every frame of a video')
+                        help='also write labels and drivable mask of every frame of a video')
     add_engine_options(parser, (640, 360))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Label everything; returns the exit code."""
+    """Label everything; return the exit code."""
     from enet_ros.media import existing, is_video, list_images
     from enet_ros.perception.segmenter import Segmenter
 
@@ -48,31 +54,31 @@ def run(args: argparse.Namespace) -> int:
         path = existing(text)
         paths += list_images(path) if path.is_dir() else [path]
     _check_stems(paths)
-    _check_inputs_stay(paths, args.out, args.frames)
+    _check_inputs_stay(paths, args.out, with_frames=args.frames)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
                                     backend=args.backend, precision=args.precision,
                                     threads=args.threads)
     print(segmenter.choice, file=sys.stderr)
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
-    _segment_pictures(segmenter, [path for path in paths if path not in videos], args.out)
+    _segment_images(segmenter, [path for path in paths if path not in videos], args.out)
     for path in videos:
-        _segment_video(segmenter, path, args.out, args.frames)
+        _segment_video(segmenter, path, args.out, with_frames=args.frames)
     print(f'written to {args.out}', file=sys.stderr)
     return 0
 
 
 def _check_stems(paths: list[Path]) -> None:
     """Refuse inputs whose outputs would overwrite each other."""
-    seen: dict[str, Path] = {}
+    path_of_stem: dict[str, Path] = {}
     for path in paths:
-        other = seen.setdefault(path.stem, path)
+        other = path_of_stem.setdefault(path.stem, path)
         if other != path:
             raise ValueError(f"'{other}' and '{path}' would both write "
                              f'{path.stem}_labels.png; wanted different names')
 
 
-def _check_inputs_stay(paths: list[Path], out: Path, with_frames: bool) -> None:
+def _check_inputs_stay(paths: list[Path], out: Path, *, with_frames: bool) -> None:
     """Refuse a folder in which an output would overwrite an input."""
     from enet_ros.media import is_video
     inputs, writers, videos = {path.resolve(): path for path in paths}, {}, {}
@@ -90,43 +96,45 @@ def _check_inputs_stay(paths: list[Path], out: Path, with_frames: bool) -> None:
                              f"'{inputs[target.resolve()]}'; wanted another --out")
 
 
-def _segment_pictures(segmenter, paths: list[Path], out: Path) -> None:
+def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> None:
     from tqdm import tqdm
 
-    from enet_ros.media import read_image
-    for path in tqdm(paths, unit='picture', disable=None if paths else True):
+    from enet_ros.media import read_image, write_picture
+    for path in tqdm(paths, unit='image', disable=None if paths else True):
         frame = read_image(path)
-        _write(segmenter, frame, segmenter.segment([frame])[0].labels, out / path.stem, True)
+        labels = segmenter.segment([frame])[0].labels
+        _write_labels(segmenter, labels, out / path.stem)
+        write_picture(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
 
 
-def _write(segmenter, frame: np.ndarray, labels: np.ndarray, stem: Path,
-           with_overlay: bool) -> None:
-    """Write labels and mask, and the overlay if asked."""
+def _write_labels(segmenter: Segmenter, labels: np.ndarray, stem: Path) -> None:
+    """Write the labels and the drivable mask."""
     from enet_ros.media import write_picture
     from enet_ros.perception.drivable import drivable_mask
-    from enet_ros.perception.overlay import blend, color_mask
-    class_map = segmenter.checkpoint.class_map
     write_picture(f'{stem}_labels.png', labels)
-    write_picture(f'{stem}_drivable.png', drivable_mask(labels, class_map.drivable_lut()))
-    if with_overlay:
-        colors = color_mask(labels, class_map.color_lut())
-        write_picture(f'{stem}_overlay.png', blend(frame, colors, OPACITY))
+    write_picture(f'{stem}_drivable.png',
+                  drivable_mask(labels, segmenter.checkpoint.class_map.drivable_lut()))
 
 
-def _segment_video(segmenter, path: Path, out: Path, with_frames: bool) -> None:
+def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the frame with class colours blended in."""
+    from enet_ros.perception.overlay import blend, color_mask
+    return blend(frame, color_mask(labels, segmenter.checkpoint.class_map.color_lut()), OPACITY)
+
+
+def _segment_video(segmenter: Segmenter, path: Path, out: Path, *, with_frames: bool) -> None:
     from tqdm import tqdm
 
     from enet_ros.media import SourceError, Video, VideoWriter
-    from enet_ros.perception.overlay import blend, color_mask
-    video, lut = Video(path), segmenter.checkpoint.class_map.color_lut()
+    video = Video(path)
     writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
     count = 0
     for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
                       disable=None):
         labels = segmenter.segment([frame])[0].labels
-        writer.write(blend(frame, color_mask(labels, lut), OPACITY))
+        writer.write(_overlay(segmenter, frame, labels))
         if with_frames:
-            _write(segmenter, frame, labels, out / f'{path.stem}_{count:06d}', False)
+            _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
         count += 1
     writer.close()
     if not count:

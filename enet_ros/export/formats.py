@@ -1,8 +1,9 @@
-"""The graph the node runs, written for other runtimes and checked against torch.
+"""The graph that the node runs, written for other runtimes and checked against torch.
 
-Input ``frames`` is (N, H, W, 3) uint8 RGB at the network's size; normalisation is inside. Outputs
-are ``labels``, (N, H, W) uint8 class ids, and on request ``confidence``, (N, H, W) float32, the
-winning class's probability. Class names go with the file.
+The input ``frames`` is (N, H, W, 3) uint8 RGB at the network's resolution; normalisation is part
+of the graph. The output ``labels`` is (N, H, W) uint8 class ids. On request the output
+``confidence`` is (N, H, W) float32, the winning class's probability. The class names are stored
+with the file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +23,18 @@ import torch
 
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import Checkpoint
-from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import check_resolution
-from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.frames import street_frames
 
-MIN_AGREEMENT = 0.999   # of pixels
-CONFIDENCE_SLACK = 0.01
+MIN_AGREEMENT = 0.999      # share of pixels on which the file and torch must agree
+CONFIDENCE_TOLERANCE = 0.01
 OUTPUTS = ('labels', 'confidence')
 
 Outputs = list[np.ndarray]
 
 
 class ExportError(ValueError):
-    """An export that cannot be made or did not pass its check; the message says which."""
+    """An export that cannot be made or did not pass its check. The message says which."""
 
 
 def _write_torch_export(graph: torch.nn.Module, frames: torch.Tensor, path: Path,
@@ -81,48 +82,60 @@ def _run_onnx(path: Path, frames: np.ndarray) -> Outputs:
     return session.run(None, {'frames': frames})
 
 
-#: Format -> suffix, packages beyond enet_ros' own, how to write a file and how to run it.
-FORMATS: dict[str, tuple[str, tuple[str, ...], Callable, Callable]] = {
-    'onnx': ('.onnx', ('onnx', 'onnxscript', 'onnxruntime'), _write_onnx, _run_onnx),
-    'openvino': ('.xml', ('openvino',), _write_openvino, _run_openvino),
-    'torch-export': ('.pt2', (), _write_torch_export, _run_torch_export),
+@dataclass(frozen=True)
+class FileFormat:
+    """A kind of file that can be written.
+
+    Attributes:
+        suffix: of the file's name, with the dot.
+        packages: packages that it needs beyond those of enet_ros.
+        write: writes a graph, from the graph, example frames, the path and the classes as JSON.
+        run: runs a written file, from the path and frames.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    write: Callable[[torch.nn.Module, torch.Tensor, Path, str], None]
+    run: Callable[[Path, np.ndarray], Outputs]
+
+
+FORMATS = {
+    'onnx': FileFormat('.onnx', ('onnx', 'onnxscript', 'onnxruntime'), _write_onnx, _run_onnx),
+    'openvino': FileFormat('.xml', ('openvino',), _write_openvino, _run_openvino),
+    'torch-export': FileFormat('.pt2', (), _write_torch_export, _run_torch_export),
 }
 
 
 def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
-           resolution: tuple[int, int] = (640, 360), batch: int = 1,
+           resolution: tuple[int, int] = (640, 360), batch: int = 1, *,
            confidence: bool = False) -> float:
-    """Write the frame graph, float32, and run what was written.
+    """Write the frame graph in float32, and run what was written.
 
     Args:
         checkpoint: weights and normalisation.
-        path: of the file, with the format's suffix; openvino writes a .bin beside its .xml. What
-            is there already is replaced once the new file has passed.
+        path: of the file, with the format's suffix. openvino writes a .bin beside its .xml. A file
+            that exists is replaced once the new one has passed its check.
         file_format: a key of :data:`FORMATS`.
         resolution: (width, height), multiples of 8, fixed in the file.
         batch: frames a call, fixed in the file.
         confidence: whether the winning class's probability is a second output.
 
     Returns:
-        The share of pixels on which the file and torch agree, on drawn streets.
+        The share of pixels on which the file and torch agree, on the synthetic street.
 
     Raises:
-        ExportError: unknown format, wrong suffix, packages missing, or outputs that differ from
-            torch's on more than 0.1 % of pixels; then nothing is kept.
-        ValueError: a bad resolution, or weights that are no ENet's (CheckpointError).
+        ExportError: the format is unknown, the suffix is wrong or packages are missing; or the
+            outputs differ from torch's on more than 0.1 % of pixels. Nothing is kept then.
+        ValueError: the resolution is impossible, or the weights are not an ENet's.
     """
     path = Path(path)
     _check_request(path, file_format, batch)
-    _, _, write, run = FORMATS[file_format]
-    frames = drawn_frames(check_resolution(resolution), batch)
-    graph = build_graph(checkpoint, confidence)
+    frames = street_frames(check_resolution(resolution), batch, seed=4)
+    graph = build_graph(checkpoint, confidence=confidence)
+    classes = json.dumps(checkpoint.class_map.names)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of torch's exporters, about torch
-            wanted = _arrays(graph(torch.from_numpy(frames)))
-            write(graph, torch.from_numpy(frames), Path(folder, path.name),
-                  json.dumps(checkpoint.class_map.names))
-        agreement = agreeing_share(run(Path(folder, path.name), frames), wanted)
+        agreement = _write_and_compare(FORMATS[file_format], graph, frames,
+                                       Path(folder, path.name), classes)
         if agreement < MIN_AGREEMENT:
             raise ExportError(f'{path}: the exported file and torch agree on '
                               f'{100 * agreement:.2f} % of pixels, wanted '
@@ -132,68 +145,78 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     return agreement
 
 
+def _write_and_compare(file_format: FileFormat, graph: torch.nn.Module, frames: np.ndarray,
+                       path: Path, classes: str) -> float:
+    """Write a file; return the share of pixels on which it and torch agree."""
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's exporters warn about torch
+        reference = _arrays(graph(torch.from_numpy(frames)))
+        file_format.write(graph, torch.from_numpy(frames), path, classes)
+    return agreement_of_outputs(file_format.run(path, frames), reference)
+
+
 def format_of(path: str | os.PathLike) -> str:
     """Return the format of a file by its suffix.
 
     Raises:
-        ExportError: no format has it.
+        ExportError: no format has that suffix.
     """
     suffix = Path(path).suffix
-    found = [name for name, (ending, *_) in FORMATS.items() if ending == suffix]
-    if not found:
-        wanted = ', '.join(f'{ending} ({name})' for name, (ending, *_) in FORMATS.items())
-        raise ExportError(f"'{path}' ends in '{suffix}', wanted one of {wanted}")
-    return found[0]
+    for name, file_format in FORMATS.items():
+        if file_format.suffix == suffix:
+            return name
+    wanted = ', '.join(f'{one.suffix} ({name})' for name, one in FORMATS.items())
+    raise ExportError(f"'{path}' ends in '{suffix}', wanted one of {wanted}")
 
 
 def _check_request(path: Path, file_format: str, batch: int) -> None:
-    """Refuse what cannot be exported before any work is done."""
+    """Refuse what cannot be exported, before any work is done."""
     if file_format not in FORMATS:
         raise ExportError(f"format is '{file_format}', wanted one of {', '.join(FORMATS)}")
-    suffix, packages, _, _ = FORMATS[file_format]
-    if path.suffix != suffix:
-        raise ExportError(f"'{path}' ends in '{path.suffix}', wanted {suffix} for {file_format}")
+    wanted = FORMATS[file_format]
+    if path.suffix != wanted.suffix:
+        raise ExportError(f"'{path}' ends in '{path.suffix}', wanted {wanted.suffix} for "
+                          f'{file_format}')
     check_writable(path)
     if batch < 1:
         raise ExportError(f'batch is {batch}, wanted 1 or more')
-    check_packages(file_format, packages)
+    check_packages(file_format, wanted.packages)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a path in no folder."""
+    """Raise an ExportError if the folder of a file does not exist."""
     if not path.parent.is_dir():
         raise ExportError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
 
 
-def check_packages(what: str, packages: Sequence[str]) -> None:
-    """Refuse what needs packages that are missing, and name them."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ExportError(f'{what} needs {", ".join(missing)}: pip install {" ".join(missing)}')
-
-
-def drawn_frames(resolution: tuple[int, int], count: int) -> np.ndarray:
-    """Draw streets to check with, (count, height, width, 3) uint8 RGB."""
-    scene = RoadScene(640, 360, seed=4)
-    return np.stack([resize_frame(scene.render(float(second))[0], resolution)
-                     for second in range(count)])
-
-
-def agreeing_share(found: Outputs, wanted: Outputs) -> float:
-    """Return the share of pixels of one label and, if given, about one confidence.
+def check_packages(subject: str, packages: Sequence[str]) -> None:
+    """Raise an ExportError that names the missing packages, if there are any.
 
     Args:
-        found: labels (N, H, W), and confidence (N, H, W) or nothing.
-        wanted: likewise.
+        subject: what needs the packages, for the message.
+        packages: names of importable packages.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f'{subject} needs {", ".join(missing)}: pip install '
+                          f'{" ".join(missing)}')
+
+
+def agreement_of_outputs(outputs: Outputs, reference: Outputs) -> float:
+    """Return the share of pixels that agree in label and, if given, in confidence.
+
+    Args:
+        outputs: labels (N, H, W), and confidence (N, H, W) or nothing.
+        reference: the same, by torch.
 
     Returns:
-        0 to 1; 0 where number or shape of the outputs differ.
+        The share, 0 to 1; 0 where the number or the shapes of the outputs differ.
     """
-    if [array.shape for array in found] != [array.shape for array in wanted]:
+    if [array.shape for array in outputs] != [array.shape for array in reference]:
         return 0.0
-    equal = found[0] == wanted[0]
-    for one, other in zip(found[1:], wanted[1:]):
-        equal &= np.abs(one - other) <= CONFIDENCE_SLACK
+    equal = outputs[0] == reference[0]
+    for ours, theirs in zip(outputs[1:], reference[1:]):
+        equal &= np.abs(ours - theirs) <= CONFIDENCE_TOLERANCE
     return float(equal.mean())
 
 

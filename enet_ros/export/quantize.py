@@ -1,7 +1,7 @@
-"""The frame graph in 8-bit integers for OpenVINO, kept with the weights it was made from.
+"""The frame graph in 8-bit integers for OpenVINO, stored with the weights that it was made from.
 
-NNCF runs the graph on pictures, sees which values occur, and chooses scales by them. What is left
-in float and why is in docs/int8.md.
+NNCF runs the graph on images, sees which values occur, and chooses the scales by them. What stays
+in float, and why, is in docs/int8.md.
 """
 
 from __future__ import annotations
@@ -16,40 +16,45 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from enet_ros.backends.agreement import agreeing_share
 from enet_ros.backends.openvino import convert_checkpoint, model_files, openvino_version
 from enet_ros.export.formats import ExportError, check_packages, check_writable
 from enet_ros.media import existing, list_images, read_image
-from enet_ros.network.checkpoint import Checkpoint, QuantizedGraph, write_checkpoint
+from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
+from enet_ros.network.quantized import QuantizedGraph
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter, check_resolution
 
 SUFFIX = '.safetensors'
-MAX_FRAMES = 300        # of calibration; the scales hardly change any more
-CHECKED_FRAMES = 8
-MIN_AGREEMENT = 0.95    # of pixels with float32; shipped weights reach 98.5 %
+MAX_IMAGES = 300        # for calibration; with more the scales hardly change any more
+CHECKED_IMAGES = 8
+MIN_AGREEMENT = 0.95    # share of pixels as in float32; the shipped weights reach 98.5 %
 
 #: Max-pooling and unpooling compare values, which must stay what they are. These operators are
-#: those of `BY_CONVOLUTION` in :mod:`enet_ros.network.unpooling`.
+#: those of ``BY_CONVOLUTION`` in :mod:`enet_ros.network.unpooling`.
 LEFT_IN_FLOAT = ['GroupConvolution', 'Interpolate', 'Equal', 'Greater', 'Maximum', 'Select']
 
 
 def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | os.PathLike,
                 resolution: tuple[int, int] = (640, 360)) -> tuple[float, int]:
-    """Quantise, write weights with the result, and run what was written.
+    """Quantise, write the weights with the result, and run what was written.
 
     Args:
-        checkpoint: weights and normalisation; a quantised graph it has is replaced.
-        path: of the .safetensors file; what is there is replaced once the new file has passed.
-        folder: of pictures like those the network will see, best those it was trained on.
+        checkpoint: weights and normalisation. A quantised graph that it has is replaced.
+        path: of the .safetensors file. A file that exists is replaced once the new one has passed
+            its check.
+        folder: of images like those that the network will see, best those it was trained on.
         resolution: (width, height), multiples of 8, at which int8 will run.
 
     Returns:
-        The share of pixels that get the label float32 gives them, on some of the pictures, and
-        how many pictures served.
+        The share of pixels with the label that float32 gives them, on some of the images; and the
+        number of images used for calibration.
 
     Raises:
-        ExportError: wrong suffix, no nncf, or less than 95 % of equal pixels; nothing is kept.
-        ValueError: no pictures (SourceError), a bad resolution or weights that are no ENet's.
+        ExportError: the suffix is wrong, nncf is missing, or less than 95 % of pixels agree.
+            Nothing is kept then.
+        ValueError: there are no images (SourceError), the resolution is impossible, or the weights
+            are not an ENet's.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -58,29 +63,30 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
     check_writable(path)
     check_packages('int8', ('nncf',))
     resolution = check_resolution(resolution)
-    pictures = calibration_pictures(folder)
-    quantized = replace(checkpoint, int8=quantize(checkpoint, pictures, resolution))
+    images = calibration_images(folder)
+    quantized = replace(checkpoint, int8=quantize(checkpoint, images, resolution))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as private:
         written = Path(private, path.name)
         write_checkpoint(written, quantized, str(checkpoint.tensors['fullconv.weight'].dtype))
-        agreement = agreeing_share(written, _spread(pictures, CHECKED_FRAMES), resolution)
+        agreement = int8_agreement(written, _spread(images, CHECKED_IMAGES), resolution)
         if agreement < MIN_AGREEMENT:
             raise ExportError(f'{path}: int8 and float32 agree on {100 * agreement:.2f} % of '
                               f'pixels, wanted {100 * MIN_AGREEMENT:.0f} %; the file was not kept')
         os.replace(written, path)
-    return agreement, len(pictures)
+    return agreement, len(images)
 
 
-def calibration_pictures(folder: str | os.PathLike) -> list[Path]:
-    """Return at most 300 pictures of a folder, spread evenly over it.
+def calibration_images(folder: str | os.PathLike) -> list[Path]:
+    """Return at most 300 images of a folder, evenly spread over it.
 
     Raises:
-        SourceError: there is no such folder, or no picture in it.
+        SourceError: there is no such folder, or it has no image.
+        ExportError: the path is a file.
     """
     folder = existing(os.fspath(folder))
     if not folder.is_dir():
-        raise ExportError(f"'{folder}' is no folder, wanted one of pictures to calibrate with")
-    return _spread(list_images(folder), MAX_FRAMES)
+        raise ExportError(f"'{folder}' is no folder, wanted one of images to calibrate with")
+    return _spread(list_images(folder), MAX_IMAGES)
 
 
 def _spread(items: Sequence[Path], count: int) -> list[Path]:
@@ -88,42 +94,41 @@ def _spread(items: Sequence[Path], count: int) -> list[Path]:
     return [items[i] for i in indices]
 
 
-def quantize(checkpoint: Checkpoint, pictures: Sequence[Path],
+def quantize(checkpoint: Checkpoint, images: Sequence[Path],
              resolution: tuple[int, int]) -> QuantizedGraph:
-    """Quantise the frame graph; NNCF shows its progress.
+    """Quantise the frame graph. NNCF shows its progress.
 
     Args:
         checkpoint: weights and normalisation.
-        pictures: files to calibrate with, at least one.
-        resolution: (width, height) of the graph.
+        images: files to calibrate with, at least one.
+        resolution: (width, height) of the graph, in pixels.
     """
     nncf = _nncf()
     model = convert_checkpoint(checkpoint, resolution)
-    data = nncf.Dataset(pictures, lambda picture: resize_frame(read_image(picture),
-                                                               resolution)[None])
+    data = nncf.Dataset(images, lambda path: resize_frame(read_image(path), resolution)[None])
     scope = nncf.IgnoredScope(names=names_left_in_float(model), types=LEFT_IN_FLOAT,
                               validate=False)
     quantized = nncf.quantize(model, data, preset=nncf.QuantizationPreset.PERFORMANCE,
-                              subset_size=len(pictures), ignored_scope=scope)
+                              subset_size=len(images), ignored_scope=scope)
     xml, numbers = model_files(quantized)
     versions = {'openvino': openvino_version(), 'nncf': nncf.__version__}
     return QuantizedGraph(xml, numbers, resolution, checkpoint.float_fingerprint(),
-                          len(pictures), versions)
+                          len(images), versions)
 
 
 def _nncf():
-    """Import NNCF so that it says nothing but its progress, and sends nothing anywhere."""
-    os.environ.setdefault('NNCF_CI', '1')  # else it reports its use to its makers, unasked
+    """Import NNCF so that it prints only its progress and sends nothing anywhere."""
+    os.environ.setdefault('NNCF_CI', '1')  # without it NNCF reports its use to its makers
     import nncf
     nncf.set_log_level(logging.ERROR)
     return nncf
 
 
 def names_left_in_float(model: ov.Model) -> list[str]:
-    """Name the operations of a frame graph that are no faster in 8 bits, or lose most by it.
+    """Name the operations of a frame graph that gain nothing from 8 bits, or lose most by them.
 
-    These are all that is computed at half of the resolution and above: the initial block, the
-    last stage and the classes.
+    These are the operations at half of the resolution and above: the initial block, the last
+    stage and the classes.
     """
     half = model.input(0).shape[2] // 2
     return [op.get_friendly_name() for op in model.get_ordered_ops()
@@ -131,15 +136,20 @@ def names_left_in_float(model: ov.Model) -> list[str]:
 
 
 def _row(op: ov.Node) -> int:
-    """Return the pixels in a row of features (N, C, H, W), or in all of (N, C, H W); else 0."""
+    """Return the number of pixels in a row of the output.
+
+    Features are (N, C, H, W); of (N, C, H W) the row is all of them; of another shape it is 0.
+    """
     shape = op.output(0).partial_shape
     return shape.to_shape()[-1] if shape.is_static and len(shape) in (3, 4) else 0
 
 
-def agreeing_share(path: Path, pictures: Sequence[Path], resolution: tuple[int, int]) -> float:
+def int8_agreement(weights: Path, images: Sequence[Path], resolution: tuple[int, int]) -> float:
     """Return the share of pixels on which int8 and float32 of a weights file give one label."""
-    frames = np.stack([resize_frame(read_image(picture), resolution) for picture in pictures])
-    both = [Segmenter.from_file(path, resolution=resolution, backend='openvino',
-                                precision=precision, use_cache=False).infer(frames)
-            for precision in ('int8', 'float32')]
-    return float(np.mean([one.labels == other.labels for one, other in zip(*both)]))
+    frames = np.stack([resize_frame(read_image(image), resolution) for image in images])
+    quantized, exact = (
+        Segmenter.from_file(weights, resolution=resolution, backend='openvino',
+                            precision=precision, use_cache=False).infer(frames)
+        for precision in ('int8', 'float32'))
+    return agreeing_share(np.stack([one.labels for one in quantized]),
+                          np.stack([one.labels for one in exact]))

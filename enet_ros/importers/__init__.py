@@ -1,1 +1,1 @@
-"""Other projects' weights, read without executing anything in them."""
+"""Weights of other projects, read without executing anything in them."""

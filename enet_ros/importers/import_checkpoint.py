@@ -1,6 +1,6 @@
-"""Other projects' weights, read without executing anything in them.
+"""Weights of other projects, read without executing anything in them.
 
-Two kinds of file are known: the Torch7 model of ENet's authors, and checkpoints of
+Two kinds of file can be read: the Torch7 model of ENet's authors, and checkpoints of
 github.com/davidtvs/PyTorch-ENet.
 """
 
@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from enet_ros.importers.classes import default_classes
 from enet_ros.network.build import build_network
 from enet_ros.network.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, checked
+from enet_ros.network.class_files import default_class_map
 from enet_ros.network.class_map import ClassMap, ClassMapError
 
 TORCH7_START = b'\x04\x00\x00\x00'  # the type number of an object
 PICKLE_STARTS = (b'PK\x03\x04', b'\x80')
-
 
 
 def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Checkpoint:
@@ -25,15 +24,15 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Ch
     Both projects feed RGB/255, so mean is 0 and std is 1.
 
     Args:
-        path: of a Torch7 model of the authors, or of a PyTorch-ENet checkpoint.
-        class_map: what the classes mean; default that of the data set with so many classes.
+        path: of the authors' Torch7 model, or of a PyTorch-ENet checkpoint.
+        class_map: names of the classes; by default those of the data set with so many classes.
 
     Returns:
-        A checkpoint, float32, whose network has the same outputs as the original.
+        A checkpoint in float32, whose network has the outputs of the original.
 
     Raises:
-        CheckpointError: unreadable, truncated, hostile or foreign; or of a number of classes that
-            differs from the class map's. The message names the file and says what is wrong.
+        CheckpointError: the file is unreadable, truncated, hostile or of another project, or its
+            number of classes differs from the class map's. The message names the file.
     """
     path = Path(path)
     try:
@@ -49,7 +48,7 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Ch
 
 
 def _read(path: Path) -> bytes:
-    """Read a file that begins like one of the known kinds."""
+    """Read a file, if it begins like one of the two kinds."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -80,8 +79,8 @@ def _pytorch(data: bytes) -> dict:
 
 
 def _fitting(class_map: ClassMap | None, count: int) -> ClassMap:
-    """Return the class map, or the usual one for so many classes."""
-    class_map = class_map or default_classes(count)
+    """Return the class map, by default the one of the data set with so many classes."""
+    class_map = class_map or default_class_map(count)
     if len(class_map) != count:
         raise CheckpointError(f'the network has {count} classes, the class file {len(class_map)}')
     return class_map

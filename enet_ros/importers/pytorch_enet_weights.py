@@ -1,4 +1,4 @@
-"""Checkpoints of github.com/davidtvs/PyTorch-ENet."""
+"""Weights of github.com/davidtvs/PyTorch-ENet, under the names of our network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from enet_ros.network.pytorch_enet import PyTorchENet
 
 
 def _block_names() -> dict[str, str]:
-    """Return that project's block name -> ours."""
+    """Return PyTorch-ENet's name of each block -> ours."""
     names = {'initial_block': '', 'downsample1_0': 'down1', 'downsample2_0': 'down2',
              'upsample4_0': 'up4', 'upsample5_0': 'up5', 'regular5_1': 'stage5'}
     names |= {f'regular1_{i + 1}': f'stage1.{i}' for i in range(4)}
@@ -29,8 +29,8 @@ def _block_names() -> dict[str, str]:
 
 BLOCKS = _block_names()
 
-#: Part of a block -> the sequence it went into, and the place of its first layer in it. The
-#: expansion comes last: its place depends on how many convolutions come before.
+#: PyTorch-ENet's part of a block -> our sequence for it, and the index of its first layer there.
+#: Where more convolutions come before the expansion, its index is 3 higher.
 PARTS = {'ext_conv1': ('branch', 0), 'ext_conv2': ('branch', 3), 'ext_conv3': ('branch', 6),
          'ext_tconv1': ('branch', 3), 'ext_tconv1_bnorm': ('branch', 4),
          'ext_tconv1_activation': ('branch', 5), 'main_conv1': ('main', 0)}
@@ -41,10 +41,10 @@ _KEY = re.compile(r'(\w+?)\.(\w+)(?:\.(\d))?\.(\w+)')
 
 
 def our_name(key: str) -> str:
-    """Return our name of one of that project's arrays.
+    """Return our name of an array of PyTorch-ENet.
 
     Raises:
-        CheckpointError: that project has no such array.
+        CheckpointError: PyTorch-ENet has no such array.
     """
     if key == 'transposed_conv.weight':
         return 'fullconv.weight'
@@ -55,7 +55,7 @@ def our_name(key: str) -> str:
     if block in BLOCKS and part == 'out_activation':
         return f'{BLOCKS[block]}.act.{array}'
     if block not in BLOCKS or part not in PARTS:
-        raise CheckpointError(f"it has an array '{key[:80]}', which PyTorch-ENet has not")
+        raise CheckpointError(f"it has an array '{key[:80]}', which PyTorch-ENet does not have")
     sequence, first = PARTS[part]
     if (block.startswith('upsample') and part == 'ext_conv2') or (
             block.startswith('asymmetric') and part == 'ext_conv3'):
@@ -64,20 +64,20 @@ def our_name(key: str) -> str:
 
 
 def read_state_dict(data: bytes) -> dict[str, torch.Tensor]:
-    """Read the tensors of a .pth file, without executing what it may hold.
+    """Read the tensors of a .pth file without executing what it may hold.
 
     Args:
-        data: the file that ``torch.save`` wrote, of a state_dict or of a dictionary with one
-            under 'state_dict'.
+        data: the content of a file that ``torch.save`` wrote: a state_dict, or a dictionary with
+            one under 'state_dict'.
 
     Raises:
-        CheckpointError: truncated, of another format, or with anything in it but tensors and
-            plain containers.
+        CheckpointError: the file is truncated, of another format, or holds anything but tensors
+            and plain containers.
     """
     try:
         _check_unpacked_size(data)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch asks to report odd files as its issues
+            warnings.simplefilter('ignore')  # torch asks users to report odd files as issues
             loaded = torch.load(io.BytesIO(data), 'cpu', weights_only=True)
     except CheckpointError:
         raise
@@ -104,17 +104,18 @@ def _check_unpacked_size(data: bytes) -> None:
 
 
 def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarray], int, str]:
-    """Rename the arrays of PyTorch-ENet to ours.
+    """Give the arrays of PyTorch-ENet our names.
 
     Args:
-        state: from :func:`read_state_dict`.
+        state: what :func:`read_state_dict` returned.
 
     Returns:
         Arrays by the names of :class:`enet_ros.network.pytorch_enet.PyTorchENet`, float32; the
         number of classes; and the activation of the decoder, 'prelu' or 'relu'.
 
     Raises:
-        CheckpointError: they are not those of PyTorch-ENet; the message names the first one.
+        CheckpointError: the arrays are not those of PyTorch-ENet; the message names the first
+            that differs.
     """
     found = {our_name(key): value for key, value in state.items()
              if not key.endswith('num_batches_tracked')}
@@ -127,7 +128,7 @@ def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarra
     found['fullconv.bias'] = torch.zeros(count)
     wanted = {name: value for name, value in PyTorchENet(count, activation).state_dict().items()
               if not name.endswith('num_batches_tracked')}
-    if 'act.weight' not in found:  # encoder_relu=True; a PReLU of weight 0 is a ReLU
+    if 'act.weight' not in found:  # encoder_relu=True: a PReLU of weight 0 is a ReLU
         found |= {name: torch.zeros(1) for name, value in wanted.items()
                   if value.shape == (1,) and name not in found}
     return {name: _array(name, found.get(name), value) for name, value in
@@ -135,7 +136,7 @@ def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarra
 
 
 def _same_names(found: dict, wanted: dict) -> dict:
-    """Return what is wanted, after checking that the names agree."""
+    """Return the wanted arrays after checking that their names agree with those of the file."""
     for name in sorted(found.keys() ^ wanted.keys()):
         raise CheckpointError(f"{'it lacks' if name in wanted else 'it has'} '{name}' (as named "
                               'here), unlike PyTorch-ENet')
@@ -145,7 +146,7 @@ def _same_names(found: dict, wanted: dict) -> dict:
 def _array(name: str, found: torch.Tensor, wanted: torch.Tensor) -> np.ndarray:
     """Return a tensor as float32.
 
-    The shape is checked before anything is copied: a few bytes can claim to be a giant.
+    The shape is checked before anything is copied, since a few bytes can claim any size.
     """
     if found.shape != wanted.shape or not found.is_floating_point() \
             or found.layout != torch.strided or found.device.type != 'cpu':

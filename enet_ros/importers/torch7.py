@@ -1,8 +1,8 @@
 """Torch7's binary serialisation, read without executing anything.
 
 The layout is that of ``File:readObject`` in torch/torch7 ``File.lua`` and of the ``read`` methods
-of tensors and storages: little-endian, 8-byte longs, as 64-bit Linux wrote it. Only the classes
-below are known; Lua functions, which hold bytecode, are refused.
+of tensors and storages: little-endian, 8-byte longs, as 64-bit Linux wrote it. The reader accepts
+only the classes below. It refuses Lua functions, which hold bytecode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_DEPTH = 100        # the authors' model nests 15 deep
 MAX_OBJECTS = 200_000  # and holds 12,907 objects
 MAX_DIMENSIONS = 8
 
-#: Element types by the name before Storage or Tensor.
+#: Name before Storage or Tensor -> element type.
 ELEMENTS = {
     'Byte': 'u1', 'Char': 'i1', 'Short': '<i2', 'Int': '<i4', 'Long': '<i8', 'Half': '<f2',
     'Float': '<f4', 'Double': '<f8', 'Cuda': '<f4', 'CudaByte': 'u1', 'CudaChar': 'i1',
@@ -31,7 +31,7 @@ ELEMENTS = {
 STORAGES = {f'torch.{name}Storage': np.dtype(kind) for name, kind in ELEMENTS.items()}
 TENSORS = {f'torch.{name}Tensor': np.dtype(kind) for name, kind in ELEMENTS.items()}
 
-#: Classes of nn and cudnn whose content is a table of fields.
+#: Classes of nn and cudnn, whose content is a table of fields.
 MODULES = frozenset(
     f'{package}.{name}' for package in ('nn', 'cudnn') for name in (
         'CAddTable', 'ConcatTable', 'Dropout', 'Identity', 'JoinTable', 'PReLU', 'Padding', 'ReLU',
@@ -46,14 +46,14 @@ class Module:
 
     Attributes:
         kind: the class name without its package.
-        fields: as stored; 'modules' is a table of the modules inside, from 1 on.
+        fields: the table as it is stored; 'modules' holds the inner modules, from 1 on.
     """
 
     kind: str
     fields: dict
 
     def children(self) -> list:
-        """Return the modules inside, in order."""
+        """Return the inner modules in order."""
         table = self.fields.get('modules')
         if not isinstance(table, dict):
             return []
@@ -61,10 +61,10 @@ class Module:
 
 
 class Torch7Reader:
-    """Read one object from bytes.
+    """Reads one object from bytes.
 
     Args:
-        data: the whole file; arrays that come out are views of it.
+        data: the content of the file; the arrays that are read are views of it.
     """
 
     def __init__(self, data: bytes):
@@ -72,18 +72,18 @@ class Torch7Reader:
         self._position = 0
         self._depth = 0
         self._count = 0
-        self._known: dict[int, object] = {}
+        self._objects: dict[int, object] = {}
 
     def read(self):
         """Read the next object.
 
         Returns:
-            None, a float, an int where a number is whole, a str, a bool, a dict for a table, a
+            None, a float or, where it is whole, an int, a str, a bool, a dict for a table, a
             numpy array for a tensor or a storage, or a :class:`Module`.
 
         Raises:
-            CheckpointError: truncated, of another format, too large or too deep, or an object that
-                is not on the list.
+            CheckpointError: the data are truncated, of another format, too large or too deep, or
+                hold an object of a class that is not accepted.
         """
         self._count += 1
         if self._depth > MAX_DEPTH or self._count > MAX_OBJECTS:
@@ -95,7 +95,7 @@ class Torch7Reader:
         return value
 
     def _value(self, kind: int):
-        """Read what follows a type number."""
+        """Read the value that follows a type number."""
         if kind == NIL:
             return None
         if kind == NUMBER:
@@ -114,16 +114,16 @@ class Torch7Reader:
                               'Torch7 binary file, or damaged')
 
     def _shared(self, kind: int):
-        """Read a table or an object, or the number of one that came before."""
+        """Read a table or an object, or the number of one that was read before."""
         index = self._int()
-        if index in self._known:
-            return self._known[index]
+        if index in self._objects:
+            return self._objects[index]
         return self._table(index) if kind == TABLE else self._object(index)
 
     def _table(self, index: int) -> dict:
         size = self._length(self._int(), 8)  # a key and a value, a type number each at least
         table: dict = {}
-        self._known[index] = table           # before its content, which may refer to it
+        self._objects[index] = table           # before its content, which may refer to it
         for _ in range(size):
             key = self.read()
             if not isinstance(key, (str, int, float)):
@@ -133,9 +133,9 @@ class Torch7Reader:
         return table
 
     def _object(self, index: int):
-        """Read an object of a class on the list."""
+        """Read an object of an accepted class."""
         name = self._string()
-        if name.startswith('V '):            # the version comes first, but for the oldest files
+        if name.startswith('V '):            # the version, which the oldest files lack
             name = self._string()
         if name in STORAGES:
             return self._storage(index, STORAGES[name])
@@ -144,7 +144,7 @@ class Torch7Reader:
         if name not in MODULES:
             raise CheckpointError(f"it holds an object of class '{name[:80]}', which no ENet has")
         module = Module(name.split('.')[1], {})
-        self._known[index] = module
+        self._objects[index] = module
         fields = self.read()
         if not isinstance(fields, dict):
             raise CheckpointError(f"its '{name}' holds {type(fields).__name__}, wanted a table")
@@ -156,11 +156,14 @@ class Torch7Reader:
         array = (np.frombuffer(self._data, dtype, count, self._position) if count
                  else np.empty(0, dtype))  # frombuffer refuses to read nothing at the end
         self._position += count * dtype.itemsize
-        self._known[index] = array
+        self._objects[index] = array
         return array
 
     def _tensor(self, index: int, dtype: np.dtype) -> np.ndarray:
-        """Read sizes, strides, the 1-based offset and the storage, which tensors may share."""
+        """Read sizes, strides, the offset, which counts from 1, and the storage.
+
+        Tensors may share a storage.
+        """
         dimensions = self._int()
         if not 0 <= dimensions <= MAX_DIMENSIONS:
             raise CheckpointError(f'a tensor has {dimensions} dimensions, '
@@ -168,9 +171,9 @@ class Torch7Reader:
         sizes = [self._long() for _ in range(dimensions)]
         strides = [self._long() for _ in range(dimensions)]
         offset = self._long() - 1
-        self._known[index] = None
+        self._objects[index] = None
         tensor = _view(self.read(), dtype, sizes, strides, offset)
-        self._known[index] = tensor
+        self._objects[index] = tensor
         return tensor
 
     def _string(self) -> str:
@@ -190,7 +193,7 @@ class Torch7Reader:
         return struct.unpack_from(layout, self._data, self._position - size)[0]
 
     def _length(self, count: int, size: int) -> int:
-        """Return a count of things of ``size`` bytes or more, after checking that they fit."""
+        """Return a count of items of at least ``size`` bytes after checking that they fit."""
         left = len(self._data) - self._position
         if count < 0 or count * size > left:
             raise CheckpointError(f'{count} times {size} bytes wanted at byte {self._position}, '

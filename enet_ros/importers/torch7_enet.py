@@ -1,4 +1,4 @@
-"""The ENet of the paper's authors, as e-lab/ENet-training saves it from Torch7."""
+"""The ENet of the paper's authors, as e-lab/ENet-training saves it with Torch7."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ DROPOUTS = ('SpatialDropout', 'Dropout')
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A module the file must have.
+class ExpectedModule:
+    """A module that the file must have.
 
     Attributes:
-        kinds: class names, any of which will do.
-        fields: numbers it must have.
-        inside: the modules inside.
-        name: of our layer that takes its arrays; '' for none.
-        arrays: names of the arrays of both, with their shapes.
+        kinds: class names that are accepted.
+        fields: numbers that the module must have.
+        inside: the inner modules.
+        name: name of our layer that takes the arrays; '' where none does.
+        arrays: name of each array, in the file and in our layer -> its shape.
     """
 
     kinds: tuple[str, ...]
     fields: dict[str, float] = field(default_factory=dict)
-    inside: tuple[Wanted, ...] = ()
+    inside: tuple[ExpectedModule, ...] = ()
     name: str = ''
     arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-POOL = Wanted(('SpatialMaxPooling',), {'kW': 2, 'kH': 2, 'dW': 2, 'dH': 2, 'padW': 0, 'padH': 0})
-UNPOOL = Wanted(('SpatialMaxUnpooling',))
-ADD = Wanted(('CAddTable',))
+POOL = ExpectedModule(('SpatialMaxPooling',), {'kW': 2, 'kH': 2, 'dW': 2, 'dH': 2,
+                                               'padW': 0, 'padH': 0})
+UNPOOL = ExpectedModule(('SpatialMaxUnpooling',))
+ADD = ExpectedModule(('CAddTable',))
 
 
-def _sequence(*inside: Wanted) -> Wanted:
-    return Wanted(('Sequential',), inside=inside)
+def _sequence(*inside: ExpectedModule) -> ExpectedModule:
+    return ExpectedModule(('Sequential',), inside=inside)
 
 
-def _fork(*inside: Wanted) -> Wanted:
-    return Wanted(('ConcatTable',), inside=inside)
+def _fork(*inside: ExpectedModule) -> ExpectedModule:
+    return ExpectedModule(('ConcatTable',), inside=inside)
 
 
-def _convolution(name: str, layer: nn.Conv2d | nn.ConvTranspose2d) -> Wanted:
+def _convolution(name: str, layer: nn.Conv2d | nn.ConvTranspose2d) -> ExpectedModule:
     """Describe a convolution in Torch7's words."""
     transposed = isinstance(layer, nn.ConvTranspose2d)
     pairs = {'k': layer.kernel_size, 'd': layer.stride, 'pad': layer.padding}
@@ -59,7 +60,7 @@ def _convolution(name: str, layer: nn.Conv2d | nn.ConvTranspose2d) -> Wanted:
     fields = {f'{key}{axis}': value for key, pair in pairs.items()
               for axis, value in zip('HW', pair)}
     fields |= {'nInputPlane': layer.in_channels, 'nOutputPlane': layer.out_channels}
-    return Wanted(kinds, fields, name=name, arrays=_shapes(
+    return ExpectedModule(kinds, fields, name=name, arrays=_shapes(
         layer, 'weight', *(() if layer.bias is None else ('bias',))))
 
 
@@ -67,57 +68,59 @@ def _shapes(layer: nn.Module, *names: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(getattr(layer, name).shape) for name in names}
 
 
-def _layer(name: str, layer: nn.Module) -> Wanted:
+def _layer(name: str, layer: nn.Module) -> ExpectedModule:
     """Describe one of our layers in Torch7's words."""
     if isinstance(layer, nn.BatchNorm2d):
-        return Wanted(('SpatialBatchNormalization',), {'eps': layer.eps}, name=name,
+        return ExpectedModule(('SpatialBatchNormalization',), {'eps': layer.eps}, name=name,
                       arrays=_shapes(layer, 'weight', 'bias', 'running_mean', 'running_var'))
     if isinstance(layer, nn.PReLU):
-        return Wanted(('PReLU',), name=name, arrays=_shapes(layer, 'weight'))
+        return ExpectedModule(('PReLU',), name=name, arrays=_shapes(layer, 'weight'))
     if isinstance(layer, nn.ReLU):
-        return Wanted(('ReLU',))
+        return ExpectedModule(('ReLU',))
     return _convolution(name, layer)
 
 
-def _bottleneck(name: str, block: Bottleneck) -> Wanted:
-    """Describe a bottleneck: two branches, their sum, an activation."""
+def _bottleneck(name: str, block: Bottleneck) -> ExpectedModule:
+    """Describe a bottleneck: two branches, their sum and an activation."""
     layers = [(part, getattr(block, part)) for part in (
         'projection', 'norm1', 'act1', 'conv', 'norm2', 'act2', 'expansion', 'norm3')]
     if isinstance(block.conv, nn.Sequential):
         layers[3:4] = [('conv.0', block.conv[0]), ('conv.1', block.conv[1])]
     branch = [_layer(f'{name}.{part}', layer) for part, layer in layers]
-    main: list[Wanted] = []
+    main: list[ExpectedModule] = []
     if block.kind == 'downsampling':
         padding = {'dim': 1, 'pad': block.extra_channels, 'value': 0}
-        main = [POOL, Wanted(('Padding',), padding)]
+        main = [POOL, ExpectedModule(('Padding',), padding)]
     elif block.kind == 'upsampling':
         main = [*(_layer(f'{name}.main.{i}', layer) for i, layer in enumerate(block.main)), UNPOOL]
     return _sequence(_fork(_sequence(*branch), _sequence(*main)), ADD,
                      _layer(f'{name}.act', block.act))
 
 
-def layout(network: ENet) -> Wanted:
-    """Describe the file that holds a network, module by module."""
+def layout(network: ENet) -> ExpectedModule:
+    """Describe the file of a network, module by module."""
     blocks = [_bottleneck(name, block) for name, block in network.named_modules()
               if isinstance(block, Bottleneck)]
     return _sequence(
-        _fork(_layer('initial', network.initial), POOL), Wanted(('JoinTable',), {'dimension': 2}),
+        _fork(_layer('initial', network.initial), POOL),
+        ExpectedModule(('JoinTable',), {'dimension': 2}),
         _layer('norm', network.norm), _layer('act', network.act), *blocks,
         _layer('fullconv', network.fullconv))
 
 
-def _matched(found, wanted: Wanted, path: str = '',
+def _matched(found, wanted: ExpectedModule, path: str = '',
              scale: float = 1.0) -> Iterator[tuple[str, np.ndarray]]:
-    """Compare a module with what it must be, and yield our names with its arrays.
+    """Compare a module with the expected one, and yield our names with its arrays.
 
     Args:
-        found: what the file has.
-        wanted: what it must have. It bounds the walk: a file may hold a module inside itself.
-        path: of the module, numbers from 1 on, for messages.
-        scale: of the module's output.
+        found: the module of the file.
+        wanted: the expected module. It bounds the walk, since a file may hold a module inside
+            itself.
+        path: numbers of the modules on the way, from 1 on, for messages.
+        scale: factor on the module's output.
 
     Raises:
-        CheckpointError: they differ; the message says where.
+        CheckpointError: the modules differ; the message says where.
     """
     kind = found.kind if isinstance(found, Module) else type(found).__name__
     what = f'module {path or "0"} ({kind})'
@@ -135,10 +138,10 @@ def _matched(found, wanted: Wanted, path: str = '',
 
 
 def _scaled(children: list) -> list[tuple[object, float]]:
-    """Return modules with the factor that follows each, without those that do nothing else.
+    """Return the modules that compute, each with the factor of the dropout that follows it.
 
-    Torch7's dropout does not enlarge what it keeps while training; it scales by 1 - p afterwards
-    (``SpatialDropout.lua``). Only ``Dropout`` with ``v2`` does as PyTorch.
+    Torch7's dropout does not enlarge what it keeps in training; it scales by 1 - p afterwards
+    (``SpatialDropout.lua``). Only ``Dropout`` with ``v2`` behaves as PyTorch's.
     """
     kept: list[tuple[object, float]] = []
     for child in children:
@@ -151,16 +154,16 @@ def _scaled(children: list) -> list[tuple[object, float]]:
 
 
 def _share_kept(dropout: Module) -> float:
-    """Return what a trained dropout multiplies by."""
+    """Return the factor by which a trained dropout multiplies."""
     p = dropout.fields.get('p')
     if not isinstance(p, (int, float)) or not 0 <= p < 1:
         raise CheckpointError(f'a {dropout.kind} has p {_short(p)}, wanted 0 to 1')
     return 1.0 if dropout.fields.get('v2') else 1.0 - p
 
 
-def _arrays(found: Module, wanted: Wanted, what: str,
+def _arrays(found: Module, wanted: ExpectedModule, what: str,
             scale: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Compare a module's numbers, and yield our names with its arrays."""
+    """Compare the numbers of a module, and yield our names with its arrays."""
     for key, value in wanted.fields.items():
         number = found.fields.get(key)
         if not _close(number, value):
@@ -185,8 +188,8 @@ def _short(value) -> str:
 def _array(value, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Return a tensor as float32.
 
-    The shape is checked before anything is copied: tensors may share one storage, so that a file
-    can hold many times its size.
+    The shape is checked before anything is copied. Tensors may share a storage, so that a small
+    file can claim many times its size.
     """
     if not isinstance(value, np.ndarray) or value.dtype.kind != 'f':
         raise CheckpointError(f'{what} is {type(value).__name__}, wanted a float tensor')
@@ -200,14 +203,15 @@ def from_torch7(model) -> tuple[dict[str, np.ndarray], int, str]:
     """Take the arrays of an ENet out of a Torch7 model.
 
     Args:
-        model: from :func:`enet_ros.importers.import_checkpoint.torch7.read_torch7`.
+        model: what :func:`enet_ros.importers.torch7.read_torch7` returned.
 
     Returns:
         Arrays by the names of :class:`enet_ros.network.enet.ENet`, float32; the number of classes;
         and the activation of the decoder, 'prelu' or 'relu'.
 
     Raises:
-        CheckpointError: its modules are not those of an ENet; the message names the first one.
+        CheckpointError: the modules are not those of an ENet; the message names the first that
+            differs.
     """
     modules = _children(model)
     count = modules[-1].fields.get('nOutputPlane') if modules else None
@@ -220,6 +224,6 @@ def from_torch7(model) -> tuple[dict[str, np.ndarray], int, str]:
 
 
 def _children(module) -> list[Module]:
-    """Return the modules inside; none if anything else is inside."""
+    """Return the inner modules, or none where anything else is among them."""
     inside = module.children() if isinstance(module, Module) else []
     return inside if all(isinstance(child, Module) for child in inside) else []

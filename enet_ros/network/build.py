@@ -9,6 +9,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import FrameGraph
 from enet_ros.network.pytorch_enet import PyTorchENet
 
+#: Network by the name of its architecture in a checkpoint.
 NETWORKS = {'enet': ENet, 'pytorch-enet': PyTorchENet}
 
 
@@ -16,28 +17,34 @@ def build_network(checkpoint: Checkpoint) -> ENet | PyTorchENet:
     """Build the network of a checkpoint, in eval mode and float32.
 
     Raises:
-        CheckpointError: its arrays are not those of its architecture; the message names one.
+        CheckpointError: its arrays are not those of its architecture. The message names one.
     """
     network = NETWORKS[checkpoint.architecture](
         len(checkpoint.class_map), checkpoint.decoder_activation)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()
-              if not name.endswith('num_batches_tracked')}
-    found = {name: array.shape for name, array in checkpoint.tensors.items()}
-    for name in wanted.keys() | found.keys():
-        if wanted.get(name) != found.get(name):
-            raise CheckpointError(f"the weights have '{name}' of shape {found.get(name, 'none')}, "
-                                  f'this ENet wants {wanted.get(name, "none")}')
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()
+                if not name.endswith('num_batches_tracked')}
+    shapes = {name: array.shape for name, array in checkpoint.tensors.items()}
+    for name in expected.keys() | shapes.keys():
+        if expected.get(name) != shapes.get(name):
+            raise CheckpointError(f"the weights have '{name}' of shape {shapes.get(name, 'none')},"
+                                  f' this ENet wants {expected.get(name, "none")}')
     network.load_state_dict({name: torch.from_numpy(array.astype('float32'))
                              for name, array in checkpoint.tensors.items()})
     return network.eval()
 
 
-def build_graph(checkpoint: Checkpoint, confidence: bool = False,
+def build_graph(checkpoint: Checkpoint, *, confidence: bool = False,
                 label_dtype: torch.dtype = torch.uint8) -> FrameGraph:
     """Build the frame graph of a checkpoint, in eval mode and float32.
 
+    Args:
+        checkpoint: the weights, their normalisation and their temperature.
+        confidence: whether the probability of the most probable class is a second output.
+        label_dtype: dtype of the labels; int32 for TensorRT.
+
     Raises:
-        CheckpointError: see :func:`build_network`.
+        CheckpointError: as :func:`build_network`.
     """
     return FrameGraph(build_network(checkpoint), checkpoint.mean, checkpoint.std,
-                      checkpoint.temperature, confidence, label_dtype).eval()
+                      checkpoint.temperature, confidence=confidence,
+                      label_dtype=label_dtype).eval()

@@ -7,40 +7,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-UNKNOWN = 255  # the label of a pixel about which nothing is known
+from enet_ros.network.classes import WELL_KNOWN_COLORS, color_key
 
-#: A class of one of these names means that the pixel was not labelled; it maps to UNKNOWN.
+#: The label of a pixel about which nothing is known. It neither trains nor counts, and it is never
+#: drivable.
+UNKNOWN = 255
+
+#: Class names that mean that a pixel was not labelled. Such a class is published as UNKNOWN.
 UNLABELED_NAMES = frozenset({'unlabeled', 'unlabelled', 'void', 'unknown', 'ignore'})
-
-#: Colours by lower-case name: CamVid's own for its eleven classes, Cityscapes' for the rest.
-WELL_KNOWN_COLORS = {
-    'sky': (128, 128, 128), 'building': (128, 0, 0), 'pole': (192, 192, 128),
-    'road': (128, 64, 128), 'pavement': (60, 40, 222), 'tree': (128, 128, 0),
-    'signsymbol': (192, 128, 128), 'fence': (64, 64, 128), 'car': (64, 0, 128),
-    'pedestrian': (64, 64, 0), 'bicyclist': (0, 128, 192),
-    'sidewalk': (244, 35, 232), 'wall': (102, 102, 156), 'trafficlight': (250, 170, 30),
-    'trafficsign': (220, 220, 0), 'vegetation': (107, 142, 35), 'terrain': (152, 251, 152),
-    'person': (220, 20, 60), 'rider': (255, 0, 0), 'truck': (0, 0, 70), 'bus': (0, 60, 100),
-    'train': (0, 80, 100), 'motorcycle': (0, 0, 230), 'bicycle': (119, 11, 32),
-}
-
-CAMVID_NAMES = ('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree', 'SignSymbol', 'Fence',
-                'Car', 'Pedestrian', 'Bicyclist')
 
 
 class ClassMapError(ValueError):
-    """A class map that cannot be used; the message names the class."""
+    """A class map that cannot be used. The message names the class."""
 
 
 def parameter_name(class_name: str) -> str:
-    """Return the class name as it stands in parameters: no spaces, no dots."""
+    """Return the class name as parameters write it, without spaces and dots."""
     return class_name.strip().replace(' ', '_').replace('.', '_')
 
 
 def distinct_colors(count: int, taken: Iterable[tuple[int, int, int]] = ()) -> list:
     """Return ``count`` RGB colours that differ from each other and from ``taken``."""
     colors, used = [], set(taken)
-    for index in range(256 ** 2):  # PASCAL VOC's colour map: the bits of the index, spread
+    for index in range(256 ** 2):  # PASCAL VOC's colour map spreads the bits of the index
         if len(colors) == count:
             break
         color = tuple(sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(8))
@@ -53,12 +42,12 @@ def distinct_colors(count: int, taken: Iterable[tuple[int, int, int]] = ()) -> l
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What the class ids of a network mean.
+    """The meaning of a network's class ids.
 
     Attributes:
-        names: in id order.
-        colors: an RGB colour a class, 0..255.
-        drivable: a bool a class.
+        names: class names in the order of the ids.
+        colors: RGB colour of each class, 0 to 255.
+        drivable: whether a vehicle may drive on each class.
     """
 
     names: tuple[str, ...]
@@ -67,23 +56,31 @@ class ClassMap:
 
     @classmethod
     def from_names(cls, names: Sequence[str], drivable: Sequence[str] = ('Road',)) -> ClassMap:
-        """Build a class map with the well-known colours, and distinct ones for other names."""
-        known = [WELL_KNOWN_COLORS.get(name.lower().replace(' ', '')) for name in names]
-        known = [None if color in known[:i] else color for i, color in enumerate(known)]
-        spare = iter(distinct_colors(known.count(None), [c for c in known if c]))
-        wanted = {name.lower() for name in drivable}
-        return cls(tuple(names), tuple(color or next(spare) for color in known),
-                   tuple(name.lower() in wanted for name in names)).checked()
-
-    def checked(self, need_drivable: bool = False) -> ClassMap:
-        """Return the map itself, after checking it.
+        """Build a class map with the well-known colours, and distinct ones for other names.
 
         Args:
-            need_drivable: whether a map without any drivable class is refused.
+            names: class names in the order of the ids.
+            drivable: names of the drivable classes, in any capitals. Other names are ignored.
 
         Raises:
-            ClassMapError: names empty or used twice, more than 255 of them, colours out of range,
-                two names of one colour, lengths that differ, nothing drivable.
+            ClassMapError: as :meth:`checked`.
+        """
+        colors = [WELL_KNOWN_COLORS.get(color_key(name)) for name in names]
+        colors = [None if color in colors[:i] else color for i, color in enumerate(colors)]
+        spare = iter(distinct_colors(colors.count(None), [color for color in colors if color]))
+        drivable_keys = {name.lower() for name in drivable}
+        return cls(tuple(names), tuple(color or next(spare) for color in colors),
+                   tuple(name.lower() in drivable_keys for name in names)).checked()
+
+    def checked(self, *, need_drivable: bool = False) -> ClassMap:
+        """Return the class map itself, after checking it.
+
+        Args:
+            need_drivable: whether a class map without any drivable class is refused.
+
+        Raises:
+            ClassMapError: there are no names or more than 255, a name is empty or used twice, a
+                colour is out of range or used twice, lengths differ, or nothing is drivable.
         """
         if not 1 <= len(self.names) <= 255:
             raise ClassMapError(f'the class map has {len(self.names)} classes, wanted 1 to 255')
@@ -118,13 +115,13 @@ class ClassMap:
                                     'wanted one each')
 
     def override(self, changes: Mapping[str, Mapping[str, object]]) -> ClassMap:
-        """Return a copy with some classes changed.
+        """Return a copy in which some classes have other colours or are drivable or not.
 
         Args:
-            changes: parameter name of a class -> {'color': [r, g, b], 'drivable': bool}, sparse.
+            changes: by parameter name of a class, 'color': [r, g, b], 'drivable': bool, or both.
 
         Raises:
-            ClassMapError: an unknown class or property, or a map that :meth:`checked` refuses.
+            ClassMapError: a class or property is unknown, or :meth:`checked` refuses the copy.
         """
         ids = {parameter_name(name): i for i, name in enumerate(self.names)}
         colors, drivable = list(self.colors), list(self.drivable)
@@ -140,14 +137,15 @@ class ClassMap:
                 else:
                     raise ClassMapError(f"class_map.{name} has the unknown property '{key}', "
                                         'wanted color or drivable')
-        return replace(self, colors=tuple(colors), drivable=tuple(drivable)).checked(True)
+        changed = replace(self, colors=tuple(colors), drivable=tuple(drivable))
+        return changed.checked(need_drivable=True)
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def unlabeled(self) -> tuple[bool, ...]:
-        """Whether each class means that nothing is known."""
+        """Whether each class means that a pixel was not labelled."""
         return tuple(name.lower() in UNLABELED_NAMES for name in self.names)
 
     @property
@@ -156,22 +154,22 @@ class ClassMap:
         return tuple(name for name, yes in zip(self.names, self.drivable) if yes)
 
     def label_lut(self) -> np.ndarray | None:
-        """Class id -> published label, (256,) uint8; None where every id stays what it is."""
+        """Return the published label of each class id, (256,) uint8; None if no label differs."""
         if not any(self.unlabeled):
             return None
         lut = np.full(256, UNKNOWN, np.uint8)
-        known = np.flatnonzero(~np.array(self.unlabeled))
-        lut[known] = known
+        labeled = np.flatnonzero(~np.array(self.unlabeled))
+        lut[labeled] = labeled
         return lut
 
     def drivable_lut(self) -> np.ndarray:
-        """Label -> 255 drivable, 0 not or unknown, (256,) uint8."""
+        """Return 255 for each drivable label and 0 for others and unknown, (256,) uint8."""
         lut = np.zeros(256, np.uint8)
         lut[:len(self)] = 255 * (np.array(self.drivable) & ~np.array(self.unlabeled))
         return lut
 
     def color_lut(self) -> np.ndarray:
-        """Label -> RGB color, (256, 3) uint8; what is unknown is black."""
+        """Return the RGB colour of each label, (256, 3) uint8, with black for unknown."""
         lut = np.zeros((256, 3), np.uint8)
         lut[:len(self)] = self.colors
         return lut

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.grid import GridSpec
 from enet_ros.perception.parameter_table import ConfigError
-from enet_ros.perception.planner_outputs import GridSpec
 from enet_ros.perception.settings import NodeSettings
 
 

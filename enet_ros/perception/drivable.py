@@ -1,34 +1,35 @@
-"""Label maps to drivable masks and their outlines. Arrays only."""
+"""Label maps to drivable masks and their contours. Arrays only."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.perception.settings import DrivableSettings as DrivablePolicy
+from enet_ros.perception.settings import DrivableSettings
 
-#: Outlines are simplified to this many pixels: finer is noise of the network's own grid.
-OUTLINE_TOLERANCE_PX = 1.0
-#: How far from the seed its region may begin, in heights of the picture: a bonnet's edge or a
-#: stain under the seed is bridged, the lane beyond a car ahead is not.
+#: Contours are simplified by this. Finer detail is noise of the network's own grid.
+CONTOUR_TOLERANCE_PX = 1.0
+#: Greatest distance of a region from the seed, in heights of the image. It bridges the edge of a
+#: bonnet or a stain under the seed, but not a car ahead.
 SEED_REACH = 0.05
 MAX_GAP_SEC = 1.0   # frames farther apart than this do not vote together
 
 
 class TemporalMajority:
-    """What most of the last frames say.
+    """A vote of the last frames on each pixel.
 
-    Spares a planner the flicker of single frames. What becomes free or blocked is seen after
-    half of the frames; what is unknown, at once.
+    It spares a planner the flicker of single frames. A pixel that becomes drivable or not changes
+    after half of the frames. A pixel that becomes unknown changes at once.
 
     Args:
-        count: frames that vote, 1 to 255.
-        max_gap_sec: the longest time from one frame to the next; after a longer one, or when the
-            stamps jump back, the frames before are forgotten.
+        count: Number of frames that vote, 1 to 255.
+        max_gap_sec: Longest time from one frame to the next. After a longer one, or if the stamps
+            jump back, the frames before are forgotten.
     """
 
     def __init__(self, count: int, max_gap_sec: float = MAX_GAP_SEC):
@@ -44,13 +45,13 @@ class TemporalMajority:
     def update(self, mask: np.ndarray, labels: np.ndarray, stamp_sec: float) -> np.ndarray:
         """Add a frame and count the votes.
 
-        A frame with the stamp of the last one takes its place: nobody votes twice. While fewer
-        than ``count`` frames are held, those vote.
+        A frame with the stamp of the last one takes its place, so that no frame votes twice. If
+        there are fewer than ``count`` frames, all of them vote.
 
         Args:
-            mask: (H, W) uint8, 0 = not drivable.
-            labels: (H, W) uint8 of the same frame, 255 = unknown.
-            stamp_sec: its time.
+            mask: (H, W) uint8; 0 is not drivable.
+            labels: (H, W) uint8 of the same frame; 255 is unknown.
+            stamp_sec: Stamp of the frame.
 
         Returns:
             (H, W) uint8: 255 where more than half of the frames are drivable and the newest is
@@ -78,65 +79,71 @@ class TemporalMajority:
 
 
 class DrivableFilter:
-    """Applies a policy to one camera's masks, frame by frame.
+    """Applies the ``drivable.*`` settings to the masks of one camera, frame by frame.
 
-    The frames vote first, so that holes, regions and areas are those of the mask that goes out.
+    The frames vote first, so that holes, regions and areas are those of the published mask.
 
     Args:
-        policy: what counts.
-        max_gap_sec: see :class:`TemporalMajority`.
+        settings: Which drivable pixels count.
+        max_gap_sec: See :class:`TemporalMajority`.
     """
 
-    def __init__(self, policy: DrivablePolicy | None = None, max_gap_sec: float = MAX_GAP_SEC):
-        self._policy = policy or DrivablePolicy()
-        self._majority = TemporalMajority(self._policy.majority, max_gap_sec)
+    def __init__(self, settings: DrivableSettings | None = None,
+                 max_gap_sec: float = MAX_GAP_SEC):
+        self._settings = settings or DrivableSettings()
+        self._majority = TemporalMajority(self._settings.majority, max_gap_sec)
 
     @property
-    def policy(self) -> DrivablePolicy:
-        """What counts; may be set between frames."""
-        return self._policy
+    def settings(self) -> DrivableSettings:
+        """Settings that may be replaced between two frames."""
+        return self._settings
 
-    @policy.setter
-    def policy(self, policy: DrivablePolicy) -> None:
-        if policy.majority != self._policy.majority:
-            self._majority = TemporalMajority(policy.majority, self._majority.max_gap_sec)
-        self._policy = policy
+    @settings.setter
+    def settings(self, settings: DrivableSettings) -> None:
+        if settings.majority != self._settings.majority:
+            self._majority = TemporalMajority(settings.majority, self._majority.max_gap_sec)
+        self._settings = settings
 
     def clear(self) -> None:
         """Forget the frames before."""
         self._majority.clear()
 
     def update(self, mask: np.ndarray, labels: np.ndarray, stamp_sec: float) -> np.ndarray:
-        """Return what the policy leaves of a mask.
+        """Return the pixels of a mask that count.
 
         Args:
-            mask: (H, W) uint8, 0 = not drivable; see :func:`drivable_mask`.
-            labels: (H, W) uint8 of the same frame, 255 = unknown; see :func:`sure_labels`.
-            stamp_sec: its time.
+            mask: (H, W) uint8; 0 is not drivable. See :func:`drivable_mask`.
+            labels: (H, W) uint8 of the same frame; 255 is unknown. See
+                :func:`labels_above_floor`.
+            stamp_sec: Stamp of the frame.
 
         Returns:
-            (H, W) uint8: 255 drivable, 0 not or unknown; ``mask`` itself where nothing is asked.
+            (H, W) uint8: 255 is drivable, 0 is not drivable or unknown. It is ``mask`` itself if
+            the settings change nothing.
         """
         mask = self._majority.update(mask, labels, stamp_sec)
-        if self._policy.max_hole > 0.0:
-            mask = close_holes(mask, labels, self._policy.max_hole)
-        if self._policy.connected:
-            return seed_region(mask, self._policy.seed, self._policy.min_area)
-        if self._policy.min_area > 0.0:
-            return large_regions(mask, self._policy.min_area)
+        if self._settings.max_hole > 0.0:
+            mask = close_holes(mask, labels, self._settings.max_hole)
+        if self._settings.connected:
+            return seed_region(mask, self._settings.seed, self._settings.min_area)
+        if self._settings.min_area > 0.0:
+            return large_regions(mask, self._settings.min_area)
         return mask
 
 
-def sure_labels(labels: np.ndarray, confidence: np.ndarray | None,
-                confidence_floor: float) -> np.ndarray:
-    """Return labels, (H, W) uint8, that are 255 where the confidence is below the floor.
+def labels_above_floor(labels: np.ndarray, confidence: np.ndarray | None,
+                       confidence_floor: float) -> np.ndarray:
+    """Return labels that are unknown where the confidence is below the floor.
 
-    For :class:`DrivableFilter`, so that neither votes nor closed holes make such a pixel drivable.
+    With them neither votes nor closed holes make such a pixel drivable.
 
     Args:
-        labels: (H, W) uint8, 255 = unknown.
-        confidence: (H, W) float32 in [0, 1]; needed for a floor above 0.
-        confidence_floor: 0 changes nothing, and returns ``labels`` itself.
+        labels: (H, W) uint8; 255 is unknown.
+        confidence: (H, W) float32 in [0, 1]. A floor above 0 needs it.
+        confidence_floor: Least confidence, 0 to 1.
+
+    Returns:
+        (H, W) uint8. It is ``labels`` itself if the floor is 0.
     """
     if confidence_floor <= 0.0:
         return labels
@@ -144,20 +151,20 @@ def sure_labels(labels: np.ndarray, confidence: np.ndarray | None,
 
 
 def drivable_mask(labels: np.ndarray, lut: np.ndarray) -> np.ndarray:
-    """Say which pixels may be driven on.
+    """Return which pixels belong to a drivable class.
 
     Args:
-        labels: (H, W) uint8, 255 = unknown.
-        lut: label -> 255 drivable or 0, (256,) uint8; see ``ClassMap.drivable_lut``.
+        labels: (H, W) uint8; 255 is unknown.
+        lut: (256,) uint8, label -> 255 drivable or 0; see ``ClassMap.drivable_lut``.
 
     Returns:
-        (H, W) uint8: 255 drivable, 0 not or unknown.
+        (H, W) uint8: 255 is drivable, 0 is not drivable or unknown.
     """
     return cv2.LUT(labels, lut)
 
 
 def drivable_fraction(mask: np.ndarray) -> float:
-    """Return the share of the picture that is drivable, 0 to 1."""
+    """Return the share of the image that is drivable, 0 to 1."""
     return cv2.countNonZero(mask) / mask.size
 
 
@@ -165,33 +172,33 @@ def drivable_confidence(mask: np.ndarray, confidence: np.ndarray) -> float:
     """Return the mean confidence of the drivable pixels, or NaN if there are none.
 
     Args:
-        mask: (H, W) uint8, 0 = not drivable.
+        mask: (H, W) uint8; 0 is not drivable.
         confidence: (H, W) float32 in [0, 1].
     """
     return cv2.mean(confidence, mask)[0] if cv2.countNonZero(mask) else float('nan')
 
 
-def drivable_outlines(mask: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
-    """Trace the outer outlines of the drivable regions, largest region first.
+def drivable_contours(mask: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Trace the outer contours of the drivable regions, largest region first.
 
     Args:
-        mask: (H, W) uint8, 0 = not drivable.
-        size: (width, height) of the picture in whose pixels the outlines are wanted.
+        mask: (H, W) uint8; 0 is not drivable.
+        size: (width, height) of the image in whose pixels the contours are returned.
 
     Returns:
-        Arrays (N, 2) float32 of x and y in pixels of ``size``, (0, 0) the first pixel's centre;
-        regions of fewer than 3 corners are left out.
+        Arrays (N, 2) float32 of x and y in pixels of ``size``. (0, 0) is the center of the first
+        pixel. Regions of fewer than 3 corners are left out.
     """
-    found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found = sorted(found, key=cv2.contourArea, reverse=True)
-    outlines = (cv2.approxPolyDP(outline, OUTLINE_TOLERANCE_PX, True)[:, 0] for outline in found)
+    traced, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    traced = sorted(traced, key=cv2.contourArea, reverse=True)
+    contours = (cv2.approxPolyDP(contour, CONTOUR_TOLERANCE_PX, True)[:, 0] for contour in traced)
     scale = np.array([size[0] / mask.shape[1], size[1] / mask.shape[0]], np.float32)
-    return [((outline + 0.5) * scale - 0.5).astype(np.float32)
-            for outline in outlines if len(outline) >= 3]
+    return [((contour + 0.5) * scale - 0.5).astype(np.float32)
+            for contour in contours if len(contour) >= 3]
 
 
 def without_unknown(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return a mask, (H, W) uint8, with 0 where the label is 255."""
+    """Return a mask, (H, W) uint8, that is 0 where the label is 255."""
     known = cv2.threshold(labels, UNKNOWN - 1, 255, cv2.THRESH_BINARY_INV)[1]
     return cv2.bitwise_and(mask, known)
 
@@ -199,84 +206,99 @@ def without_unknown(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def close_holes(mask: np.ndarray, labels: np.ndarray, max_hole: float) -> np.ndarray:
     """Make small holes drivable.
 
-    A hole is what is not drivable and is closed in by what is. One that reaches the picture's
-    border has a size that nobody saw, and one with anything unknown in it may hold anything:
-    both stay.
+    A hole is a region that is not drivable and that drivable pixels enclose. Two kinds of holes
+    stay: one that reaches the border of the image, since its size is unknown, and one with an
+    unknown pixel.
 
     Args:
-        mask: (H, W) uint8, 0 = not drivable.
-        labels: (H, W) uint8, 255 = unknown.
-        max_hole: size of the largest hole that is closed, fraction of the picture.
+        mask: (H, W) uint8; 0 is not drivable.
+        labels: (H, W) uint8; 255 is unknown.
+        max_hole: Greatest area of a hole that is closed, as a fraction of the image.
 
     Returns:
-        (H, W) uint8: 255 drivable, 0 not or unknown.
+        (H, W) uint8: 255 is drivable, 0 is not drivable or unknown.
     """
-    # Corners join what is not drivable, and do not join what is.
-    pixels, part, area = parts_of(holes_of(mask), connectivity=8)
-    close = area <= max_hole * mask.size
-    close[part[labels.ravel()[pixels] == UNKNOWN]] = False
+    # Pixels of a hole are connected across corners. Drivable pixels are not.
+    holes = connected_components(enclosed_regions(mask), connectivity=8)
+    close = holes.areas <= max_hole * mask.size
+    close[holes.components[labels.ravel()[holes.pixel_indices] == UNKNOWN]] = False
     closed = cv2.threshold(mask, 0, 255, cv2.THRESH_BINARY)[1]
-    closed.ravel()[pixels[close[part]]] = 255
+    closed.ravel()[holes.pixel_indices[close[holes.components]]] = 255
     return closed
 
 
-def holes_of(mask: np.ndarray) -> np.ndarray:
-    """Return 255 where what is not drivable does not reach the border, else 0; (H, W) uint8."""
+def enclosed_regions(mask: np.ndarray) -> np.ndarray:
+    """Return (H, W) uint8: 255 where a region that is not drivable does not reach the border."""
     closed = cv2.threshold(mask, 0, 255, cv2.THRESH_BINARY_INV)[1]
     around = cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
     cv2.floodFill(around, None, (0, 0), 0, flags=8)
     return np.ascontiguousarray(around[1:-1, 1:-1])
 
 
-def parts_of(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what is connected in a mask.
+@dataclass(frozen=True)
+class ConnectedComponents:
+    """The connected components of a mask.
 
-    OpenCV's statistics cost five times what its components do; few pixels need counting.
+    Attributes:
+        pixel_indices: (N,) flat indices of the pixels that are not background.
+        components: (N,) component of each of these pixels.
+        areas: (components,) number of pixels of each component. Component 0 is the background,
+            and its area is 0.
+    """
+
+    pixel_indices: np.ndarray
+    components: np.ndarray
+    areas: np.ndarray
+
+
+def connected_components(mask: np.ndarray, connectivity: int) -> ConnectedComponents:
+    """Find the connected components of a mask.
+
+    OpenCV's statistics cost five times as much as its components, and few pixels need counting.
 
     Args:
-        mask: (H, W) uint8, 0 = background.
+        mask: (H, W) uint8; 0 is background.
         connectivity: 4 or 8 neighbours.
-
-    Returns:
-        Flat indices of the pixels, (N,); the part of each, (N,); and each part's pixels, (parts,),
-        where part 0 is the background and empty.
     """
-    _, parts = cv2.connectedComponents(mask, connectivity=connectivity)
-    pixels = np.flatnonzero(mask != 0)
-    part = parts.ravel()[pixels]
-    return pixels, part, np.bincount(part, minlength=1)
+    _, component_of_pixel = cv2.connectedComponents(mask, connectivity=connectivity)
+    pixel_indices = np.flatnonzero(mask != 0)
+    components = component_of_pixel.ravel()[pixel_indices]
+    return ConnectedComponents(pixel_indices, components, np.bincount(components, minlength=1))
 
 
 def large_regions(mask: np.ndarray, min_area: float) -> np.ndarray:
     """Keep the regions that are large enough.
 
-    Regions that touch at a corner are two: nothing drives through a corner.
+    Regions that touch at a corner are two, since nothing drives through a corner.
 
     Args:
-        mask: (H, W) uint8, 0 = not drivable.
-        min_area: fraction of the picture.
+        mask: (H, W) uint8; 0 is not drivable.
+        min_area: Least area of a region, as a fraction of the image.
 
     Returns:
-        (H, W) uint8: 255 kept, else 0.
+        (H, W) uint8: 255 is kept, else 0.
     """
-    pixels, part, area = parts_of(mask, connectivity=4)
+    regions = connected_components(mask, connectivity=4)
+    is_large = regions.areas >= min_area * mask.size
     kept = np.zeros_like(mask)
-    kept.ravel()[pixels[(area >= min_area * mask.size)[part]]] = 255
+    kept.ravel()[regions.pixel_indices[is_large[regions.components]]] = 255
     return kept
 
 
 def seed_region(mask: np.ndarray, seed: tuple[float, float],
                 min_area: float = 0.0) -> np.ndarray:
-    """Keep the region that the seed lies in, else the one that begins nearest to it.
+    """Keep the region of the seed, or else the region that is nearest to it.
+
+    A region farther than SEED_REACH from the seed is not kept. A larger reach would connect the
+    far side of an obstacle in front of the vehicle.
 
     Args:
-        mask: (H, W) uint8, 0 = not drivable.
-        seed: x and y, fractions of the picture.
-        min_area: fraction of the picture; a smaller region is not kept.
+        mask: (H, W) uint8; 0 is not drivable.
+        seed: x and y as fractions of the image.
+        min_area: Least area of the region, as a fraction of the image.
 
     Returns:
-        (H, W) uint8: 255 kept, else 0; all 0 if no region begins within SEED_REACH of the seed. A
-        larger reach would take the far side of whatever stands before the vehicle for connected.
+        (H, W) uint8: 255 is kept, else 0. All of it is 0 if no region is kept.
     """
     region = cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1]
     start = drivable_near(region, seed)

@@ -1,13 +1,15 @@
-"""Image bytes to RGB arrays, for every encoding the node takes.
+"""Image bytes to RGB arrays, for every encoding that the node takes.
 
-Encodings are those of ``sensor_msgs/image_encodings.hpp``. Nothing here knows ROS: the arguments
-are the fields of sensor_msgs/Image. Malformed input gets an :class:`EncodingError`, never another
-exception and never a read beyond the data.
+The encodings are those of ``sensor_msgs/image_encodings.hpp``. Nothing here knows ROS: the records
+have the fields of sensor_msgs/Image. Malformed input raises an :class:`EncodingError`. It never
+raises another exception, and nothing is read beyond the data.
+
+A new encoding is one row of :data:`_PACKED` or :data:`_TWO_PLANE`, and one row of the README.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ from enet_ros.perception.resize import resize_frame
 
 MAX_PIXELS = 64_000_000  # of a frame
 
-#: encoding -> (bytes a pixel in a row, OpenCV conversion to RGB or None)
+#: encoding -> (bytes per pixel of a row, OpenCV conversion to RGB or None)
 _PACKED = {
     'rgb8': (3, None),
     'bgr8': (3, cv2.COLOR_BGR2RGB),
@@ -36,26 +38,54 @@ _PACKED = {
     'bayer_grbg8': (1, cv2.COLOR_BayerGB2RGB),
 }
 _TWO_PLANE = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
-#: Conversions that only copy channels, pixel by pixel: the same before a resize and after it.
+#: Conversions that copy the channels of each pixel. They commute with a resize.
 _COPY_CHANNELS = frozenset({cv2.COLOR_BGR2RGB, cv2.COLOR_RGBA2RGB, cv2.COLOR_BGRA2RGB,
                             cv2.COLOR_GRAY2RGB})
 _EVEN_WIDTH = frozenset({'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21'})
 
 ENCODINGS = (*_PACKED, 'mono16', *_TWO_PLANE)
+#: encoding -> bytes per pixel in a row of the image, or of its first plane
+_BYTES_PER_PIXEL = {**{encoding: size for encoding, (size, _) in _PACKED.items()}, 'mono16': 2,
+                    **dict.fromkeys(_TWO_PLANE, 1)}
 
 
 class EncodingError(ValueError):
-    """A frame that cannot be read; the message names the value and what was wanted."""
+    """A frame that cannot be read. The message names the value and what was wanted."""
 
 
-def _bytes_per_pixel(encoding: str) -> int:
-    if encoding == 'mono16':
-        return 2
-    return 1 if encoding in _TWO_PLANE else _PACKED[encoding][0]
+@dataclass(frozen=True)
+class EncodedImage:
+    """The fields of sensor_msgs/Image that say what its pixels are, as they came.
+
+    Attributes:
+        data: A buffer of bytes.
+        encoding: One of :data:`ENCODINGS`, if it can be read.
+        width: In pixels.
+        height: In pixels. For nv12 and nv21 this is the height of the image. The data has half as
+            many rows again, which hold the colors.
+        step: Bytes from one row to the next.
+        is_bigendian: Byte order of mono16.
+    """
+
+    data: memoryview
+    encoding: str
+    width: int
+    height: int
+    step: int
+    _: KW_ONLY
+    is_bigendian: bool = False
 
 
-def _check(length: int, encoding: str, width: int, height: int, step: int) -> None:
-    """Check the fields of an image against each other."""
+@dataclass(frozen=True)
+class CompressedFile:
+    """The bytes of a JPEG or PNG file, as they came."""
+
+    data: memoryview
+
+
+def _check_fields(image: EncodedImage, length: int) -> None:
+    """Check the fields of an image of ``length`` bytes against each other."""
+    encoding, width, height, step = image.encoding, image.width, image.height, image.step
     if encoding not in ENCODINGS:
         raise EncodingError(f"encoding is '{encoding[:40]}', wanted one of {', '.join(ENCODINGS)}")
     if width < 1 or height < 1:
@@ -68,7 +98,7 @@ def _check(length: int, encoding: str, width: int, height: int, step: int) -> No
         raise EncodingError(f'height is {height}, wanted an even one for {encoding}')
     if encoding.startswith('bayer') and min(width, height) < 4:
         raise EncodingError(f'size is {width}x{height}, wanted at least 4x4 for {encoding}')
-    row = width * _bytes_per_pixel(encoding)
+    row = width * _BYTES_PER_PIXEL[encoding]
     if step < row:
         raise EncodingError(f'step is {step}, wanted at least {row} for a width of {width} '
                             f'in {encoding}')
@@ -79,129 +109,145 @@ def _check(length: int, encoding: str, width: int, height: int, step: int) -> No
 
 
 class Scratch:
-    """Memory that is used again for frame after frame of one size: fresh pages cost more."""
+    """Memory that is used again for every frame of one size, since fresh pages cost more."""
 
     def __init__(self):
         self._memory = np.empty(0, np.uint8)
 
     def of(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return uint8 memory of a shape; what it held for another caller is lost."""
+        """Return uint8 memory of a shape. Its content for an earlier caller is lost."""
         if self._memory.shape != shape:
             self._memory = np.empty(shape, np.uint8)
         return self._memory
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """A frame as it came. It becomes RGB where that is needed, at the size that is needed.
+class RawImage:
+    """An image as it came. It is converted to RGB only where that is needed.
 
     Attributes:
-        raw: (H, W) or (H, W, C) uint8; may be a view of the message.
-        conversion: OpenCV's code for RGB from it; None where it is RGB.
-        chroma: (H / 2, W / 2, 2) uint8 of nv12 and nv21, else None.
+        pixels: (H, W) or (H, W, C) uint8. It may be a view of the message.
+        conversion: OpenCV's code of the conversion to RGB, or None if the image is RGB.
+        chroma: The (H / 2, W / 2, 2) uint8 colors of nv12 and nv21, or None.
     """
 
-    raw: np.ndarray
+    pixels: np.ndarray
     conversion: int | None = None
     chroma: np.ndarray | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.raw.shape[1], self.raw.shape[0]
-
     def rgb(self, out: np.ndarray | None = None) -> np.ndarray:
-        """Return (H, W, 3) uint8 RGB; for rgb8 a view of what came, else ``out`` if given."""
-        if self.conversion is None:
-            return self.raw
-        if self.chroma is not None:
-            return cv2.cvtColorTwoPlane(self.raw, self.chroma, self.conversion, dst=out)
-        return cv2.cvtColor(self.raw, self.conversion, dst=out)
-
-    def resized(self, size: tuple[int, int], out: np.ndarray,
-                scratch: Scratch | None = None) -> np.ndarray:
-        """Write RGB of another size, stretched as by ``resize_frame``.
-
-        Where a conversion takes each pixel by itself and copies channels, the frame is stretched
-        first: the values are the same and fewer pixels are converted.
+        """Convert the image to RGB.
 
         Args:
-            size: (width, height) in pixels.
-            out: (height, width, 3) uint8.
-            scratch: for what lies between, or None for fresh memory.
+            out: (H, W, 3) uint8 to write into, or None.
+
+        Returns:
+            (H, W, 3) uint8. An image that is RGB returns its own pixels, not ``out``.
+        """
+        if self.conversion is None:
+            return self.pixels
+        if self.chroma is not None:
+            return cv2.cvtColorTwoPlane(self.pixels, self.chroma, self.conversion, dst=out)
+        return cv2.cvtColor(self.pixels, self.conversion, dst=out)
+
+    def resize_into(self, out: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
+        """Write the image as RGB of another size, as ``resize_frame`` does.
+
+        If the conversion only copies channels, the image is resized first. The values are the
+        same, and fewer pixels are converted.
+
+        Args:
+            out: (height, width, 3) uint8 to write into.
+            scratch: Memory for what lies between, or None for fresh memory.
 
         Returns:
             ``out``.
         """
-        scratch = scratch or Scratch()
+        scratch, size = scratch or Scratch(), out.shape[1::-1]
         if self.conversion is None:
-            return resize_frame(self.raw, size, out)
-        if self.size == tuple(size):
+            return resize_frame(self.pixels, size, out)
+        if self.pixels.shape[:2] == out.shape[:2]:
             return self.rgb(out)
         if self.conversion not in _COPY_CHANNELS:
-            return resize_frame(self.rgb(scratch.of((*self.raw.shape[:2], 3))), size, out)
-        stretched = out if self.raw.ndim == 3 and self.raw.shape[2] == 3 else \
-            scratch.of((*out.shape[:2], *self.raw.shape[2:]))
-        return cv2.cvtColor(resize_frame(self.raw, size, stretched), self.conversion, dst=out)
+            return resize_frame(self.rgb(scratch.of((*self.pixels.shape[:2], 3))), size, out)
+        resized = out if self.pixels.ndim == 3 and self.pixels.shape[2] == 3 else \
+            scratch.of((*out.shape[:2], *self.pixels.shape[2:]))
+        return cv2.cvtColor(resize_frame(self.pixels, size, resized), self.conversion, dst=out)
 
 
-def read_pixels(data, encoding: str, width: int, height: int, step: int,
-                is_bigendian: bool = False) -> Pixels:
-    """Check the fields of an image message against each other and find its pixels.
-
-    YUV is BT.601 of limited range, as in OpenCV. For nv12 and nv21 ``height`` is the picture's and
-    the data has half as many rows again, the colours.
+def decode_into(source: EncodedImage | CompressedFile, network_input: np.ndarray,
+                scratch: Scratch) -> RawImage:
+    """Read an image, and write the network's view of it.
 
     Args:
-        data: a buffer of bytes.
-        encoding: one of :data:`ENCODINGS`.
-        width: in pixels.
-        height: in pixels.
-        step: bytes from one row to the next.
-        is_bigendian: byte order of mono16.
+        source: Image as it came.
+        network_input: (H, W, 3) uint8 of the network's size, which is written as RGB.
+        scratch: Memory for what lies between.
 
     Returns:
-        A view of ``data``, except for mono16.
+        The image. Its pixels may be a view of ``source``.
 
     Raises:
-        EncodingError: the fields contradict each other, or the encoding is not known.
+        EncodingError: The image cannot be read.
     """
-    flat = np.frombuffer(data, np.uint8)
-    _check(flat.size, encoding, width, height, step)
+    image = (read_compressed(source.data) if isinstance(source, CompressedFile)
+             else read_raw_image(source))
+    image.resize_into(network_input, scratch)
+    return image
+
+
+def read_raw_image(image: EncodedImage) -> RawImage:
+    """Check the fields of an image against each other, and find its pixels.
+
+    YUV is BT.601 of limited range, as in OpenCV.
+
+    Args:
+        image: Fields of a message.
+
+    Returns:
+        A view of ``image.data``, except for mono16.
+
+    Raises:
+        EncodingError: The fields contradict each other, or the encoding is unknown.
+    """
+    flat = np.frombuffer(image.data, np.uint8)
+    _check_fields(image, flat.size)
+    encoding, width, height, step = image.encoding, image.width, image.height, image.step
     if encoding in _TWO_PLANE:
         luma = flat[:step * height].reshape(height, step)[:, :width]
         rows = flat[step * height:step * height * 3 // 2].reshape(height // 2, step)[:, :width]
         chroma = np.lib.stride_tricks.as_strided(rows, (height // 2, width // 2, 2), (step, 2, 1))
-        return Pixels(luma, _TWO_PLANE[encoding], chroma)
-    row = width * _bytes_per_pixel(encoding)
-    rows = flat[:step * height].reshape(height, step)[:, :row]
+        return RawImage(luma, _TWO_PLANE[encoding], chroma)
+    rows = flat[:step * height].reshape(height, step)[:, :width * _BYTES_PER_PIXEL[encoding]]
     if encoding == 'mono16':
-        gray = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+        gray = np.ascontiguousarray(rows).view('>u2' if image.is_bigendian else '<u2')
         gray = cv2.convertScaleAbs(gray.astype(np.uint16, copy=False), alpha=255 / 65535)
-        return Pixels(gray, cv2.COLOR_GRAY2RGB)
+        return RawImage(gray, cv2.COLOR_GRAY2RGB)
     channels, conversion = _PACKED[encoding]
-    # Strided, so that a padded row is skipped without a copy.
-    return Pixels(rows if channels == 1 else np.lib.stride_tricks.as_strided(
+    # A strided view skips the padding of a row without a copy.
+    return RawImage(rows if channels == 1 else np.lib.stride_tricks.as_strided(
         rows, (height, width, channels), (step, channels, 1)), conversion)
 
 
-def decode_image(data, encoding: str, width: int, height: int, step: int,
+def decode_image(data, encoding: str, width: int, height: int, step: int, *,
                  is_bigendian: bool = False) -> np.ndarray:
-    """Turn the bytes of an image message into (height, width, 3) uint8 RGB.
+    """Convert the bytes of an image message to (height, width, 3) uint8 RGB.
 
-    See :func:`read_pixels`. For rgb8 it is a view of ``data``, else an array of its own.
+    The arguments are those of :class:`EncodedImage`. The result for rgb8 is a view of ``data``.
+    Every other result is an array of its own.
     """
-    return read_pixels(data, encoding, width, height, step, is_bigendian).rgb()
+    return read_raw_image(EncodedImage(data, encoding, width, height, step,
+                                       is_bigendian=is_bigendian)).rgb()
 
 
-def read_compressed(data) -> Pixels:
+def read_compressed(data) -> RawImage:
     """Decode a JPEG or PNG file.
 
     Args:
-        data: a buffer of bytes.
+        data: A buffer of bytes.
 
     Raises:
-        EncodingError: it is neither, is cut short, or has more than 64 MP.
+        EncodingError: The file is neither, is cut short, or has more than 64 MP.
     """
     flat = np.frombuffer(data, np.uint8)
     _check_file(flat)
@@ -212,16 +258,16 @@ def read_compressed(data) -> Pixels:
     if frame is None:
         raise EncodingError(f'the compressed image of {flat.size} bytes cannot be read, '
                             'wanted a whole JPEG or PNG')
-    return Pixels(frame, cv2.COLOR_BGR2RGB)
+    return RawImage(frame, cv2.COLOR_BGR2RGB)
 
 
 def decode_compressed(data) -> np.ndarray:
-    """Turn a JPEG or PNG file into (H, W, 3) uint8 RGB; see :func:`read_compressed`."""
+    """Convert a JPEG or PNG file to (H, W, 3) uint8 RGB; see :func:`read_compressed`."""
     return read_compressed(data).rgb()
 
 
 def _check_file(flat: np.ndarray) -> None:
-    """Check start, end and size of a file: decoders fill what is cut off with grey, silently."""
+    """Check start, end and size of a file, since decoders fill a missing part with grey."""
     head, tail = flat[:24].tobytes(), flat[-64:].tobytes()
     if head.startswith(b'\xff\xd8\xff'):
         name, whole, size = 'JPEG', b'\xff\xd9' in tail, _jpeg_size(flat)
@@ -238,7 +284,10 @@ def _check_file(flat: np.ndarray) -> None:
 
 
 def _jpeg_size(flat: np.ndarray) -> tuple[int, int]:
-    """Read (width, height) from the frame header of a JPEG (ITU T.81, B.2.2); (0, 0) if none."""
+    """Read (width, height) from the frame header of a JPEG (ITU T.81, B.2.2).
+
+    A file without such a header has (0, 0).
+    """
     position = 2
     while position + 9 <= flat.size and flat[position] == 0xFF:
         marker = int(flat[position + 1])
@@ -251,21 +300,21 @@ def _jpeg_size(flat: np.ndarray) -> tuple[int, int]:
 
 
 def encode_image(rgb: np.ndarray, encoding: str) -> tuple[np.ndarray, int]:
-    """Turn an RGB frame into the bytes of an image message, without padding.
+    """Convert an RGB frame to the bytes of an image message, without padding.
 
     Args:
-        rgb: (H, W, 3) uint8; H and W even for YUV and Bayer.
-        encoding: one of :data:`ENCODINGS`; mono16 is little-endian.
+        rgb: (H, W, 3) uint8. H and W are even for YUV and Bayer.
+        encoding: One of :data:`ENCODINGS`. mono16 becomes little-endian.
 
     Returns:
         The bytes, flat uint8, and the step.
 
     Raises:
-        EncodingError: the encoding is not known, or the size is odd where it must be even.
+        EncodingError: The encoding is unknown, or the size is odd where it must be even.
     """
     height, width = rgb.shape[:2]
-    step = width * _bytes_per_pixel(encoding) if encoding in ENCODINGS else 0
-    _check(rgb.size * 4, encoding, width, height, step)
+    step = width * _BYTES_PER_PIXEL.get(encoding, 0)
+    _check_fields(EncodedImage(rgb.data, encoding, width, height, step), rgb.size * 4)
     if encoding in _SIMPLE:
         data = cv2.cvtColor(rgb, _SIMPLE[encoding])
     elif encoding == 'rgb8':
@@ -286,7 +335,7 @@ _SIMPLE = {'bgr8': cv2.COLOR_RGB2BGR, '8UC3': cv2.COLOR_RGB2BGR, 'rgba8': cv2.CO
 
 
 def _encode_yuv(rgb: np.ndarray, encoding: str) -> np.ndarray:
-    """Encode nv12, nv21, uyvy or yuyv from OpenCV's planar 4:2:0."""
+    """Convert RGB to nv12, nv21, uyvy or yuyv, by way of OpenCV's planar 4:2:0."""
     height, width = rgb.shape[:2]
     if height % 2:
         raise EncodingError(f'height is {height}, wanted an even one for {encoding}')

@@ -1,8 +1,12 @@
-"""Two threads between the callbacks and the topics: one segments, one publishes.
+"""The order of a frame's steps: decode, segment, perceive, publish.
 
-So receiving (a thread of its own, see ros/receiver.py), inference and publishing overlap, and a
-slow network delays no callback. Nothing queues: one slot a camera holds the newest frame, and one
-place between the two threads holds what was segmented last. Nothing here imports ROS.
+Receiving has a thread of its own (ros/receiver.py). Two threads of this module do the rest: one
+decodes and segments, one perceives and publishes. So a slow network delays no callback, and
+publishing overlaps with the network.
+
+Nothing queues. One slot per camera holds its newest frame, and one place between the two threads
+holds the frames that were segmented last. Nothing here imports ROS: :class:`CameraPort` is all
+that the pipeline knows of it.
 """
 
 from __future__ import annotations
@@ -10,237 +14,210 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from enet_ros.perception.encodings import Pixels, Scratch
-from enet_ros.perception.segmenter import Segmentation, Segmenter
+from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
+from enet_ros.perception.perceive import Need, Perceiver
+from enet_ros.perception.segmenter import Segmenter
+
+_NEEDS_LOCATION = Need.CALIBRATION | Need.GROUND
 
 
-@dataclass
-class Frame:
-    """A frame on its way through the node; times are of ``time.perf_counter``, in seconds.
+class CameraPort(Protocol):
+    """The steps of a frame that need ROS."""
 
-    Attributes:
-        message: as received.
-        received: when.
-        age_at_receive_ms: the node's clock minus the stamp.
-        policy: what it is treated by, from preprocessing to publishing.
-        wanted: names of the outputs that have subscribers.
-        pixels: as they came.
-        segmentation: at the network's size, in the camera's orientation.
-    """
+    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
+        """Decode a frame, and write the input of the network, (H, W, 3) uint8 RGB."""
 
-    message: object
-    received: float
-    age_at_receive_ms: float
-    policy: object = None
-    wanted: frozenset = frozenset()
-    pixels: Pixels | None = None
-    segmentation: Segmentation | None = None
-    started: float = 0.0
-    preprocessed: float = 0.0
-    inferred: float = 0.0
-    publishing: float = 0.0
+    def locate(self, frame: FrameInFlight) -> FrameInFlight:
+        """Find the calibration and the ground of a frame, for outputs that need them."""
+
+    def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+        """Make and send the messages of a perceived frame."""
+
+    def drop(self, dropped: Dropped) -> None:
+        """Count a frame that goes no further, and log the reason now and then."""
 
 
-class Stream(Protocol):
-    """One camera, as the pipeline sees it."""
-
-    def prepare(self, frame: Frame) -> bool:
-        """Decode; False if the frame is dropped or nobody wants it."""
-
-    def publish(self, frame: Frame) -> None:
-        """Publish what is wanted of a segmented frame."""
-
-    def drop(self, reason: str = '') -> None:
-        """Count a frame that goes no further."""
-
-
-class Slots:
-    """A slot a stream; each holds the newest frame. Streams take turns.
+class FrameSlots:
+    """One slot per camera, which holds its newest frame. The cameras take turns.
 
     Args:
-        count: of streams.
-        most: frames that are taken at once.
+        count: Number of cameras.
+        most: Greatest number of frames that are taken at once.
     """
 
     def __init__(self, count: int, most: int):
-        self._frames: list[Frame | None] = [None] * count
+        self._frames: list[FrameInFlight | None] = [None] * count
         self._most, self._next = most, 0
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, index: int, frame: Frame) -> bool:
-        """Store a frame. Returns whether it took the place of one that nobody had taken."""
+    def put(self, frame: FrameInFlight) -> bool:
+        """Store a frame. Return whether it replaced one that was not taken."""
         with self._changed:
-            overtook = self._frames[index] is not None
-            self._frames[index] = frame
+            overtook = self._frames[frame.camera] is not None
+            self._frames[frame.camera] = frame
             self._changed.notify()
         return overtook
 
-    def take(self, wait: bool = True) -> list[tuple[int, Frame]] | None:
-        """Wait for frames and take them, those of the stream whose turn it is first.
+    def take(self, *, wait: bool = True) -> list[FrameInFlight] | None:
+        """Take the frames of the cameras whose turn it is.
 
         Args:
-            wait: whether to wait where no slot holds a frame.
+            wait: Whether to wait for a frame if there is none.
 
         Returns:
-            (index of the stream, frame) pairs; none without waiting where there are none; None
-            when closed.
+            Frames, none if there are none and ``wait`` is false, or None when closed.
         """
         with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: self._closed or any(self._frames))
-            if self._closed or not any(self._frames):
-                return None if self._closed else []
-            count = len(self._frames)
-            order = [(self._next + i) % count for i in range(count)]
-            taken = [i for i in order if self._frames[i] is not None][:self._most]
-            self._next = (taken[-1] + 1) % count
-            frames = [(i, self._frames[i]) for i in taken]
-            for i in taken:
-                self._frames[i] = None
-            return frames
+            while wait and not self._closed and not any(self._frames):
+                self._changed.wait()
+            if self._closed:
+                return None
+            taken, count = [], len(self._frames)
+            for i in range(self._next, self._next + count):
+                frame = self._frames[i % count]
+                if frame is not None and len(taken) < self._most:
+                    taken.append(frame)
+                    self._frames[i % count] = None
+            if taken:
+                self._next = (taken[-1].camera + 1) % count
+            return taken
 
-    def clear(self) -> list[int]:
-        """Empty every slot. Returns the indices of those that held a frame."""
+    def clear(self) -> list[FrameInFlight]:
+        """Empty every slot. Return the frames that were there."""
         with self._changed:
-            held = [i for i, frame in enumerate(self._frames) if frame is not None]
+            held = [frame for frame in self._frames if frame is not None]
             self._frames = [None] * len(self._frames)
             return held
 
     def close(self) -> None:
-        """Let :meth:`take` return for good."""
+        """Let :meth:`take` return None for good."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-@dataclass
 class Pipeline:
-    """The threads of one configured network.
+    """The two threads that take the frames of all cameras through one network.
+
+    :meth:`clear` and :meth:`close` may be called from any thread.
 
     Attributes:
-        segmenter: used by the segmenting thread alone.
-        streams: in slot order.
+        segmenter: The network. Only the segmenting thread uses it.
     """
 
-    segmenter: Segmenter
-    streams: list[Stream]
-    _slots: Slots = field(init=False)
-    _segmented: queue.Queue = field(init=False)
-    _batches: dict[int, np.ndarray] = field(default_factory=dict)
-    _scratch: dict[int, Scratch] = field(default_factory=lambda: defaultdict(Scratch))
+    def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots):
+        """Start the threads.
 
-    def __post_init__(self):
-        self._slots = Slots(len(self.streams), self.segmenter.backend.max_batch)
-        self._segmented = queue.Queue(maxsize=1)
-        for work in (self._segment_frames, self._publish_frames):
-            threading.Thread(target=work, name=work.__name__.strip('_'), daemon=True).start()
-
-    def put(self, index: int, frame: Frame) -> None:
-        """Hand in the newest frame of a stream; never waits."""
-        if self._slots.put(index, frame):
-            self.streams[index].drop()
+        Args:
+            segmenter: The network.
+            cameras: Cameras in the order of their slots.
+            slots: Slots that the receiving thread fills.
+        """
+        self.segmenter = segmenter
+        self._cameras, self._slots = list(cameras), slots
+        self._perceivers = [Perceiver() for _ in cameras]
+        self._batches: dict[int, np.ndarray] = {}
+        self._segmented: queue.Queue[list[FrameInFlight]] = queue.Queue(maxsize=1)
+        for name, run in (('segment frames', self._run_segmenting),
+                          ('publish frames', self._run_publishing)):
+            threading.Thread(target=run, name=name, daemon=True).start()
 
     def clear(self) -> None:
-        """Drop what waits; what is being segmented goes on."""
-        for index in self._slots.clear():
-            self.streams[index].drop()
+        """Drop the frames that wait. A frame that is being segmented goes on."""
+        for frame in self._slots.clear():
+            self._cameras[frame.camera].drop(Dropped(DropCause.OVERTAKEN))
 
     def close(self) -> None:
-        """Let the threads end after the frames in hand; never waits."""
+        """Let the threads end after the frames in hand, without waiting for them."""
         self._slots.close()
 
-    def _segment_frames(self) -> None:
-        """Segment until closed.
+    def _run_segmenting(self) -> None:
+        """Decode and segment frames until closed.
 
-        Where frames wait already, those just segmented are handed on once the next are ready for
-        the network: publishing then overlaps with the network, which needs no interpreter, and not
-        with getting ready, which does.
+        If the next frame is already waiting, it is decoded before the finished one is handed over.
+        Publishing (Python) then runs while the network does (no Python).
         """
-        done: list[tuple[Stream, Frame]] = []
-        while (taken := self._slots.take(wait=not done)) is not None:
-            ready = [(self.streams[i], frame) for i, frame in taken
-                     if self._prepare(self.streams[i], frame)]
-            ready, batch = self._batch_of(ready)
-            self._hand_on(done)
-            done = self._segment(ready, batch) if ready else []
-        self._hand_on(done)
+        finished: list[FrameInFlight] = []
+        while (taken := self._slots.take(wait=not finished)) is not None:
+            decoded, batch = self._decode(taken) if taken else ([], None)
+            if finished:
+                self._segmented.put(finished)
+            finished = self._segment(decoded, batch) if decoded else []
+        if finished:
+            self._segmented.put(finished)
         self._segmented.put([])
 
-    def _hand_on(self, segmented: list[tuple[Stream, Frame]]) -> None:
-        if segmented:
-            self._segmented.put(segmented)
-
-    @staticmethod
-    def _prepare(stream: Stream, frame: Frame) -> bool:
-        try:
-            return stream.prepare(frame)
-        except Exception as error:  # such as topics that were removed meanwhile
-            stream.drop(f'{type(error).__name__}: {error}')
-            return False
-
-    def _batch_of(self, ready: list[tuple[Stream, Frame]]
-                  ) -> tuple[list[tuple[Stream, Frame]], np.ndarray | None]:
-        """Resize frames into a batch, whose memory is that of the last batch of its size.
+    def _decode(self, frames: list[FrameInFlight]
+                ) -> tuple[list[FrameInFlight], np.ndarray | None]:
+        """Decode frames into a batch, whose memory is that of the last batch.
 
         Returns:
-            What is in the batch, and the batch; nothing where it could not be made.
+            The decoded frames and (N, H, W, 3) uint8 RGB, or ([], None).
         """
         try:
-            if len(ready) not in self._batches:
-                self._batches[len(ready)] = self.segmenter.new_batch(len(ready))
-            batch = self._batches[len(ready)]
-            for (stream, frame), slot in zip(ready, batch):
-                frame.pixels.resized(self.segmenter.resolution, slot, self._scratch[id(stream)])
-                if frame.policy.settings.rotate:
-                    slot[:] = slot[::-1, ::-1].copy()
-                frame.preprocessed = time.perf_counter()
-        except Exception as error:  # such as memory that is full; the next frame may do
-            for stream, _ in ready:
-                stream.drop(f'resizing failed: {type(error).__name__}: {error}')
+            if len(frames) not in self._batches:
+                self._batches[len(frames)] = self.segmenter.new_batch(len(frames))
+        except Exception as error:  # Memory may be full. The next frame may succeed.
+            self._drop_failed(frames, 'resizing failed: ', error)
             return [], None
-        return ready, batch
+        decoded, batch = [], self._batches[len(frames)]
+        for frame in frames:
+            camera = self._cameras[frame.camera]
+            try:
+                result = camera.decode(frame, batch[len(decoded)])
+            except Exception as error:  # The topics may have been removed meanwhile.
+                self._drop_failed([frame], '', error)
+                continue
+            if isinstance(result, Dropped):
+                camera.drop(result)
+            else:
+                decoded.append(result)
+        return decoded, batch[:len(decoded)]
 
-    def _segment(self, ready: list[tuple[Stream, Frame]],
-                 batch: np.ndarray) -> list[tuple[Stream, Frame]]:
-        """Run the network; return the frames that it segmented."""
-        confidence = any(needs_confidence(frame) for _, frame in ready)
+    def _segment(self, frames: list[FrameInFlight], batch: np.ndarray) -> list[FrameInFlight]:
+        """Run the network. Return the frames that it segmented."""
+        confidence, upside_down = False, []
+        for i, frame in enumerate(frames):
+            confidence = confidence or Need.CONFIDENCE in frame.needs
+            if frame.camera_settings.settings.rotate:
+                upside_down.append(i)
         try:
-            results = self.segmenter.infer(batch, confidence)
-        except Exception as error:  # of a runtime's own kinds; the next frame may do
-            for stream, _ in ready:
-                stream.drop(f'the network failed: {type(error).__name__}: {error}')
+            results = self.segmenter.infer(batch, confidence=confidence, upside_down=upside_down)
+        except Exception as error:  # A runtime has its own exceptions. The next frame may succeed.
+            self._drop_failed(frames, 'the network failed: ', error)
             return []
-        for (_, frame), result in zip(ready, results):
-            frame.inferred = time.perf_counter()
-            frame.segmentation = turned(result) if frame.policy.settings.rotate else result
-        return ready
+        for frame, result in zip(frames, results):
+            frame.segmentation, frame.times.inferred = result, time.perf_counter()
+        return frames
 
-    def _publish_frames(self) -> None:
-        while ready := self._segmented.get():
-            for stream, frame in ready:
-                frame.publishing = time.perf_counter()
+    def _run_publishing(self) -> None:
+        """Perceive and publish frames until the segmenting thread has ended."""
+        while frames := self._segmented.get():
+            for frame in frames:
+                camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
+                frame.times.postprocessing = time.perf_counter()
                 try:
-                    stream.publish(frame)
-                except Exception as error:  # such as a context that shut down meanwhile
-                    stream.drop(f'publishing failed: {type(error).__name__}: {error}')
+                    if frame.needs & _NEEDS_LOCATION:
+                        frame = camera.locate(frame)
+                    frame.perception = perceiver.perceive(
+                        frame.segmentation, frame.camera_settings, needs=frame.needs,
+                        stamp_sec=frame.stamp_ns / 1e9, time_epoch=frame.time_epoch,
+                        ground=frame.ground)
+                    result = camera.publish(frame)
+                except Exception as error:  # The context may have shut down meanwhile.
+                    self._drop_failed([frame], 'publishing failed: ', error)
+                    continue
+                if isinstance(result, Dropped):
+                    camera.drop(result)
 
-
-def needs_confidence(frame: Frame) -> bool:
-    """Tell whether a frame's outputs need the winning class's probability."""
-    return bool(frame.wanted & {'confidence', 'drivable_area'}
-                or frame.policy.settings.confidence_floor > 0.0)
-
-
-def turned(segmentation: Segmentation) -> Segmentation:
-    """Turn a segmentation by 180 degrees."""
-    confidence = segmentation.confidence
-    return Segmentation(
-        np.ascontiguousarray(segmentation.labels[::-1, ::-1]),
-        None if confidence is None else np.ascontiguousarray(confidence[::-1, ::-1]))
+    def _drop_failed(self, frames: list[FrameInFlight], step: str, error: Exception) -> None:
+        """Drop frames because of an exception."""
+        for frame in frames:
+            self._cameras[frame.camera].drop(Dropped(
+                DropCause.FAILED, f'{step}{type(error).__name__}: {error}'))

@@ -1,4 +1,4 @@
-"""Stretching, the same for the node, ``enet-ros eval``, training and bench."""
+"""Resizing, the same for the node, ``enet-ros eval``, training and bench."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int],
                  out: np.ndarray | None = None) -> np.ndarray:
-    """Stretch a frame, bilinearly and without letterbox.
+    """Resize a frame bilinearly, without letterbox.
 
     Args:
-        frame: (H, W, 3) uint8; of other channels where ``out`` has them too.
+        frame: (H, W, 3) uint8. It may have other channels if ``out`` has the same.
         size: (width, height) in pixels.
         out: (height, width, 3) uint8 to write into, or None.
 
     Returns:
-        (height, width, 3) uint8; ``out`` where it was given.
+        (height, width, 3) uint8, which is ``out`` if it was given.
     """
     if out is None:
         out = np.empty((size[1], size[0], 3), np.uint8)
@@ -28,18 +28,18 @@ def resize_frame(frame: np.ndarray, size: tuple[int, int],
 
 def resize_labels(label_map: np.ndarray, size: tuple[int, int],
                   out: np.ndarray | None = None) -> np.ndarray:
-    """Stretch a map by nearest neighbour, pixel centre to pixel centre.
+    """Resize a map by nearest neighbour, pixel center to pixel center.
 
-    Plain ``INTER_NEAREST`` takes the pixel to the upper left of the centre, which shifts a mask
-    by up to half a pixel of the network.
+    Plain ``INTER_NEAREST`` takes the pixel to the upper left of the center. That shifts a mask by
+    up to half a pixel of the network.
 
     Args:
-        label_map: (H, W) or (H, W, C), any dtype.
+        label_map: (H, W) or (H, W, C) of any dtype.
         size: (width, height) in pixels.
-        out: of that size to write into, or None.
+        out: Array of that size to write into, or None.
 
     Returns:
-        The map at the new size; ``out`` where it was given.
+        The map at the new size, which is ``out`` if it was given.
     """
     if label_map.shape[1::-1] == tuple(size):
         if out is None:

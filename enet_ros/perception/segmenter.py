@@ -1,7 +1,7 @@
-"""Frames in, segmentations out: owns the resize, the batch and the backend.
+"""Frames to segmentations.
 
-The node, ``enet-ros eval`` and ``enet-ros segment`` all go through the functions of this module,
-so a figure measured by one holds for the others.
+The node, ``enet-ros eval`` and ``enet-ros segment`` all use this module, so a figure that one of
+them measures holds for the others.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from enet_ros.backends.base import BackendRequest, canonical_precision
 from enet_ros.backends.select import open_backend
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.network.class_map import UNKNOWN
+from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.encodings import MAX_PIXELS
 from enet_ros.perception.resize import resize_frame, resize_labels
-
-STRIDE = 8  # as enet_ros.network.enet.STRIDE, which importing would cost torch
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What is known about every pixel of a frame.
+    """The class of every pixel of a frame.
 
     Attributes:
-        labels: class id, 255 = unknown; (H, W) uint8.
-        confidence: probability of that class, 0 where unknown; (H, W) float32 in [0, 1], or None
-            if it was not asked for.
+        labels: (H, W) uint8 class ids; 255 is unknown.
+        confidence: (H, W) float32 in [0, 1], the probability of that class and 0 where it is
+            unknown. It is None if it was not requested.
     """
 
     labels: np.ndarray
@@ -42,7 +41,7 @@ def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
     """Return a resolution as (width, height).
 
     Raises:
-        ValueError: no two positive multiples of 8, or more than 64 MP.
+        ValueError: It is not two positive multiples of 8, or it is above 64 MP.
     """
     values = list(resolution)
     if len(values) != 2 or any(v < STRIDE or v % STRIDE for v in values):
@@ -60,104 +59,114 @@ def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
 
 
 def check_frame(frame: np.ndarray) -> None:
-    """Check that a frame is a picture.
+    """Check that a frame is an RGB image.
 
     Raises:
-        ValueError: no (H, W, 3) uint8 array, empty, or of more than 64 MP.
+        ValueError: It is not an (H, W, 3) uint8 array, is empty, or has more than 64 MP.
     """
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 \
             or frame.shape[2] != 3 or not frame.size:
-        found = (f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray)
-                 else type(frame).__name__)
-        raise ValueError(f'frame is {found}, wanted uint8 (height, width, 3) RGB')
+        received = (f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray)
+                    else type(frame).__name__)
+        raise ValueError(f'frame is {received}, wanted uint8 (height, width, 3) RGB')
     if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
         raise ValueError(f'frame is {frame.shape[1]}x{frame.shape[0]}, wanted at most 64 MP')
 
 
 class Segmenter:
-    """A network, compiled for one resolution.
+    """A network that is compiled for one resolution.
+
+    Only the network sees the frames of an upside-down camera rotated. :meth:`infer` rotates them
+    before the network, and the results after it. Everything else works in the orientation of the
+    camera.
 
     Attributes:
-        checkpoint: the weights and their class map.
+        checkpoint: Weights and their class map.
         resolution: (width, height) of the network's input.
-        backend: what runs it.
-        choice: a sentence that says which backend was picked and why.
+        backend: The runtime of the network.
+        choice: A sentence that says which backend was chosen, and why.
     """
 
     def __init__(self, checkpoint: Checkpoint, resolution: Sequence[int] = (640, 360),
-                 backend: str = 'auto', precision: str = 'auto', threads: int = 0,
+                 backend: str = 'auto', precision: str = 'auto', threads: int = 0, *,
                  use_cache: bool = True):
         """Compile the network.
 
         Args:
-            checkpoint: from :func:`enet_ros.network.checkpoint.read_checkpoint`.
+            checkpoint: From :func:`enet_ros.network.checkpoint.read_checkpoint`.
             resolution: (width, height), multiples of 8.
-            backend: 'auto', 'openvino' or 'torch'.
+            backend: 'auto', 'openvino', 'tensorrt' or 'torch'.
             precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
-            threads: of the processor; 0 leaves it to the backend.
-            use_cache: whether the compiled network is kept on disk.
+            threads: Number of processor threads. 0 leaves it to the backend.
+            use_cache: Whether the compiled network is kept on disk.
 
         Raises:
-            ValueError: a bad resolution, precision (BackendError), backend (BackendError) or
-                weights (CheckpointError).
+            ValueError: The resolution is refused, or the precision or the backend (BackendError),
+                or the weights (CheckpointError).
         """
         self.checkpoint = checkpoint
         self.resolution = check_resolution(resolution)
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
                                  threads, use_cache)
         self.backend, self.choice = open_backend(backend, request)
-        self._one_at_a_time = threading.Lock()  # a thread of a former activation may be inside
+        # A thread of an earlier activation may still be inside the network.
+        self._one_at_a_time = threading.Lock()
         self._label_lut = checkpoint.class_map.label_lut()
 
     @classmethod
     def from_file(cls, weights: str | os.PathLike = '', **options) -> Segmenter:
-        """Build a segmenter from a weights file, or from the name of one that ships."""
+        """Build a segmenter from a weights file, or from the name of weights that ship."""
         return cls(read_checkpoint(weights_path(os.fspath(weights))), **options)
 
     def warm_up(self) -> None:
         """Compile with and without confidence, and run each once, so that no frame waits."""
         for confidence in (False, True):
-            self.infer(np.zeros_like(self.new_batch(1)), confidence)
+            self.infer(np.zeros_like(self.new_batch(1)), confidence=confidence)
 
-    def segment(self, frames: Sequence[np.ndarray],
+    def segment(self, frames: Sequence[np.ndarray], *,
                 confidence: bool = False) -> list[Segmentation]:
         """Segment frames, each at its own size.
 
         Args:
-            frames: each (H, W, 3) uint8 RGB; sizes may differ.
-            confidence: whether to compute the winning class's probability as well.
+            frames: (H, W, 3) uint8 RGB each. Their sizes may differ.
+            confidence: Whether the probability of the class is computed as well.
 
         Returns:
-            A segmentation a frame, of the frame's size.
+            One segmentation per frame, of the frame's size.
 
         Raises:
-            ValueError: a frame is no picture.
+            ValueError: A frame is not an RGB image.
         """
         for frame in frames:
             check_frame(frame)
         if not frames:
             return []
         batch = self.new_batch(len(frames))
-        for frame, slot in zip(frames, batch):
-            resize_frame(frame, self.resolution, slot)
-        results = self.infer(batch, confidence)
+        for frame, network_input in zip(frames, batch):
+            resize_frame(frame, self.resolution, network_input)
+        results = self.infer(batch, confidence=confidence)
         return [resize_segmentation(result, frame.shape[1::-1])
                 for result, frame in zip(results, frames)]
 
     def new_batch(self, count: int) -> np.ndarray:
-        """Return room for ``count`` frames of the network's size, (N, H, W, 3) uint8."""
+        """Return memory for ``count`` frames of the network's size, (N, H, W, 3) uint8."""
         return self.backend.new_batch(count)
 
-    def infer(self, batch: np.ndarray, confidence: bool = False) -> list[Segmentation]:
+    def infer(self, batch: np.ndarray, *, confidence: bool = False,
+              upside_down: Sequence[int] = ()) -> list[Segmentation]:
         """Segment frames that have the network's size already.
 
         Args:
             batch: (N, H, W, 3) uint8 RGB, C-contiguous, H and W of ``resolution``.
-            confidence: whether to compute the winning class's probability as well.
+            confidence: Whether the probability of the class is computed as well.
+            upside_down: Indices of the frames whose camera is mounted upside down. They are
+                rotated by 180 degrees in ``batch``.
 
         Returns:
-            A segmentation a frame, at the network's size.
+            One segmentation per frame, at the network's size, in the orientation of the camera.
         """
+        for i in upside_down:
+            batch[i] = batch[i, ::-1, ::-1].copy()
         with self._one_at_a_time:
             labels, probability = self.backend.infer(batch, confidence=confidence)
         if self._label_lut is not None:
@@ -165,12 +174,16 @@ class Segmenter:
                              self._label_lut).reshape(labels.shape)
             if probability is not None:
                 probability[labels == UNKNOWN] = 0.0
+        for result in (labels, probability):
+            if result is not None:
+                for i in upside_down:
+                    result[i] = result[i, ::-1, ::-1].copy()
         return [Segmentation(labels[i], None if probability is None else probability[i])
                 for i in range(len(batch))]
 
 
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:
-    """Stretch labels and confidence to (width, height) by nearest neighbour."""
+    """Resize labels and confidence to (width, height) by nearest neighbour."""
     confidence = segmentation.confidence
     return Segmentation(resize_labels(segmentation.labels, size),
                         None if confidence is None else resize_labels(confidence, size))

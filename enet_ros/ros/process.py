@@ -1,4 +1,7 @@
-"""How an executable starts, by stages, and ends: soon after SIGINT or SIGTERM, exit code 0."""
+"""How an executable starts and ends.
+
+The start is measured by stages. SIGINT and SIGTERM end the process soon, with exit code 0.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +13,48 @@ import time
 from collections.abc import Callable
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-GRACE_SEC = 1.5  # for a clean end; a network that compiles or runs cannot be interrupted
+GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
 
 
-class Stages:
-    """Measures a start, stage by stage, in seconds of ``time.monotonic``.
+class StartupTimer:
+    """Measures a start, stage by stage.
 
     Attributes:
-        started: when it began.
-        seconds: stage -> how long it took, in order.
+        started_sec: When the start began, by ``time.monotonic``.
+        seconds: Stage -> how long it took, in order.
+        is_finished: Whether the start is over. Later stages are not measured.
     """
 
-    def __init__(self, started: float | None = None):
-        self.started = self._last = time.monotonic() if started is None else started
+    def __init__(self, started_sec: float | None = None):
+        """Begin now, or at an earlier time of ``time.monotonic``."""
+        self.started_sec = self._last_sec = (
+            time.monotonic() if started_sec is None else started_sec)
         self.seconds: dict[str, float] = {}
+        self.is_finished = False
 
-    def end(self, stage: str, now: float | None = None) -> None:
-        """Add the time since the stage before to a stage."""
-        now = time.monotonic() if now is None else now
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+    def end(self, stage: str, now_sec: float | None = None) -> None:
+        """Add the time since the last stage to a stage.
+
+        Args:
+            stage: Name of the stage.
+            now_sec: End of the stage by ``time.monotonic``, or None for now.
+        """
+        if self.is_finished:
+            return
+        now_sec = time.monotonic() if now_sec is None else now_sec
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now_sec - self._last_sec
+        self._last_sec = now_sec
 
     def total(self) -> float:
         """Return the seconds from the beginning to the end of the last stage."""
-        return self._last - self.started
+        return self._last_sec - self.started_sec
 
     def __str__(self) -> str:
         return ', '.join(f'{stage} {seconds:.2f}' for stage, seconds in self.seconds.items())
 
 
 def process_start() -> float:
-    """Return when this process started, by ``time.monotonic``; now where Linux does not say."""
+    """Return when this process started, by ``time.monotonic``, or now if Linux does not say."""
     try:
         with open('/proc/self/stat') as file:
             ticks = int(file.read().rpartition(')')[2].split()[19])  # starttime, see proc(5)
@@ -53,9 +67,11 @@ def process_start() -> float:
 class StopSignals:
     """Waits for a stop signal in a thread of its own.
 
-    A handler in Python would run only when the main thread next executes Python: not while a
-    library is imported or a network compiled. Make it before anything starts a thread, because
-    threads inherit which signals are blocked; a child process must unblock them.
+    A handler in Python would run only when the main thread next executes Python. It does not while
+    a library is imported or a network compiled.
+
+    Make this object before anything starts a thread, because threads inherit which signals are
+    blocked. A child process must unblock them.
     """
 
     def __init__(self):
@@ -66,14 +82,14 @@ class StopSignals:
         threading.Thread(target=self._wait, name='stop signals', daemon=True).start()
 
     def on_stop(self, shut_down: Callable[[], object]) -> None:
-        """Name what makes the main thread return, such as ``rclpy.try_shutdown``."""
+        """Set the function that makes the main thread return, such as ``rclpy.try_shutdown``."""
         self._shut_down = shut_down
 
     def finish(self, exit_code: int) -> None:
         """End the process after a clean end of the main thread.
 
-        Without Python's own finalisation: a thread may still be inside the network, and it would
-        wake up in an interpreter that is gone.
+        Python does not finalise the interpreter. A thread may still be inside the network, and it
+        would return to an interpreter that is gone.
         """
         self._finished.set()
         _exit(exit_code)
@@ -98,9 +114,9 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
     """Run one node until a stop signal, and end the process.
 
     Args:
-        make_node: builds the node after ``rclpy.init``; it may raise ValueError.
-        start: called with the node before it spins; False ends with exit code 1.
-        stop: made first of all.
+        make_node: Builds the node after ``rclpy.init``. It may raise ValueError.
+        start: Called with the node before it spins. If it returns False, the exit code is 1.
+        stop: Made before anything else.
     """
     import rclpy
     from rclpy._rclpy_pybind11 import RCLError
@@ -124,7 +140,7 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
             print(f'{error}', file=sys.stderr)
             exit_code = 1
     except Exception:
-        if not stop.received:  # what else fails while rclpy shuts down is of no interest
+        if not stop.received:  # Errors while rclpy shuts down are of no interest.
             import traceback
             traceback.print_exc()
             exit_code = 1
@@ -134,9 +150,9 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
 
 
 def _destroy(node) -> None:
-    """Destroy a node, and with it the middleware's shared memory, which would outlive us."""
+    """Destroy a node, and with it the middleware's shared memory, which would stay."""
     if node is not None:
         try:
             node.destroy_node()
-        except Exception:  # half shut down already: there is nothing left to save
+        except Exception:  # The context has shut down. There is nothing left to save.
             pass

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from enet_ros.network.class_map import CAMVID_NAMES, UNKNOWN, ClassMap, parameter_name
+from enet_ros.network.class_map import UNKNOWN, ClassMap, parameter_name
+from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from enet_ros.network.class_map import (
+from enet_ros.network.class_files import read_class_list
+from enet_ros.network.class_map import UNKNOWN, ClassMap, ClassMapError
+from enet_ros.network.classes import (
+    CAMVID_LABEL_COLORS,
     CAMVID_NAMES,
-    UNKNOWN,
-    ClassMap,
-    ClassMapError,
-    distinct_colors,
+    CITYSCAPES_LABEL_IDS,
+    CITYSCAPES_NAMES,
+    SUNRGBD_NAMES,
 )
 from enet_ros.training.labelled_frames import (
     DatasetError,
@@ -25,44 +26,6 @@ from enet_ros.training.labelled_frames import (
 FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 Pairs = tuple[tuple[Path, Path], ...]
-
-#: The 32 colours of the original labels (RGB), by the class of the eleven they belong to.
-CAMVID_COLORS = {
-    'Sky': [(128, 128, 128)],
-    'Building': [(128, 0, 0), (192, 0, 128), (0, 128, 64), (64, 0, 64), (64, 192, 0)],
-    'Pole': [(192, 192, 128), (0, 0, 64)],
-    'Road': [(128, 64, 128), (128, 0, 192), (192, 0, 64)],
-    'Pavement': [(0, 0, 192), (64, 192, 128), (128, 128, 192)],
-    'Tree': [(128, 128, 0), (192, 192, 0)],
-    'SignSymbol': [(192, 128, 128), (128, 128, 64), (0, 64, 64)],
-    'Fence': [(64, 64, 128)],
-    'Car': [(64, 0, 128), (64, 128, 192), (192, 128, 192), (192, 64, 128), (128, 64, 64)],
-    'Pedestrian': [(64, 64, 0), (192, 128, 64), (64, 0, 192), (64, 128, 64)],
-    'Bicyclist': [(0, 128, 192), (192, 0, 192)],
-    'Void': [(0, 0, 0)],
-}
-
-CITYSCAPES_NAMES = (
-    'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-    'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
-    'motorcycle', 'bicycle')
-#: Of gtFine ``labelIds``, in the order of the names above; the official train ids.
-CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-
-SUNRGBD_NAMES = (
-    'wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf',
-    'picture', 'counter', 'blinds', 'desk', 'shelves', 'curtain', 'dresser', 'pillow', 'mirror',
-    'floor mat', 'clothes', 'ceiling', 'books', 'fridge', 'tv', 'paper', 'towel',
-    'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
-    'bathtub', 'bag')
-
-
-
-
-
-
-
-
 
 
 def _images(folder: Path) -> list[Path]:
@@ -157,7 +120,7 @@ def camvid(root: Path, split: str) -> SegmentationData:
     pairs = _camvid_original_pairs(root, split)
     if pairs is not None:
         ids = {name: i for i, name in enumerate(CAMVID_NAMES)}
-        colors = [(ids.get(name, UNKNOWN), group) for name, group in CAMVID_COLORS.items()]
+        colors = [(ids.get(name, UNKNOWN), group) for name, group in CAMVID_LABEL_COLORS.items()]
         return SegmentationData('camvid', split, class_map, pairs, color_decoder(colors))
     decode = id_decoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN})
     return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode)
@@ -173,7 +136,7 @@ def cityscapes(root: Path, split: str) -> SegmentationData:
     pairs = _pairs(root, frames, labels, lambda p: p.name.removesuffix('_leftImg8bit.png'),
                    lambda p: p.name.removesuffix('_gtFine_labelIds.png'))
     ids = {**{i: UNKNOWN for i in range(34)}, UNKNOWN: UNKNOWN,
-           **{stored: i for i, stored in enumerate(CITYSCAPES_IDS)}}
+           **{stored: i for i, stored in enumerate(CITYSCAPES_LABEL_IDS)}}
     class_map = ClassMap.from_names(CITYSCAPES_NAMES, ('road',))
     return SegmentationData('cityscapes', split, class_map, pairs, id_decoder(ids))
 
@@ -212,54 +175,15 @@ def _find_classes(root: Path) -> Path:
 
 
 def read_classes(path: Path) -> ClassMap:
-    """Read a class file: YAML or JSON, a list of classes in the order of their ids.
-
-    Each entry has ``name``, and optionally ``color: [r, g, b]`` and ``drivable: true``.
+    """Read a class file, as :func:`enet_ros.network.class_files.read_class_list` does.
 
     Raises:
-        DatasetError: unreadable, or an entry that says something else.
+        DatasetError: The file is unreadable, or an entry is something else.
     """
-    entries = _parse(path)
-    if not isinstance(entries, list) or not entries:
-        raise DatasetError(f'{path}: wanted a list of {{name, color, drivable}}')
-    for entry in entries:
-        if not _is_class(entry):
-            raise DatasetError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
-                               'color ([r, g, b]) and drivable (true or false)')
-    names = [entry['name'] for entry in entries]
-    colors = [tuple(entry['color']) if 'color' in entry else None for entry in entries]
     try:
-        if not any(colors):
-            colors = ClassMap.from_names(names).colors
-        spare = iter(distinct_colors(len(names), [color for color in colors if color]))
-        return ClassMap(tuple(names), tuple(color or next(spare) for color in colors),
-                        tuple(entry.get('drivable', False) for entry in entries)).checked()
+        return read_class_list(path)
     except ClassMapError as error:
-        raise DatasetError(f'{path}: {error}') from error
-
-
-def _is_class(entry) -> bool:
-    """Return whether an entry of a class file says what it may."""
-    return (isinstance(entry, dict) and entry.keys() <= {'name', 'color', 'drivable'}
-            and isinstance(entry.get('name'), str)
-            and isinstance(entry.get('color', []), list)
-            and isinstance(entry.get('drivable', False), bool))
-
-
-def _parse(path: Path):
-    """Parse a YAML or JSON file."""
-    try:
-        text = path.read_text()
-        if path.suffix == '.json':
-            return json.loads(text)
-        import yaml
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise DatasetError(f'{path}: {error.strerror}') from error
-    except ImportError as error:
-        raise DatasetError(f'{path}: YAML needs pip install pyyaml; or write JSON') from error
-    except Exception as error:
-        raise DatasetError(f'{path}: cannot be parsed: {error}') from error
+        raise DatasetError(str(error)) from error
 
 
 DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'folders': folders}

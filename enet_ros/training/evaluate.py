@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
 from enet_ros.perception.segmenter import Segmentation, Segmenter
-from enet_ros.training.datasets import CITYSCAPES_IDS
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 from enet_ros.training.photometric import apply_change
@@ -127,7 +127,7 @@ def _prediction(folder: str | Path, index: int) -> Path:
 def _write_label_ids(path: Path, labels: np.ndarray) -> None:
     """Write train ids as label ids of Cityscapes; unknown becomes 0, which is unlabeled."""
     lut = np.zeros(256, np.uint8)
-    lut[:len(CITYSCAPES_IDS)] = CITYSCAPES_IDS
+    lut[:len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
     cv2.imwrite(str(path), lut[labels])
 
 

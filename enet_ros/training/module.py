@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.network.enet import STRIDE, ENet
+from enet_ros.network.enet import ENet
+from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.resize import resize_labels
 from enet_ros.training.averaging import refresh_batch_norm, update_average
 from enet_ros.training.batches import normalize

@@ -1,10 +1,12 @@
 """The benchmark's arithmetic, its refusals and its rows; no time is judged here."""
 
+import inspect
 import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +15,17 @@ pytest.importorskip('psutil', reason='psutil is not installed: scripts/setup.sh 
 
 import psutil
 
-from enet_ros.bench import peers, sidebyside
-from enet_ros.bench.machine import OtherLoad, describe_machine, matrix_product_gflops
-from enet_ros.bench.peers import PEERS, Peer, UnavailableError, Workload, prepare
-from enet_ros.bench.report import draw_node, draw_result, format_growth, format_result
-from enet_ros.bench.sidebyside import growth, growth_in_turns, ratios, side_by_side
-from enet_ros.bench.timing import RUNS_A_TURN, alternate, summary, turn_medians, turns_of
+from enet_ros.bench import baselines, comparison, scaling
+from enet_ros.bench.background_load import BackgroundLoad
+from enet_ros.bench.baselines import BASELINES, Baseline, UnavailableError, Workload, prepare
+from enet_ros.bench.comparison import Comparison, compare, ratios
+from enet_ros.bench.node_report import NodeFigures, NodeReport, draw_node
+from enet_ros.bench.report import draw_comparisons, format_comparison, format_scaling
+from enet_ros.bench.roofline import Roofline, matrix_product_gflops
+from enet_ros.bench.scaling import measure_scaling, scaling_of
+from enet_ros.bench.timing import RUNS_PER_ROUND, alternate, round_medians, rounds_of, summary
 from enet_ros.cli.main import main
+from enet_ros.machine import describe_machine
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
 SMALL = (64, 48)
@@ -33,7 +39,15 @@ def workload():
 @pytest.fixture
 def quiet(monkeypatch):
     """Let the machine seem left alone: tests run beside anything."""
-    monkeypatch.setattr(OtherLoad, 'is_high', lambda self: False)
+    monkeypatch.setattr(BackgroundLoad, 'is_high', lambda self: False)
+
+
+def comparison_of(rows, resolution=SMALL, **changes):
+    """Return a comparison with made-up rows."""
+    values = {'machine': describe_machine(), 'resolution': list(resolution),
+              'camera': list(resolution), 'batch': 1, 'threads': 0, 'runs': 1, 'runtimes': rows,
+              'busy': '', 'ratios': {}, 'limit': Roofline({}, 0.0, {})}
+    return Comparison(**{**values, **changes})
 
 
 def rows(**medians):
@@ -41,14 +55,14 @@ def rows(**medians):
             for name, value in medians.items()}
 
 
-def test_turns_alternate_and_their_first_run_does_not_count():
+def test_rounds_alternate_and_their_first_run_does_not_count():
     log = []
     calls = {'a': lambda: log.append('a'), 'b': lambda: log.append('b')}
     seconds = alternate(calls, 7, pause_sec=0.0)
     assert {name: len(values) for name, values in seconds.items()} == {'a': 7, 'b': 7}
-    first, rest = RUNS_A_TURN + 1, 7 - RUNS_A_TURN + 1
+    first, rest = RUNS_PER_ROUND + 1, 7 - RUNS_PER_ROUND + 1
     assert ''.join(log) == 'a' * first + 'b' * first + 'b' * rest + 'a' * rest
-    assert turns_of(7) == 2 and turns_of(5) == 1
+    assert rounds_of(7) == 2 and rounds_of(5) == 1
 
 
 def test_summary_is_median_and_95th_percentile_in_ms():
@@ -69,12 +83,12 @@ def test_ratios_compare_equal_precisions_and_then_bfloat16():
         'torch_channels_last_bf16_over_segmenter_bf16': 2.5}
 
 
-def test_ratios_of_turns_do_not_change_when_the_machine_is_slower_for_a_while():
-    slow = np.repeat([1.0, 1.0, 3.0], RUNS_A_TURN)
+def test_ratios_of_rounds_do_not_change_when_the_machine_is_slower_for_a_while():
+    slow = np.repeat([1.0, 1.0, 3.0], RUNS_PER_ROUND)
     seconds = {'segmenter-f32': 0.02 * slow, 'openvino-f32': 0.025 * slow}
     measured = {name: summary(values) for name, values in seconds.items()}
-    assert ratios(measured, turn_medians(seconds)) == {'segmenter_over_openvino_raw': 0.8}
-    assert [len(one) for one in turn_medians({'a': np.ones(7)}).values()] == [2]
+    assert ratios(measured, round_medians(seconds)) == {'segmenter_over_openvino_raw': 0.8}
+    assert [len(one) for one in round_medians({'a': np.ones(7)}).values()] == [2]
 
 
 def test_ratios_leave_out_what_was_not_measured():
@@ -84,28 +98,28 @@ def test_ratios_leave_out_what_was_not_measured():
 
 
 def test_growth_is_time_over_pixels_from_640x360():
-    results = [{'resolution': size, 'runtimes': rows(segmenter_f32=ms)}
-               for size, ms in (([320, 180], 10.0), ([640, 360], 30.0), ([1280, 720], 132.0))]
-    results[2]['runtimes']['torch-f32'] = {'missing': 'too large'}
-    assert growth(results) == {'segmenter-f32': {'320x180': 1.333, '1280x720': 1.1}}
-    assert '1280x720' in format_growth(growth(results))
-    assert growth(results[:1]) == {} and format_growth({}) == ''
+    results = [comparison_of(rows(segmenter_f32=ms), size)
+               for size, ms in (((320, 180), 10.0), ((640, 360), 30.0), ((1280, 720), 132.0))]
+    results[2].runtimes['torch-f32'] = {'missing': 'too large'}
+    assert scaling_of(results) == {'segmenter-f32': {'320x180': 1.333, '1280x720': 1.1}}
+    assert '1280x720' in format_scaling(scaling_of(results))
+    assert scaling_of(results[:1]) == {} and format_scaling({}) == ''
 
 
-def test_growth_in_turns_is_not_changed_by_a_machine_that_slows_down(workload, quiet,
-                                                                     monkeypatch):
-    turns = ((0.2, 0.4, 0.9), (0.1, 0.2, 0.1), (0.02, 0.04, 0.06))  # seconds, a size each
-    monkeypatch.setattr(sidebyside, 'prepare', lambda peer, workload, precision: None)
-    monkeypatch.setattr(sidebyside, 'alternate', lambda calls, runs, each: {
-        size: np.repeat(seconds, RUNS_A_TURN) for size, seconds in zip(calls, turns)})
+def test_growth_in_rounds_is_not_changed_by_a_machine_that_slows_down(workload, quiet,
+                                                                      monkeypatch):
+    rounds = ((0.2, 0.4, 0.9), (0.1, 0.2, 0.1), (0.02, 0.04, 0.06))  # seconds, a size each
+    monkeypatch.setattr(scaling, 'prepare', lambda baseline, workload, precision: None)
+    monkeypatch.setattr(scaling, 'alternate', lambda calls, runs, on_round: {
+        size: np.repeat(seconds, RUNS_PER_ROUND) for size, seconds in zip(calls, rounds)})
     sizes = ((1280, 720), (640, 360), (320, 180))
-    found, busy = growth_in_turns([replace(workload, resolution=size) for size in sizes], 15)
+    found, busy = measure_scaling([replace(workload, resolution=size) for size in sizes], 15)
     assert busy == ''
     assert found['segmenter-f32'] == found['segmenter-bf16'] == {'1280x720': 0.5, '320x180': 0.8}
 
 
 def test_our_own_work_is_not_other_load_and_a_child_is_ours():
-    load = OtherLoad()
+    load = BackgroundLoad()
     child = subprocess.run([sys.executable, '-c', 'sum(range(10**7))'], check=True)
     sum(range(5 * 10**6))
     own = load._own_sec() - load._own
@@ -121,7 +135,7 @@ def test_another_process_is_other_load():
                             check=True)
     stranger = psutil.Process(int(parent.stdout))
     try:
-        load = OtherLoad()
+        load = BackgroundLoad()
         time.sleep(1.0)
         assert load.cores() > 0.2 and load.is_high()
         assert f'({stranger.pid})' in load.sentence()
@@ -133,35 +147,36 @@ def test_every_runtime_gives_a_row_or_a_reason(workload, quiet, monkeypatch):
     def broken(workload, precision):
         raise ImportError("No module named 'none'")
 
-    chosen = [peer for peer in PEERS if peer.name not in ('torch-compile', 'tensorrt')]
-    monkeypatch.setattr(sidebyside, 'PEERS', (*chosen, Peer('none', ('f32',), broken, 'absent')))
-    result = side_by_side(workload, 2)
-    assert result['runtimes']['none-f32'] == {
+    chosen = [one for one in BASELINES if one.name not in ('torch-compile', 'tensorrt')]
+    monkeypatch.setattr(comparison, 'BASELINES',
+                        (*chosen, Baseline('none', ('f32',), broken, 'absent')))
+    result = compare(workload, 2)
+    assert result.runtimes['none-f32'] == {
         'missing': "No module named 'none': in the checkout run scripts/setup.sh bench, for "
                    "another environment pip install '.[bench]'"}
-    assert {'median_ms', 'p95_ms'} == set(result['runtimes']['segmenter-f32'])
-    assert result['ratios']['segmenter_over_openvino_raw'] > 0
-    assert (result['resolution'], result['camera']) == ([64, 48], [80, 50])
-    assert json.loads(json.dumps(result)) == result
-    assert result['machine']['cores'] >= 1
-    limit = result['limit']
-    assert limit['share']['segmenter-f32'] == pytest.approx(
-        limit['network_gflop'] / result['runtimes']['segmenter-f32']['median_ms'] * 1e3
-        / limit['matrix_product_gflops']['f32'], abs=1e-3)
-    assert result['runtimes']['segmenter-int8']['missing'].startswith('the weights have no int8')
+    assert {'median_ms', 'p95_ms'} == set(result.runtimes['segmenter-f32'])
+    assert result.ratios['segmenter_over_openvino_raw'] > 0
+    assert (result.resolution, result.camera) == ([64, 48], [80, 50])
+    assert json.loads(json.dumps(asdict(result))) == asdict(result)
+    assert result.machine.cores >= 1
+    limit = result.limit
+    assert limit.share['segmenter-f32'] == pytest.approx(
+        limit.network_gflop / result.runtimes['segmenter-f32']['median_ms'] * 1e3
+        / limit.matrix_product_gflops['f32'], abs=1e-3)
+    assert result.runtimes['segmenter-int8']['missing'].startswith('the weights have no int8')
 
 
-def test_peers_compute_what_the_segmenter_computes(workload):
+def test_baselines_compute_what_the_segmenter_computes(workload):
     labels = workload.network_input.shape[0], *SMALL[::-1]
-    wanted = np.asarray(prepare(PEERS[1], workload, 'f32')()[0]).argmax(1)
+    wanted = np.asarray(prepare(BASELINES[1], workload, 'f32')()[0]).argmax(1)
     assert wanted.shape == labels
-    for peer in PEERS[2:5]:
+    for baseline in BASELINES[2:5]:
         try:
-            logits = prepare(peer, workload, 'f32')()
+            logits = prepare(baseline, workload, 'f32')()
         except UnavailableError as error:
             pytest.skip(str(error))
         logits = np.asarray(logits[0] if isinstance(logits, list) else logits)
-        assert np.mean(logits.argmax(1) == wanted) > 0.99, peer.name
+        assert np.mean(logits.argmax(1) == wanted) > 0.99, baseline.name
 
 
 def test_a_runtime_that_fails_says_so_in_its_row(workload):
@@ -169,12 +184,13 @@ def test_a_runtime_that_fails_says_so_in_its_row(workload):
         raise ValueError('no such precision\nand more')
 
     with pytest.raises(UnavailableError, match='^no such precision$'):
-        prepare(Peer('x', ('f32',), refuse, ''), workload, 'f32')
+        prepare(Baseline('x', ('f32',), refuse, ''), workload, 'f32')
 
 
 def test_a_busy_machine_gets_no_ratios(workload, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(OtherLoad, 'cores', lambda self: 1.5)
-    monkeypatch.setattr(OtherLoad, 'culprits', lambda self, most=3: ['make (7), 90 % of a core'])
+    monkeypatch.setattr(BackgroundLoad, 'cores', lambda self: 1.5)
+    monkeypatch.setattr(BackgroundLoad, 'culprits',
+                        lambda self, most=3: ['make (7), 90 % of a core'])
     file = tmp_path / 'bench.json'
     assert main(['bench', '--resolution', '64x48', '--runs', '1', '--only', 'segmenter,openvino',
                  '--json', str(file)]) == 1
@@ -198,9 +214,9 @@ def test_several_resolutions_give_growth_and_a_picture(quiet, tmp_path, capsys):
 def test_a_busy_machine_gets_no_growth(monkeypatch, tmp_path, capsys, quiet_runs):
     """Busy from one of the two results on, or while growth itself is measured."""
     loads = []
-    monkeypatch.setattr(OtherLoad, 'is_high',
+    monkeypatch.setattr(BackgroundLoad, 'is_high',
                         lambda self: loads.append(self) or len(loads) > quiet_runs)
-    monkeypatch.setattr(OtherLoad, 'sentence', lambda self: 'others kept 1.50 cores busy')
+    monkeypatch.setattr(BackgroundLoad, 'sentence', lambda self: 'others kept 1.50 cores busy')
     file = tmp_path / 'bench.json'
     assert main(['bench', '--resolution', '64x48,96x64', '--runs', '1', '--only', 'segmenter',
                  '--json', str(file)]) == 1
@@ -227,19 +243,18 @@ def test_refuses_options(arguments, message, capsys):
 def test_a_batch_is_a_batch(quiet):
     workload = Workload(read_checkpoint(weights_path('')), SMALL, SMALL, batch=2)
     assert workload.network_input.shape == (2, 3, 48, 64)
-    assert len(prepare(PEERS[0], workload, 'f32')()) == 2
+    assert len(prepare(BASELINES[0], workload, 'f32')()) == 2
 
 
 def test_the_report_shows_missing_rows(tmp_path):
-    result = {'machine': describe_machine(), 'resolution': [64, 48], 'camera': [64, 48],
-              'batch': 1, 'runs': 1, 'busy': '', 'ratios': {'a_over_b': 1.5},
-              'limit': {'matrix_product_gflops': {'f32': 200.0}, 'network_gflop': 3.45,
-                        'share': {'segmenter-f32': 0.55}},
-              'runtimes': {**rows(segmenter_f32=1.0), 'tensorrt-f16': {'missing': 'no GPU'}}}
-    text = format_result(result)
+    result = comparison_of(
+        {**rows(segmenter_f32=1.0), 'tensorrt-f16': {'missing': 'no GPU'}},
+        ratios={'a_over_b': 1.5}, limit=Roofline({'f32': 200.0}, 3.45, {'segmenter-f32': 0.55}))
+    text = format_comparison(result)
     assert '3.45 GFLOP a call, 55 % of the 200 GFLOP/s' in text
     assert 'no GPU' in text and 'a_over_b' in text and '1.50' in text
-    draw_result(tmp_path / 'plot.png', [result])
+    pytest.importorskip('matplotlib', reason='matplotlib is not installed')
+    draw_comparisons(tmp_path / 'plot.png', [result])
 
 
 def test_a_matrix_product_is_measured():
@@ -247,16 +262,68 @@ def test_a_matrix_product_is_measured():
 
 
 def test_a_missing_precision_is_a_row(workload, quiet):
-    result = side_by_side(workload, 1, ['tensorrt'])
-    assert list(result['runtimes']) == ['tensorrt-f16']
-    assert peers.PEERS[-1].name == 'tensorrt'
+    result = compare(workload, 1, ['tensorrt'])
+    assert list(result.runtimes) == ['tensorrt-f16']
+    assert BASELINES[-1].name == 'tensorrt'
 
 
-def test_the_node_is_drawn_by_stages(tmp_path):
+@pytest.mark.parametrize('built', [True, False])
+def test_tensorrt_waits_for_its_engine_up_to_a_time_limit(workload, monkeypatch, built):
+    waited = []
+
+    def wait(*arguments, **options):
+        waited.append((arguments, options))
+        return built
+
+    backend = SimpleNamespace(wait=wait, status=lambda: 'the build failed')
+    monkeypatch.setattr(baselines, 'Segmenter', lambda *_: SimpleNamespace(
+        backend=backend, segment=lambda frames: frames))
+    if built:
+        assert len(prepare(BASELINES[-1], workload, 'f16')()) == 1
+    else:
+        with pytest.raises(UnavailableError, match='no engine: the build failed'):
+            prepare(BASELINES[-1], workload, 'f16')
+    assert waited == [((), {'timeout_sec': baselines.ENGINE_TIMEOUT_SEC})]
+
+
+def test_the_wait_for_tensorrt_is_one_that_the_backend_has():
+    from enet_ros.backends.tensorrt.backend import TensorRtBackend
+    parameters = inspect.signature(TensorRtBackend.wait).parameters
+    assert 'timeout_sec' in parameters
+
+
+FIGURES = NodeFigures(
+    fps=15.0, fps_each=[15.0], latency_ms={'p50': 23.0}, segmenter_ms=19.5, overhead_ratio=1.2,
+    published_share=1.0, published_share_beside_cameras=1.0, dropped=0,
+    stages_ms={'age_at_receive': 1.5, 'wait': 0.2, 'preprocess': 0.3, 'inference': 20.0,
+               'postprocess': 0.2, 'publish': 0.3},
+    cpu_percent=50.0, rss_mb=300.0, rss_growth_mb=0.0, start_sec=1.5)
+
+
+@pytest.fixture
+def node_report():
+    return NodeReport(describe_machine(), 'openvino', 'bfloat16', [640, 360], [640, 360], 1, 15.0,
+                      FIGURES)
+
+
+def test_the_node_is_drawn_by_stages(tmp_path, node_report):
     pytest.importorskip('matplotlib', reason='matplotlib is not installed')
-    stages = {'age_at_receive': 1.5, 'wait': 0.2, 'preprocess': 0.3, 'inference': 20.0,
-              'postprocess': 0.2, 'publish': 0.3}
-    draw_node(tmp_path / 'node.png', {
-        'stages_ms': stages, 'latency_ms': {'p50': 23.0}, 'segmenter_ms': 19.5, 'cameras': 1,
-        'rate_hz': 15.0, 'precision': 'bfloat16', 'machine': describe_machine()})
+    draw_node(tmp_path / 'node.png', node_report)
     assert (tmp_path / 'node.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_the_json_of_the_node_has_its_figures_on_the_top_level(node_report):
+    assert list(node_report.as_json()) == [
+        'machine', 'backend', 'precision', 'resolution', 'camera', 'cameras', 'rate_hz', 'fps',
+        'fps_each', 'latency_ms', 'segmenter_ms', 'overhead_ratio', 'published_share',
+        'published_share_beside_cameras', 'dropped', 'stages_ms', 'cpu_percent', 'rss_mb',
+        'rss_growth_mb', 'start_sec', 'busy']
+
+
+def test_the_json_of_a_comparison_has_its_former_keys():
+    content = asdict(comparison_of(rows(segmenter_f32=1.0)))
+    assert set(content) == {'machine', 'resolution', 'camera', 'batch', 'threads', 'runs',
+                            'runtimes', 'busy', 'ratios', 'limit'}
+    assert set(content['limit']) == {'matrix_product_gflops', 'network_gflop', 'share'}
+    assert set(content['machine']) == {'processor', 'cores', 'features', 'memory_gib',
+                                       'cuda_devices', 'system', 'python', 'packages'}

@@ -1,5 +1,7 @@
 """The paper's tables: that SegNet is SegNet, what is counted, how it is told; no times."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,12 @@ torch = pytest.importorskip('torch')
 
 from torch.nn import functional as F  # noqa: E402  torch may be missing
 
-from enet_ros.bench import paper  # noqa: E402
+from enet_ros.bench import paper, timing  # noqa: E402
+from enet_ros.bench.paper_report import (  # noqa: E402
+    draw_tables,
+    format_table_2,
+    format_tables,
+)
 from enet_ros.bench.segnet import DecoderStage, EncoderStage, SegNet  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.network.frame_graph import fold_batch_norm  # noqa: E402
@@ -82,11 +89,11 @@ def test_stages_pool_and_unpool_as_torch_when_all_is_tied():
     # ReLU makes whole windows of zeros, beside the zeros that pad them.
     encoder, decoder = EncoderStage(1, ()), DecoderStage(1, ())
     x = torch.tensor([[0., 0., 0.], [0., 2., 2.], [0., 1., 0.]])[None, None]
-    pooled, where_max, size = encoder(x)
+    pooled, pool_masks, size = encoder(x)
     expected, indices = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
     assert torch.equal(pooled, expected) and size == (3, 3)
     values = torch.arange(1., 5.).reshape(1, 1, 2, 2)
-    assert torch.equal(decoder(values, where_max, size),
+    assert torch.equal(decoder(values, pool_masks, size),
                        F.max_unpool2d(values, indices, 2, output_size=size))
 
 
@@ -158,20 +165,28 @@ def test_paper_table_3_agrees_with_itself():
 
 
 def test_result_has_the_ratios_and_both_networks(result):
-    ratios = result['segnet_over_enet']
+    ratios = result.segnet_over_enet
     assert set(ratios) == {'time', 'time_torch', 'flops', 'params'}
     assert set(ratios['time']) == set(ratios['time_torch']) == {'64x48'}
     assert ratios['flops'] == 83.07
     assert ratios['params'] == 80.76
-    assert set(result['enet']) == set(result['segnet']) == {'gflops', 'params', 'size_mb'}
-    rows = {(row['runtime'], row['network'], row['resolution']): row for row in result['table2']}
+    assert set(result.enet) == set(result.segnet) == {'gflops', 'params', 'size_mb'}
+    rows = {(row.runtime, row.network, row.resolution): row for row in result.table2}
     assert set(rows) == {(runtime, network, '64x48') for runtime in ('openvino', 'torch')
                          for network in ('SegNet', 'ENet')}
-    assert all(row['runs'] == paper.TURNS and row['median_ms'] > 0 for row in rows.values())
+    assert all(row.runs == timing.LIMITED_ROUNDS and row.median_ms > 0 for row in rows.values())
+
+
+def test_the_json_has_its_former_keys(result):
+    content = asdict(result)
+    assert set(content) == {'machine', 'segnet_over_enet', 'enet', 'segnet', 'num_classes',
+                            'table2', 'busy'}
+    assert set(content['table2'][0]) == {'runtime', 'network', 'resolution', 'median_ms', 'fps',
+                                         'runs'}
 
 
 def test_tables_have_the_papers_figures_beside_ours(result):
-    text = paper.format_tables(result)
+    text = format_tables(result)
     for machine, networks in paper.PAPER_TABLE_2.items():
         assert machine in text
         for cells in networks.values():
@@ -183,16 +198,14 @@ def test_tables_have_the_papers_figures_beside_ours(result):
 
 
 def test_tables_leave_out_ratios_when_there_are_none(result):
-    # enet-ros bench empties them if the machine was busy.
-    busy = {**result, 'segnet_over_enet': {**result['segnet_over_enet'], 'time': {},
-                                           'time_torch': {}}}
-    lines = [line for line in paper.format_table_2(busy).splitlines() if 'SegNet / ENet' in line]
+    busy = result.without_time_ratios('others')
+    lines = [line for line in format_table_2(busy).splitlines() if 'SegNet / ENet' in line]
     assert lines[-1].split()[3:] == lines[-2].split()[3:] == ['-'] * 5
 
 
 def test_draws_a_picture(result, tmp_path):
     pytest.importorskip('matplotlib')
-    paper.draw_paper(tmp_path / 'paper.png', result)
+    draw_tables(tmp_path / 'paper.png', result)
     assert (tmp_path / 'paper.png').read_bytes().startswith(b'\x89PNG')
 
 
@@ -201,14 +214,14 @@ def test_refuses_resolutions_that_enet_cannot():
         paper.measure_times([(64, 50)], ['torch'], 1, 1)
 
 
-def test_turns_alternate_and_stop_when_the_time_is_up(monkeypatch):
+def test_rounds_alternate_and_stop_when_the_time_is_up(monkeypatch):
     taken = []
-    frames = {name: lambda name=name: taken.append(name) for name in 'ab'}
-    latencies = paper.take_turns(frames, 6)
+    calls = {name: lambda name=name: taken.append(name) for name in 'ab'}
+    seconds = timing.alternate_within_time(calls, 6)
     assert ''.join(taken) == 'ab' + 'aabb' * 3  # one each that does not count
-    assert {name: len(values) for name, values in latencies.items()} == {'a': 6, 'b': 6}
-    monkeypatch.setattr(paper, 'TURN_SEC', 0.0)
-    assert len(paper.take_turns(frames, 60)['a']) == paper.TURNS
+    assert {name: len(values) for name, values in seconds.items()} == {'a': 6, 'b': 6}
+    monkeypatch.setattr(timing, 'LIMITED_ROUND_SEC', 0.0)
+    assert len(timing.alternate_within_time(calls, 60)['a']) == timing.LIMITED_ROUNDS
 
 
 def test_threads_of_torch_are_given_back():
@@ -224,8 +237,8 @@ def test_both_runtimes_run_the_same_network(name):
     torch.manual_seed(0)
     network = fold_batch_norm(paper.NETWORKS[name](3))
     x = np.random.default_rng(0).standard_normal((1, 3, 40, 24), np.float32)
-    ours = paper.openvino_frame(network, x, 1)()[0]
+    ours = paper.openvino_call(network, x, 1)()[0]
     with torch.inference_mode():
         expected = network(torch.from_numpy(x)).numpy()
-    assert np.allclose(paper.torch_frame(network, x, 1)().numpy(), expected, atol=1e-4)
+    assert np.allclose(paper.torch_call(network, x, 1)().numpy(), expected, atol=1e-4)
     assert np.allclose(ours, expected, atol=1e-4)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from enet_ros.cli.main import main
 from enet_ros.export import formats as exporting
-from enet_ros.export.formats import FORMATS, ExportError, agreeing_share, export
+from enet_ros.export.formats import FORMATS, ExportError, agreement_of_outputs, export
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
@@ -33,13 +34,12 @@ def file_format(request):
 
 @pytest.mark.parametrize(('batch', 'confidence'), [(1, False), (2, True)])
 def test_the_exported_file_does_as_torch(tmp_path, shipped, file_format, batch, confidence):
-    suffix, _, _, run = FORMATS[file_format]
-    path = tmp_path / f'enet{suffix}'
-    assert export(shipped, path, file_format, SIZE, batch, confidence) >= 0.999
-    frames = exporting.drawn_frames(SIZE, batch + 3)[3:]  # not those it was checked with
+    path = tmp_path / f'enet{FORMATS[file_format].suffix}'
+    assert export(shipped, path, file_format, SIZE, batch, confidence=confidence) >= 0.999
+    frames = exporting.street_frames(SIZE, batch + 3, seed=4)[3:]  # not those it was checked with
     with torch.inference_mode():
-        wanted = build_graph(shipped, True)(torch.from_numpy(frames))
-    found = run(path, frames)
+        wanted = build_graph(shipped, confidence=True)(torch.from_numpy(frames))
+    found = FORMATS[file_format].run(path, frames)
     assert len(found) == 1 + confidence
     assert (found[0].dtype, found[0].shape) == (np.uint8, (batch, 96, 160))
     assert np.mean(found[0] == wanted[0].numpy()) >= 0.999
@@ -54,8 +54,9 @@ def test_a_file_that_differs_from_torch_is_not_kept(tmp_path, shipped, monkeypat
         assert path.is_file()
         labels = np.full(frames.shape[:3], 3, np.uint8)
         return [labels]
-    suffix, packages, write, _ = FORMATS['torch-export']
-    monkeypatch.setitem(FORMATS, 'torch-export', (suffix, packages, write, other_labels))
+
+    monkeypatch.setitem(FORMATS, 'torch-export',
+                        replace(FORMATS['torch-export'], run=other_labels))
     (tmp_path / 'enet.pt2').write_text('the former one')
     with pytest.raises(ExportError, match=r'agree on [\d.]+ % of pixels, wanted 99.9 %'):
         export(shipped, tmp_path / 'enet.pt2', 'torch-export', SIZE)
@@ -119,7 +120,7 @@ def test_missing_packages_are_named(tmp_path, shipped, monkeypatch):
     ([np.zeros((1, 2, 1)), np.full((1, 2, 1), 0.5)], 0.0),
 ])
 def test_agreement_counts_labels_and_confidence(found, share):
-    assert agreeing_share(found, [np.zeros((1, 2, 2)), np.full((1, 2, 2), 0.5)]) == share
+    assert agreement_of_outputs(found, [np.zeros((1, 2, 2)), np.full((1, 2, 2), 0.5)]) == share
 
 
 def test_command_exports(tmp_path, capsys):

@@ -10,12 +10,8 @@ import pytest
 
 from enet_ros.backends.base import BackendError
 from enet_ros.cli.main import main
-from enet_ros.network.checkpoint import (
-    CheckpointError,
-    QuantizedGraph,
-    read_checkpoint,
-    weights_path,
-)
+from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
+from enet_ros.network.quantized import QuantizedGraph
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.scene.road_scene import RoadScene
 
@@ -173,7 +169,7 @@ def test_less_agreement_than_wanted_keeps_nothing(tmp_path, shipped, pictures, m
     from enet_ros.export.formats import ExportError
     monkeypatch.setattr(quantize, 'check_packages', lambda *_: None)
     monkeypatch.setattr(quantize, 'quantize', lambda checkpoint, *_: with_graph(checkpoint).int8)
-    monkeypatch.setattr(quantize, 'agreeing_share', lambda *_: 0.9)
+    monkeypatch.setattr(quantize, 'int8_agreement', lambda *_: 0.9)
     (tmp_path / 'w.safetensors').write_text('the former one')
     with pytest.raises(ExportError, match='agree on 90.00 % of pixels, wanted 95 %'):
         quantize.export_int8(shipped, tmp_path / 'w.safetensors', pictures, SMALL)
@@ -182,10 +178,10 @@ def test_less_agreement_than_wanted_keeps_nothing(tmp_path, shipped, pictures, m
 
 
 def test_pictures_are_spread_evenly_and_not_too_many(tmp_path):
-    from enet_ros.export.quantize import calibration_pictures
+    from enet_ros.export.quantize import calibration_images
     for i in range(701):
         (tmp_path / f'{i:03}.png').touch()
-    found = [int(path.stem) for path in calibration_pictures(tmp_path)]
+    found = [int(path.stem) for path in calibration_images(tmp_path)]
     assert (len(found), found[0], found[-1]) == (300, 0, 700)
     assert set(np.diff(found)) == {2, 3}
 
@@ -243,7 +239,7 @@ def test_what_is_left_in_float_is_what_is_large(architecture, monkeypatch):
     import torch
 
     from enet_ros.backends import openvino as openvino_backend
-    monkeypatch.setattr(openvino_backend, 'STRIP_PIXELS', 3200)
+    monkeypatch.setattr(openvino_backend, 'TILE_PIXELS', 3200)
 
     from enet_ros.backends.openvino import to_openvino
     from enet_ros.export.quantize import names_left_in_float
@@ -259,5 +255,5 @@ def test_what_is_left_in_float_is_what_is_large(architecture, monkeypatch):
     assert all(op.output(0).shape[2] < 48 for op in inside)
     assert all(op.output(0).shape[2] >= 48 for op in convolutions if op not in inside)
     products = [op for op in model.get_ordered_ops() if op.get_type_name() == 'MatMul']
-    assert len(products) == (5 if architecture == 'enet' else 0)  # strips of 10 of 48 rows
+    assert len(products) == (5 if architecture == 'enet' else 0)  # tiles of 10 of 48 rows
     assert {op.get_friendly_name() for op in products} <= left

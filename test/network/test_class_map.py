@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enet_ros.network.class_map import (
-    CAMVID_NAMES,
     UNKNOWN,
     ClassMap,
     ClassMapError,
     distinct_colors,
     parameter_name,
 )
+from enet_ros.network.classes import CAMVID_NAMES
 
 
 def camvid():

@@ -1,4 +1,4 @@
-"""Masks and outlines from label maps."""
+"""Masks and contours from label maps."""
 
 import math
 
@@ -9,20 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from enet_ros.network.class_map import CAMVID_NAMES, UNKNOWN, ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.drivable import (
     DrivableFilter,
-    DrivablePolicy,
     TemporalMajority,
     close_holes,
     drivable_confidence,
+    drivable_contours,
     drivable_fraction,
     drivable_mask,
-    drivable_outlines,
+    labels_above_floor,
     large_regions,
     seed_region,
-    sure_labels,
 )
+from enet_ros.perception.settings import DrivableSettings
 
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()
 label_maps = arrays(np.uint8, (6, 8), elements=st.sampled_from([0, 3, 4, UNKNOWN]))
@@ -31,7 +32,7 @@ label_maps = arrays(np.uint8, (6, 8), elements=st.sampled_from([0, 3, 4, UNKNOWN
 @given(label_maps, arrays(np.float32, (6, 8), elements=st.floats(0, 1, width=32)),
        st.floats(0, 1))
 def test_mask_is_road_above_the_floor_and_never_unknown(labels, confidence, floor):
-    mask = drivable_mask(sure_labels(labels, confidence, floor), LUT)
+    mask = drivable_mask(labels_above_floor(labels, confidence, floor), LUT)
     sure = confidence >= floor if floor > 0 else True
     assert np.array_equal(mask == 255, (labels == 3) & sure)
     assert set(np.unique(mask)) <= {0, 255}
@@ -40,18 +41,18 @@ def test_mask_is_road_above_the_floor_and_never_unknown(labels, confidence, floo
 def test_confidence_that_is_no_number_is_not_drivable():
     labels = np.full((1, 2), 3, np.uint8)
     assert drivable_mask(
-        sure_labels(labels, np.array([[np.nan, 1]], np.float32), 0.1), LUT).tolist() \
+        labels_above_floor(labels, np.array([[np.nan, 1]], np.float32), 0.1), LUT).tolist() \
         == [[0, 255]]
 
 
-@pytest.mark.parametrize('policy', [{'max_hole': 0.5}, {'majority': 3}])
-def test_neither_votes_nor_closed_holes_make_a_pixel_below_the_floor_drivable(policy):
-    asked, road = DrivableFilter(DrivablePolicy(**policy)), np.full((6, 8), 3, np.uint8)
+@pytest.mark.parametrize('settings', [{'max_hole': 0.5}, {'majority': 3}])
+def test_neither_votes_nor_closed_holes_make_a_pixel_below_the_floor_drivable(settings):
+    asked, road = DrivableFilter(DrivableSettings(**settings)), np.full((6, 8), 3, np.uint8)
     for i in range(2):
         assert asked.update(drivable_mask(road, LUT), road, i * .1).all()
     confidence = np.ones((6, 8), np.float32)
     confidence[2:4, 3:5] = 0.1
-    labels = sure_labels(road, confidence, 0.5)
+    labels = labels_above_floor(road, confidence, 0.5)
     mask = asked.update(drivable_mask(labels, LUT), labels, .2)
     assert np.array_equal(mask == 255, confidence == 1)
 
@@ -63,21 +64,21 @@ def test_fraction_and_mean_confidence():
     assert math.isnan(drivable_confidence(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.float32)))
 
 
-def test_outlines_are_in_pixels_of_the_picture_largest_first():
+def test_contours_are_in_pixels_of_the_picture_largest_first():
     mask = np.zeros((90, 160), np.uint8)
     mask[60:, 20:140] = 255
     mask[5:9, 5:9] = 255
-    outlines = drivable_outlines(mask, (320, 180))
-    assert len(outlines) == 2
+    contours = drivable_contours(mask, (320, 180))
+    assert len(contours) == 2
     # The centre of pixel 20 of 160 is at 40.5 of 320: (20 + 0.5) * 2 - 0.5.
-    assert outlines[0].min(0).tolist() == [40.5, 120.5]
-    assert outlines[0].max(0).tolist() == [278.5, 178.5]
-    filled = cv2.fillPoly(np.zeros((180, 320), np.uint8), [outlines[0].round().astype(int)], 1)
+    assert contours[0].min(0).tolist() == [40.5, 120.5]
+    assert contours[0].max(0).tolist() == [278.5, 178.5]
+    filled = cv2.fillPoly(np.zeros((180, 320), np.uint8), [contours[0].round().astype(int)], 1)
     assert filled.sum() == pytest.approx(240 * 60, rel=0.03)
 
 
-def test_no_outlines_without_anything_drivable():
-    assert drivable_outlines(np.zeros((8, 8), np.uint8), (8, 8)) == []
+def test_no_contours_without_anything_drivable():
+    assert drivable_contours(np.zeros((8, 8), np.uint8), (8, 8)) == []
 
 
 def picture(*rows):
@@ -86,8 +87,9 @@ def picture(*rows):
                     np.uint8)
 
 
-def filtered(labels, **policy):
-    return DrivableFilter(DrivablePolicy(**policy)).update(drivable_mask(labels, LUT), labels, 0.)
+def filtered(labels, **settings):
+    drivable_filter = DrivableFilter(DrivableSettings(**settings))
+    return drivable_filter.update(drivable_mask(labels, LUT), labels, 0.)
 
 
 @given(label_maps)
@@ -99,7 +101,7 @@ def test_the_default_policy_changes_nothing(labels):
 @given(st.lists(label_maps, min_size=1, max_size=5), st.booleans(), st.floats(0, 1),
        st.floats(0, 1), st.integers(1, 4))
 def test_unknown_is_never_drivable_whatever_the_policy(frames, connected, area, hole, majority):
-    asked = DrivableFilter(DrivablePolicy(
+    asked = DrivableFilter(DrivableSettings(
         connected=connected, min_area=area, max_hole=hole, majority=majority))
     for i, labels in enumerate(frames):
         mask = asked.update(drivable_mask(labels, LUT), labels, i * .1)
@@ -209,18 +211,18 @@ def test_masks_that_were_given_stay_as_they_were():
     labels = picture('####', '#..#', '####')
     mask = drivable_mask(labels, LUT)
     before = mask.copy()
-    policy = DrivablePolicy(connected=True, min_area=.1, max_hole=.5, majority=3)
-    DrivableFilter(policy).update(mask, labels, 0.)
+    settings = DrivableSettings(connected=True, min_area=.1, max_hole=.5, majority=3)
+    DrivableFilter(settings).update(mask, labels, 0.)
     assert np.array_equal(mask, before)
 
 
 def test_a_new_policy_keeps_the_frames_where_as_many_vote():
-    asked = DrivableFilter(DrivablePolicy(majority=3))
+    asked = DrivableFilter(DrivableSettings(majority=3))
     for i in range(2):
         asked.update(np.full((1, 1), 255, np.uint8), picture('#'), i * .1)
-    asked.policy = DrivablePolicy(majority=3, max_hole=.1)
+    asked.settings = DrivableSettings(majority=3, max_hole=.1)
     assert asked.update(np.zeros((1, 1), np.uint8), picture('.'), .2)[0, 0] == 255
-    asked.policy = DrivablePolicy(majority=5)
+    asked.settings = DrivableSettings(majority=5)
     assert asked.update(np.zeros((1, 1), np.uint8), picture('.'), .3)[0, 0] == 0
 
 
@@ -232,4 +234,4 @@ def test_a_new_policy_keeps_the_frames_where_as_many_vote():
 ])
 def test_a_bad_policy_names_field_value_and_what_is_wanted(field, value, wanted):
     with pytest.raises(ValueError, match=f'{field} is .*wanted.*{wanted}'):
-        DrivablePolicy(**{field: value})
+        DrivableSettings(**{field: value})

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from enet_ros.perception.encodings import (
     ENCODINGS,
+    EncodedImage,
     EncodingError,
     Scratch,
     decode_compressed,
     decode_image,
     encode_image,
-    read_pixels,
+    read_raw_image,
 )
 from enet_ros.perception.resize import resize_frame
 
@@ -145,7 +146,8 @@ def test_refuses_contradictions_with_value_and_wish(fields, wanted):
        big=st.booleans())
 def test_any_fields_give_a_frame_or_an_encoding_error(encoding, width, height, step, length, big):
     try:
-        frame = decode_image(bytes(length), encoding, width, height, step, big)
+        frame = decode_image(bytes(length), encoding, width, height, step,
+                             is_bigendian=big)
     except EncodingError:
         return
     assert frame.shape == (height, width, 3)
@@ -194,21 +196,22 @@ def test_resized_pixels_are_the_rgb_frame_resized(encoding, width, height, size,
     rows = height * 3 // 2 if encoding.startswith('nv') else height
     step = 4 * width + padding
     data = np.random.default_rng(seed).integers(0, 256, rows * step, np.uint8)
-    pixels = read_pixels(data, encoding, width, height, step)
+    image = read_raw_image(EncodedImage(data, encoding, width, height, step))
     before, scratch = data.copy(), Scratch()
     for to in (size, (width, height), size):  # memory is used again
         out = np.full((to[1], to[0], 3), 7, np.uint8)
-        assert pixels.resized(to, out, scratch) is out
-        assert np.array_equal(out, resize_frame(pixels.rgb(), to))
+        assert image.resize_into(out, scratch) is out
+        assert np.array_equal(out, resize_frame(image.rgb(), to))
     assert np.array_equal(data, before)
-    assert pixels.size == (width, height)
+    assert image.pixels.shape[:2] == (height, width)
 
 
 @pytest.mark.parametrize('encoding', ENCODINGS)
 def test_a_frame_becomes_rgb_in_the_memory_that_is_given(encoding):
     data, step = encode_image(smooth_frame(), encoding)
-    pixels, out = read_pixels(data, encoding, WIDTH, HEIGHT, step), np.zeros_like(smooth_frame())
-    assert np.array_equal(pixels.rgb(out), pixels.rgb())
+    image = read_raw_image(EncodedImage(data, encoding, WIDTH, HEIGHT, step))
+    out = np.zeros_like(smooth_frame())
+    assert np.array_equal(image.rgb(out), image.rgb())
     assert out.any() != (encoding == 'rgb8')  # that one is a view already
 
 

@@ -12,15 +12,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from enet_ros.perception.ground import (
+from enet_ros.perception.camera_model import (
     CameraModel,
-    GroundTable,
-    GroundView,
-    Pose,
     UncalibratedError,
-    about,
     scale_camera_matrix,
 )
+from enet_ros.perception.ground import GroundTable, GroundView
+from enet_ros.perception.pose import Pose, rotation_about
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 
@@ -68,7 +66,7 @@ def test_the_baseline_column_scales_as_the_focal_length():
 SENSOR = (1280, 960)
 WIDE_K = (520., 0, 641.3, 0, 515., 477.6, 0, 0, 1)
 P = (430., 0, 650.2, 0, 0, 425., 470.9, 0, 0, 0, 1, 0)
-R = about('y', .02) @ about('x', -.01)
+R = rotation_about('y', .02) @ rotation_about('x', -.01)
 LENSES = {
     'pinhole': ('plumb_bob', ()),
     'plumb_bob': ('plumb_bob', (-.28, .09, .0011, -.0007, -.012)),
@@ -214,7 +212,7 @@ def test_a_pixel_comes_back_from_the_ground_it_shows(name, height, pitch, roll, 
 def test_nothing_lies_at_or_above_the_horizon():
     table = GroundTable(CameraModel(64, 49, (50, 0, 31.5, 0, 50, 24, 0, 0, 1)),
                         Pose.from_mount(1.), (64, 49), 1000.)
-    assert np.isnan(table.points[:25]).all() and np.isnan(table.seen[:25]).all()
+    assert np.isnan(table.points[:25]).all() and np.isnan(table.unlimited[:25]).all()
     assert np.isfinite(table.points[25:]).all()
     assert np.isnan(table.to_pixels([(-5., 0.)])).all()   # behind
 
@@ -235,7 +233,7 @@ def test_a_table_that_moves_is_that_of_the_new_pose_and_leaves_the_old_one():
     moved = old.moved_to(MOUNTS['turned'])
     new = GroundTable(old.camera, MOUNTS['turned'], (64, 48))
     assert moved.pose == new.pose and np.array_equal(moved.points, new.points, equal_nan=True)
-    assert np.array_equal(moved.seen, new.seen, equal_nan=True)
+    assert np.array_equal(moved.unlimited, new.unlimited, equal_nan=True)
     assert np.array_equal(old.points, before, equal_nan=True) and old.pose == MOUNTS['level']
 
 
@@ -256,11 +254,11 @@ def test_the_signs_of_a_mount():
 def test_poses_from_transforms_are_those_from_parameters():
     pose = MOUNTS['turned']
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = pose.turn, pose.position
+    matrix[:3, :3], matrix[:3, 3] = pose.rotation_matrix, pose.position
     assert Pose.from_matrix(matrix) == pose
     # The optical frame of a level camera: rpy = (-90, 0, -90) degrees, x y z w.
     level = Pose.from_quaternion((0, 0, 1.2), (-.5, .5, -.5, .5))
-    assert level.turn == pytest.approx(Pose.from_mount(1.2).turn, abs=1e-12)
+    assert level.rotation_matrix == pytest.approx(Pose.from_mount(1.2).rotation_matrix, abs=1e-12)
     assert level.position == (0, 0, 1.2)
 
 

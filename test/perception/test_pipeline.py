@@ -9,43 +9,50 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enet_ros.perception import pipeline
-from enet_ros.perception.encodings import Pixels
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
+from enet_ros.perception.perceive import Need
+from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmentation
+from enet_ros.perception.settings import NodeSettings
+
+SETTINGS = CameraSettings.of(NodeSettings(), ClassMap.from_names(CAMVID_NAMES))
 
 
-def frame(name):
-    return pipeline.Frame(name, 0.0, 0.0, SimpleNamespace(
-        settings=SimpleNamespace(rotate=0, confidence_floor=0.0)))
+def frame(camera, name):
+    """A received frame, whose header is its name."""
+    return FrameInFlight(camera, name, None, camera_settings=SETTINGS)
 
 
 def names(taken):
-    return [(index, one.message) for index, one in taken]
+    return [(one.camera, one.header) for one in taken]
 
 
 def test_a_newer_frame_takes_the_place_of_one_that_waits():
-    slots = pipeline.Slots(1, 1)
-    assert not slots.put(0, frame('old'))
-    assert slots.put(0, frame('new'))
+    slots = FrameSlots(1, 1)
+    assert not slots.put(frame(0, 'old'))
+    assert slots.put(frame(0, 'new'))
     assert names(slots.take()) == [(0, 'new')]
 
 
 def test_cameras_take_turns_when_one_frame_is_taken_at_once():
-    slots = pipeline.Slots(3, 1)
+    slots = FrameSlots(3, 1)
     order = []
     for _ in range(6):
         for index in range(3):  # all of them send faster than frames are taken
-            slots.put(index, frame('x'))
-        order += [index for index, _ in slots.take()]
+            slots.put(frame(index, 'x'))
+        order += [one.camera for one in slots.take()]
     assert order == [0, 1, 2, 0, 1, 2]
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.lists(st.integers(0, 4), max_size=40))
 def test_no_frame_is_lost_or_taken_twice_and_no_stream_starves(count, most, puts):
-    slots, waiting, overtaken, served = pipeline.Slots(count, most), {}, 0, []
+    slots, waiting, overtaken, served = FrameSlots(count, most), {}, 0, []
     for step, index in enumerate(puts):
         index %= count
-        assert slots.put(index, frame(step)) == (index in waiting)
+        assert slots.put(frame(index, step)) == (index in waiting)
         overtaken += index in waiting
         waiting[index] = step
         if step % 3 == 2:
@@ -57,7 +64,7 @@ def test_no_frame_is_lost_or_taken_twice_and_no_stream_starves(count, most, puts
 
 
 def test_closed_slots_give_nothing():
-    slots = pipeline.Slots(2, 1)
+    slots = FrameSlots(2, 1)
     found = []
     thread = threading.Thread(target=lambda: found.append(slots.take()))
     thread.start()
@@ -68,48 +75,124 @@ def test_closed_slots_give_nothing():
 
 
 def test_empty_slots_give_nothing_when_nobody_waits():
-    assert pipeline.Slots(2, 1).take(wait=False) == []
+    assert FrameSlots(2, 1).take(wait=False) == []
 
 
 @dataclass
 class Camera:
-    """A stream that notes when its frames are published."""
+    """A camera that notes what becomes of its frames."""
 
     log: list
     name: str
+    decoded: Dropped | None = None   # instead of a decoded frame
     done: threading.Event = field(default_factory=threading.Event)
 
-    def prepare(self, one):
-        one.pixels = Pixels(np.zeros((8, 8, 3), np.uint8))
-        return True
+    def decode(self, one, network_input):
+        network_input[:] = len(self.name)
+        return self.decoded or one
+
+    def locate(self, one):
+        self.log.append(f'locate {self.name}')
+        return one
 
     def publish(self, one):
         self.log.append(f'publish {self.name}')
         self.done.set()
+        return one
 
-    def drop(self, reason=''):
-        raise AssertionError(reason)
+    def drop(self, dropped):
+        self.log.append(f'drop {self.name}: {dropped.cause.name} {dropped.reason}')
+        self.done.set()
+
+
+def segmenter_of(infer, most=2):
+    return SimpleNamespace(
+        backend=SimpleNamespace(max_batch=most), resolution=(8, 8), infer=infer,
+        new_batch=lambda count: np.zeros((count, 8, 8, 3), np.uint8))
+
+
+def run(cameras, frames, infer, most=2):
+    """Take frames, which come at once, through a pipeline."""
+    slots = FrameSlots(len(cameras), most)
+    for one in frames:
+        slots.put(one)
+    line = Pipeline(segmenter_of(infer, most), cameras, slots)
+    for one in frames:
+        assert cameras[one.camera].done.wait(5.0)
+    line.close()
+
+
+def all_road(batch, *, confidence, upside_down):
+    return [Segmentation(np.full((8, 8), 3, np.uint8)) for _ in batch]
 
 
 @pytest.mark.parametrize(('most', 'calls'), [(1, [1, 1]), (2, [2])])
 def test_frames_of_two_cameras_go_in_batches_of_what_the_backend_gains_by(most, calls):
-    log, sizes, gate = [], [], threading.Event()
+    log, sizes = [], []
 
-    def infer(batch, confidence):
-        gate.wait(5.0)
+    def infer(batch, **options):
         sizes.append(len(batch))
-        return [Segmentation(np.zeros((8, 8), np.uint8)) for _ in batch]
+        return all_road(batch, **options)
 
-    segmenter = SimpleNamespace(
-        backend=SimpleNamespace(max_batch=most), resolution=(8, 8), infer=infer,
-        new_batch=lambda count: np.zeros((count, 8, 8, 3), np.uint8))
-    cameras = [Camera(log, 'left'), Camera(log, 'right')]
-    line = pipeline.Pipeline(segmenter, cameras)
-    with line._slots._changed:  # both come at once
-        line._slots._frames = [frame('a'), frame('b')]
-        line._slots._changed.notify()
-    gate.set()
-    assert all(camera.done.wait(5.0) for camera in cameras)
-    line.close()
+    run([Camera(log, 'left'), Camera(log, 'right')], [frame(0, 'a'), frame(1, 'b')], infer, most)
     assert sizes == calls
     assert log == ['publish left', 'publish right']
+
+
+def test_a_frame_that_is_dropped_while_decoding_leaves_no_gap_in_the_batch():
+    log, batches = [], []
+
+    def infer(batch, **options):
+        batches.append(batch[:, 0, 0, 0].tolist())
+        return all_road(batch, **options)
+
+    refused = Dropped(DropCause.FAILED, 'a depth image')
+    run([Camera(log, 'left', refused), Camera(log, 'right')], [frame(0, 'a'), frame(1, 'b')],
+        infer)
+    assert batches == [[len('right')]]
+    assert log == ['drop left: FAILED a depth image', 'publish right']
+
+
+def test_a_failing_network_drops_every_frame_of_the_batch():
+    log = []
+
+    def infer(batch, **options):
+        raise RuntimeError('out of memory')
+
+    run([Camera(log, 'left'), Camera(log, 'right')], [frame(0, 'a'), frame(1, 'b')], infer)
+    said = 'FAILED the network failed: RuntimeError: out of memory'
+    assert log == [f'drop left: {said}', f'drop right: {said}']
+
+
+def test_the_ground_is_found_only_where_an_output_needs_it():
+    log, perceptions = [], []
+    cameras = [Camera(log, 'left'), Camera(log, 'right')]
+    frames = [frame(0, 'a'), frame(1, 'b')]
+    frames[1].needs = Need.GROUND | Need.MASK
+    run(cameras, frames, all_road)
+    assert log == ['publish left', 'locate right', 'publish right']
+    perceptions = [one.perception for one in frames]
+    assert perceptions[0].mask is None
+    assert perceptions[1].mask.all()
+
+
+def test_frames_that_wait_are_dropped_when_cleared():
+    log, inside, go_on = [], threading.Event(), threading.Event()
+
+    def infer(batch, **options):
+        inside.set()
+        go_on.wait(5.0)
+        return all_road(batch, **options)
+
+    slots, camera = FrameSlots(1, 1), Camera(log, 'left')
+    line = Pipeline(segmenter_of(infer, 1), [camera], slots)
+    slots.put(frame(0, 'a'))
+    assert inside.wait(5.0)
+    slots.put(frame(0, 'b'))
+    line.clear()
+    assert log == ['drop left: OVERTAKEN ']
+    camera.done.clear()
+    go_on.set()
+    assert camera.done.wait(5.0)
+    line.close()
+    assert log[-1] == 'publish left'

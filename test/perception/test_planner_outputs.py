@@ -1,4 +1,4 @@
-"""Scan, grid, obstacle points and outlines against the drawn scene's truth in metres."""
+"""Scan, grid, obstacle points and contours against the drawn scene's truth in metres."""
 
 import math
 
@@ -9,21 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from enet_ros.network.class_map import CAMVID_NAMES, UNKNOWN, ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.drivable import drivable_mask
-from enet_ros.perception.ground import CameraModel, GroundTable, Pose
+from enet_ros.perception.grid import GridCells, GridSpec, rolling_grid
+from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.planner_outputs import (
-    GridCells,
-    GridSpec,
-    ScanSpec,
     free_space_scan,
-    ground_outlines,
+    ground_contours,
     nearest_edge,
     obstacle_points,
     path_bin,
-    rolling_grid,
     scan_bins,
 )
+from enet_ros.perception.pose import Pose
+from enet_ros.perception.settings import ScanSettings
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 
@@ -34,7 +35,7 @@ NEAR_M = 15.
 
 SMALL = GroundTable(CameraModel(24, 16, (18, 0, 11.5, 0, 18, 7.5, 0, 0, 1)),
                     Pose.from_mount(1.2, .2, .05, .1, .3, -.1), (24, 16), 12.)
-SCAN = ScanSpec(-.8, .8, .1, 0., 10.)
+SCAN = ScanSettings(-.8, .8, .1, 0., 10.)
 small_maps = arrays(np.uint8, (16, 24), elements=st.sampled_from([ROAD] * 9 + [4, UNKNOWN]))
 
 
@@ -96,7 +97,7 @@ def test_cells_are_counted_along_x_first_and_have_their_centre_in_the_middle():
 
 @pytest.mark.parametrize('t', TIMES)
 def test_the_scan_agrees_with_the_truth_of_the_scene(scene, table, t):
-    labels, spec = scene.render(t)[1], ScanSpec(-.45, .45, math.radians(.5), 0., NEAR_M)
+    labels, spec = scene.render(t)[1], ScanSettings(-.45, .45, math.radians(.5), 0., NEAR_M)
     ranges = free_space_scan(mask_of(labels), labels, scan_bins(table, spec))
     steps = np.arange(3.6, NEAR_M, .01)
     good = []
@@ -119,8 +120,8 @@ def test_the_scan_never_reports_free_what_is_not_known_to_be(mask_labels, labels
     """The mask comes from other labels, so that it calls unknown pixels drivable, too."""
     mask = mask_of(mask_labels)
     ranges = free_space_scan(mask, labels, scan_bins(SMALL, SCAN))
-    rays = SCAN.ray_of(np.arctan2(SMALL.seen[..., 1], SMALL.seen[..., 0]))
-    reach = SMALL.seen_range()
+    rays = SCAN.ray_of(np.arctan2(SMALL.unlimited[..., 1], SMALL.unlimited[..., 0]))
+    reach = SMALL.unlimited_range()
     free = (mask != 0) & (labels != UNKNOWN)
     for ray in range(SCAN.count):
         here = (rays == ray) & (reach <= SCAN.range_max)
@@ -155,13 +156,13 @@ def test_a_cell_is_free_only_if_all_that_is_seen_of_it_is(mask_labels, labels):
 def test_nothing_is_free_when_all_is_unknown(table):
     labels = np.full(table.shape, UNKNOWN, np.uint8)
     for mask in (np.zeros_like(labels), np.full_like(labels, 255)):
-        assert np.isnan(free_space_scan(mask, labels, scan_bins(table, ScanSpec()))).all()
+        assert np.isnan(free_space_scan(mask, labels, scan_bins(table, ScanSettings()))).all()
         assert (rolling_grid(mask, labels, GridCells(table, GridSpec())) == -1).all()
         assert math.isnan(nearest_edge(mask, labels, path_bin(table)))
 
 
 def ranges_of(table, labels, **spec):
-    spec = ScanSpec(**{'angle_min': -.1, 'angle_max': .1, 'angle_increment': .05, **spec})
+    spec = ScanSettings(**{'angle_min': -.1, 'angle_max': .1, 'angle_increment': .05, **spec})
     return free_space_scan(mask_of(labels), labels, scan_bins(table, spec)).tolist()
 
 
@@ -215,8 +216,8 @@ def test_what_is_nearer_than_range_min_is_too_close(table):
 
 
 def test_bearings_go_round_and_rays_are_counted():
-    assert ScanSpec(-.1, .1, .05).count == 5
-    spec = ScanSpec(0., 1.5 * math.pi, math.pi / 2)
+    assert ScanSettings(-.1, .1, .05).count == 5
+    spec = ScanSettings(0., 1.5 * math.pi, math.pi / 2)
     bearings = np.array([0., -.1, math.pi / 2, math.pi, -math.pi, -math.pi / 2, math.nan])
     assert spec.ray_of(bearings).tolist() == [0, 0, 1, 2, 2, 3, -1]
     assert SCAN.ray_of(np.array([-.9, -.84, .84, .9, 3.])).tolist() == [-1, 0, 16, -1, -1]
@@ -224,15 +225,15 @@ def test_bearings_go_round_and_rays_are_counted():
 
 def test_a_scan_reaches_no_farther_than_the_table(table):
     with pytest.raises(ValueError, match='range_max is 31.0, wanted at most the 30.0 m'):
-        scan_bins(table, ScanSpec(range_max=31.))
+        scan_bins(table, ScanSettings(range_max=31.))
 
 
 @pytest.mark.parametrize(('build', 'message'), [
-    (lambda: ScanSpec(0., 7.), 'angle_max is 7.0'),
-    (lambda: ScanSpec(0., 2 * math.pi, .5), 'angle_max is 6.28'),   # the first ray once more
-    (lambda: ScanSpec(angle_increment=0.), 'angle_increment is 0.0'),
-    (lambda: ScanSpec(range_min=3., range_max=2.), 'range_min is 3.0 and range_max 2.0'),
-    (lambda: ScanSpec(range_max=math.nan), 'range_max is nan'),
+    (lambda: ScanSettings(0., 7.), 'angle_max is 7.0'),
+    (lambda: ScanSettings(0., 2 * math.pi, .5), 'angle_max is 6.28'),   # the first ray once more
+    (lambda: ScanSettings(angle_increment=0.), 'angle_increment is 0.0'),
+    (lambda: ScanSettings(range_min=3., range_max=2.), 'range_min is 3.0 and range_max 2.0'),
+    (lambda: ScanSettings(range_max=math.nan), 'range_max is nan'),
     (lambda: GridSpec(resolution_m=0.), 'resolution_m is 0.0'),
     (lambda: GridSpec((0., 5.)), 'size_m is .0.0, 5.0.'),
     (lambda: GridSpec((1000., 1000.), .01),
@@ -247,7 +248,7 @@ def test_a_bad_specification_names_field_value_and_what_is_wanted(build, message
 
 def test_the_nearest_edge_is_that_of_the_strip_ahead(table):
     labels, path = all_road(table), path_bin(table, 1.)
-    labels[np.abs(table.seen[..., 1]) > 1.2] = PAVEMENT
+    labels[np.abs(table.unlimited[..., 1]) > 1.2] = PAVEMENT
     assert nearest_edge(mask_of(labels), labels, path) == math.inf
     labels[rows_between(table, 9.9, 10.4)] = PAVEMENT
     assert nearest_edge(mask_of(labels), labels, path) == pytest.approx(10., abs=.15)
@@ -284,7 +285,7 @@ def test_the_far_side_of_an_obstacle_is_left_out_however_the_camera_hangs(table)
 
 
 def table_pitch(table):
-    return math.asin(-table.pose.turn[2, 2])
+    return math.asin(-table.pose.rotation_matrix[2, 2])
 
 
 def test_unknown_borders_the_road_too(table):
@@ -294,23 +295,23 @@ def test_unknown_borders_the_road_too(table):
 
 
 @pytest.mark.parametrize('t', TIMES)
-def test_outlines_in_metres_enclose_the_road(scene, table, t):
+def test_contours_in_metres_enclose_the_road(scene, table, t):
     labels = scene.render(t)[1]
-    outlines = ground_outlines(mask_of(labels), table)
-    assert all(outline.dtype == np.float32 and outline.shape[1] == 2 for outline in outlines)
-    assert len(outlines[0]) < 200
-    assert np.hypot(*np.vstack(outlines).T).max() <= 30.
+    contours = ground_contours(mask_of(labels), table)
+    assert all(contour.dtype == np.float32 and contour.shape[1] == 2 for contour in contours)
+    assert len(contours[0]) < 200
+    assert np.hypot(*np.vstack(contours).T).max() <= 30.
     data = rolling_grid(mask_of(labels), labels, GridCells(table, GridSpec()))
     x, y = np.meshgrid(np.arange(200) * .1 + .05, np.arange(200) * .1 - 9.95)
     seen = (data != -1) & (np.hypot(x, y) <= NEAR_M)
-    inside = [max(cv2.pointPolygonTest(outline, point, False) for outline in outlines) >= 0
+    inside = [max(cv2.pointPolygonTest(contour, point, False) for contour in contours) >= 0
               for point in np.column_stack((x[seen], y[seen])).tolist()]
     road = scene.ground_truth(x[seen], y[seen], t) == ROAD
     assert np.mean(inside == road) >= .98
 
 
-def test_outlines_end_where_the_table_does(table):
+def test_contours_end_where_the_table_does(table):
     near = GroundTable(table.camera, table.pose, table.size, 8.)
-    outline, = ground_outlines(mask_of(all_road(near)), near)
-    assert np.hypot(*outline.T).max() == pytest.approx(8., abs=.1)
-    assert ground_outlines(np.zeros(near.shape, np.uint8), near) == []
+    contour, = ground_contours(mask_of(all_road(near)), near)
+    assert np.hypot(*contour.T).max() == pytest.approx(8., abs=.1)
+    assert ground_contours(np.zeros(near.shape, np.uint8), near) == []

@@ -13,26 +13,27 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
-from enet_ros.perception.drivable import (  # noqa: E402
-    DrivableFilter,
-    DrivablePolicy,
-    drivable_mask,
-)
-from enet_ros.perception.ground import CameraModel, GroundTable, Pose  # noqa: E402
-from enet_ros.perception.planner_outputs import (  # noqa: E402
+from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
+from enet_ros.perception.camera_model import CameraModel  # noqa: E402
+from enet_ros.perception.drivable import DrivableFilter, drivable_mask  # noqa: E402
+from enet_ros.perception.grid import (  # noqa: E402
     GridCells,
     GridSpec,
-    ScanSpec,
+    rolling_grid,
+    rotated_grid,
+)
+from enet_ros.perception.ground import GroundTable  # noqa: E402
+from enet_ros.perception.planner_outputs import (  # noqa: E402
     free_space_scan,
     nearest_edge,
     obstacle_points,
     path_bin,
-    rolling_grid,
     scan_bins,
 )
-from enet_ros.ros.compat import Transforms  # noqa: E402
-from enet_ros.ros.ground_stream import turned_grid  # noqa: E402
+from enet_ros.perception.pose import Pose  # noqa: E402
+from enet_ros.perception.settings import DrivableSettings, ScanSettings  # noqa: E402
+from enet_ros.ros.transforms import Transforms  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.scene.style import EMPTY  # noqa: E402
 
@@ -73,7 +74,7 @@ def metric(bench):
         node = bench(**{'output_size': 'network', **GROUND, **parameters})
         node.listen(*topics)
         node.send(calibration(), 'camera_info')
-        node.wait(lambda: node.node._streams[0].calibration() is not None, 'camera info')
+        node.wait(lambda: node.node._cameras[0].calibration() is not None, 'camera info')
         return node
 
     return make
@@ -116,7 +117,7 @@ def test_obstacles_scan_grid_and_area_are_those_of_the_mask(metric, pixels, road
     expected = obstacle_points(mask, ground, 0.4)
     assert len(expected) > 10
     assert np.array_equal(xyz(obstacles)[0], expected)
-    spec = ScanSpec(-1.5708, 1.5708, 0.0174533, 0.0, 20.0)
+    spec = ScanSettings(-1.5708, 1.5708, 0.0174533, 0.0, 20.0)
     assert np.array_equal(np.array(scan.ranges, np.float32), free_space_scan(
         mask, labels, scan_bins(ground, spec)), equal_nan=True)
     assert len(scan.ranges) == round((scan.angle_max - scan.angle_min) / scan.angle_increment) + 1
@@ -154,7 +155,7 @@ def test_without_a_usable_calibration_the_masks_go_on(bench, road_frame, change)
         for name, value in change.items():
             setattr(info, name, value)
         node.send(info, 'camera_info')
-        node.wait(lambda: node.node._streams[0].calibration() is not None)
+        node.wait(lambda: node.node._cameras[0].calibration() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -163,7 +164,7 @@ def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
     node = bench(**{**GROUND, 'ground__pose': 'tf'})
     node.listen('points', 'labels')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._streams[0].calibration() is not None)
+    node.wait(lambda: node.node._cameras[0].calibration() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -183,7 +184,7 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
         asked.append((target, source))
         return (0.0, 0.0, SCENE.camera.height_m), turn
 
-    node.node._streams[0]._ground._transforms.lookup = lookup
+    node.node._cameras[0].transforms.lookup = lookup
     cloud = node.reply(node.image(road_frame, frame_id='cam'), 'points')
     assert asked[0] == ('base_link', 'cam')
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
@@ -193,8 +194,8 @@ SELDOM = {'diagnostics_period': 60.0}  # publishing the health forgets it
 
 
 def health(node):
-    level, text = node.node._streams[0].health()
-    return ord(level), text
+    level, text = node.node._cameras[0].health.summary()
+    return level, text
 
 
 def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metric, road_frame):
@@ -241,13 +242,13 @@ def test_what_is_missing_does_not_hide_why_a_frame_was_dropped(bench, road_frame
     broken = node.image(road_frame)
     broken.encoding = 'rgb16'
     node.send(broken)
-    node.wait(lambda: node.node._streams[0].dropped == 1)
+    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
     node.reply(node.image(road_frame), 'labels')
     level, text = health(node)
     assert level == 1
     assert text.startswith('frames were dropped: ')
     assert 'rgb16' in text and '; no outputs in metres: no camera info' in text
-    assert 'rgb16' in node.node._streams[0].last_error
+    assert 'rgb16' in node.node._cameras[0].health.last_error
 
 
 class Tf2:
@@ -297,7 +298,7 @@ def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, mon
     tf2 = Tf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
-        node.wait(lambda: node.node._streams[0].calibration() is not None)
+        node.wait(lambda: node.node._cameras[0].calibration() is not None)
         node.reply(node.image(road_frame), 'labels')
         assert tf2.listening == 1
         node.node.trigger_deactivate()
@@ -338,7 +339,7 @@ def test_a_grid_in_the_odometry_frame_keeps_every_cells_place(yaw):
     cells = np.full((40, 60), -1, np.int8)
     cells[20:, 30:] = 100
     cells[:20, 30:] = 0
-    turned, origin = turned_grid(cells, spec, (3.21, -1.7), yaw)
+    turned, origin = rotated_grid(cells, spec, (3.21, -1.7), yaw)
     assert np.allclose(np.array(origin) / 0.1, np.round(np.array(origin) / 0.1))
     turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
     for place, value in (((4.5, 1.0), 100), ((4.5, -1.0), 0), ((1.5, 1.0), -1)):
@@ -353,19 +354,20 @@ def test_a_thin_obstacle_survives_the_turn(yaw):
     spec = GridSpec((6.0, 4.0), 0.1, (0.0, -2.0))
     cells = np.zeros((40, 60), np.int8)
     cells[17, 23] = 100
-    assert (turned_grid(cells, spec, (0.03, 0.07), yaw)[0] == 100).any()
+    assert (rotated_grid(cells, spec, (0.03, 0.07), yaw)[0] == 100).any()
 
 
 def test_drivable_policy_is_applied_and_changes_at_run_time(bench, pixels, road_frame):
     node = bench(output_size='network')
     node.listen('labels', 'drivable_mask')
-    for policy in (DrivablePolicy(), DrivablePolicy(connected=True, min_area=0.01),
-                   DrivablePolicy(max_hole=0.01)):
-        assert node.set(drivable__connected=policy.connected, drivable__min_area=policy.min_area,
-                        drivable__max_hole=policy.max_hole).successful
+    for settings in (DrivableSettings(), DrivableSettings(connected=True, min_area=0.01),
+                     DrivableSettings(max_hole=0.01)):
+        assert node.set(drivable__connected=settings.connected,
+                        drivable__min_area=settings.min_area,
+                        drivable__max_hole=settings.max_hole).successful
         labels, mask = node.reply(node.image(road_frame), 'labels', 'drivable_mask')
         labels, plain = network_result(pixels, labels)
-        assert np.array_equal(pixels(mask), DrivableFilter(policy).update(plain, labels, 0.0))
+        assert np.array_equal(pixels(mask), DrivableFilter(settings).update(plain, labels, 0.0))
     refused = node.set(drivable__seed=[0.5, 1.5])
     assert not refused.successful
     assert 'wanted x and y from 0 to 1' in refused.reason
@@ -377,7 +379,7 @@ def test_a_closed_hole_leaves_out_what_is_below_the_floor(bench, road_frame):
     labels, sure = np.full((96, 160), 3, np.uint8), np.ones((96, 160), np.float32)
     labels[10:20, 10:20] = 4           # pavement, a hole that is closed
     sure[50:60, 70:90] = 0.1
-    node.node._pipeline.segmenter.backend.infer = lambda batch, confidence: (
+    node.node._pipeline.segmenter.backend.infer = lambda batch, *, confidence: (
         labels[None].copy(), sure[None].copy())
     mask = node.reply(node.image(road_frame), 'drivable_mask')
     assert np.array_equal(np.array(mask.data).reshape(96, 160) == 255, sure == 1)
@@ -406,7 +408,7 @@ def test_cameras_have_poses_and_policies_of_their_own(bench, pixels, road_frame)
     clouds = {}
     for name in ('front', 'left'):
         node.send(calibration(), f'{name}/camera_info')
-    node.wait(lambda: all(s.calibration() is not None for s in node.node._streams))
+    node.wait(lambda: all(s.calibration() is not None for s in node.node._cameras))
     for name, frame in (('front', road_frame), ('left', road_frame[::-1, ::-1].copy())):
         clouds[name] = xyz(node.reply(node.image(frame), f'{name}/points', to=f'{name}/image'))
     shift = clouds['left'][70:, :, 0] - clouds['front'][70:, :, 0]
@@ -425,7 +427,8 @@ def test_no_camera_starves(bench, road_frame):
     node.listen(*(f'{name}/timing' for name in names))
     backend = node.node._pipeline.segmenter.backend
     infer = backend.infer
-    backend.infer = lambda *args: time.sleep(0.02 * len(args[0])) or infer(*args)
+    backend.infer = lambda batch, **options: (
+        time.sleep(0.02 * len(batch)) or infer(batch, **options))
     message = node.image(cv2.resize(road_frame, NETWORK))
     for _ in range(40):
         for name in names:
@@ -447,7 +450,7 @@ def test_the_empty_street_in_metres_is_the_true_one(metric):
     frame, truth = scene.render(1.0)
     backend = node.node._pipeline.segmenter.backend
     small = cv2.resize(truth, NETWORK, interpolation=cv2.INTER_NEAREST_EXACT)
-    backend.infer = lambda batch, confidence: (
+    backend.infer = lambda batch, *, confidence: (
         small[None].copy(), np.ones((1, *small.shape), np.float32) if confidence else None)
     node.send(calibration(scene.camera), 'camera_info')
     grid = node.reply(node.image(frame), 'grid')

@@ -13,7 +13,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from enet_ros.perception.encodings import EncodingError
-from enet_ros.ros.messages import read_image
+from enet_ros.ros.cdr import read_image, read_stamp_ns
 
 pytestmark = pytest.mark.ros
 
@@ -35,16 +35,22 @@ images = st.builds(
 
 @given(images)
 def test_what_is_read_is_what_was_sent(message):
-    found = read_image(serialize_message(message))
-    assert found.header == message.header
+    header, image = read_image(serialize_message(message))
+    assert header == message.header
     for field in ('height', 'width', 'encoding', 'is_bigendian', 'step'):
-        assert getattr(found, field) == getattr(message, field)
-    assert bytes(found.data) == message.data.tobytes()
+        assert getattr(image, field) == getattr(message, field)
+    assert bytes(image.data) == message.data.tobytes()
+
+
+@given(images)
+def test_the_stamp_is_read_without_the_rest(message):
+    stamp = message.header.stamp
+    assert read_stamp_ns(serialize_message(message)) == stamp.sec * 10**9 + stamp.nanosec
 
 
 def test_pixels_are_not_copied():
     serialized = serialize_message(Image(data=array.array('B', b'abc')))
-    assert read_image(serialized).data.obj is serialized
+    assert read_image(serialized)[1].data.obj is serialized
 
 
 @pytest.mark.parametrize(('kind', 'order'), [(b'\0\0', '>'), (b'\0\1', '<'), (b'\0\6', '>'),
@@ -55,10 +61,10 @@ def test_both_byte_orders(kind, order):
                   + struct.pack(order + 'I', 2) + b'a\0' + b'\0\0'
                   + struct.pack(order + 'III', 1, 2, len(text)) + text
                   + b'\0' + b'\0' + struct.pack(order + 'II', 2, 2) + b'\x05\x06')
-    found = read_image(serialized)
-    assert (found.header.stamp.sec, found.header.stamp.nanosec) == (7, 8)
-    assert (found.header.frame_id, found.encoding) == ('a', 'mono8')
-    assert (found.height, found.width, found.step, bytes(found.data)) == (1, 2, 2, b'\x05\x06')
+    header, image = read_image(serialized)
+    assert (header.stamp.sec, header.stamp.nanosec) == (7, 8)
+    assert (header.frame_id, image.encoding) == ('a', 'mono8')
+    assert (image.height, image.width, image.step, bytes(image.data)) == (1, 2, 2, b'\x05\x06')
 
 
 @given(images, st.data())

@@ -140,7 +140,7 @@ class Output:
         """Class names, as LabelInfo has them where there is one."""
         info = self.messages.get('/enet/label_info')
         if info is None:
-            return list(self.node.node._parameters_of_node._class_map.names)
+            return list(self.node.node._node_parameters._class_map.names)
         return [entry.class_name for entry in info.class_map]
 
 
@@ -346,12 +346,12 @@ def started(bench):
     def make(path, document, frame):
         node = bench(start=False, make_node=partial(
             SegmentNode, cli_args=['--ros-args', '--params-file', path]))
-        assert node.node._parameters_of_node.unknown_overrides() == []
+        assert node.node._node_parameters.unknown_overrides() == []
         assert node.node.start()
-        assert not node.node._streams  # autostart is false: Nav2's manager does what follows
+        assert not node.node._cameras  # autostart is false: Nav2's manager does what follows
         node.node.trigger_configure()
         node.node.trigger_activate()
-        node.node._streams[0]._ground._transforms.lookup = known_transforms
+        node.node._cameras[0].transforms.lookup = known_transforms
         return output_of(node, frame)
 
     return make
@@ -361,7 +361,7 @@ def output_of(node, frame) -> Output:
     names = ('labels', 'confidence', 'points', 'obstacles', 'free_space', 'grid')
     node.listen(*names)
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._streams[0].calibration() is not None, 'camera info')
+    node.wait(lambda: node.node._cameras[0].calibration() is not None, 'camera info')
     sent = node.image(frame)
     messages = {f'/enet/{name}': message for name, message in
                 zip(names, node.reply(sent, *names))}
@@ -370,7 +370,7 @@ def output_of(node, frame) -> Output:
         node.tester.create_subscription(LabelInfo, '/enet/label_info', got.append, LATCHED(5))
         node.wait(lambda: got, 'label_info')
         messages['/enet/label_info'] = got[-1]
-    return Output(node, sent, messages, node.node._parameters_of_node.drivable_names())
+    return Output(node, sent, messages, node.node._node_parameters.drivable_names())
 
 
 def calibration():
@@ -499,8 +499,8 @@ def test_a_dead_camera_leaves_old_stamps_for_the_collision_monitor(started, road
     """After a stall nothing in metres is sent with a new stamp, so source_timeout runs out."""
     path, document = load(OBSTACLE)
     output = started(path, document, road_frame)
-    stream = output.node.node._streams[0]
-    output.node.wait(lambda: stream.stalled, 'a stall')
+    camera = output.node.node._cameras[0]
+    output.node.wait(lambda: camera.health.is_stalled, 'a stall')
     for topic in ('free_space', 'obstacles', 'grid'):
         assert output.node.messages[topic][-1].header.stamp == output.sent.header.stamp
 
@@ -525,7 +525,7 @@ def points_in_stop_zone(nav2: Nav2, output: Output) -> dict[str, int]:
 def reply_to_labels(output: Output, labels: np.ndarray, frame: np.ndarray) -> Output:
     """Have the network answer with these labels, at its size, and the node publish them."""
     small = cv2.resize(labels, (160, 96), interpolation=cv2.INTER_NEAREST_EXACT)
-    output.node.node._pipeline.segmenter.backend.infer = lambda batch, confidence: (
+    output.node.node._pipeline.segmenter.backend.infer = lambda batch, *, confidence: (
         small[None].copy(), np.ones((1, *small.shape), np.float32) if confidence else None)
     names = ('free_space', 'obstacles')
     found = output.node.reply(output.node.image(frame), *names)

@@ -105,7 +105,7 @@ def test_on_demand_nothing_is_taken_until_it_is_wanted_and_then_the_newest(nodes
     _, sender, reader = nodes
     woken = []
     numbers = reader.create_subscription(Int32, 'numbers', woken.append, 10)
-    receiver = Receiver(reader, [], on_demand=[numbers])
+    receiver = Receiver(reader, [], polled=[numbers])
     assert take_newest(numbers) is None
     send(sender, [1, 2, 3])
     time.sleep(0.2)
@@ -126,7 +126,7 @@ def test_events_are_told_while_messages_come(nodes):
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=told.append))
 
     receiver = Receiver(reader, [subscription('numbers', found.append)],
-                        on_demand=[subscription('calibrations', found.append)])
+                        polled=[subscription('calibrations', found.append)])
     for topic in ('numbers', 'calibrations'):
         told.clear()
         misfit = sender.create_publisher(Int32, topic, BEST_EFFORT)

@@ -30,7 +30,7 @@ def segmenter():
 
 def decoded(message):
     return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, bool(message.is_bigendian))
+                        message.step, is_bigendian=bool(message.is_bigendian))
 
 
 def check_header(message, sent):
@@ -110,20 +110,24 @@ def test_an_overlay_of_the_network_s_size_has_the_frame_stretched(bench, pixels,
 def test_an_overlay_is_of_its_own_frame_while_the_next_is_decoded(bench, pixels, road_frame):
     node = bench(overlay_opacity=0.0)
     node.listen('overlay')
-    stream = node.node._streams[0]
-    publish, prepare = stream.publish, stream.prepare
-    prepared = []
-    stream.prepare = lambda frame: prepare(frame) and (prepared.append(frame) or True)
+    camera = node.node._cameras[0]
+    publish, decode = camera.publish, camera.decode
+    decoded_frames = []
+
+    def note_decoded(frame, network_input):
+        result = decode(frame, network_input)
+        decoded_frames.append(result)
+        return result
 
     def publish_late(frame):
         deadline = time.monotonic() + 5.0
-        while len(prepared) < 2 and time.monotonic() < deadline:
+        while len(decoded_frames) < 2 and time.monotonic() < deadline:
             time.sleep(0.005)
-        publish(frame)
+        return publish(frame)
 
-    stream.publish = publish_late
+    camera.decode, camera.publish = note_decoded, publish_late
     node.send(node.image(road_frame, 'bgr8'))
-    node.wait(lambda: prepared, 'the first frame')
+    node.wait(lambda: decoded_frames, 'the first frame')
     node.send(node.image(np.zeros_like(road_frame), 'bgr8'))
     node.wait(lambda: len(node.messages['overlay']) == 2, 'both overlays')
     first, second = map(pixels, node.messages['overlay'])
@@ -257,11 +261,11 @@ def test_bytes_that_are_no_image_are_dropped(bench, road_frame):
     node = bench()
     node.listen('timing')
     good = node.image(road_frame)
-    publisher, stream = node.publisher(Image, 'image'), node.node._streams[0]
+    publisher, health = node.publisher(Image, 'image'), node.node._cameras[0].health
     for count, part in enumerate((serialize_message(good)[:200], b'\0\1\0\0', b'\0\3' * 40), 1):
         publisher.publish(part)
-        node.wait(lambda count=count: stream.dropped == count, f'{count} dropped')
-        assert f'a message of {len(part)} bytes is no sensor_msgs/Image' in stream.last_error
+        node.wait(lambda count=count: health.dropped == count, f'{count} dropped')
+        assert f'a message of {len(part)} bytes is no sensor_msgs/Image' in health.last_error
     timing = node.reply(good, 'timing')
     assert (timing.received, timing.published, timing.dropped) == (4, 1, 3)
 
@@ -299,15 +303,15 @@ def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
     node = bench(stall_timeout=100.0)
     node.listen('labels')
     node.reply(node.image(road_frame), 'labels')
-    stream, timer = node.node._streams[0], node.node._stall_timer
-    assert 0.0 < stream.check_stall() <= 100.0
+    camera, timer = node.node._cameras[0], node.node._watchdog.stall_timer
+    assert 0.0 < camera.check_stall() <= 100.0
     node.wait(lambda: timer.timer_period_ns == 5e8, 'the longest time between two looks')
     assert node.set(stall_timeout=0.2).successful
-    node.wait(lambda: stream.stalled, 'the stall')
-    assert stream.check_stall() == np.inf
+    node.wait(lambda: camera.health.is_stalled, 'the stall')
+    assert camera.check_stall() == np.inf
     assert node.set(stall_timeout=0.0).successful
     node.reply(node.image(road_frame), 'labels')
-    assert stream.check_stall() == np.inf
+    assert camera.check_stall() == np.inf
 
 
 def test_frames_go_on_when_stamps_jump_back(bench, road_frame):
@@ -323,14 +327,14 @@ def test_nothing_is_computed_when_nobody_listens(bench, road_frame):
     calls = []
     backend = node.node._pipeline.segmenter.backend
     infer = backend.infer
-    backend.infer = lambda *args: calls.append(args) or infer(*args)
+    backend.infer = lambda *args, **options: calls.append(options) or infer(*args, **options)
     node.send(node.image(road_frame))
-    node.wait(lambda: node.node._streams[0].received == 1)
+    node.wait(lambda: node.node._cameras[0].health.received == 1)
     time.sleep(0.3)
     assert not calls
     node.listen('drivable_mask')
     node.reply(node.image(road_frame), 'drivable_mask')
-    assert [confidence for _, confidence in calls] == [False]
+    assert [options['confidence'] for options in calls] == [False]
 
 
 def test_silent_until_active_and_after_deactivate(bench, road_frame):
@@ -404,7 +408,7 @@ def test_a_slow_network_delays_no_parameter_or_lifecycle_call(bench, road_frame)
     node.listen('labels')
     backend = node.node._pipeline.segmenter.backend
     infer = backend.infer
-    backend.infer = lambda *args: time.sleep(1.0) or infer(*args)
+    backend.infer = lambda *args, **options: time.sleep(1.0) or infer(*args, **options)
 
     def seconds(kind, name, **fields):
         client = node.tester.create_client(kind, f'/enet/{name}')
@@ -431,7 +435,7 @@ def test_a_slow_network_drops_all_but_the_newest(bench, road_frame):
     node.listen('labels', 'timing')
     backend = node.node._pipeline.segmenter.backend
     infer = backend.infer
-    backend.infer = lambda *args: time.sleep(0.4) or infer(*args)
+    backend.infer = lambda *args, **options: time.sleep(0.4) or infer(*args, **options)
     start = node.tester.get_clock().now().nanoseconds
     stamps = [start + i * 1_000_000 for i in range(8)]
     for stamp in stamps:
@@ -451,8 +455,8 @@ def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame
     broken = node.image(road_frame)
     broken.header.stamp.sec = -5
     node.send(broken)
-    node.wait(lambda: node.node._streams[0].dropped == 1)
-    assert node.node._streams[0].last_error.startswith('its stamp is -5 s: ')
+    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
+    assert node.node._cameras[0].health.last_error.startswith('its stamp is -5 s: ')
     timing = node.reply(node.image(road_frame), 'timing')
     assert (timing.received, timing.published, timing.dropped) == (2, 1, 1)
 
@@ -467,14 +471,14 @@ def test_a_failing_step_drops_the_frame_and_goes_on(bench, road_frame, owner, me
     owner = attrgetter(owner)(node.node._pipeline)
     works = getattr(owner, method)
 
-    def fail_once(*args):
+    def fail_once(*args, **options):
         setattr(owner, method, works)
         raise error
 
     setattr(owner, method, fail_once)
     node.send(node.image(road_frame))
-    node.wait(lambda: node.node._streams[0].dropped == 1)
-    assert node.node._streams[0].last_error == said
+    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
+    assert node.node._cameras[0].health.last_error == said
     assert node.reply(node.image(road_frame), 'timing').published == 1
 
 
@@ -508,7 +512,7 @@ def test_diagnostics_say_what_runs(bench, road_frame):
 
 def test_label_info_is_latched_with_ids_and_names(bench):
     vision_msgs = pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
-    from enet_ros.ros.camera_stream import LATCHED_QOS
+    from enet_ros.ros.qos import LATCHED_QOS
     node = bench()
     found = []
     node.tester.create_subscription(vision_msgs.LabelInfo, '/enet/label_info', found.append,

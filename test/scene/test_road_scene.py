@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from enet_ros.perception.ground import CameraModel, GroundTable, Pose
+from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.pose import Pose
 from enet_ros.scene.camera import FAR_M, Camera
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY, LIGHTS, Style
@@ -363,7 +365,7 @@ def test_flat_ground_projection_errs_on_a_slope_as_geometry_says(x_m, slope, err
     row, column = np.rint(pixel[0, ::-1]).astype(int)
     true_x = camera.to_ground(column, row)[0]
     pixel_lift = true_x * math.tan(slope)
-    assert table.seen[row, column, 0] == pytest.approx(
+    assert table.unlimited[row, column, 0] == pytest.approx(
         true_x * height / (height - pixel_lift), rel=1e-5)
 
 

@@ -59,9 +59,10 @@ class NodeBench:
         """Subscribe outputs by their names below the node, or absolute."""
         from diagnostic_msgs.msg import DiagnosticArray
 
-        from enet_ros.ros.camera_stream import OUTPUTS
+        from enet_ros.ros.outputs import OUTPUTS
         for topic in topics:
-            kind = OUTPUTS.get(topic.rpartition('/')[2], DiagnosticArray)
+            output = OUTPUTS.get(topic.rpartition('/')[2])
+            kind = output.message_type if output else DiagnosticArray
             full = topic if topic.startswith('/') else f'/enet/{topic}'
             self.tester.create_subscription(kind, full, self.messages[topic].append, qos)
             self.wait(lambda full=full: self.tester.count_publishers(full), f'{full}')

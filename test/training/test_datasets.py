@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from enet_ros.network.class_map import UNKNOWN
+from enet_ros.network.classes import CAMVID_LABEL_COLORS, CITYSCAPES_NAMES, SUNRGBD_NAMES
 from enet_ros.training.datasets import (
-    CAMVID_COLORS,
-    CITYSCAPES_NAMES,
-    SUNRGBD_NAMES,
     camvid,
     open_dataset,
     read_classes,
@@ -61,7 +59,7 @@ def test_camvid_reads_rgb_and_ignores_void(tmp_path):
 
 
 def test_original_camvid_maps_colors_to_eleven_classes(tmp_path):
-    colors = [color for group in CAMVID_COLORS.values() for color in group]
+    colors = [color for group in CAMVID_LABEL_COLORS.values() for color in group]
     assert len(set(colors)) == 32
     stored = np.zeros((8, 16, 3), np.uint8)
     stored.reshape(-1, 3)[:32] = colors
@@ -73,7 +71,7 @@ def test_original_camvid_maps_colors_to_eleven_classes(tmp_path):
     data.check()
     assert len(data) == 1
     wanted = [i if name != 'Void' else UNKNOWN
-              for i, (name, group) in enumerate(CAMVID_COLORS.items()) for _ in group]
+              for i, (name, group) in enumerate(CAMVID_LABEL_COLORS.items()) for _ in group]
     assert data.read(0)[1].reshape(-1)[:32].tolist() == wanted
 
 

@@ -13,10 +13,11 @@ pytest.importorskip('tqdm', reason='evaluation shows its progress with tqdm')
 
 from enet_ros.cli import eval as eval_command  # noqa: E402
 from enet_ros.network.checkpoint import Checkpoint, write_checkpoint  # noqa: E402
-from enet_ros.network.class_map import CAMVID_NAMES, ClassMap  # noqa: E402
+from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES_NAMES  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
-from enet_ros.training.datasets import CITYSCAPES_NAMES, open_dataset  # noqa: E402
+from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.evaluate import evaluate, report  # noqa: E402
 from enet_ros.training.labelled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402

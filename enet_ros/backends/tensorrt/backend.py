@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share, street_frame
+from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
 from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
@@ -124,6 +124,7 @@ class TensorRtBackend:
 
     def _judge(self, engine: Engine) -> None:
         """Use an engine if it agrees with torch on a test frame, in this very process."""
+        from enet_ros.scene.frames import street_frame
         frames = street_frame(self._resolution)[None]
         infer = partial(self._fallback.infer, confidence=engine.confidence)
         try:

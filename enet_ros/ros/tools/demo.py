@@ -1,108 +1,64 @@
-"""The demo: a camera and the node as processes of their own, watched from a third.
+"""The demo: a camera and the node as processes of their own, observed from a third process.
 
-Started by ``make demo``; writes overlay.png, overlay.mp4 and report.json.
+``make demo`` starts it. It writes overlay.png, overlay.mp4 and report.json into a folder.
+
+  make demo SOURCE=drive.mp4 DURATION=10 OUT=demo_out
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from ament_index_python import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from enet_ros.media import SourceError, VideoWriter, existing, write_picture
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.perception.grid import GridSpec
 from enet_ros.perception.overlay import birds_eye, with_legend
-from enet_ros.perception.planner_outputs import GridSpec
-from enet_ros.ros.tools.observer import Record, Watcher
+from enet_ros.ros.tools.observer import Observer, Record
+from enet_ros.ros.tools.processes import (
+    Process,
+    ProcessError,
+    check_all,
+    isolate,
+    stop_all,
+    wait_until,
+)
 from enet_ros.scene.road_scene import RoadScene
 
 RATE_HZ = 15.0
-START_LIMIT_SEC = 120.0  # a first start compiles the network
-
-
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says why."""
+MASK_TIMEOUT_SEC = 2.0
+BAR_STEP_SEC = 0.5
+BAR_FORMAT = '{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}'
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog='make demo', description=__doc__)
-    parser.add_argument('--source', default='drawn', help='drawn, a video, a picture or a folder')
-    parser.add_argument('--duration', type=float, default=20.0, help='seconds to watch')
-    parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder to write to')
+    parser = argparse.ArgumentParser(prog='make demo', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--source', default='drawn',
+                        help='what the camera shows: drawn (the synthetic street), a video, an '
+                             'image or a folder of images (default: drawn)')
+    parser.add_argument('--duration', type=float, default=20.0,
+                        help='seconds to observe (default: 20)')
+    parser.add_argument('--out', type=Path, default=Path('demo_out'),
+                        help='folder to write to (default: demo_out)')
     arguments = parser.parse_args(argv)
     if not 0.5 <= arguments.duration <= 36000:
         parser.error(f'DURATION is {arguments.duration}, wanted 0.5 to 36000 seconds')
     return arguments
 
 
-class Process:
-    """A child with its output in a file, ended by SIGINT as from a keyboard."""
-
-    def __init__(self, name: str, *parameters: str, remap: Sequence[str] = ()):
-        """Start an executable with ``name:=value`` parameters and ``from:=to`` remappings."""
-        self.name = name
-        self._log = tempfile.TemporaryFile('w+')
-        arguments = [word for parameter in parameters for word in ('-p', parameter)]
-        arguments += [word for rule in remap for word in ('-r', rule)]
-        path = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', name)
-        self._process = subprocess.Popen([path, '--ros-args', *arguments], stdout=self._log,
-                                         stderr=subprocess.STDOUT, start_new_session=True)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def send(self, number: int) -> None:
-        """Send a signal, if it still runs."""
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def check(self) -> None:
-        """Raise if the process has ended by itself."""
-        code = self._process.poll()
-        if code is not None:
-            raise DemoError(f'{self.name} ended with exit code {code}; it said:\n{self.tail()}')
-
-    def tail(self) -> str:
-        """Return the last lines of its output."""
-        self._log.seek(0)
-        return ''.join(self._log.readlines()[-20:]).rstrip()
-
-    def stop(self) -> None:
-        """Ask it to end, and make sure that it does."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-
-
-def isolate() -> None:
-    """Take a ROS domain of our own, unless the user chose one: demos may run side by side."""
-    if 'ROS_DOMAIN_ID' not in os.environ:
-        os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-        print('to look with tools of your own: export '
-              f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}')
-
-
 def start_processes(source: str) -> list[Process]:
-    """Start node and camera; of the drawn one it is known where it is above the ground."""
+    """Start node and camera. The pose of the synthetic street's camera is known to the node."""
     pose = []
     if source == 'drawn':
         camera = RoadScene().camera
@@ -114,121 +70,131 @@ def start_processes(source: str) -> list[Process]:
             Process('replay_camera', f"source:='{source}'", f'rate:={RATE_HZ}', 'loop:=true')]
 
 
-def wait_until(done: Callable[[], object], processes: list[Process], limit_sec: float, what: str,
-               each: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
-    """Wait until ``done()``, at most ``limit_sec``.
-
-    Args:
-        done: tells whether it has come.
-        processes: that have to live meanwhile.
-        limit_sec: seconds.
-        what: is waited for, in words.
-        each: called between looks, such as spinning an executor once.
+def observe(observer: Observer, processes: list[Process], duration_sec: float) -> None:
+    """Spin for the duration after the first mask, with a progress bar.
 
     Raises:
-        DemoError: a process ended, or time ran out.
+        ProcessError: a process ended, or masks ceased to come.
     """
-    deadline = time.monotonic() + limit_sec
-    while not done():
-        each()
-        for process in processes:
-            process.check()
-        if time.monotonic() > deadline:
-            said = '\n'.join(f'{process.name}: {process.tail()}' for process in processes)
-            raise DemoError(f'{what} did not come within {limit_sec:.0f} s\n{said}')
-
-
-def watch(watcher: Watcher, processes: list[Process], duration_sec: float) -> None:
-    """Spin for the duration after the first mask, with a progress bar."""
     executor = SingleThreadedExecutor()
-    executor.add_node(watcher)
+    executor.add_node(observer)
+    record = observer.record
     print('starting node and camera (a first start compiles the network) ...', flush=True)
-    wait_until(lambda: watcher.record.masks and watcher.record.timing, processes,
-               START_LIMIT_SEC, 'the first mask', lambda: executor.spin_once(timeout_sec=0.1))
+    wait_until(lambda: record.masks and record.timing, processes, 'the first mask',
+               lambda: executor.spin_once(timeout_sec=0.1))
     end = time.monotonic() + duration_sec
-    record = watcher.record
-    with tqdm(total=duration_sec, unit='s', bar_format='{l_bar}{bar}| {n:.0f}/{total:.0f} s'
-              '{postfix}') as bar:
+    with tqdm(total=duration_sec, unit='s', bar_format=BAR_FORMAT) as bar:
         while (left := end - time.monotonic()) > 0:
             executor.spin_once(timeout_sec=min(left, 0.1))
-            for process in processes:
-                process.check()
-            if duration_sec - left - bar.n >= 0.5:
+            check_all(processes)
+            if duration_sec - left - bar.n >= BAR_STEP_SEC:
                 bar.set_postfix_str(f' {record.fps():.1f} frames/s, '
                                     f'{record.latencies_ms[-1]:.0f} ms')
                 bar.update(duration_sec - left - bar.n)
-    if time.monotonic() - record.last > 2.0:
-        raise DemoError(f'no mask came for {time.monotonic() - record.last:.1f} s\n'
-                        + '\n'.join(process.tail() for process in processes))
+    silence_sec = time.monotonic() - record.last_mask
+    if silence_sec > MASK_TIMEOUT_SEC:
+        raise ProcessError(f'no mask came for {silence_sec:.1f} s\n'
+                           + '\n'.join(process.tail() for process in processes))
 
 
-def report_of(record: Record, source: str, resolution: tuple[int, int]) -> dict:
-    """Return what report.json says.
+@dataclass(frozen=True)
+class Report:
+    """The content of report.json.
 
-    Counted are the frames that were done with between the first and the last mask: each was
-    either published or dropped.
+    Frames count between the first mask and the last. Each was either published or dropped.
+
+    Attributes:
+        source: what the camera showed.
+        backend, precision: what ran the network.
+        resolution: (width, height) of the network, in pixels.
+        frames_in: frames_out and dropped together.
+        frames_out: number of frames published.
+        dropped: number of frames dropped.
+        fps: masks a second.
+        latency_ms: percentiles of the time from camera stamp to mask received.
+        road_iou: IoU of the road in the image, or None where the truth is not known.
+        drivable_iou_metres: IoU of the drivable ground in metres, or None likewise.
     """
+
+    source: str
+    backend: str
+    precision: str
+    resolution: list[int]
+    frames_in: int
+    frames_out: int
+    dropped: int
+    fps: float
+    latency_ms: dict[str, float]
+    road_iou: float | None
+    drivable_iou_metres: float | None
+
+
+def report_of(record: Record, source: str, resolution: tuple[int, int]) -> Report:
+    """Sum up what was observed."""
     first, last = record.first_timing, record.timing
     published = last.published - first.published + 1
     dropped = last.dropped - first.dropped
-    return {
-        'source': source, 'backend': last.backend, 'precision': last.precision,
-        'resolution': list(resolution),
-        'frames_in': published + dropped, 'frames_out': published, 'dropped': dropped,
-        'fps': round(record.fps(), 2), 'latency_ms': record.latency_ms(),
-        'road_iou': record.road.iou(), 'drivable_iou_metres': record.metres.iou(),
-    }
+    return Report(
+        source=source, backend=last.backend, precision=last.precision,
+        resolution=list(resolution), frames_in=published + dropped, frames_out=published,
+        dropped=dropped, fps=round(record.fps(), 2), latency_ms=record.latency_ms(),
+        road_iou=record.road.iou(), drivable_iou_metres=record.metres.iou())
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the demo and write its files.
 
     Raises:
-        DemoError, SourceError, OSError: it cannot; the message says why.
+        ProcessError, SourceError, OSError: the demo cannot go on; the message says why.
     """
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
     class_map = read_checkpoint(weights_path('')).class_map
     isolate()
-    processes = start_processes(arguments.source)
-    video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
+    record = observe_demo(arguments.source, arguments.duration, out / 'overlay.mp4')
+    report = report_of(record, arguments.source, (640, 360))
+    write_picture(out / 'overlay.png', with_legend(image_of(record), class_map))
+    (out / 'report.json').write_text(json.dumps(asdict(report), indent=2) + '\n')
+    print_summary(report, out)
+
+
+def observe_demo(source: str, duration_sec: float, video_path: Path) -> Record:
+    """Run node and camera, record a video of the overlays, and return what was observed."""
+    processes = start_processes(source)
+    video = VideoWriter(video_path, RATE_HZ)
     rclpy.init()
-    watcher = Watcher()
-    has_ground = arguments.source == 'drawn'
+    observer = Observer()
+    has_ground = source == 'drawn'
 
     def write_frame(overlay: np.ndarray) -> None:
-        if not has_ground or watcher.record.grid is not None:  # all frames of a video are alike
-            video.write(picture_of(watcher.record))
+        # All frames of a video have one size, so the first one waits for the ground.
+        if not has_ground or observer.record.grid is not None:
+            video.write(image_of(observer.record))
 
-    watcher.on_overlay = write_frame
+    observer.on_overlay = write_frame
     try:
-        watch(watcher, processes, arguments.duration)
+        observe(observer, processes, duration_sec)
     finally:
-        for process in processes:
-            process.stop()
+        stop_all(processes)
         video.close()
-        watcher.destroy_node()
+        observer.destroy_node()
         rclpy.try_shutdown()
-    report = report_of(watcher.record, arguments.source, (640, 360))
-    write_picture(arguments.out / 'overlay.png',
-                  with_legend(picture_of(watcher.record), class_map))
-    (arguments.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
-    print_summary(report, arguments.out)
+    return observer.record
 
 
-def picture_of(record: Record) -> np.ndarray:
-    """Return the last overlay, and beside it the ground from above where it is known."""
+def image_of(record: Record) -> np.ndarray:
+    """Return the last overlay, and beside it the ground from above where that is known."""
     if record.grid is None:
         return record.overlay
     height = record.overlay.shape[0]
     return np.hstack((record.overlay, birds_eye(record.grid, GridSpec().resolution_m, height)))
 
 
-def print_summary(report: dict, out: Path) -> None:
-    """Print the figures, and where the pictures are."""
-    latency = report['latency_ms']
-    iou, metres = report['road_iou'], report['drivable_iou_metres']
-    print(f'{report["backend"]} {report["precision"]}: {report["fps"]} frames/s, latency '
-          f'p50 {latency["p50"]} ms, p95 {latency["p95"]} ms, {report["dropped"]} dropped'
+def print_summary(report: Report, out: Path) -> None:
+    """Print the figures, and the paths of the files."""
+    latency, iou, metres = report.latency_ms, report.road_iou, report.drivable_iou_metres
+    print(f'{report.backend} {report.precision}: {report.fps} frames/s, latency '
+          f'p50 {latency["p50"]} ms, p95 {latency["p95"]} ms, {report.dropped} dropped'
           + ('' if iou is None else f', road IoU {iou:.3f}')
           + ('' if metres is None else f', in metres {metres:.3f}'))
     print(f'picture: {out / "overlay.png"}\nvideo:   {out / "overlay.mp4"}\n'
@@ -236,11 +202,11 @@ def print_summary(report: dict, out: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo; return the exit code."""
     arguments = parse_arguments(argv)
     try:
         run(arguments)
-    except (DemoError, SourceError, OSError) as error:
+    except (ProcessError, SourceError, OSError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

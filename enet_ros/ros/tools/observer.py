@@ -1,9 +1,10 @@
-"""Watches a camera and a node from outside, and sums up what came."""
+"""Observers of a camera and a node from outside, as a planner or RViz would see them."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
@@ -13,15 +14,17 @@ from sensor_msgs.msg import Image
 
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
-from enet_ros.ros.camera_stream import OUTPUT_QOS, copy_of
+from enet_ros.ros.cdr import read_stamp_ns
+from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
+from enet_ros.ros.receiver import Receiver
+from enet_ros.scene.textures import ROAD
 
-ROAD_ID = 3  # of the drawn scene's true labels, which are CamVid's
 KEPT_TRUTHS = 100
 
 
 @dataclass
 class Overlap:
-    """Adds up the intersection and union of two masks."""
+    """Adds up the intersection and the union of two masks."""
 
     intersection: int = 0
     union: int = 0
@@ -32,28 +35,28 @@ class Overlap:
         self.union += int(np.count_nonzero(ours | truth))
 
     def iou(self) -> float | None:
-        """Return the IoU over all that was added, or None without anything."""
+        """Return the IoU of everything added so far, or None where nothing was added."""
         return round(self.intersection / self.union, 4) if self.union else None
 
 
 @dataclass
 class Record:
-    """What was seen so far.
+    """What an observer has received so far.
 
     Attributes:
-        started: ``time.monotonic`` of the first mask; 0 before.
-        last: of the last mask.
-        masks: how many came.
-        latencies_ms: from camera stamp to mask received, by this process's clock.
+        first_mask: ``time.monotonic`` of the first mask; 0 before it comes.
+        last_mask: ``time.monotonic`` of the last mask.
+        masks: number of masks.
+        latencies_ms: from camera stamp to mask received, by the clock of this process.
         first_timing, timing: the first and the last message of ``~/timing``.
         overlay: the last one, (H, W, 3) uint8 RGB.
-        road: pixels of road, ours and the truth's.
-        metres: cells of drivable ground, ours and the truth's.
+        road: pixels of road, the node's and the truth's.
+        metres: cells of drivable ground, the node's and the truth's.
         grid: the last one, (rows along y, columns along x) int8.
     """
 
-    started: float = 0.0
-    last: float = 0.0
+    first_mask: float = 0.0
+    last_mask: float = 0.0
     masks: int = 0
     latencies_ms: list[float] = field(default_factory=list)
     first_timing: FrameTiming | None = None
@@ -65,22 +68,27 @@ class Record:
 
     def fps(self) -> float:
         """Return masks a second between the first and the last."""
-        seconds = self.last - self.started
+        seconds = self.last_mask - self.first_mask
         return (self.masks - 1) / seconds if seconds > 0 else 0.0
 
     def latency_ms(self) -> dict[str, float]:
-        """Return the percentiles 50, 95 and 99."""
+        """Return the percentiles 50, 95 and 99 of the latencies."""
         return {f'p{q}': round(float(np.percentile(self.latencies_ms, q)), 1)
                 for q in (50, 95, 99)}
 
 
-class Watcher(Node):
-    """Subscribes to a node's outputs as a planner or RViz would."""
+class Observer(Node):
+    """Subscribes to a node's outputs and to the truth of the synthetic street."""
 
     def __init__(self, node_name: str = 'enet'):
-        """Subscribe; ``on_overlay`` is called with every overlay, (H, W, 3) uint8 RGB."""
+        """Subscribe.
+
+        Args:
+            node_name: name of the node to observe.
+        """
         super().__init__('watch')
         self.record = Record()
+        #: Called with every overlay, (H, W, 3) uint8 RGB.
         self.on_overlay = lambda overlay: None
         self._truths: dict[int, np.ndarray] = {}
         self._ground_truths: dict[int, np.ndarray] = {}
@@ -95,11 +103,11 @@ class Watcher(Node):
             self.create_subscription(kind, topic, callback, copy_of(OUTPUT_QOS))
 
     def _on_mask(self, message: Image) -> None:
-        now = self.get_clock().now().nanoseconds
-        record, record.last = self.record, time.monotonic()
-        record.started = record.started or record.last
+        now_ns = self.get_clock().now().nanoseconds
+        record, record.last_mask = self.record, time.monotonic()
+        record.first_mask = record.first_mask or record.last_mask
         record.masks += 1
-        record.latencies_ms.append((now - Time.from_msg(message.header.stamp).nanoseconds) / 1e6)
+        record.latencies_ms.append((now_ns - _stamp_ns(message)) / 1e6)
 
     def _on_overlay_message(self, message: Image) -> None:
         self.record.overlay = decode_image(message.data, message.encoding, message.width,
@@ -111,27 +119,89 @@ class Watcher(Node):
         self.record.timing = message
 
     def _on_truth(self, message: Image) -> None:
-        self._keep(self._truths, message, np.frombuffer(message.data, np.uint8))
+        _keep(self._truths, message, np.frombuffer(message.data, np.uint8))
 
     def _on_ground_truth(self, message: OccupancyGrid) -> None:
-        self._keep(self._ground_truths, message, np.frombuffer(message.data, np.int8))
-
-    @staticmethod
-    def _keep(truths: dict[int, np.ndarray], message, values: np.ndarray) -> None:
-        truths[Time.from_msg(message.header.stamp).nanoseconds] = values
-        while len(truths) > KEPT_TRUTHS:
-            del truths[next(iter(truths))]
+        _keep(self._ground_truths, message, np.frombuffer(message.data, np.int8))
 
     def _on_labels(self, message: Image) -> None:
-        truth = self._truths.pop(Time.from_msg(message.header.stamp).nanoseconds, None)
+        truth = self._truths.pop(_stamp_ns(message), None)
         if truth is not None:
-            self.record.road.add(np.frombuffer(message.data, np.uint8) == ROAD_ID,
-                                 truth == ROAD_ID)
+            labels = np.frombuffer(message.data, np.uint8)
+            self.record.road.add(labels == ROAD, truth == ROAD)
 
     def _on_grid(self, message: OccupancyGrid) -> None:
         cells = np.frombuffer(message.data, np.int8)
         self.record.grid = cells.reshape(message.info.height, message.info.width)
-        truth = self._ground_truths.pop(Time.from_msg(message.header.stamp).nanoseconds, None)
+        truth = self._ground_truths.pop(_stamp_ns(message), None)
         if truth is not None:
-            known = (cells >= 0) & (truth >= 0)
-            self.record.metres.add((cells == 0)[known], (truth == 0)[known])
+            in_both = (cells >= 0) & (truth >= 0)
+            self.record.metres.add((cells == 0)[in_both], (truth == 0)[in_both])
+
+
+def _stamp_ns(message) -> int:
+    """Return the stamp of a message's header in nanoseconds."""
+    return Time.from_msg(message.header.stamp).nanoseconds
+
+
+def _keep(truths: dict[int, np.ndarray], message, values: np.ndarray) -> None:
+    """Keep a truth under its stamp until the node's output for that stamp comes."""
+    truths[_stamp_ns(message)] = values
+    while len(truths) > KEPT_TRUTHS:
+        del truths[next(iter(truths))]
+
+
+class MaskObserver(Node):
+    """Receives the masks of every camera at the least cost to the machine.
+
+    Masks are received in a thread of their own, from the making of the object on.
+
+    Attributes:
+        latencies_ms: camera -> time from camera stamp to mask received, of every mask.
+    """
+
+    def __init__(self, cameras: list[str]):
+        """Subscribe.
+
+        Args:
+            cameras: names of the cameras, as in the node's parameter.
+        """
+        super().__init__('bench')
+        self._prefixes = {name: f'enet/{name}/' if name else 'enet/' for name in cameras}
+        self.latencies_ms: dict[str, list[float]] = {name: [] for name in cameras}
+        self._receiver = Receiver(self, [
+            self.create_subscription(Image, f'{prefix}drivable_mask', partial(self._on_mask, name),
+                                     copy_of(INPUT_QOS), raw=True)
+            for name, prefix in self._prefixes.items()])
+
+    def _on_mask(self, name: str, serialized: bytes) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        self.latencies_ms[name].append((now_ns - read_stamp_ns(serialized)) / 1e6)
+
+    def has_all(self) -> bool:
+        """Tell whether a mask of every camera has come."""
+        return all(self.latencies_ms.values())
+
+    def clear(self) -> None:
+        """Forget the masks received so far."""
+        for values in self.latencies_ms.values():
+            values.clear()
+
+    def timings(self, seconds: float) -> list[list[FrameTiming]]:
+        """Receive ``~/timing`` for a while; return a list a camera."""
+        timings: list[list[FrameTiming]] = [[] for _ in self._prefixes]
+        subscriptions = [
+            self.create_subscription(FrameTiming, f'{prefix}timing', messages.append,
+                                     copy_of(OUTPUT_QOS))
+            for prefix, messages in zip(self._prefixes.values(), timings)]
+        receiver = Receiver(self, subscriptions)
+        time.sleep(seconds)
+        receiver.close()
+        for subscription in subscriptions:
+            self.destroy_subscription(subscription)
+        return timings
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._receiver.close()
+        self.destroy_node()

@@ -1,9 +1,9 @@
-"""Our segmenter, and what people would run ENet with instead.
+"""Our segmenter, and the runtimes that people would use for ENet instead.
 
-A peer gets what favours it: the bare network with batch normalisation folded, pooling in the way
-that it is fastest with, a normalised float32 input that is ready, logits as its output. Our
-segmenter gets a camera's uint8 frame and gives labels of the camera's size, resizing,
-normalisation and argmax included.
+A baseline gets what favours it: the bare network with batch normalisation folded, pooling in the
+way that it is fastest with, a normalised float32 input that is ready, and logits as its output.
+Our segmenter gets a camera's uint8 frame and gives labels of the camera's size. Resizing,
+normalisation and argmax are part of its time.
 """
 
 from __future__ import annotations
@@ -18,31 +18,34 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.backends.base import canonical_precision
+from enet_ros.bench.timing import Call
 from enet_ros.machine import how_to_install
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.scene.road_scene import RoadScene
+from enet_ros.scene.frames import street_frames
 
-ENGINE_LIMIT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
+ENGINE_TIMEOUT_SEC = 1500.0  # a TensorRT engine takes minutes on an Orin
 
-Call = Callable[[], object]
+#: Packages whose versions belong beside a benchmark's figures.
+PACKAGES = ('numpy', 'openvino', 'onnxruntime', 'opencv-python-headless', 'torch',
+            'torch-tensorrt')
 
 
 class UnavailableError(RuntimeError):
-    """A runtime that cannot run here; the message says why and what would help."""
+    """A runtime that cannot run here. The message says why and what would help."""
 
 
 @dataclass
 class Workload:
-    """What everybody has to do.
+    """The work that every runtime does.
 
     Attributes:
         checkpoint: the weights.
-        resolution: (width, height) of the network.
-        camera: (width, height) of the frames.
+        resolution: (width, height) of the network, in pixels.
+        camera: (width, height) of the camera's frames, in pixels.
         batch: frames a call.
-        threads: of the processor; 0 leaves it to the runtime.
+        threads: number of CPU threads; 0 leaves it to the runtime.
     """
 
     checkpoint: Checkpoint
@@ -55,25 +58,23 @@ class Workload:
 
     @cached_property
     def frames(self) -> list[np.ndarray]:
-        """Streets, ``batch`` of (H, W, 3) uint8 RGB of the camera's size."""
-        scene = RoadScene(640, 360, seed=1)
-        return [resize_frame(scene.render(float(second))[0], self.camera)
-                for second in range(self.batch)]
+        """Frames of the synthetic street: ``batch`` of (H, W, 3) uint8 RGB at ``camera``."""
+        return list(street_frames(self.camera, self.batch, seed=1))
 
     @cached_property
     def network_input(self) -> np.ndarray:
-        """The same frames as the bare network wants them, (N, 3, H, W) float32."""
+        """The same frames, ready for the bare network: (N, 3, H, W) float32, normalised."""
         mean, std = np.float32(self.checkpoint.mean), np.float32(self.checkpoint.std)
         frames = [(resize_frame(frame, self.resolution) / np.float32(255) - mean) / std
                   for frame in self.frames]
         return np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2), np.float32)
 
     def network(self, unpooling: str = 'BY_SLICES'):
-        """Build the bare network, batch normalisation folded, in eval mode.
+        """Build the bare network in eval mode, with batch normalisation folded.
 
         Args:
-            unpooling: name of the method in :mod:`enet_ros.network.unpooling` that the runtime is
-                fastest with.
+            unpooling: name of the method in :mod:`enet_ros.network.unpooling` with which the
+                runtime is fastest.
         """
         from enet_ros.network import unpooling as methods
         from enet_ros.network.build import build_network
@@ -82,7 +83,7 @@ class Workload:
                                      getattr(methods, unpooling))
 
     def onnx_path(self, unpooling: str) -> str:
-        """Write the bare network as ONNX."""
+        """Write the bare network as an ONNX file and return the file's path."""
         import logging
 
         import torch
@@ -108,10 +109,10 @@ def _openvino(workload: Workload, precision: str) -> Call:
     import openvino as ov
 
     from enet_ros.backends.openvino import has_bfloat16
-    from enet_ros.bench.paper import openvino_frame
+    from enet_ros.bench.paper import openvino_call
     if precision == 'bf16' and not has_bfloat16(ov.Core()):
         raise UnavailableError('this processor has no bfloat16 arithmetic')
-    return openvino_frame(workload.network(), workload.network_input, workload.threads, precision)
+    return openvino_call(workload.network(), workload.network_input, workload.threads, precision)
 
 
 def _onnxruntime(workload: Workload, precision: str) -> Call:
@@ -136,7 +137,7 @@ def _opencv_dnn(workload: Workload, precision: str) -> Call:
     return call
 
 
-def _torch(workload: Workload, precision: str, channels_last: bool = False,
+def _torch(workload: Workload, precision: str, *, channels_last: bool = False,
            compiled: bool = False) -> Call:
     import torch
     if workload.threads:
@@ -164,50 +165,55 @@ def _torch_compile(workload: Workload, precision: str) -> Call:
 
 def _tensorrt(workload: Workload, precision: str) -> Call:
     segmenter = Segmenter(workload.checkpoint, workload.resolution, 'tensorrt', precision)
-    if not segmenter.backend.wait(ENGINE_LIMIT_SEC):
+    if not segmenter.backend.wait(timeout_sec=ENGINE_TIMEOUT_SEC):
         raise UnavailableError(f'no engine: {segmenter.backend.status()}')
     return lambda: segmenter.segment(workload.frames)
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A runtime.
+class Baseline:
+    """A runtime to compare with; our segmenter is one of them.
 
     Attributes:
-        name: of its rows, before the precision.
-        precisions: that it has.
+        name: first part of the names of its rows, before the precision.
+        precisions: the precisions in which it is timed.
         prepare: makes what is timed, from a workload and a precision.
-        what: in words.
+        description: what it is, for the reader of the table.
     """
 
     name: str
     precisions: tuple[str, ...]
     prepare: Callable[[Workload, str], Call]
-    what: str
+    description: str
 
 
-PEERS = (
-    Peer('segmenter', ('f32', 'bf16', 'int8'), _segmenter,
-         'enet_ros: camera frame in, labels of its size out (OpenVINO)'),
-    Peer('openvino', ('f32', 'bf16'), _openvino, 'OpenVINO, the bare network'),
-    Peer('onnxruntime', ('f32',), _onnxruntime, 'ONNX Runtime'),
-    Peer('opencv-dnn', ('f32',), _opencv_dnn, 'OpenCV DNN'),
-    Peer('torch', ('f32', 'bf16'), _torch, 'PyTorch eager, NCHW'),
-    Peer('torch-channels-last', ('f32', 'bf16'), _torch_channels_last,
-         'PyTorch eager, channels last'),
-    Peer('torch-compile', ('f32', 'bf16'), _torch_compile, 'torch.compile, channels last'),
-    Peer('tensorrt', ('f16',), _tensorrt, 'enet_ros on a GPU: Torch-TensorRT'),
+BASELINES = (
+    Baseline('segmenter', ('f32', 'bf16', 'int8'), _segmenter,
+             'enet_ros: camera frame in, labels of its size out (OpenVINO)'),
+    Baseline('openvino', ('f32', 'bf16'), _openvino, 'OpenVINO, the bare network'),
+    Baseline('onnxruntime', ('f32',), _onnxruntime, 'ONNX Runtime'),
+    Baseline('opencv-dnn', ('f32',), _opencv_dnn, 'OpenCV DNN'),
+    Baseline('torch', ('f32', 'bf16'), _torch, 'PyTorch eager, NCHW'),
+    Baseline('torch-channels-last', ('f32', 'bf16'), _torch_channels_last,
+             'PyTorch eager, channels last'),
+    Baseline('torch-compile', ('f32', 'bf16'), _torch_compile, 'torch.compile, channels last'),
+    Baseline('tensorrt', ('f16',), _tensorrt, 'enet_ros on a GPU: Torch-TensorRT'),
 )
 
 
-def prepare(peer: Peer, workload: Workload, precision: str) -> Call:
+def row_name(baseline: str, precision: str) -> str:
+    """Return the name of a row, such as 'segmenter-bf16'."""
+    return f'{baseline}-{precision}'
+
+
+def prepare(baseline: Baseline, workload: Workload, precision: str) -> Call:
     """Build a runtime's network and run it once.
 
     Raises:
-        UnavailableError: it is not installed or does not run here; the message says why.
+        UnavailableError: the runtime is not installed or does not run here.
     """
     try:
-        call = peer.prepare(workload, precision)
+        call = baseline.prepare(workload, precision)
         call()
     except UnavailableError:
         raise

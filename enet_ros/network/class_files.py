@@ -1,0 +1,109 @@
+"""Class maps for weights and data that carry none: from a file, or by the number of classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from enet_ros.network.class_map import ClassMap, ClassMapError, distinct_colors
+from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES
+
+#: The class that is drivable where a source has only names.
+DRIVABLE = 'Road'
+UNLABELED = 'Unlabeled'
+
+LIST_SUFFIXES = ('.yaml', '.yml', '.json')
+
+
+def default_class_map(count: int) -> ClassMap:
+    """Return the class map of imported weights by their number of classes.
+
+    The road is the only drivable class. The classes are Cityscapes' at 20, and CamVid's at 12 or
+    11, with and without a class of what is not labelled.
+
+    Raises:
+        ClassMapError: another number. The message says what to do.
+    """
+    if count == len(CITYSCAPES) + 1:
+        # ENet's authors and PyTorch-ENet put what is not labelled first.
+        names = (UNLABELED, *(item.name.title().replace(' ', '') for item in CITYSCAPES))
+        colors = ((0, 0, 0), *(item.color for item in CITYSCAPES))
+        return ClassMap(names, colors, tuple(name == DRIVABLE for name in names)).checked()
+    if count in (len(CAMVID_NAMES), len(CAMVID_NAMES) + 1):
+        return ClassMap.from_names((*CAMVID_NAMES, UNLABELED)[:count], (DRIVABLE,))
+    raise ClassMapError(f'it has {count} classes: say which with --classes FILE')
+
+
+def read_class_file(path: Path) -> ClassMap:
+    """Read a class file of any kind.
+
+    Args:
+        path: a .yaml, .yml or .json file as :func:`read_class_list` reads it. Any other file is
+            text with one name a line, of which 'road' is drivable.
+
+    Raises:
+        ClassMapError: the file is unreadable or holds no class map. The message names the file.
+    """
+    if path.suffix in LIST_SUFFIXES:
+        return read_class_list(path)
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+        return ClassMap.from_names([line.strip() for line in lines if line.strip()], (DRIVABLE,))
+    except OSError as error:
+        raise ClassMapError(f'{path}: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise ClassMapError(f'{path}: no text: {error}') from error
+    except ClassMapError as error:
+        raise ClassMapError(f'{path}: {error}') from error
+
+
+def read_class_list(path: Path) -> ClassMap:
+    """Read a YAML or JSON list of classes in the order of their ids.
+
+    Each entry has ``name``, and optionally ``color: [r, g, b]`` and ``drivable: true``.
+
+    Raises:
+        ClassMapError: the file is unreadable, or an entry is something else. The message names
+            the file.
+    """
+    entries = _parse(path)
+    if not isinstance(entries, list) or not entries:
+        raise ClassMapError(f'{path}: wanted a list of {{name, color, drivable}}')
+    for entry in entries:
+        if not _is_class(entry):
+            raise ClassMapError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
+                                'color ([r, g, b]) and drivable (true or false)')
+    names = [entry['name'] for entry in entries]
+    colors = [tuple(entry['color']) if 'color' in entry else None for entry in entries]
+    try:
+        if not any(colors):
+            colors = ClassMap.from_names(names).colors
+        spare = iter(distinct_colors(len(names), [color for color in colors if color]))
+        return ClassMap(tuple(names), tuple(color or next(spare) for color in colors),
+                        tuple(entry.get('drivable', False) for entry in entries)).checked()
+    except ClassMapError as error:
+        raise ClassMapError(f'{path}: {error}') from error
+
+
+def _is_class(entry) -> bool:
+    """Tell whether an entry of a class list has the right keys and types."""
+    return (isinstance(entry, dict) and entry.keys() <= {'name', 'color', 'drivable'}
+            and isinstance(entry.get('name'), str)
+            and isinstance(entry.get('color', []), list)
+            and isinstance(entry.get('drivable', False), bool))
+
+
+def _parse(path: Path):
+    """Parse a YAML or JSON file."""
+    try:
+        text = path.read_text()
+        if path.suffix == '.json':
+            return json.loads(text)
+        import yaml
+        return yaml.safe_load(text)
+    except OSError as error:
+        raise ClassMapError(f'{path}: {error.strerror}') from error
+    except ImportError as error:
+        raise ClassMapError(f'{path}: YAML needs pip install pyyaml; or write JSON') from error
+    except Exception as error:
+        raise ClassMapError(f'{path}: cannot be parsed: {error}') from error

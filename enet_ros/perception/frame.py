@@ -1,0 +1,125 @@
+"""One frame on its way through the node, and why it may go no further."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.encodings import CompressedFile, EncodedImage, RawImage
+from enet_ros.perception.ground_tables import GroundTables
+from enet_ros.perception.perceive import Need, Perception
+from enet_ros.perception.segmenter import Segmentation
+
+
+class Stamp(Protocol):
+    """The fields of builtin_interfaces/Time."""
+
+    sec: int
+    nanosec: int
+
+
+class Header(Protocol):
+    """The fields of std_msgs/Header."""
+
+    stamp: Stamp
+    frame_id: str
+
+
+class CameraInfo(Protocol):
+    """The fields of sensor_msgs/CameraInfo that tell one calibration from another."""
+
+    width: int
+    height: int
+    k: Sequence[float]
+    p: Sequence[float]
+
+
+class DropCause(Enum):
+    """Why a frame goes no further."""
+
+    INACTIVE = 'The node is not active, or was not when the frame came.'
+    UNREQUESTED = 'No output has a subscriber.'
+    OVERTAKEN = 'A newer frame came before this one was decoded.'
+    FAILED = 'A step failed. The reason says how.'
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """The reason for which a frame is dropped.
+
+    Attributes:
+        cause: Decides whether the frame counts as dropped.
+        reason: A sentence for the log and the diagnostics, or ''.
+    """
+
+    cause: DropCause
+    reason: str = ''
+
+
+@dataclass
+class FrameTimes:
+    """When the steps of a frame were reached, in seconds of ``time.perf_counter``.
+
+    Attributes:
+        received: The message was taken.
+        started: Decoding began.
+        preprocessed: The input of the network was ready.
+        inferred: The network had finished.
+        postprocessing: Perception and messages began.
+        sending: All messages were made.
+        sent: All messages were sent.
+    """
+
+    received: float = 0.0
+    started: float = 0.0
+    preprocessed: float = 0.0
+    inferred: float = 0.0
+    postprocessing: float = 0.0
+    sending: float = 0.0
+    sent: float = 0.0
+
+
+@dataclass
+class FrameInFlight:
+    """A frame between two steps. Each step fills in what it finds.
+
+    Attributes:
+        camera: Index of the camera.
+        header: Header of the message.
+        source: Image as it came.
+        stamp_ns: Stamp of the message in nanoseconds.
+        age_at_receive_ms: Age by the node's clock when the message was taken.
+        time_epoch: Number of jumps of time before the frame.
+        times: When the steps were reached.
+        camera_settings: Settings of the camera. Decoding takes them, for all later steps.
+        requested_outputs: Names of the outputs that have subscribers, in the order of publishing.
+        needs: What these outputs are made from.
+        image: Decoded image.
+        image_size: (width, height) of ``image``.
+        output_size: (width, height) of the published masks.
+        segmentation: Result of the network.
+        camera_info: Calibration of the camera, if an output needs it and it is there.
+        ground: Tables of the ground, if an output needs them and they are there.
+        perception: Result of the perception.
+    """
+
+    camera: int
+    header: Header
+    source: EncodedImage | CompressedFile
+    stamp_ns: int = 0
+    age_at_receive_ms: float = 0.0
+    time_epoch: int = 0
+    times: FrameTimes = field(default_factory=FrameTimes)
+    camera_settings: CameraSettings | None = None
+    requested_outputs: tuple[str, ...] = ()
+    needs: Need = Need.NOTHING
+    image: RawImage | None = None
+    image_size: tuple[int, int] = (0, 0)
+    output_size: tuple[int, int] = (0, 0)
+    segmentation: Segmentation | None = None
+    camera_info: CameraInfo | None = None
+    ground: GroundTables | None = None
+    perception: Perception | None = None

@@ -1,0 +1,95 @@
+"""Lookup tables of the ground for one camera, pose and settings. Arrays only.
+
+Everything that does not depend on the frame is computed once, so that a frame costs only gathers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.grid import GridCells
+from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.planner_outputs import RangeBins, path_bin, scan_bins
+from enet_ros.perception.pose import Pose
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTables:
+    """The ground under the pixels of the network's size. Each table is built at its first use.
+
+    Attributes:
+        table: Ground point of every pixel.
+        camera_settings: Settings that the other tables are built with.
+    """
+
+    table: GroundTable
+    camera_settings: CameraSettings
+
+    @cached_property
+    def scan(self) -> RangeBins:
+        """The pixels of each ray of the scan."""
+        return scan_bins(self.table, self.camera_settings.settings.scan)
+
+    @cached_property
+    def path(self) -> RangeBins:
+        """The pixels of the strip straight ahead."""
+        return path_bin(self.table, self.camera_settings.settings.ground.path_width / 2)
+
+    @cached_property
+    def grid(self) -> GridCells:
+        """The pixels of each cell of the grid."""
+        return GridCells(self.table, self.camera_settings.grid)
+
+    def points(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the ground point of every pixel of an image of another size.
+
+        Args:
+            size: (width, height) of the image.
+
+        Returns:
+            (height, width, 3) float32; see :class:`GroundTable`.
+        """
+        table = self.table
+        if size != table.size:
+            table = GroundTable(table.camera, table.pose, size, table.max_range_m)
+        return table.points
+
+    def updated(self, camera: CameraModel, pose: Pose,
+                camera_settings: CameraSettings) -> GroundTables:
+        """Return tables for another camera, pose or settings. They share what stays the same.
+
+        Args:
+            camera: Model of the camera.
+            pose: Pose of the camera.
+            camera_settings: Settings of the camera.
+        """
+        table, max_range_m = self.table, camera_settings.settings.ground.max_range
+        if (table.camera, table.max_range_m) != (camera, max_range_m):
+            table = GroundTable(camera, pose, table.size, max_range_m)
+        elif table.pose != pose:
+            table = table.moved_to(pose)
+        if table is self.table and camera_settings is self.camera_settings:
+            return self
+        return GroundTables(table, camera_settings)
+
+
+def make_ground_tables(camera: CameraModel, pose: Pose, size: tuple[int, int],
+                       camera_settings: CameraSettings) -> GroundTables:
+    """Build the tables of a camera.
+
+    Args:
+        camera: Model of the camera.
+        pose: Pose of the camera.
+        size: (width, height) of the network.
+        camera_settings: Settings of the camera.
+
+    Raises:
+        ValueError: A size or the range is not above 0.
+    """
+    max_range_m = camera_settings.settings.ground.max_range
+    return GroundTables(GroundTable(camera, pose, size, max_range_m), camera_settings)

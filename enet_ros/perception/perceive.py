@@ -1,0 +1,147 @@
+"""A segmentation to the drivable area, and to the ground in metres. Arrays only.
+
+:meth:`Perceiver.perceive` computes the mask if an output needs it. What only one output needs is
+computed by a method of :class:`Perception` when that output asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Flag, auto
+
+import numpy as np
+
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.drivable import (
+    DrivableFilter,
+    drivable_confidence,
+    drivable_contours,
+    drivable_fraction,
+    drivable_mask,
+    labels_above_floor,
+)
+from enet_ros.perception.grid import rolling_grid
+from enet_ros.perception.ground_tables import GroundTables
+from enet_ros.perception.planner_outputs import (
+    free_space_scan,
+    ground_contours,
+    nearest_edge,
+    obstacle_points,
+)
+from enet_ros.perception.segmenter import Segmentation
+
+
+class Need(Flag):
+    """What an output is made from, beside the labels."""
+
+    NOTHING = 0
+    CONFIDENCE = auto()
+    MASK = auto()
+    CALIBRATION = auto()
+    GROUND = auto()
+
+
+@dataclass(frozen=True)
+class DrivableSummary:
+    """The drivable area of a frame in numbers.
+
+    Attributes:
+        fraction: Share of the image that is drivable, 0 to 1.
+        confidence: Mean confidence of the drivable pixels, or NaN if there are none.
+        contours_px: (N, 2) float32 contours, in pixels of the published size.
+        nearest_edge_m: Distance to the first ground ahead that is not drivable. It is NaN if it is
+            unknown, or without a ground.
+        contours_m: (N, 2) float32 contours on the ground, in metres. There are none without a
+            ground.
+    """
+
+    fraction: float
+    confidence: float
+    contours_px: list[np.ndarray]
+    nearest_edge_m: float = float('nan')
+    contours_m: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
+class Perception:
+    """The perception of one frame, at the network's size, in the orientation of the camera.
+
+    Attributes:
+        labels: (H, W) uint8; 255 is unknown.
+        camera_settings: Settings that the frame was perceived by.
+        confidence: (H, W) float32 in [0, 1], or None if it was not requested.
+        mask: (H, W) uint8: 255 is drivable, 0 is not drivable or unknown. It is None if no output
+            needs it.
+        ground: Tables of the ground, or None.
+    """
+
+    labels: np.ndarray
+    camera_settings: CameraSettings
+    confidence: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    ground: GroundTables | None = None
+
+    def drivable_summary(self, size: tuple[int, int]) -> DrivableSummary:
+        """Summarize the drivable area. It needs the mask and the confidence.
+
+        Args:
+            size: (width, height) of the image in whose pixels the contours are returned.
+        """
+        in_pixels = (drivable_fraction(self.mask), drivable_confidence(self.mask, self.confidence),
+                     drivable_contours(self.mask, size))
+        if self.ground is None:
+            return DrivableSummary(*in_pixels)
+        return DrivableSummary(
+            *in_pixels, nearest_edge(self.mask, self.labels, self.ground.path),
+            tuple(ground_contours(self.mask, self.ground.table)))
+
+    def obstacles(self) -> np.ndarray:
+        """Return (N, 3) float32 points of the border of obstacles; see ``obstacle_points``."""
+        height_m = self.camera_settings.settings.ground.obstacle_height
+        return obstacle_points(self.mask, self.ground.table, height_m)
+
+    def free_space(self) -> np.ndarray:
+        """Return the (rays,) float32 ranges of the scan in metres; see ``free_space_scan``."""
+        return free_space_scan(self.mask, self.labels, self.ground.scan)
+
+    def grid(self) -> np.ndarray:
+        """Return the (height, width) int8 cells of the grid; see ``rolling_grid``."""
+        return rolling_grid(self.mask, self.labels, self.ground.grid)
+
+
+class Perceiver:
+    """Perceives the frames of one camera, one after the other.
+
+    The temporal filter remembers the frames before. One thread calls it.
+    """
+
+    def __init__(self):
+        self._filter = DrivableFilter()
+        self._time_epoch = 0
+
+    def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
+                 needs: Need, stamp_sec: float = 0.0, time_epoch: int = 0,
+                 ground: GroundTables | None = None) -> Perception:
+        """Perceive a frame. Only what the requested outputs need is computed.
+
+        Args:
+            segmentation: Labels and confidence of the network's size.
+            camera_settings: Settings of the camera.
+            needs: What the requested outputs are made from.
+            stamp_sec: Stamp of the frame.
+            time_epoch: Number of jumps of time before the frame. The temporal filter forgets the
+                frames of another epoch.
+            ground: Tables of the ground, for outputs in metres.
+        """
+        mask = None
+        if Need.MASK in needs:
+            if time_epoch != self._time_epoch:
+                self._time_epoch = time_epoch
+                self._filter.clear()
+            self._filter.settings = camera_settings.settings.drivable
+            labels = labels_above_floor(segmentation.labels, segmentation.confidence,
+                                        camera_settings.settings.confidence_floor)
+            mask = self._filter.update(drivable_mask(labels, camera_settings.drivable_lut),
+                                       labels, stamp_sec)
+        return Perception(segmentation.labels, camera_settings, segmentation.confidence, mask,
+                          ground)

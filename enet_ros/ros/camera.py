@@ -1,0 +1,311 @@
+"""The topics of one camera, and the steps of its frames that need ROS."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
+from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
+from enet_ros.perception.perceive import Need
+from enet_ros.ros.cdr import read_image
+from enet_ros.ros.compat import LabelInfo
+from enet_ros.ros.ground import GroundLocator
+from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
+from enet_ros.ros.messages import check_size
+from enet_ros.ros.outputs import (
+    OUTPUTS,
+    Output,
+    OutputContext,
+    OutputError,
+    make_label_info,
+    make_unknown_mask,
+)
+from enet_ros.ros.parameters import NodeParameters
+from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.receiver import take_newest
+from enet_ros.ros.transforms import Transforms
+
+TIME_JUMP_NS = 1_000_000_000  # Stamps that fall back farther are of another time, as of a bag.
+EVERYTHING = ~Need.NOTHING
+WITHOUT_GROUND = ~Need.GROUND
+WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
+
+
+@dataclass(frozen=True)
+class CameraSetup:
+    """What a camera is made from.
+
+    Attributes:
+        index: Index of the camera in the pipeline.
+        name: Name of the camera, empty for the only one.
+        transport: 'raw' or 'compressed'.
+        resolution: (width, height) of the network.
+        backend: Name of the backend.
+        precision: Arithmetic of the network.
+        class_map: Names of the classes, for ``~/label_info``.
+    """
+
+    index: int
+    name: str
+    transport: str
+    resolution: tuple[int, int]
+    backend: str
+    precision: str
+    class_map: ClassMap
+
+    @property
+    def prefix(self) -> str:
+        """The part of a topic before the name of an input or output."""
+        return f'{self.name}/' if self.name else ''
+
+
+class Camera:
+    """The topics of one camera: a :class:`enet_ros.perception.pipeline.CameraPort`.
+
+    The receiving thread calls :meth:`receive`, the segmenting thread :meth:`decode`, and the
+    publishing thread :meth:`locate` and :meth:`publish`. Any thread calls :meth:`drop`. The
+    executor's thread calls the rest. ``_gate`` guards the topics while messages are sent, so
+    receiving never waits for sending.
+
+    Attributes:
+        health: Counters, rates and warnings.
+        images: Subscription of the images, with the callback :meth:`receive`.
+        camera_infos: Subscription of the calibrations. They are taken when an output needs one.
+    """
+
+    def __init__(self, node: LifecycleNode, setup: CameraSetup,
+                 parameters: NodeParameters, store: Callable[[FrameInFlight], bool]):
+        """Create the topics, which are silent until :meth:`activate`.
+
+        Args:
+            node: The lifecycle node.
+            setup: Name, topics and network.
+            parameters: Source of the settings of each frame.
+            store: Stores a received frame for the pipeline. It returns whether the frame replaced
+                one that was not decoded.
+        """
+        self.setup, self._node = setup, node
+        self._parameters, self._store = parameters, store
+        self._gate = threading.Lock()
+        self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
+        self._time_epoch = self._last_stamp_ns = 0
+        self._scratch = Scratch()  # of the segmenting thread
+        self._calibration: CameraInfo | None = None
+        self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
+        self.transforms = Transforms(node)
+        self._ground = GroundLocator(self.transforms, setup.resolution)
+        self._context = OutputContext(setup.name, setup.backend, setup.precision, self.transforms)
+        self._publishers = {
+            output.name: node.create_lifecycle_publisher(
+                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
+                qos_overriding_options=qos_overrides())
+            for output in OUTPUTS.values()}
+        self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
+            LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
+            qos_overriding_options=qos_overrides())
+        self.images = (
+            self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
+            else self._subscribe(CompressedImage, 'image/compressed', self.receive))
+        self.camera_infos = self._subscribe(CameraInfo, 'camera_info', lambda message: None)
+        self.health = CameraHealth(self.images.topic_name, node.get_logger())
+
+    def _subscribe(self, message_type: type, topic: str, callback: Callable):
+        """Subscribe to a topic. An Image is taken serialised."""
+        return self._node.create_subscription(
+            message_type, f'{self.setup.prefix}{topic}', callback, copy_of(INPUT_QOS),
+            qos_overriding_options=qos_overrides(), raw=message_type is Image)
+
+    def activate(self) -> None:
+        """Start counting and publishing."""
+        with self._gate:
+            self.health.activate()
+            self._last_published, self._last_stamp_ns = None, 0
+            self._active_since_sec = time.perf_counter()
+        if self._label_info is not None:
+            self._label_info.publish(make_label_info(
+                self.setup.class_map, self._node.get_clock().now().to_msg()))
+
+    def deactivate(self) -> None:
+        """Stop publishing. A frame that is being segmented is not published."""
+        with self._gate:
+            self._active_since_sec = math.inf
+        self.health.deactivate()
+
+    def destroy(self) -> None:
+        """Remove the topics. It waits only for a message that is being published."""
+        self.deactivate()
+        with self._gate:
+            publishers, self._publishers = self._publishers, {}
+        for subscription in (self.images, self.camera_infos):
+            self._node.destroy_subscription(subscription)
+        for publisher in (*publishers.values(), self._label_info):
+            if publisher is not None:
+                self._node.destroy_lifecycle_publisher(publisher)
+        self.transforms.close()
+
+    def receive(self, message: bytes | CompressedImage) -> None:
+        """Take a serialised Image or a CompressedImage, and store it for the pipeline."""
+        times = FrameTimes(received=time.perf_counter())
+        if times.received < self._active_since_sec:
+            return
+        self.health.count_received()
+        try:
+            header, source = (read_image(message) if isinstance(message, bytes) else
+                              (message.header, CompressedFile(message.data)))
+        except EncodingError as error:
+            self.drop(Dropped(DropCause.FAILED, str(error)))
+            return
+        try:
+            stamp_ns = Time.from_msg(header.stamp).nanoseconds
+        except ValueError as error:  # rclpy refuses a time before 1970.
+            self.drop(Dropped(DropCause.FAILED, f'its stamp is {header.stamp.sec} s: {error}'))
+            return
+        if stamp_ns < self._last_stamp_ns:
+            self.forget_time()
+            if stamp_ns < self._last_stamp_ns - TIME_JUMP_NS:
+                self.transforms.clear()
+        self._last_stamp_ns = stamp_ns
+        age_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, age_ms,
+                                     self._time_epoch, times)):
+            self.drop(Dropped(DropCause.OVERTAKEN))
+
+    def forget_time(self) -> None:
+        """Clear rates and votes after a jump of stamps or of the clock. Frames go on."""
+        self._time_epoch += 1
+        self.health.forget_time()
+
+    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
+        """Decode a frame into the input of the network, if an output has a subscriber."""
+        frame.times.started = time.perf_counter()
+        frame.camera_settings = self._parameters.camera_settings.get(self.setup.name)
+        if frame.camera_settings is None or frame.times.received < self._active_since_sec:
+            return Dropped(DropCause.INACTIVE)
+        settings = frame.camera_settings.settings
+        age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
+        if settings.max_frame_age and age_sec > settings.max_frame_age:
+            return Dropped(DropCause.FAILED,
+                           f"frame is {age_sec:.3f} s old by the node's clock, wanted at most "
+                           f'{settings.max_frame_age} s (max_frame_age)')
+        self._find_requested(frame)
+        if not frame.requested_outputs:
+            return Dropped(DropCause.UNREQUESTED)
+        try:
+            frame.image = decode_into(frame.source, network_input, self._scratch)
+        except EncodingError as error:
+            return Dropped(DropCause.FAILED, str(error))
+        height, width = frame.image.pixels.shape[:2]
+        frame.image_size = width, height
+        frame.output_size = (frame.image_size if settings.output_size == 'input'
+                             else self.setup.resolution)
+        frame.times.preprocessed = time.perf_counter()
+        return frame
+
+    def _find_requested(self, frame: FrameInFlight) -> None:
+        """Find the outputs that have subscribers, and what they are made from."""
+        settings, requested, needs = frame.camera_settings.settings, [], Need.NOTHING
+        usable = WITHOUT_GROUND if settings.ground.pose == 'off' else EVERYTHING
+        for name, publisher in self._publishers.items():
+            output = OUTPUTS[name]
+            if output.needs in usable and publisher.get_subscription_count():
+                requested.append(name)
+                needs |= output.needs | output.uses & usable
+        if Need.MASK in needs and settings.confidence_floor > 0.0:
+            needs |= Need.CONFIDENCE
+        frame.requested_outputs, frame.needs = tuple(requested), needs
+
+    def drop(self, dropped: Dropped) -> None:
+        """Count a frame that goes no further, and log the reason now and then."""
+        self.health.drop(dropped)
+
+    def locate(self, frame: FrameInFlight) -> FrameInFlight:
+        """Find the calibration and the ground of a frame, once, so that its outputs agree.
+
+        What is not there is taken out of ``frame.needs``.
+        """
+        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
+        info = self.calibration()
+        try:
+            if info is not None:
+                check_size(info, frame.image_size)
+                frame.camera_info = info
+                frame.needs |= needs & Need.CALIBRATION
+        except ValueError as error:
+            self.health.complain('no ~/camera_info and no outputs in metres', str(error))
+            return frame
+        if Need.GROUND in needs:
+            try:
+                frame.ground = self._ground.tables(info, frame.camera_settings, frame.header)
+                frame.needs |= Need.GROUND
+            except (ValueError, LookupError) as error:
+                self.health.complain('no outputs in metres', str(error))
+        return frame
+
+    def calibration(self) -> CameraInfo | None:
+        """Return the newest camera info, or None if none has come."""
+        self._calibration = take_newest(self.camera_infos) or self._calibration
+        return self._calibration
+
+    def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+        """Make and send the messages of a perceived frame, if the node is still active."""
+        messages, reports = [], []
+        for name in frame.requested_outputs:
+            output = OUTPUTS[name]
+            if output.after_sending:
+                reports.append(output)
+            elif output.needs in frame.needs:
+                try:
+                    messages.append((name, output.make(frame, self._context)))
+                except OutputError as error:
+                    self.health.complain(f'no ~/{name}', str(error))
+        frame.times.sending = time.perf_counter()
+        with self._gate:
+            if frame.times.received < self._active_since_sec:
+                return Dropped(DropCause.INACTIVE)
+            for name, message in messages:
+                self._publishers[name].publish(message)
+            self._last_published = frame.header, frame.output_size
+        self.health.count_published(frame.times.received)
+        frame.times.sent = time.perf_counter()
+        for output in reports:
+            self._report(frame, output)
+        return frame
+
+    def _report(self, frame: FrameInFlight, output: Output) -> None:
+        """Send a message that tells about the sending of the others."""
+        self._context.counts = self.health.counts()
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
+        message = output.make(frame, self._context)
+        with self._gate:
+            if frame.times.received >= self._active_since_sec:
+                self._publishers[output.name].publish(message)
+
+    def check_stall(self) -> float:
+        """Publish one mask of unknown after ``stall_timeout`` without a finished frame.
+
+        Returns:
+            Seconds before which the camera cannot stall, or infinity if nothing waits for a stall.
+        """
+        camera_settings = self._parameters.camera_settings.get(self.setup.name)
+        timeout_sec = camera_settings.settings.stall_timeout if camera_settings else 0.0
+        due_sec = self.health.seconds_to_stall(timeout_sec)
+        if due_sec > 0.0:
+            return due_sec
+        with self._gate:
+            if self._last_published is not None and self._active_since_sec < math.inf:
+                self._publishers['drivable_mask'].publish(make_unknown_mask(
+                    *self._last_published, self._node.get_clock().now().to_msg()))
+        self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
+                                      throttle_duration_sec=WARNING_PERIOD_SEC)
+        return math.inf

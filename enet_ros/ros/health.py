@@ -1,0 +1,201 @@
+"""How one camera fares: counters, rates, stalls and warnings. It needs no node."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from enet_ros.perception.frame import DropCause, Dropped
+
+WARNING_PERIOD_SEC = 5.0
+STATISTICS_FRAMES = 200     # Rates and percentiles look back over so many frames.
+RATE_WINDOW_SEC = 5.0
+
+
+class Logger(Protocol):
+    """The part of rclpy's logger that is used."""
+
+    def warning(self, message: str) -> object:
+        """Log a warning."""
+
+
+class Level(IntEnum):
+    """The levels of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of frames since activation."""
+
+    received: int
+    published: int
+    dropped: int
+
+
+class CameraHealth:
+    """Counts the frames of one camera, and says what is wrong.
+
+    The receiving thread calls :meth:`count_received`. The publishing thread calls
+    :meth:`count_published`, :meth:`complain` and :meth:`counts`. Any thread calls :meth:`drop` and
+    :meth:`forget_time`. The executor's thread calls the rest.
+
+    Attributes:
+        received: Number of frames that came.
+        published: Number of frames whose messages were sent.
+        dropped: Number of frames that came and went no further.
+        last_error: The last reason for a drop or a stall, or ''.
+        is_stalled: Whether no frame has finished for ``stall_timeout``.
+        first_published_sec: When the first frame was published, by ``time.monotonic``, or 0.
+    """
+
+    def __init__(self, topic: str, logger: Logger):
+        """Count nothing yet.
+
+        Args:
+            topic: Topic of the images, for messages.
+            logger: Receives a warning now and then, while active.
+        """
+        self._topic, self._logger = topic, logger
+        self._lock = threading.Lock()
+        self._is_active = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.received = self.published = self.dropped = 0
+        self.last_error = ''
+        self.is_stalled = False
+        self.first_published_sec = 0.0
+        self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
+        self._last_warning_sec = -math.inf
+        self._last_finished_sec = time.monotonic()
+        self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+        self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+
+    def activate(self) -> None:
+        """Begin to count, from 0."""
+        with self._lock:
+            self._reset()
+            self._is_active = True
+
+    def deactivate(self) -> None:
+        """Log no more warnings."""
+        self._is_active = False
+
+    def count_received(self) -> None:
+        """Count a frame that came."""
+        with self._lock:
+            self.received += 1
+
+    def count_published(self, received_sec: float) -> None:
+        """Count a frame whose messages were sent.
+
+        Args:
+            received_sec: When it was received, by ``time.perf_counter``.
+        """
+        latency_ms = (time.perf_counter() - received_sec) * 1e3
+        with self._lock:
+            self._last_finished_sec = time.monotonic()
+            self.is_stalled = False
+            self.published += 1
+            self.first_published_sec = self.first_published_sec or self._last_finished_sec
+            self._finish_times.append(self._last_finished_sec)
+            self._latencies_ms.append(latency_ms)
+
+    def drop(self, dropped: Dropped) -> None:
+        """Count a frame that goes no further. A reason is also logged, now and then."""
+        with self._lock:
+            if dropped.cause is DropCause.UNREQUESTED:
+                self._last_finished_sec = time.monotonic()
+                self.is_stalled = False
+            if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
+                self.dropped += 1
+            if dropped.reason:
+                self.last_error = dropped.reason
+                self._recent_warnings['frames were dropped'] = dropped.reason
+        if dropped.reason:
+            self._warn(f'frame dropped: {dropped.reason}')
+
+    def complain(self, effect: str, reason: str) -> None:
+        """Keep for the diagnostics, and log, what a frame goes on without.
+
+        Args:
+            effect: What is missing.
+            reason: Why it is missing.
+        """
+        with self._lock:
+            self._recent_warnings[effect] = reason
+        self._warn(f'{effect}: {reason}')
+
+    def _warn(self, text: str) -> None:
+        now_sec = time.monotonic()
+        if self._is_active and now_sec - self._last_warning_sec > WARNING_PERIOD_SEC:
+            self._last_warning_sec = now_sec
+            self._logger.warning(f'{self._topic}: {text}')
+
+    def forget_time(self) -> None:
+        """Clear the rates after a jump of stamps or of the clock."""
+        with self._lock:
+            self._finish_times.clear()
+            self._latencies_ms.clear()
+
+    def seconds_to_stall(self, timeout_sec: float) -> float:
+        """Tell when the camera stalls if no frame finishes. A stall is noted once.
+
+        Args:
+            timeout_sec: Time without a finished frame that is a stall. 0 turns this off.
+
+        Returns:
+            Seconds, 0 if the camera has stalled just now, or infinity if no stall is due.
+        """
+        with self._lock:
+            silent_sec = time.monotonic() - self._last_finished_sec
+            if not (self._is_active and timeout_sec) or self.is_stalled:
+                return math.inf
+            if silent_sec <= timeout_sec:
+                return timeout_sec - silent_sec
+            self.is_stalled = True
+            self.last_error = (f'no frame finished for {silent_sec:.1f} s (stall_timeout '
+                               f'{timeout_sec})')
+            return 0.0
+
+    def summary(self) -> tuple[Level, str]:
+        """Return a level and a sentence. The warnings since the last call are forgotten."""
+        with self._lock:
+            warnings, self._recent_warnings = self._recent_warnings, {}
+        if self.is_stalled:
+            return Level.ERROR, self.last_error
+        if not self.received:
+            return Level.WARN, f'no frame has come on {self._topic}'
+        if warnings:
+            return Level.WARN, '; '.join(f'{effect}: {reason}'
+                                         for effect, reason in warnings.items())
+        return Level.OK, 'segmenting'
+
+    def counts(self) -> Counts:
+        """Return the numbers of frames."""
+        with self._lock:
+            return Counts(self.received, self.published, self.dropped)
+
+    def statistics(self) -> dict[str, str]:
+        """Return the values that the diagnostics show of this camera."""
+        with self._lock:
+            times, latencies = list(self._finish_times), sorted(self._latencies_ms)
+        recent = [t for t in times if t > time.monotonic() - RATE_WINDOW_SEC]
+        rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+        percentile = partial(np.percentile, latencies) if latencies else lambda _: float('nan')
+        return {'rate_hz': f'{rate:.1f}', 'latency_p50_ms': f'{percentile(50):.1f}',
+                'latency_p95_ms': f'{percentile(95):.1f}', 'received': str(self.received),
+                'published': str(self.published), 'dropped': str(self.dropped),
+                'last_error': self.last_error}

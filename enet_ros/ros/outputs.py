@@ -1,0 +1,262 @@
+"""The table of outputs, and how the message of each is made from a perceived frame.
+
+A new output is one row of :data:`OUTPUTS`, one function here and one line of the README.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import OccupancyGrid
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+from std_msgs.msg import Header
+
+from enet_ros.msg import DrivableArea, FrameTiming
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.encodings import Scratch
+from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.grid import rotated_grid
+from enet_ros.perception.ground_tables import GroundTables
+from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.perceive import Need
+from enet_ros.ros.compat import LabelInfo, VisionClass
+from enet_ros.ros.health import Counts
+from enet_ros.ros.messages import (
+    ImageBuffer,
+    cloud_message,
+    grid_message,
+    image_message,
+    polygons,
+    scaled_camera_info,
+    scan_message,
+)
+from enet_ros.ros.transforms import Transforms
+
+Message = (Image | CameraInfo | DrivableArea | PointCloud2 | LaserScan | OccupancyGrid
+           | FrameTiming)
+
+
+class OutputError(Exception):
+    """One output cannot be made from a frame. The others go on."""
+
+
+@dataclass
+class OutputContext:
+    """What the messages of one camera need beside the frame, and memory that is used again.
+
+    The publishing thread uses it.
+
+    Attributes:
+        camera: Name of the camera, empty for the only one.
+        backend: Name of the backend.
+        precision: Arithmetic of the network.
+        transforms: For the grid in a fixed frame.
+        counts: Numbers of frames so far, for ``~/timing``.
+        age_at_publish_ms: Age of the frame by the node's clock when its messages were sent.
+        images: Output -> message that is filled again and again.
+        overlay_rgb: Memory for the RGB frame of the overlay.
+        scratch: Memory for resizing that frame.
+        scaled_info: Calibration that came last, and the one for the masks.
+        cloud: Tables, size and message of the last ``~/points``.
+    """
+
+    camera: str
+    backend: str
+    precision: str
+    transforms: Transforms
+    counts: Counts = Counts(0, 0, 0)
+    age_at_publish_ms: float = 0.0
+    images: dict[str, ImageBuffer] = field(default_factory=lambda: {
+        'labels': ImageBuffer('mono8'), 'drivable_mask': ImageBuffer('mono8'),
+        'confidence': ImageBuffer('mono8'), 'overlay': ImageBuffer('rgb8')})
+    overlay_rgb: Scratch = field(default_factory=Scratch)
+    scratch: Scratch = field(default_factory=Scratch)
+    scaled_info: tuple[CameraInfo, CameraInfo] | None = None
+    cloud: tuple[GroundTables, tuple[int, int], PointCloud2] | None = None
+
+
+def make_labels(frame: FrameInFlight, context: OutputContext) -> Image:
+    """Make ``~/labels``."""
+    return context.images['labels'].filled(frame.perception.labels, frame.output_size,
+                                           frame.header)
+
+
+def make_drivable_mask(frame: FrameInFlight, context: OutputContext) -> Image:
+    """Make ``~/drivable_mask``."""
+    return context.images['drivable_mask'].filled(frame.perception.mask, frame.output_size,
+                                                  frame.header)
+
+
+def make_confidence(frame: FrameInFlight, context: OutputContext) -> Image:
+    """Make ``~/confidence``."""
+    eight_bit = cv2.convertScaleAbs(frame.perception.confidence, alpha=255)
+    return context.images['confidence'].filled(eight_bit, frame.output_size, frame.header)
+
+
+def make_overlay(frame: FrameInFlight, context: OutputContext) -> Image:
+    """Make ``~/overlay``, the frame with the class colors blended in."""
+    camera_settings, (width, height) = frame.camera_settings, frame.output_size
+    memory = context.overlay_rgb.of((height, width, 3))
+    rgb = (frame.image.rgb(memory) if frame.image_size == frame.output_size
+           else frame.image.resize_into(memory, context.scratch))
+    colors = color_mask(frame.perception.labels, camera_settings.color_lut)
+    buffer = context.images['overlay']
+    buffer.resize(frame.output_size)
+    blend(rgb, colors, camera_settings.settings.overlay_opacity, buffer.pixels)
+    buffer.message.header = frame.header
+    return buffer.message
+
+
+def make_camera_info(frame: FrameInFlight, context: OutputContext) -> CameraInfo:
+    """Make ``~/camera_info``, the calibration for the size of the masks."""
+    last, size = context.scaled_info, frame.output_size
+    if last is None or last[0] is not frame.camera_info or (last[1].width, last[1].height) != size:
+        last = context.scaled_info = (frame.camera_info,
+                                      scaled_camera_info(frame.camera_info, size))
+    last[1].header = frame.header
+    return last[1]
+
+
+def make_drivable_area(frame: FrameInFlight, context: OutputContext) -> DrivableArea:
+    """Make ``~/drivable_area``. Its fields in metres are empty without a ground."""
+    width, height = frame.output_size
+    summary = frame.perception.drivable_summary(frame.output_size)
+    base_frame = frame.camera_settings.settings.base_frame if frame.ground is not None else ''
+    return DrivableArea(
+        header=frame.header, base_frame=base_frame, width=width, height=height,
+        fraction=summary.fraction, confidence=summary.confidence,
+        nearest_edge=summary.nearest_edge_m, contours_px=polygons(summary.contours_px),
+        contours_m=polygons(summary.contours_m))
+
+
+def make_points(frame: FrameInFlight, context: OutputContext) -> PointCloud2:
+    """Make ``~/points``, which change only with the ground and the size of the masks."""
+    if context.cloud is None or context.cloud[:2] != (frame.ground, frame.output_size):
+        message = cloud_message(frame.ground.points(frame.output_size))
+        context.cloud = frame.ground, frame.output_size, message
+    context.cloud[2].header = base_header(frame)
+    return context.cloud[2]
+
+
+def make_obstacles(frame: FrameInFlight, context: OutputContext) -> PointCloud2:
+    """Make ``~/obstacles``."""
+    message = cloud_message(frame.perception.obstacles())
+    message.header = base_header(frame)
+    return message
+
+
+def make_free_space(frame: FrameInFlight, context: OutputContext) -> LaserScan:
+    """Make ``~/free_space``."""
+    return scan_message(base_header(frame), frame.perception.free_space(),
+                        frame.camera_settings.settings.scan)
+
+
+def make_grid(frame: FrameInFlight, context: OutputContext) -> OccupancyGrid:
+    """Make ``~/grid``, in ``odom_frame`` if that is set.
+
+    Raises:
+        OutputError: TF does not know where the vehicle is in ``odom_frame``.
+    """
+    settings, spec = frame.camera_settings.settings, frame.camera_settings.grid
+    if not settings.odom_frame:
+        return grid_message(base_header(frame), frame.perception.grid(), spec.resolution_m,
+                            spec.origin_m)
+    try:
+        (x, y, _), rotation = context.transforms.lookup(
+            settings.odom_frame, settings.base_frame, frame.header.stamp)
+    except LookupError as error:
+        raise OutputError(str(error)) from error
+    cells, origin_m = rotated_grid(frame.perception.grid(), spec, (x, y), yaw_of(rotation))
+    header = Header(stamp=frame.header.stamp, frame_id=settings.odom_frame)
+    return grid_message(header, cells, spec.resolution_m, origin_m)
+
+
+def make_timing(frame: FrameInFlight, context: OutputContext) -> FrameTiming:
+    """Make ``~/timing``, after the other messages have been sent."""
+    times, counts = frame.times, context.counts
+    return FrameTiming(
+        header=frame.header, camera=context.camera, backend=context.backend,
+        precision=context.precision, received=counts.received, published=counts.published,
+        dropped=counts.dropped, age_at_receive_ms=frame.age_at_receive_ms,
+        wait_ms=(times.started - times.received) * 1e3,
+        preprocess_ms=(times.preprocessed - times.started) * 1e3,
+        inference_ms=(times.inferred - times.preprocessed) * 1e3,
+        postprocess_ms=(times.sending - times.postprocessing) * 1e3,
+        publish_ms=(times.sent - times.sending) * 1e3,
+        age_at_publish_ms=context.age_at_publish_ms)
+
+
+def make_unknown_mask(header: Header, size: tuple[int, int], stamp: Time) -> Image:
+    """Make a ``~/drivable_mask`` with nothing drivable, for a camera that has stalled.
+
+    Args:
+        header: Header of the last frame.
+        size: (width, height) of the last mask.
+        stamp: Stamp of the message.
+    """
+    return image_message(Header(stamp=stamp, frame_id=header.frame_id),
+                         np.zeros((size[1], size[0]), np.uint8), 'mono8')
+
+
+def make_label_info(class_map: ClassMap, stamp: Time) -> LabelInfo:
+    """Make ``~/label_info``: the ids and names of ``~/labels``, without unlabeled classes."""
+    message = LabelInfo(class_map=[
+        VisionClass(class_id=i, class_name=name) for i, name in enumerate(class_map.names)
+        if not class_map.unlabeled[i]])
+    message.header.stamp = stamp
+    return message
+
+
+def base_header(frame: FrameInFlight) -> Header:
+    """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
+    return Header(stamp=frame.header.stamp,
+                  frame_id=frame.camera_settings.settings.base_frame)
+
+
+def yaw_of(rotation: tuple[float, float, float, float]) -> float:
+    """Return the heading of a quaternion x, y, z, w, in radians."""
+    x, y, z, w = rotation
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+
+@dataclass(frozen=True)
+class Output:
+    """One row of the table.
+
+    Attributes:
+        name: Name of the topic below ``~/``, or below ``~/<camera>/``.
+        message_type: Type of the message.
+        make: Makes the message from a perceived frame. An OutputError leaves it out.
+        needs: What the message is made from. Without it there is no message.
+        uses: What the message holds more with, if it is there.
+        after_sending: Whether it tells about the sending of the others, and is made after it.
+    """
+
+    name: str
+    message_type: type
+    make: Callable[[FrameInFlight, OutputContext], Message]
+    needs: Need = Need.NOTHING
+    uses: Need = Need.NOTHING
+    after_sending: bool = False
+
+
+#: Output of each name, in the order of publishing.
+OUTPUTS = {output.name: output for output in (
+    Output('labels', Image, make_labels),
+    Output('drivable_mask', Image, make_drivable_mask, Need.MASK),
+    Output('confidence', Image, make_confidence, Need.CONFIDENCE),
+    Output('overlay', Image, make_overlay),
+    Output('camera_info', CameraInfo, make_camera_info, Need.CALIBRATION),
+    Output('drivable_area', DrivableArea, make_drivable_area, Need.MASK | Need.CONFIDENCE,
+           uses=Need.GROUND),
+    Output('points', PointCloud2, make_points, Need.GROUND),
+    Output('obstacles', PointCloud2, make_obstacles, Need.MASK | Need.GROUND),
+    Output('free_space', LaserScan, make_free_space, Need.MASK | Need.GROUND),
+    Output('grid', OccupancyGrid, make_grid, Need.MASK | Need.GROUND),
+    Output('timing', FrameTiming, make_timing, after_sending=True),
+)}

@@ -1,0 +1,84 @@
+"""Transforms between frames, through tf2 if it is installed."""
+
+from __future__ import annotations
+
+import threading
+
+from rclpy.time import Time
+
+#: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
+#: An older transform says where the vehicle was, not where it is.
+MAX_TRANSFORM_AGE_SEC = 0.5
+
+
+class Transforms:
+    """Looks up transforms.
+
+    The publishing thread calls :meth:`lookup`, and any thread the other methods.
+
+    Args:
+        node: Node that subscribes to /tf and /tf_static when the first transform is needed.
+    """
+
+    def __init__(self, node):
+        self._node = node
+        self._lock = threading.Lock()  # guards making and removing the listener
+        self._buffer = self._listener = None
+        self._closed = False
+
+    def lookup(self, target: str, source: str, stamp) -> tuple[tuple, tuple]:
+        """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
+
+        Args:
+            target: Frame to transform into.
+            source: Frame to transform from.
+            stamp: builtin_interfaces/Time. If TF does not know it yet, the newest transform is
+                used, which is at most MAX_TRANSFORM_AGE_SEC away.
+
+        Raises:
+            LookupError: tf2_ros_py is not installed, or knows no such transform.
+        """
+        time = Time.from_msg(stamp)
+        buffer = self._listening()
+        try:
+            is_known = buffer.can_transform(target, source, time)
+            stamped = buffer.lookup_transform(target, source, time if is_known else Time())
+        except Exception as error:  # The exceptions of tf2 have no narrower base class.
+            raise LookupError(f'no transform from {source} to {target}: {error}') from error
+        if not is_known:
+            age_sec = (time - Time.from_msg(stamped.header.stamp)).nanoseconds / 1e9
+            if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
+                raise LookupError(f'the newest transform from {source} to {target} is '
+                                  f'{abs(age_sec):.1f} s from the frame, wanted at most '
+                                  f'{MAX_TRANSFORM_AGE_SEC} s')
+        move, rotation = stamped.transform.translation, stamped.transform.rotation
+        return (move.x, move.y, move.z), (rotation.x, rotation.y, rotation.z, rotation.w)
+
+    def _listening(self):
+        """Return the buffer. The first call begins to listen."""
+        try:
+            import tf2_ros
+        except ImportError as error:  # It is not among the ROS 2 wheels.
+            raise LookupError('tf2_ros is not installed (package tf2_ros_py); wanted it, or '
+                              'ground.pose: parameters and no odom_frame') from error
+        with self._lock:
+            if self._closed:
+                raise LookupError('the topics are being removed')
+            if self._buffer is None:
+                self._buffer = tf2_ros.Buffer()
+                self._listener = tf2_ros.TransformListener(self._buffer, self._node)
+            return self._buffer
+
+    def clear(self) -> None:
+        """Forget all transforms after a jump of time, since tf2 refuses older ones."""
+        buffer = self._buffer
+        if buffer is not None:
+            buffer.clear()
+
+    def close(self) -> None:
+        """Stop listening for good. tf2 never frees a listener that is not unregistered."""
+        with self._lock:
+            self._closed = True
+            listener, self._listener, self._buffer = self._listener, None, None
+        if listener is not None:
+            listener.unregister()

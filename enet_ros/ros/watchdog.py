@@ -1,0 +1,102 @@
+"""What a running node says of itself: stalls, diagnostics, and how long the start took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.ros.camera import Camera
+from enet_ros.ros.process import StartupTimer
+from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
+
+#: Least and greatest time between two looks for a stall. Each costs the executor 1 ms.
+STALL_CHECK_SEC = 0.05, 0.5
+
+
+class Watchdog:
+    """Watches the cameras of an active node. The executor's thread calls every method."""
+
+    def __init__(self, node: LifecycleNode, cameras: Sequence[Camera], segmenter: Segmenter,
+                 startup: StartupTimer):
+        """Create ``/diagnostics``, which is silent until :meth:`activate`.
+
+        Args:
+            node: The lifecycle node.
+            cameras: The cameras.
+            segmenter: The network.
+            startup: Timer of the start, which ends with the first frame.
+        """
+        self._node, self._cameras = node, list(cameras)
+        self._segmenter, self._startup = segmenter, startup
+        # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers: list = []
+        self._engine_status = ''
+        self._diagnostics = node.create_lifecycle_publisher(
+            DiagnosticArray, '/diagnostics', copy_of(OUTPUT_QOS),
+            qos_overriding_options=qos_overrides())
+
+    def activate(self, diagnostics_period_sec: float) -> None:
+        """Start to look for stalls and to publish diagnostics."""
+        self.stall_timer = self._node.create_timer(STALL_CHECK_SEC[0], self._check_stalls,
+                                                   clock=self._clock)
+        self._timers = [self.stall_timer, self._node.create_timer(
+            diagnostics_period_sec, self._publish_diagnostics, clock=self._clock)]
+
+    def deactivate(self) -> None:
+        """Stop both."""
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        self._timers = []
+
+    def destroy(self) -> None:
+        """Remove the topic."""
+        self.deactivate()
+        self._node.destroy_lifecycle_publisher(self._diagnostics)
+
+    def _check_stalls(self) -> None:
+        """Look for stalls, and again when the next one could be due."""
+        least, greatest = STALL_CHECK_SEC
+        due_sec = min(camera.check_stall() for camera in self._cameras)
+        if not self._startup.is_finished:
+            self._log_first_frame()
+            due_sec = least
+        self.stall_timer.timer_period_ns = round(1e9 * min(max(due_sec, least), greatest))
+        self.stall_timer.reset()
+
+    def _log_first_frame(self) -> None:
+        """Log once how long it took from the start of the process to the first message."""
+        published_sec = [camera.health.first_published_sec for camera in self._cameras
+                         if camera.health.first_published_sec]
+        if published_sec:
+            self._startup.end('first frame', min(published_sec))
+            self._startup.is_finished = True
+            self._node.get_logger().info(
+                f'first frame published {self._startup.total():.1f} s after the start '
+                f'({self._startup})')
+
+    def _publish_diagnostics(self) -> None:
+        backend = self._segmenter.backend
+        last, self._engine_status = self._engine_status, backend.status()
+        if self._engine_status not in ('', last):
+            self._node.get_logger().info(f'{backend.name}: {self._engine_status}')
+        message = DiagnosticArray(status=[self._status(camera) for camera in self._cameras])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _status(self, camera: Camera) -> DiagnosticStatus:
+        backend, (width, height) = self._segmenter.backend, self._segmenter.resolution
+        level, text = camera.health.summary()
+        values = {'backend': backend.name, 'precision': backend.precision,
+                  'device': backend.device, 'resolution': f'{width}x{height}',
+                  **({'engine': self._engine_status} if self._engine_status else {}),
+                  **camera.health.statistics()}
+        node_name = self._node.get_fully_qualified_name().lstrip('/')
+        return DiagnosticStatus(
+            level=bytes([level]), message=text, hardware_id=backend.device,
+            name=f'{node_name}: {camera.setup.name or "segmentation"}',
+            values=[KeyValue(key=key, value=value) for key, value in values.items()])

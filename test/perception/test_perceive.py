@@ -1,0 +1,143 @@
+"""Perception from arrays: the mask, the ground in metres, and what is left out."""
+
+import numpy as np
+import pytest
+
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.drivable import drivable_contours
+from enet_ros.perception.ground_tables import make_ground_tables
+from enet_ros.perception.perceive import Need, Perceiver
+from enet_ros.perception.planner_outputs import nearest_edge, obstacle_points
+from enet_ros.perception.pose import Pose
+from enet_ros.perception.segmenter import Segmentation
+from enet_ros.perception.settings import make_settings
+
+ROAD, PAVEMENT, SIZE = 3, 4, (24, 16)
+CAMERA = CameraModel(24, 16, (18, 0, 11.5, 0, 18, 7.5, 0, 0, 1))
+POSE = Pose.from_mount(1.2, .2)
+MASK_AND_GROUND = Need.MASK | Need.GROUND
+
+
+def settings_of(**values):
+    return CameraSettings.of(
+        make_settings({name.replace('__', '.'): value for name, value in values.items()}),
+        ClassMap.from_names(CAMVID_NAMES))
+
+
+def segmentation(labels=ROAD, confidence=None):
+    shape = SIZE[::-1]
+    return Segmentation(np.full(shape, labels, np.uint8),
+                        None if confidence is None else np.full(shape, confidence, np.float32))
+
+
+def street():
+    """Road with pavement from column 16."""
+    result = segmentation()
+    result.labels[:, 16:] = PAVEMENT
+    return result
+
+
+def tables(camera_settings, pose=POSE):
+    return make_ground_tables(CAMERA, pose, SIZE, camera_settings)
+
+
+def test_without_a_need_there_is_only_what_came():
+    result = segmentation()
+    perception = Perceiver().perceive(result, settings_of(), needs=Need.NOTHING)
+    assert perception.labels is result.labels
+    assert (perception.mask, perception.confidence, perception.ground) == (None, None, None)
+
+
+def test_the_mask_is_the_drivable_classes():
+    result = street()
+    perception = Perceiver().perceive(result, settings_of(), needs=Need.MASK)
+    assert np.array_equal(perception.mask == 255, result.labels == ROAD)
+
+
+def test_a_pixel_below_the_confidence_floor_is_not_drivable():
+    result = segmentation(confidence=.9)
+    result.confidence[3, 4] = .5
+    perception = Perceiver().perceive(result, settings_of(confidence_floor=.8), needs=Need.MASK)
+    assert np.argwhere(perception.mask == 0).tolist() == [[3, 4]]
+
+
+def test_votes_are_forgotten_in_another_epoch():
+    perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
+
+    def drivable(labels, stamp_sec, time_epoch):
+        return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
+                                  stamp_sec=stamp_sec, time_epoch=time_epoch).mask.all()
+
+    assert drivable(ROAD, 1.0, 0) and drivable(ROAD, 1.1, 0)
+    assert drivable(PAVEMENT, 1.2, 0)  # outvoted
+    assert not drivable(PAVEMENT, 1.3, 1)
+
+
+def test_votes_do_not_need_every_frame_to_need_a_mask():
+    perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
+    for needs, stamp_sec in ((Need.MASK, 1.0), (Need.NOTHING, 1.1), (Need.MASK, 1.2)):
+        perceiver.perceive(segmentation(), camera_settings, needs=needs, stamp_sec=stamp_sec)
+    last = perceiver.perceive(segmentation(PAVEMENT), camera_settings, needs=Need.MASK,
+                              stamp_sec=1.3)
+    assert last.mask.all()
+
+
+def test_the_summary_without_a_ground_has_no_metres():
+    result = Segmentation(street().labels, np.full(SIZE[::-1], .5, np.float32))
+    summary = Perceiver().perceive(result, settings_of(), needs=Need.MASK | Need.CONFIDENCE
+                                   ).drivable_summary((48, 32))
+    assert summary.fraction == pytest.approx(16 / 24)
+    assert summary.confidence == pytest.approx(.5)
+    expected, = drivable_contours(np.where(result.labels == ROAD, 255, 0).astype(np.uint8),
+                                  (48, 32))
+    assert np.array_equal(summary.contours_px[0], expected)
+    assert np.isnan(summary.nearest_edge_m) and summary.contours_m == ()
+
+
+def test_outputs_in_metres_are_those_of_mask_and_ground():
+    camera_settings = settings_of(ground__obstacle_height=.4, ground__max_range=12.)
+    ground = tables(camera_settings)
+    result = Segmentation(street().labels, np.ones(SIZE[::-1], np.float32))
+    perception = Perceiver().perceive(result, camera_settings, needs=MASK_AND_GROUND,
+                                      ground=ground)
+    assert np.array_equal(perception.obstacles(),
+                          obstacle_points(perception.mask, ground.table, .4))
+    assert len(perception.free_space()) == camera_settings.settings.scan.count
+    assert perception.grid().shape == camera_settings.grid.cells[::-1]
+    assert {0, 100} <= set(np.unique(perception.grid()).tolist())
+    summary = perception.drivable_summary(SIZE)
+    assert summary.nearest_edge_m == nearest_edge(perception.mask, result.labels, ground.path)
+    assert len(summary.contours_m) == 1
+
+
+def test_unknown_ground_is_free_nowhere():
+    camera_settings = settings_of()
+    perception = Perceiver().perceive(segmentation(UNKNOWN), camera_settings,
+                                      needs=MASK_AND_GROUND, ground=tables(camera_settings))
+    assert not (perception.grid() == 0).any()
+    assert np.isnan(perception.free_space()).all()
+
+
+def test_tables_are_kept_while_nothing_changes_and_share_what_stays():
+    before = settings_of()
+    ground = tables(before)
+    assert ground.updated(CAMERA, POSE, before) is ground
+    other_settings = settings_of(overlay_opacity=.1)
+    changed = ground.updated(CAMERA, POSE, other_settings)
+    assert changed.table is ground.table and changed.camera_settings is other_settings
+    moved = ground.updated(CAMERA, Pose.from_mount(1.3, .2), before)
+    expected = tables(before, Pose.from_mount(1.3, .2))
+    assert np.array_equal(moved.table.points, expected.table.points, equal_nan=True)
+    farther = ground.updated(CAMERA, POSE, settings_of(ground__max_range=99.))
+    assert farther.table.max_range_m == 99.
+
+
+def test_points_of_another_size_are_those_of_its_own_table():
+    camera_settings = settings_of()
+    ground = tables(camera_settings)
+    assert ground.points(SIZE) is ground.table.points
+    expected = make_ground_tables(CAMERA, POSE, (48, 32), camera_settings).table.points
+    assert np.array_equal(ground.points((48, 32)), expected, equal_nan=True)

@@ -1,0 +1,144 @@
+"""The health of a camera, without a node: counts, rates, warnings and stalls."""
+
+import math
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from enet_ros.perception.frame import DropCause, Dropped  # noqa: E402
+from enet_ros.ros import health as health_module  # noqa: E402
+from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth, Counts, Level  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+
+class Clock:
+    """A stand-in for the module ``time``, which goes only when told."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    perf_counter = monotonic
+
+
+class Log(list):
+    """A logger that keeps its warnings."""
+
+    warning = list.append
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(health_module, 'time', clock)
+    return clock
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def health(clock, log):
+    health = CameraHealth('/image', log)
+    health.activate()
+    return health
+
+
+def failed(reason):
+    return Dropped(DropCause.FAILED, reason)
+
+
+def test_frames_are_counted_by_what_becomes_of_them(health):
+    for cause in DropCause:
+        health.count_received()
+        health.drop(Dropped(cause))
+    health.count_received()
+    health.count_published(999.9)
+    assert health.counts() == Counts(received=5, published=1, dropped=2)
+
+
+def test_a_new_activation_counts_from_zero(health):
+    health.count_received()
+    health.drop(failed('too old'))
+    health.activate()
+    assert health.counts() == Counts(0, 0, 0)
+    assert health.last_error == ''
+
+
+def test_a_reason_is_logged_now_and_then_while_active(health, log, clock):
+    health.drop(failed('too old'))
+    health.drop(failed('too old'))
+    assert log == ['/image: frame dropped: too old']
+    clock.now += WARNING_PERIOD_SEC + 0.1
+    health.complain('no ~/grid', 'no odometry')
+    assert log[1:] == ['/image: no ~/grid: no odometry']
+    health.deactivate()
+    clock.now += WARNING_PERIOD_SEC + 0.1
+    health.drop(failed('too old'))
+    assert len(log) == 2
+
+
+def test_an_overtaken_frame_is_no_warning(health, log):
+    health.count_received()
+    health.drop(Dropped(DropCause.OVERTAKEN))
+    assert health.summary() == (Level.OK, 'segmenting')
+    assert log == []
+
+
+def test_the_summary_names_warnings_once(health):
+    assert health.summary() == (Level.WARN, 'no frame has come on /image')
+    health.count_received()
+    health.drop(failed('too old'))
+    health.complain('no ~/grid', 'no odometry')
+    assert health.summary() == (
+        Level.WARN, 'frames were dropped: too old; no ~/grid: no odometry')
+    assert health.summary() == (Level.OK, 'segmenting')
+    assert health.last_error == 'too old'
+
+
+def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
+    clock.now += 0.5
+    assert health.seconds_to_stall(2.0) == pytest.approx(1.5)
+    clock.now += 2.0
+    assert health.seconds_to_stall(2.0) == 0.0
+    assert health.seconds_to_stall(2.0) == math.inf
+    assert health.summary() == (
+        Level.ERROR, 'no frame finished for 2.5 s (stall_timeout 2.0)')
+    health.count_received()
+    health.count_published(clock.now)
+    assert health.summary() == (Level.OK, 'segmenting')
+    assert health.seconds_to_stall(2.0) == pytest.approx(2.0)
+
+
+def test_a_frame_that_nobody_requested_is_no_stall(health, clock):
+    clock.now += 1.9
+    health.drop(Dropped(DropCause.UNREQUESTED))
+    assert health.seconds_to_stall(2.0) == pytest.approx(2.0)
+    assert health.first_published_sec == 0.0
+
+
+@pytest.mark.parametrize('timeout_sec', [0.0, 2.0])
+def test_nothing_stalls_while_it_is_off_or_inactive(health, clock, timeout_sec):
+    if timeout_sec:
+        health.deactivate()
+    clock.now += 100.0
+    assert health.seconds_to_stall(timeout_sec) == math.inf
+    assert not health.is_stalled
+
+
+def test_rates_are_of_the_last_seconds_and_forgotten_when_time_jumps(health, clock):
+    for _ in range(11):
+        clock.now += 0.1
+        health.count_published(clock.now - 0.025)
+    values = health.statistics()
+    assert (values['rate_hz'], values['latency_p50_ms']) == ('10.0', '25.0')
+    health.forget_time()
+    values = health.statistics()
+    assert (values['rate_hz'], values['latency_p50_ms']) == ('0.0', 'nan')
+    assert values['published'] == '11'

@@ -1,0 +1,121 @@
+"""The lifecycle and the parameters of the node, and that it does nothing for nobody."""
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from rclpy.parameter import Parameter  # noqa: E402
+
+pytestmark = pytest.mark.ros
+NETWORK = (160, 96)
+
+
+def test_nothing_is_computed_when_nobody_listens(bench, road_frame):
+    node = bench()
+    calls = []
+    backend = node.node._pipeline.segmenter.backend
+    infer = backend.infer
+    backend.infer = lambda *args, **options: calls.append(options) or infer(*args, **options)
+    node.send(node.image(road_frame))
+    node.wait(lambda: node.node._cameras[0].health.received == 1)
+    time.sleep(0.3)
+    assert not calls
+    node.listen('drivable_mask')
+    node.reply(node.image(road_frame), 'drivable_mask')
+    assert [options['confidence'] for options in calls] == [False]
+
+
+def test_silent_until_active_and_after_deactivate(bench, road_frame):
+    node = bench(start=False, autostart=False)
+    assert node.node.trigger_configure().name == 'SUCCESS'
+    node.listen('labels')
+    node.send(node.image(road_frame))
+    time.sleep(0.4)
+    assert not node.messages['labels']
+    node.node.trigger_activate()
+    node.reply(node.image(road_frame), 'labels')
+    node.node.trigger_deactivate()
+    node.send(node.image(road_frame))
+    time.sleep(0.4)
+    assert len(node.messages['labels']) == 1
+    node.node.trigger_cleanup()
+    node.wait(lambda: not node.tester.count_publishers('/enet/labels'), 'the end of the topic')
+    assert node.node.trigger_configure().name == 'SUCCESS'
+    node.node.trigger_activate()
+
+
+@pytest.mark.parametrize(('parameters', 'mended'), [
+    ({'resolution': [642, 360]}, {'resolution': [160, 96]}),
+    ({'confidence_floor': 2.0}, {'confidence_floor': 0.5}),
+    ({'backend': 'tpu'}, {'backend': 'openvino'}),
+    ({'base_frame': ''}, {'base_frame': 'base_link'}),
+    ({'weights': '/nowhere.safetensors'}, {'weights': 'enet_camvid'}),
+])
+def test_a_bad_parameter_fails_configure_and_the_node_lives(bench, parameters, mended):
+    node = bench(start=False, autostart=False, **parameters)
+    assert node.node.trigger_configure().name == 'FAILURE'
+    assert node.set(**mended).successful
+    assert node.node.trigger_configure().name == 'SUCCESS'
+
+
+@pytest.mark.parametrize('parameters', [
+    {'class_map__Raod__drivable': True},
+    {'class_map__Road__colour': [1, 2, 3]},
+    {'class_map__Road__color': [128, 128, 128]},
+    {'class_map__Road__color': [1, 2]},
+    {'class_map__Road__drivable': False},
+    {'class_map__Road__drivable': 'yes'},
+])
+def test_a_bad_class_map_fails_configure(bench, parameters):
+    node = bench(start=False, autostart=False, **parameters)
+    assert node.node.trigger_configure().name == 'FAILURE'
+
+
+def test_parameter_changes_are_all_or_none(bench, pixels, road_frame):
+    node = bench(overlay_opacity=0.0)
+    refused = node.set(overlay_opacity=1.0, class_map__Road__drivable=False)
+    assert not refused.successful
+    assert 'no class is drivable' in refused.reason
+    assert node.node.get_parameter('overlay_opacity').value == 0.0
+    node.listen('overlay')
+    assert np.array_equal(pixels(node.reply(node.image(road_frame), 'overlay')), road_frame)
+
+
+def test_an_engine_parameter_is_refused_with_a_reason_while_configured(bench):
+    node = bench()
+    refused = node.set(resolution=[320, 192])
+    assert not refused.successful
+    assert 'only while the node is unconfigured' in refused.reason
+    assert node.set(resolution=list(NETWORK)).successful
+
+
+def test_a_slow_network_delays_no_parameter_or_lifecycle_call(bench, road_frame):
+    from lifecycle_msgs.srv import ChangeState, GetState
+    from rcl_interfaces.srv import GetParameters, SetParameters
+    node = bench()
+    node.listen('labels')
+    backend = node.node._pipeline.segmenter.backend
+    infer = backend.infer
+    backend.infer = lambda *args, **options: time.sleep(1.0) or infer(*args, **options)
+
+    def seconds(kind, name, **fields):
+        client = node.tester.create_client(kind, f'/enet/{name}')
+        node.wait(client.service_is_ready, name)
+        node.send(node.image(road_frame))
+        time.sleep(0.05)  # the frame is inside the network now
+        started = time.monotonic()
+        future = client.call_async(kind.Request(**fields))
+        node.wait(future.done, name)
+        return time.monotonic() - started
+
+    change = Parameter('overlay_opacity', value=0.2).to_parameter_msg()
+    assert seconds(GetParameters, 'get_parameters', names=['backend']) < 0.1
+    assert seconds(SetParameters, 'set_parameters', parameters=[change]) < 0.1
+    assert seconds(GetState, 'get_state') < 0.1
+    request = ChangeState.Request()
+    for transition in (4, 2):  # deactivate, cleanup
+        request.transition.id = transition
+        assert seconds(ChangeState, 'change_state', transition=request.transition) < 0.1

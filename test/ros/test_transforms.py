@@ -1,0 +1,113 @@
+"""Poses from TF: which transform is taken, and how long TF is listened to."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.time import Time  # noqa: E402
+from support.ground import GROUND, SCENE, calibration, table, xyz  # noqa: E402
+
+from enet_ros.ros.transforms import Transforms  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+
+def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
+    node = bench(**{**GROUND, 'ground__pose': 'tf'})
+    node.listen('points', 'labels')
+    node.send(calibration(), 'camera_info')
+    node.wait(lambda: node.node._cameras[0].calibration() is not None)
+    node.reply(node.image(road_frame), 'labels')
+    assert not node.messages['points']
+
+
+def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
+    node = metric('points', ground__pose='tf')
+    half = SCENE.camera.pitch_rad / 2
+    body = np.array([0, np.sin(half), 0, np.cos(half)])  # pitched, then optical axes
+    optical = np.array([-0.5, 0.5, -0.5, 0.5])
+    x1, y1, z1, w1 = body
+    x2, y2, z2, w2 = optical
+    turn = (w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2, w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
+            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2, w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2)
+    asked = []
+
+    def lookup(target, source, stamp):
+        asked.append((target, source))
+        return (0.0, 0.0, SCENE.camera.height_m), turn
+
+    node.node._cameras[0].transforms.lookup = lookup
+    cloud = node.reply(node.image(road_frame, frame_id='cam'), 'points')
+    assert asked[0] == ('base_link', 'cam')
+    assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
+
+
+class Tf2:
+    """A stand-in for tf2_ros, which the wheels lack: one transform of a time of its own."""
+
+    def __init__(self, monkeypatch, stamp_sec):
+        self.stamp_sec, self.listening, self.cleared = stamp_sec, 0, 0
+        monkeypatch.setitem(sys.modules, 'tf2_ros', self)
+
+    def Buffer(self):  # noqa: N802
+        return self
+
+    def TransformListener(self, buffer, node):  # noqa: N802
+        self.listening += 1
+        return SimpleNamespace(unregister=self._unregister)
+
+    def _unregister(self):
+        self.listening -= 1
+
+    def clear(self):
+        self.cleared += 1
+
+    def can_transform(self, target, source, time):
+        return time.nanoseconds == self.stamp_sec * 1e9
+
+    def lookup_transform(self, target, source, time):
+        found = TransformStamped()
+        found.header.stamp.sec, found.transform.translation.x = self.stamp_sec, 7.0
+        return found
+
+
+@pytest.mark.parametrize(('stamp_ns', 'known'), [
+    (100_000_000_000, True), (100_400_000_000, True), (99_600_000_000, True),
+    (100_600_000_000, False), (3_000_000_000_000, False), (99_400_000_000, False)])
+def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
+    Tf2(monkeypatch, 100)
+    stamp = Time(nanoseconds=stamp_ns).to_msg()
+    if known:
+        assert Transforms(None).lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
+        return
+    with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
+        Transforms(None).lookup('odom', 'base_link', stamp)
+
+
+def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, monkeypatch,
+                                                                     road_frame):
+    tf2 = Tf2(monkeypatch, 100)
+    node = metric('points', 'labels', ground__pose='tf')
+    for _ in range(2):
+        node.wait(lambda: node.node._cameras[0].calibration() is not None)
+        node.reply(node.image(road_frame), 'labels')
+        assert tf2.listening == 1
+        node.node.trigger_deactivate()
+        node.node.trigger_cleanup()
+        assert tf2.listening == 0
+        node.node.trigger_configure()
+        node.node.trigger_activate()
+        node.send(calibration(), 'camera_info')
+
+
+def test_a_bag_that_begins_again_clears_what_tf_said(metric, monkeypatch, road_frame):
+    tf2 = Tf2(monkeypatch, 100)
+    node = metric('points', 'labels', ground__pose='tf')
+    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1)):
+        node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')
+        assert tf2.cleared == cleared

@@ -34,7 +34,7 @@ def straight(tree, tmp_path_factory):
     return run
 
 
-def test_run_leaves_model_pictures_and_log(straight, tree):
+def test_run_leaves_model_images_and_log(straight, tree):
     for name in ('model.safetensors', 'curves.png', 'samples.png', 'scores.json', 'last.ckpt',
                  'best.ckpt'):
         assert (straight / name).stat().st_size > 100, name

@@ -23,7 +23,7 @@ PRECISIONS = {
 
 
 class BackendError(ValueError):
-    """A backend that cannot be used here, or not so; the message says why and what can."""
+    """A backend that cannot be used here, or not with this request; the message says why."""
 
 
 class Backend(Protocol):
@@ -33,8 +33,8 @@ class Backend(Protocol):
         name: as in the parameter ``backend``.
         precision: 'float32', 'bfloat16', 'float16' or 'int8', in which it really runs.
         device: what it runs on, in words.
-        max_batch: frames a call beyond which nothing is gained: those of several cameras are
-            then better segmented, and published, one after the other.
+        max_batch: greatest useful number of frames in one call. More frames of several cameras
+            are better segmented, and published, one after the other.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Backend(Protocol):
         """
 
     def status(self) -> str:
-        """Say in one line what a network that changes while it runs is at; '' if none does."""
+        """Say in one line how far the building of an engine is; '' where none is built."""
 
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

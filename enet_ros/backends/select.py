@@ -36,7 +36,9 @@ BACKEND_NAMES = ('auto', *OPENERS)
 
 @dataclass(frozen=True)
 class Facts:
-    """What the choice of a backend depends on.
+    """What :func:`candidates` and :func:`explain_auto` are told of a machine.
+
+    :func:`open_backend` gives the first two and tries the rest.
 
     Attributes:
         cuda_device: whether the driver finds a CUDA device.
@@ -92,7 +94,10 @@ def candidates(facts: Facts) -> list[Candidate]:
 
 
 def explain_auto(facts: Facts) -> str:
-    """Say which backend and precision ``auto`` takes on a machine, and why, without opening it."""
+    """Say which backend and precision ``auto`` takes on a machine, and why, without opening it.
+
+    The precision is that of weights without an int8 graph.
+    """
     works = {'tensorrt': facts.torch_cuda, 'openvino': facts.openvino, 'torch': facts.torch}
     for candidate in candidates(facts):
         if candidate.needs_cuda and not facts.torch_cuda or not works[candidate.backend]:

@@ -81,7 +81,7 @@ def _activation(name: str, channels: int) -> nn.Module:
 
 def merge_branches(block: nn.Module, x: Tensor, extension: Tensor,
                    positions: PoolMasks | Tensor | None = None):
-    """Add the main branch of a bottleneck to its extension, and activate the sum (Figure 2b).
+    """Pool or unpool the main branch, add the extension, and activate the sum (Figure 2b).
 
     Args:
         block: has ``kind``, ``act``, ``extra_channels``, ``unpooling`` and, for 'upsampling',

@@ -4,7 +4,8 @@ The encodings are those of ``sensor_msgs/image_encodings.hpp``. Nothing here kno
 have the fields of sensor_msgs/Image. Malformed input raises an :class:`EncodingError`. It never
 raises another exception, and nothing is read beyond the data.
 
-A new encoding is one row of :data:`_PACKED` or :data:`_TWO_PLANE`, and one row of the README.
+A new encoding is a row of :data:`_PACKED` or :data:`_TWO_PLANE` and its bytes in
+:func:`encode_image`. docs/architecture.md, question 2, has the rest.
 """
 
 from __future__ import annotations

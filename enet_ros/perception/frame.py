@@ -42,8 +42,8 @@ class DropCause(Enum):
 
     INACTIVE = 'The node is not active, or was not when the frame came.'
     UNREQUESTED = 'No output has a subscriber.'
-    OVERTAKEN = 'A newer frame came before this one was decoded.'
-    FAILED = 'A step failed. The reason says how.'
+    OVERTAKEN = 'A newer frame or a deactivation came before this one was decoded.'
+    FAILED = 'It is too old or unreadable, or a step failed. The reason says which.'
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Dropped:
     """The reason for which a frame is dropped.
 
     Attributes:
-        cause: Decides whether the frame counts as dropped.
+        cause: Only OVERTAKEN and FAILED count in ``dropped``.
         reason: A sentence for the log and the diagnostics, or ''.
     """
 

@@ -21,7 +21,7 @@ class Changes(Enum):
     """When a parameter may change. The value is the word that the README uses."""
 
     AT_START = 'start'             # It names topics or timers, so it is fixed from the start on.
-    UNCONFIGURED = 'unconfigured'  # It needs another network.
+    UNCONFIGURED = 'unconfigured'  # It is read at configure.
     ANY_TIME = 'any time'          # It changes between two frames.
 
 

@@ -54,7 +54,8 @@ class CameraHealth:
     Attributes:
         received: Number of frames that came.
         published: Number of frames whose messages were sent.
-        dropped: Number of frames that came and went no further.
+        dropped: Number of frames that were overtaken or failed. Frames without a request and
+            frames of an inactive node do not count.
         last_error: The last reason for a drop or a stall, or ''.
         is_stalled: Whether no frame has finished for ``stall_timeout``.
         first_published_sec: When the first frame was published, by ``time.monotonic``, or 0.

@@ -182,14 +182,14 @@ class NodeParameters:
         return SetParametersResult(successful=True)
 
     def _check_changeable(self, changed: Mapping[str, object]) -> None:
-        """Check that parameters which need another network keep their values."""
+        """Check that parameters which are read at configure alone keep their values."""
         now = self._values()
         for name, value in changed.items():
             if BY_NAME[name].changes is not Changes.ANY_TIME \
                     and not np.array_equal(value, now[name]):
                 raise ConfigError(
-                    f'{name} can change only while the node is unconfigured, for it needs another '
-                    'network: deactivate and clean up, set it, then configure and activate')
+                    f'{name} can change only while the node is unconfigured, for it is read '
+                    'at configure: deactivate and clean up, set it, then configure and activate')
 
 
 def make_descriptor(parameter: Parameter) -> ParameterDescriptor:

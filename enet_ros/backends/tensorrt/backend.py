@@ -105,7 +105,7 @@ class TensorRtBackend:
         return self._engine(confidence=confidence).state is EngineState.SERVING
 
     def runner(self, *, confidence: bool = False) -> CudaRunner | None:
-        """Return the engine to use, or None while there is none: the switch-over is here."""
+        """Return the runner of an engine that serves, or None; judge first one just loaded."""
         engine = self._engine(confidence=confidence)
         if engine.state is EngineState.LOADED and self._supply.device_lock.acquire(blocking=False):
             try:

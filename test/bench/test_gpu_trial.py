@@ -1,4 +1,4 @@
-"""The trial of the GPU by ``enet-ros doctor --gpu``, with torch on the CPU in the engine's place."""
+"""The trial of the GPU by ``doctor --gpu``, with torch on the CPU in the place of the engine."""
 
 import json
 

@@ -91,6 +91,23 @@ def test_the_compile_step_fits_each_signature(libraries, checkpoint, tmp_path, c
     assert dict(vars(builder)) == originals
 
 
+def test_the_exported_program_takes_float16(libraries, checkpoint, tmp_path):
+    """TensorRT builds an engine of uint8, which torch_tensorrt's runtime refuses to load."""
+    programs = []
+
+    def compile_and_keep(program, **_):
+        programs.append(program)
+        return b'plan'
+
+    libraries(compile_and_keep)
+    build.compile_engine(BuildRequest(checkpoint, SIZE, 2, True, tmp_path / 'a'), tmp_path)
+    [program] = programs
+    values = {node.name: node.meta['val'] for node in program.graph.nodes if 'val' in node.meta}
+    [frames] = [values[name] for name in program.graph_signature.user_inputs]
+    assert frames.dtype == torch.float16
+    assert frames.shape == (2, SIZE[1], SIZE[0], 3)
+
+
 def test_an_engine_that_is_not_in_half_precision_is_refused(libraries, checkpoint, tmp_path):
     libraries(compile_newest, precision='FLOAT')
     request = BuildRequest(checkpoint, SIZE, 2, False, tmp_path / 'a.engine')

@@ -120,8 +120,8 @@ def test_growth_in_rounds_is_not_changed_by_a_machine_that_slows_down(workload, 
 
 def test_our_own_work_is_not_other_load_and_a_child_is_ours():
     load = BackgroundLoad()
-    child = subprocess.run([sys.executable, '-c', 'sum(range(10**7))'], check=True)
-    sum(range(5 * 10**6))
+    child = subprocess.run([sys.executable, '-c', 'sum(range(4 * 10**7))'], check=True)
+    sum(range(2 * 10**7))  # enough for the fastest machine seen
     own = load._own_sec() - load._own
     assert child.returncode == 0 and own > 0.1
 

@@ -1,9 +1,10 @@
 """Samples and batches: who gets which, in which type and memory order."""
 
-import cv2
+import multiprocessing
+
 import numpy as np
 import pytest
-from support.training_runs import SIZE
+from support.training_runs import SIZE, check_batches
 
 torch = pytest.importorskip('torch')
 
@@ -11,14 +12,10 @@ from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.training.batches import (  # noqa: E402
     MAX_WORKERS,
     BatchAugmentation,
-    Frames,
     StepSampler,
     SyntheticFrames,
-    TrainingSet,
     default_workers,
-    training_loader,
 )
-from enet_ros.training.datasets import open_dataset  # noqa: E402
 
 
 def test_processes_share_the_samples_of_a_step():
@@ -37,28 +34,14 @@ def test_synthetic_frames_have_the_ids_of_the_data_set():
     assert synthetic[3][0] is frame
 
 
-@pytest.fixture
-def one_thread():
-    """Keep OpenCV to one thread, as training does: a fork does not inherit its thread pool."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
-
-
 @pytest.mark.parametrize('workers', [0, 1])
-def test_batches_are_bytes_in_channels_last_memory(tree, workers, one_thread):
-    data = TrainingSet(Frames(open_dataset('folders', tree, 'train')), None, 5, 4)
-    augmentation = BatchAugmentation((32, 24), SIZE)
-    loader = training_loader(data, StepSampler(3, 4, 0, lambda step: augmentation), workers)
-    frames, labels = next(iter(loader))
-    assert frames.shape == (4, 3, 24, 32)
-    assert frames.dtype == labels.dtype == torch.uint8
-    assert frames.is_contiguous(memory_format=torch.channels_last)
-    for slot in range(4):
-        frame, truth = data[3, slot, augmentation]
-        assert torch.equal(frames[slot], frame)
-        assert torch.equal(labels[slot], truth)
+def test_batches_are_bytes_in_channels_last_memory(tree, workers):
+    """In a process of its own: a loader forks, and threads of other tests would be lost in it."""
+    process = multiprocessing.get_context('spawn').Process(
+        target=check_batches, args=(str(tree), workers))
+    process.start()
+    process.join(60.0)
+    assert process.exitcode == 0
 
 
 def test_workers_come_from_the_cores_when_a_gpu_trains(monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
+from enet_ros.backends.cuda import CudaRunner, pinned_frames
 from enet_ros.network.build import build_graph
 
 CUDA_BATCH = 8   # of 640x360 frames; a guess, never measured
@@ -48,14 +49,13 @@ class TorchBackend:
         self._checkpoint, self._resolution = request.checkpoint, request.resolution
         self._graphs: dict[bool, torch.nn.Module] = {}
         #: (confidence, number of frames) -> its CudaRunner, the newest last
-        self._runners: OrderedDict = OrderedDict()
+        self._runners: OrderedDict[tuple[bool, int], CudaRunner] = OrderedDict()
         self._graph(confidence=False)
 
     def new_batch(self, count: int) -> np.ndarray:
         """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
         if self._torch_device.type == 'cpu':
             return empty_frames(count, self._resolution)
-        from enet_ros.backends.cuda import pinned_frames
         width, height = self._resolution
         return pinned_frames((count, height, width, 3))
 
@@ -81,9 +81,8 @@ class TorchBackend:
         labels, *probability = runner(frames)
         return labels, probability[0] if confidence else None
 
-    def runner(self, count: int, *, confidence: bool = False):
+    def runner(self, count: int, *, confidence: bool = False) -> CudaRunner:
         """Return what runs so many frames on the GPU, recorded as a CUDA graph the first time."""
-        from enet_ros.backends.cuda import CudaRunner
         key = confidence, count
         if key not in self._runners:
             width, height = self._resolution

@@ -48,8 +48,8 @@ class CameraHealth:
     """Counts the frames of one camera, and says what is wrong.
 
     The receiving thread calls :meth:`count_received`. The publishing thread calls
-    :meth:`count_published`, :meth:`complain` and :meth:`counts`. Any thread calls :meth:`drop` and
-    :meth:`forget_time`. The executor's thread calls the rest.
+    :meth:`count_published`, :meth:`complain` and :meth:`counts`. Any thread calls :meth:`drop`,
+    :meth:`note` and :meth:`forget_time`. The executor's thread calls the rest.
 
     Attributes:
         received: Number of frames that came.
@@ -79,6 +79,7 @@ class CameraHealth:
         self.is_stalled = False
         self.first_published_sec = 0.0
         self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
+        self._facts: dict[str, str] = {}
         self._last_warning_sec = -math.inf
         self._last_finished_sec = time.monotonic()
         self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
@@ -139,6 +140,16 @@ class CameraHealth:
             self._recent_warnings[effect] = reason
         self._warn(f'{effect}: {reason}')
 
+    def note(self, fact: str, value: str) -> None:
+        """Keep a fact for the diagnostics, such as how a value was found. It is no warning.
+
+        Args:
+            fact: Key in the diagnostics.
+            value: Its value, which replaces an earlier one.
+        """
+        with self._lock:
+            self._facts[fact] = value
+
     def _warn(self, text: str) -> None:
         now_sec = time.monotonic()
         if self._is_active and now_sec - self._last_warning_sec > WARNING_PERIOD_SEC:
@@ -193,10 +204,11 @@ class CameraHealth:
         """Return the values that the diagnostics show of this camera."""
         with self._lock:
             times, latencies = list(self._finish_times), sorted(self._latencies_ms)
+            facts = dict(self._facts)
         recent = [t for t in times if t > time.monotonic() - RATE_WINDOW_SEC]
         rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
         percentile = partial(np.percentile, latencies) if latencies else lambda _: float('nan')
         return {'rate_hz': f'{rate:.1f}', 'latency_p50_ms': f'{percentile(50):.1f}',
                 'latency_p95_ms': f'{percentile(95):.1f}', 'received': str(self.received),
                 'published': str(self.published), 'dropped': str(self.dropped),
-                'last_error': self.last_error}
+                'last_error': self.last_error, **facts}

@@ -142,3 +142,10 @@ def test_rates_are_of_the_last_seconds_and_forgotten_when_time_jumps(health, clo
     values = health.statistics()
     assert (values['rate_hz'], values['latency_p50_ms']) == ('0.0', 'nan')
     assert values['published'] == '11'
+
+
+def test_a_fact_is_shown_until_a_newer_one_replaces_it(health):
+    health.note('bit_depth', '12')
+    health.note('bit_depth', '14')
+    assert health.statistics()['bit_depth'] == '14'
+    assert health.summary()[0] is not Level.ERROR

@@ -10,16 +10,23 @@ DESCRIPTION = """Train ENet. The same command continues a run that was stopped (
 crash). At the end RUN holds model.safetensors, curves.png, samples.png, scores.json, a TensorBoard
 log, last.ckpt and best.ckpt.
 
-example:
-  enet-ros train --dataset camvid --root ~/data/camvid --out runs/camvid --steps 10000"""
+examples:
+  enet-ros train --dataset camvid --root ~/data/camvid --out runs/camvid --steps 10000
+  enet-ros train --dataset camvid=~/camvid:0.5 --dataset idd_lite=~/idd_lite:0.3 --out runs/mixed
+  enet-ros train --data site.yaml --out runs/site"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     data = parser.add_argument_group('data')
-    data.add_argument('--dataset', required=True, metavar='NAME',
-                      help='data set: camvid, cityscapes, sunrgbd or folders')
-    data.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
+    data.add_argument('--dataset', action='append', default=[], metavar='NAME[=DIR[:SHARE]]',
+                      help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums or folders. '
+                           'Repeat it with folders to train on several. SHARE is its part of the '
+                           'samples (default: 1). The first gives the classes and the validation')
+    data.add_argument('--root', metavar='DIR', help='folder of the only data set')
+    data.add_argument('--data', metavar='FILE',
+                      help='YAML file of the data sets, with shares, class files and renamed '
+                           'classes; docs/training.md shows one')
     data.add_argument('--classes', metavar='FILE',
                       help='class file of folders (default: classes.yaml or .json in --root)')
     data.add_argument('--train-split', default='train', metavar='NAME',

@@ -107,14 +107,15 @@ def read_class_sets(path: Path) -> dict[str, tuple[str, ...]]:
 def _read_entries(path: Path) -> list[dict]:
     """Read the entries of a class list, and check their keys and types."""
     entries = _parse(path)
-    if not isinstance(entries, list) or not any(isinstance(entry, dict) and 'one_of' not in entry
-                                                for entry in entries):
+    if not isinstance(entries, list) or not entries:
         raise ClassMapError(f'{path}: wanted a list of {{name, color, drivable}}')
     for entry in entries:
         if not (_is_class(entry) or _is_set(entry)):
             raise ClassMapError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
                                 'color ([r, g, b]) and drivable (true or false); or name and '
                                 'one_of (a list of class names)')
+    if all(map(_is_set, entries)):
+        raise ClassMapError(f'{path}: has sets and no classes, wanted classes first')
     return entries
 
 

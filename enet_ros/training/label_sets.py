@@ -44,11 +44,11 @@ class LabelSets:
         ids = class_ids(class_map)
         members = []
         for name, classes in sets.items():
-            unknown = [item for item in classes if _key(item) not in ids]
+            unknown = [item for item in classes if class_key(item) not in ids]
             if unknown:
                 raise LabelSetError(f"set '{name}' names the unknown class '{unknown[0]}', wanted "
                                     f'some of {", ".join(class_map.names)}')
-            found = tuple(sorted({ids[_key(item)] for item in classes}))
+            found = tuple(sorted({ids[class_key(item)] for item in classes}))
             if not 2 <= len(found) < len(class_map):
                 raise LabelSetError(f"set '{name}' has {len(found)} of {len(class_map)} classes, "
                                     'wanted at least two, and not all')
@@ -115,8 +115,9 @@ class LabelSets:
 
 def class_ids(class_map: ClassMap) -> dict[str, int]:
     """Return the id of each class by its name in lower case, with _ for spaces."""
-    return {_key(name): i for i, name in enumerate(class_map.names)}
+    return {class_key(name): i for i, name in enumerate(class_map.names)}
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
+    """Return a class name in lower case, with _ for spaces, to compare it with others."""
     return parameter_name(name).lower()

@@ -94,4 +94,4 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.options import TrainOptions
     from enet_ros.training.train import train
     return train(TrainOptions(**{field.name: getattr(args, field.name)
-                                 for field in fields(TrainOptions)}))
+                                 for field in fields(TrainOptions) if field.name != 'sources'}))

@@ -167,6 +167,14 @@ def test_a_run_on_two_sources_scores_both(tree, site, tmp_path):
     assert json.loads((out / 'scores.json').read_text())['others']['folders val']['images'] == 2
 
 
+def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):
+    from enet_ros.cli.main import main
+    command = ['train', '--dataset', f'folders={tree}', '--dataset', f'folders={site}:0.5',
+               '--out', str(tmp_path / 'run')]
+    assert main(command) == 2
+    assert "its class 'track' would be 'track'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('changes', 'part'), [
     ({'dataset': (), 'root': None}, 'no data set'), ({'root': None}, 'wants its folder'),
     ({'dataset': ['camvid=/a', 'lums=/b']}, '--root and --classes'),

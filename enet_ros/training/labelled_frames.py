@@ -66,8 +66,11 @@ class SegmentationData:
         except ValueError as error:
             raise DatasetError(f'{label_path}: {error}') from error
 
-    def check(self) -> None:
+    def check(self, each: Callable[[np.ndarray, np.ndarray], None] | None = None) -> None:
         """Read every pair once.
+
+        Args:
+            each: Called with each frame and its label map.
 
         Raises:
             DatasetError: Files cannot be used. The message has their number and the first ones.
@@ -75,7 +78,9 @@ class SegmentationData:
         problems = []
         for index in range(len(self)):
             try:
-                self.read(index)
+                pair = self.read(index)
+                if each:
+                    each(*pair)
             except DatasetError as error:
                 problems.append(str(error))
         raise_problems(f'{self.name} {self.split}', problems)

@@ -28,6 +28,7 @@ from enet_ros.training.batches import (
     TrainingSet,
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
+from enet_ros.training.data_report import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.labelled_frames import SegmentationData
@@ -68,8 +69,7 @@ def train(options: TrainOptions) -> int:
     _silence_lightning()
     last = prepare_run_folder(Path(options.out), options)
     training, validation = open_sources(options.sources)
-    for split in (*training, *validation):
-        split.check()
+    report_data(Path(options.out), training, validation)
     module, data = build_run(options, training, validation[0])
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
@@ -77,6 +77,21 @@ def train(options: TrainOptions) -> int:
     if module.global_rank == 0:
         finish(module, data, options, validation)
     return 0
+
+
+def report_data(run: Path, training: Sequence[SegmentationData],
+                validation: Sequence[SegmentationData]) -> None:
+    """Check every pair, and show what will be learned in ``data.txt`` and ``data.png``.
+
+    Raises:
+        DatasetError: Files cannot be used.
+    """
+    text = '\n'.join(str(survey(split)) for split in (*training, *validation))
+    if not int(os.environ.get('RANK', 0)):  # the first of several processes
+        print(text)
+        (run / 'data.txt').write_text(text + '\n')
+        draw_contact_sheet(run / 'data.png', training)
+        print(f'{run / "data.png"} shows frames beside their labels')
 
 
 def open_sources(sources: Sequence[Source]

@@ -15,6 +15,7 @@ from enet_ros.training.labelled_frames import SegmentationData
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
+from matplotlib.colors import hsv_to_rgb  # noqa: E402
 from matplotlib.patches import Patch  # noqa: E402
 
 SHEET_FRAMES = 6  # of each source
@@ -76,11 +77,13 @@ def label_names(data: SegmentationData) -> dict[int, str]:
 
 
 def label_colors(data: SegmentationData) -> np.ndarray:
-    """Return the RGB colour of each label, (256, 3) uint8; a set has the mean of its classes'."""
-    colors = data.class_map.color_lut()
-    for label, members in enumerate(data.sets.members if data.sets else (),
-                                    start=len(data.class_map)):
-        colors[label] = colors[list(members)].mean(0)
+    """Return the RGB colour of each label, (256, 3) uint8.
+
+    Sets have bright, pale colours of even hues, which no class of a street has.
+    """
+    colors, first = data.class_map.color_lut(), len(data.class_map)
+    for i in range(len(data.sets or ())):
+        colors[first + i] = np.round(255 * hsv_to_rgb((i / len(data.sets), 0.45, 1.0)))
     return colors
 
 

@@ -66,7 +66,7 @@ def test_a_contact_sheet_shows_frames_beside_labels(split, tmp_path):
     for label in label_names(split):
         seen = (sheet == colors[label]).all(2).sum()
         assert seen > 100 if label in (0, 1, 3) else True
-    assert (colors[3] == np.mean([CLASSES.colors[1], CLASSES.colors[2]], 0).astype(int)).all()
+    assert len(np.unique(colors[:4], axis=0)) == 4
     assert (sheet == 90).all(2).sum() > 1000  # the frames
 
 

@@ -14,13 +14,20 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodingError,
+    Scratch,
+    decode_into,
+)
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
+from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.messages import check_size
 from enet_ros.ros.outputs import (
     OUTPUTS,
@@ -99,7 +106,7 @@ class Camera:
         self._gate = threading.Lock()
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
         self._time_epoch = self._last_stamp_ns = 0
-        self._scratch = Scratch()  # of the segmenting thread
+        self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._calibration: CameraInfo | None = None
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = Transforms(node)
@@ -118,6 +125,7 @@ class Camera:
             else self._subscribe(CompressedImage, 'image/compressed', self.receive))
         self.camera_infos = self._subscribe(CameraInfo, 'camera_info', lambda message: None)
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
+        self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
         """Subscribe to a topic. An Image is taken serialised."""
@@ -161,7 +169,7 @@ class Camera:
         self.health.count_received()
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
-                              (message.header, CompressedFile(message.data)))
+                              (message.header, CompressedFile(message.data, message.format)))
         except EncodingError as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
             return
@@ -200,10 +208,13 @@ class Camera:
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)
+        self._bit_depth.bits = settings.bit_depth
         try:
-            frame.image = decode_into(frame.source, network_input, self._scratch)
+            frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
         except EncodingError as error:
             return Dropped(DropCause.FAILED, str(error))
+        if frame.image.remarks:
+            self._remarks.tell(frame.image.remarks)
         height, width = frame.image.pixels.shape[:2]
         frame.image_size = width, height
         frame.output_size = (frame.image_size if settings.output_size == 'input'

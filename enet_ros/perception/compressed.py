@@ -24,9 +24,9 @@ from enet_ros.perception.raw_image import CompressedFile, EncodingError, RawImag
 
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _KNOWN = 'wanted a JPEG, PNG, TIFF or WebP'
-_OTHER_FILES = {b'GIF8': 'GIF', b'BM': 'BMP', b'\0\0\0\x0cjP': 'JPEG 2000', b'\xff\x4f\xff': 'JPEG '
-                '2000', b'\xff\x0a': 'JPEG XL', b'#?': 'HDR', b'P5': 'PGM', b'P6': 'PPM',
-                b'\0\0\0\x01': 'H.264 or H.265 stream', b'v/1\x01': 'OpenEXR'}
+_OTHER_FILES = {b'GIF8': 'GIF', b'BM': 'BMP', b'\0\0\0\x0cjP': 'JPEG 2000',
+                b'\xff\x4f\xff': 'JPEG 2000', b'\xff\x0a': 'JPEG XL', b'#?': 'HDR', b'P5': 'PGM',
+                b'P6': 'PPM', b'\0\0\0\x01': 'H.264 or H.265 stream', b'v/1\x01': 'OpenEXR'}
 _BAYER = re.compile(r'bayer_[rgb]{4}(8|16)')
 _DEPTH = re.compile(r'compresseddepth|\b(16uc1|16sc1|32sc1|32fc1|64fc1)\b')
 

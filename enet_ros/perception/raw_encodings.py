@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -53,6 +54,21 @@ class Encoding:
     memory: int = 3
     even: tuple[int, int] = (1, 1)
     least: int = 1
+
+    @cached_property
+    def first_plane(self) -> float:
+        """Bytes per pixel of a row of the first plane."""
+        return self.planes[0][0]
+
+    @cached_property
+    def rows_per_row(self) -> float:
+        """Rows of the first plane's step that the data has for each row of the image."""
+        return sum(size / self.first_plane / divisor for size, divisor in self.planes)
+
+    @cached_property
+    def last_plane(self) -> float:
+        """Step of the last plane, in steps of the first."""
+        return self.planes[-1][0] / self.first_plane
 
 
 _BAYER = {  # ROS names a pattern by its first two rows, OpenCV by the second row's middle.
@@ -175,18 +191,15 @@ def _find_step(image: EncodedImage, encoding: str, entry: Encoding,
     Returns:
         The true distance of two rows, and what is worth knowing of it.
     """
-    width, height, step, planes = image.width, image.height, image.step, entry.planes
+    width, height, step = image.width, image.height, image.step
     # The three comparisons of a good image come first, without a call.
     if not (0 < width and 0 < height and width * height * max(entry.memory, 4) <= MAX_BYTES):
         check_size('size', width, height, entry.memory)
     if width % entry.even[0] or height % entry.even[1] or min(width, height) < entry.least:
         _refuse_size(image, encoding, entry)
-    row = planes[0][0] * width
-    last_plane, last_divisor = planes[-1]
-    rows = sum(size / planes[0][0] / divisor for size, divisor in planes) * height
+    row, rows = entry.first_plane * width, entry.rows_per_row * height
     # The padding of the last row may lack.
-    missing = (step - row) * last_plane / planes[0][0]
-    if step >= row and length >= step * rows - missing:
+    if step >= row and length >= step * rows - (step - row) * entry.last_plane:
         return step, ()
     tight = int(row * rows)
     # In planes, some drivers divide all bytes by the height. A step below a row means nothing.

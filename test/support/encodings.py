@@ -45,7 +45,7 @@ def encode_planes(rgb, encoding, bits=16, order='<'):
     """Encode a frame: a list of planes, each (rows, bytes) uint8."""
     if is_16_bit(encoding):
         narrow = EIGHT_BITS.get(encoding, encoding.replace('16', '8'))
-        samples = encode_planes(rgb, narrow)[0].astype(np.uint16)
+        samples = encode_planes(rgb, narrow)[0].astype(np.uint32)
         wide = (samples * ((1 << bits) - 1) + 127) // 255 if bits < 16 else samples * 257
         return [wide.astype(f'{order}u2').view(np.uint8)]
     encoding, height = EIGHT_BITS.get(encoding, encoding), rgb.shape[0]

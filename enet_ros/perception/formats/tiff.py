@@ -21,6 +21,8 @@ _MAX_INFLATION = {_NONE: 1, _LZW: 1400, _DEFLATE: 1033, _OLD_DEFLATE: 1033, _PAC
 _COUNTERS = {_LZW: count_lzw, _PACKBITS: count_packbits}
 #: Photometric interpretation -> (channels that make the color, bits that are read)
 _PHOTOMETRIC = {0: (1, (1, 8)), 1: (1, (1, 8, 16)), 2: (3, (8, 16)), 3: (1, (8,)), 5: (4, (8,))}
+#: Tag -> value by which OpenCV gives the pixels as stored: orientation, and kind of alpha.
+_AS_STORED = {274: 1, 338: 1}
 _MAX_PIECES = 100_000
 
 
@@ -50,7 +52,8 @@ def check_tiff(view: memoryview) -> bytes | memoryview:
         view: The file.
 
     Returns:
-        The file. If it has an orientation, a copy without it.
+        The file. If it has an orientation, or an alpha that OpenCV would multiply into the
+        colors, a copy without it.
 
     Raises:
         EncodingError: The file is cut short, damaged, of a kind that is not read, or above a
@@ -59,17 +62,19 @@ def check_tiff(view: memoryview) -> bytes | memoryview:
     directory = _read_directory(view)
     row_bytes = _check_kind(directory)
     _check_pieces(view, directory, row_bytes)
-    if directory.first(274, 1) == 1:
+    changes = [directory.positions[tag] for tag, value in _AS_STORED.items()
+               if directory.first(tag, value) != value]
+    if not changes:
         return view
-    upright = bytearray(view)
-    at = directory.positions[274]
-    upright[at:at + 2] = (1).to_bytes(2, directory.order)
-    return upright
+    as_stored = bytearray(view)
+    for at in changes:
+        as_stored[at:at + 2] = (1).to_bytes(2, directory.order)
+    return as_stored
 
 
 def _read_directory(view: memoryview) -> TiffDirectory:
     """Read the tags of the first image whose values are whole numbers."""
-    order, is_big = 'little' if view[0] == 0x49 else 'big', view[2:4].tobytes().strip(b'\0') == b'+'
+    order, is_big = 'little' if view[0] == 0x49 else 'big', 0x2B in (view[2], view[3])
     word, entry_size, count_size = (8, 20, 8) if is_big else (4, 12, 2)
 
     def number(at: int, size: int) -> int:
@@ -118,9 +123,11 @@ def _check_kind(directory: TiffDirectory) -> int:
     if compression not in _MAX_INFLATION:
         raise EncodingError(f'the TIFF has compression {compression}, wanted none, LZW, Deflate '
                             'or PackBits')
-    # OpenCV decodes by way of 4 bytes a pixel. 16 bits are reduced to 8 after it.
-    check_size('the TIFF', width, height,
-               (3 if channels > 1 else 1) * 3 + 2 * channels if bits[0] == 16 else 4)
+    # OpenCV decodes by way of a strip, which may be the whole image: of RGBA, or of 16 bits, which
+    # are reduced to 8 after it.
+    picture_channels = 3 if channels > 1 or photometric == 3 else 1
+    check_size('the TIFF', width, height, 2 * channels + 3 * picture_channels if bits[0] == 16
+               else 4 + picture_channels)
     return (width * channels * bits[0] + 7) // 8
 
 

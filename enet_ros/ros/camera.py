@@ -17,6 +17,7 @@ from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
+from enet_ros.perception.stamps import FrameClock, age_problem
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.ground import GroundLocator
@@ -35,7 +36,6 @@ from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_ov
 from enet_ros.ros.receiver import take_newest
 from enet_ros.ros.transforms import Transforms
 
-TIME_JUMP_NS = 1_000_000_000  # Stamps that fall back farther are of another time, as of a bag.
 EVERYTHING = ~Need.NOTHING
 WITHOUT_GROUND = ~Need.GROUND
 WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
@@ -98,7 +98,8 @@ class Camera:
         self._parameters, self._store = parameters, store
         self._gate = threading.Lock()
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
-        self._time_epoch = self._last_stamp_ns = 0
+        self._time_epoch = 0
+        self._clock = FrameClock()  # of the receiving thread
         self._scratch = Scratch()  # of the segmenting thread
         self._calibration: CameraInfo | None = None
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
@@ -129,7 +130,8 @@ class Camera:
         """Start counting and publishing."""
         with self._gate:
             self.health.activate()
-            self._last_published, self._last_stamp_ns = None, 0
+            self._last_published = None
+            self._clock = FrameClock()
             self._active_since_sec = time.perf_counter()
         if self._label_info is not None:
             self._label_info.publish(make_label_info(
@@ -170,14 +172,18 @@ class Camera:
         except ValueError as error:  # rclpy refuses a time before 1970.
             self.drop(Dropped(DropCause.FAILED, f'its stamp is {header.stamp.sec} s: {error}'))
             return
-        if stamp_ns < self._last_stamp_ns:
-            self.forget_time()
-            if stamp_ns < self._last_stamp_ns - TIME_JUMP_NS:
+        order_sec, clock = stamp_ns / 1e9, self._clock
+        if stamp_ns > clock.newest_ns:
+            clock.newest_ns = stamp_ns
+        else:
+            place = clock.place_late(stamp_ns, times.received)
+            order_sec = place.order_sec
+            if place.has_jumped:
+                self.forget_time()
                 self.transforms.clear()
-        self._last_stamp_ns = stamp_ns
         age_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
-        if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, age_ms,
-                                     self._time_epoch, times)):
+        if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, order_sec,
+                                     age_ms, self._time_epoch, times)):
             self.drop(Dropped(DropCause.OVERTAKEN))
 
     def forget_time(self) -> None:
@@ -193,10 +199,10 @@ class Camera:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
         age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
-        if settings.max_frame_age and age_sec > settings.max_frame_age:
-            return Dropped(DropCause.FAILED,
-                           f"frame is {age_sec:.3f} s old by the node's clock, wanted at most "
-                           f'{settings.max_frame_age} s (max_frame_age)')
+        if settings.max_frame_age and abs(age_sec) > settings.max_frame_age:
+            return Dropped(DropCause.FAILED, age_problem(
+                age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
+                use_sim_time=self._node.get_parameter('use_sim_time').value))
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)

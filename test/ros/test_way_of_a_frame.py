@@ -70,10 +70,9 @@ def follow_frame(bench, recorder, road_frame, encoding):
     """Send frames until all runs as ever, then record one."""
     node = bench()
     node.listen('labels')
-    message = node.image(road_frame, encoding)
     for _ in range(3):
-        node.reply(message, 'labels')
-    health = node.node._cameras[0].health
+        node.reply(node.image(road_frame, encoding), 'labels')
+    health, message = node.node._cameras[0].health, node.image(road_frame, encoding)
     recorder.recording = True
     node.reply(message, 'labels')
     node.wait(lambda: health.published == 4, 'the end of the frame')

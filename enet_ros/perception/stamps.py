@@ -9,6 +9,10 @@ from dataclasses import dataclass
 JUMP_NS = 500_000_000
 #: Frames with one and the same stamp, after which stamps count as standing still.
 STILL_FRAMES = 3
+#: Frames one after the other with stamps that advance, after which stamps run again.
+ADVANCING_FRAMES = 20
+#: Later than every stamp.
+NEVER_NS = 1 << 63
 #: Least step of the order of frames that a float of seconds resolves today.
 ORDER_STEP_NS = 1_000
 #: Stamps below this are no wall time. They are simulated time, or the time since the start.
@@ -33,17 +37,20 @@ class FrameClock:
 
     A frame with a stamp after ``newest_ns`` is in order: the caller sets ``newest_ns`` and asks
     nothing. :meth:`place_late` places the others. Stamps that jitter backwards by less than
-    ``JUMP_NS`` do not change the order of arrival. Where stamps stand still, or are 0, which means
-    that the driver sets none, frames are ordered by their arrival.
+    ``JUMP_NS`` do not change the order of arrival.
+
+    Where stamps stand still, frames are ordered by their arrival, until the stamps have advanced
+    with every frame for a while. Stamps stand still if the driver sets none (0), or only seconds.
 
     Attributes:
-        newest_ns: Greatest stamp since the last jump, in nanoseconds.
+        newest_ns: Greatest stamp since the last jump, in nanoseconds. While stamps stand still it
+            is greater than every stamp, so that :meth:`place_late` places all frames.
     """
 
     def __init__(self):
         self.newest_ns = -1
         self._order_ns = self._still_ns = -1
-        self._repeats = 0
+        self._repeats = self._advances = 0
         self._note = ''
 
     def take_note(self) -> str:
@@ -58,6 +65,8 @@ class FrameClock:
             stamp_ns: Stamp of the frame, in nanoseconds.
             received_sec: When it was received, by a clock that never jumps.
         """
+        if self.newest_ns == NEVER_NS:
+            return self._place_by_arrival(stamp_ns, received_sec)
         if stamp_ns < self.newest_ns - JUMP_NS:
             self.newest_ns = self._order_ns = stamp_ns
             return FramePlace(stamp_ns / 1e9, True)
@@ -73,9 +82,21 @@ class FrameClock:
         self._repeats += 1
         if stamp_ns and self._repeats < STILL_FRAMES:  # The frame came twice: its place is taken.
             return max(self.newest_ns, self._order_ns) / 1e9
+        self.newest_ns, self._advances = NEVER_NS, 0
+        return self._place_by_arrival(stamp_ns, received_sec).order_sec
+
+    def _place_by_arrival(self, stamp_ns: int, received_sec: float) -> FramePlace:
+        """Return the place of a frame while stamps stand still."""
+        has_jumped = stamp_ns < self._still_ns - JUMP_NS
+        self._advances = self._advances + 1 if stamp_ns > self._still_ns else 0
+        self._still_ns = stamp_ns if has_jumped else max(stamp_ns, self._still_ns)
+        if self._advances >= ADVANCING_FRAMES:  # The stamps run again.
+            self.newest_ns = self._order_ns = stamp_ns
+            self._repeats = 0
+            return FramePlace(stamp_ns / 1e9, False)
         self._note = (f'stamps stand still at {stamp_ns / 1e9:g} s; frames vote in the order of '
                       'arrival')
-        return received_sec
+        return FramePlace(received_sec, has_jumped)
 
 
 def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,

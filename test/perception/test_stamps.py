@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enet_ros.perception.stamps import JUMP_NS, FrameClock, age_problem
+from enet_ros.perception.stamps import (
+    ADVANCING_FRAMES,
+    JUMP_NS,
+    STILL_FRAMES,
+    FrameClock,
+    age_problem,
+)
 
 MS = 1_000_000
 WALL_SEC = 1_790_000_000.0
@@ -95,3 +101,36 @@ def test_a_refused_age_says_by_which_clock_and_what_to_do(age, stamp, use_sim_ti
 @pytest.mark.parametrize(('age', 'most'), [(0.4, 0.5), (-0.4, 0.5), (1e9, 0.0), (-1e9, 0.0)])
 def test_an_age_within_the_limit_is_no_problem(age, most):
     assert age_problem(age, WALL_SEC, most, use_sim_time=False) == ''
+
+
+def test_stamps_of_whole_seconds_are_ordered_by_arrival_from_one_second_to_the_next():
+    """Some drivers fill in only the seconds: no step of the order may lose the votes."""
+    stamps = [int(WALL_SEC + i // 20) * 1_000_000_000 for i in range(100)]
+    found, clock = places(stamps)
+    order = [order_sec for order_sec, _ in found][STILL_FRAMES:]
+    assert [b - a for a, b in zip(order, order[1:])] == pytest.approx([.05] * (len(order) - 1))
+    assert not any(has_jumped for _, has_jumped in found)
+    assert 'stand still' in clock.take_note()
+
+
+def test_a_bag_of_whole_seconds_that_begins_again_is_a_jump():
+    stamps = [i // 10 * 1_000_000_000 for i in range(50)] * 2
+    found, _ = places(stamps)
+    assert [i for i, (_, has_jumped) in enumerate(found) if has_jumped] == [50]
+
+
+def test_stamps_that_run_again_are_believed_again():
+    start = int(WALL_SEC * 1e9)
+    stamps = [start] * 10 + [start + i * 50 * MS for i in range(1, ADVANCING_FRAMES + 10)]
+    found, clock = places(stamps)
+    assert [order for order, _ in found[-9:]] == pytest.approx([s / 1e9 for s in stamps[-9:]])
+    assert not any(has_jumped for _, has_jumped in found)
+    clock.take_note()
+    assert clock.take_note() == ''
+
+
+def test_one_stamp_of_zero_at_the_start_costs_nothing():
+    start = int(WALL_SEC * 1e9)
+    found, clock = places([0, start, start + 50 * MS])
+    assert [order for order, _ in found[1:]] == [start / 1e9, (start + 50 * MS) / 1e9]
+    assert clock.take_note() == ''

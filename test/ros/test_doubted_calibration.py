@@ -195,7 +195,7 @@ def test_stamps_of_zero_are_noted(started, road_frame):
 
 @pytest.mark.parametrize(('stamp_sec', 'parts'), [
     (30.0, ['wall time (use_sim_time is false)', 'simulated time', 'use_sim_time to true']),
-    (4e9, ['in the future', 'use_sim_time is false']), (0.0, ['its stamp is 0'])])
+    (2.1e9, ['in the future', 'use_sim_time is false']), (0.0, ['its stamp is 0'])])
 def test_a_frame_of_another_clock_is_dropped_and_the_clock_named(
         bench, road_frame, stamp_sec, parts):
     node = bench(max_frame_age=0.5, diagnostics_period=0.1)

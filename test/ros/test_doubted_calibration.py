@@ -186,10 +186,9 @@ def test_votes_count_with_stamps_of_zero_and_with_jitter(bench, pixels, road_fra
     assert np.array_equal(masks[4], masks[3])  # one dark frame is outvoted
 
 
-def test_stamps_of_zero_are_noted(started, road_frame):
-    node = started(calibration())
-    for _ in range(3):
-        node.send(node.image(road_frame, stamp_ns=0))
+def test_stamps_of_zero_are_noted(started, pixels, road_frame):
+    node = started(calibration(), 'drivable_mask')
+    vote_of(node, pixels, [road_frame] * 3, [0, 0, 0])
     assert 'stand still at 0 s' in status(node, 'stand still')[2]['stamps']
 
 

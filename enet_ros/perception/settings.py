@@ -58,7 +58,7 @@ def _check_resolution(name: str, resolution: list[int]) -> None:
 
 def _check_frame(name: str, frame: str) -> None:
     """Check that a frame has a name."""
-    if not frame:
+    if not frame.strip('/'):
         raise ConfigError(f"{name} is '', wanted the name of a frame")
 
 
@@ -260,8 +260,9 @@ class NodeSettings(CheckedSettings):
         0.5, 'Share of the class color in ~/overlay. 0 shows only the frame, 1 only the colors.',
         range=(0.0, 1.0))
     max_frame_age: float = parameter(
-        0.0, "Age at which a frame is dropped, in seconds by the node's clock. 0 turns this off, "
-        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. A stamp as far in "
+        'the future is dropped, too. 0 turns this off, for bags and for cameras with a clock of '
+        'their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',

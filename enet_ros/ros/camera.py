@@ -14,15 +14,16 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.stamps import FrameClock, age_problem
+from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.ground import GroundLocator
+from enet_ros.ros.ground import GroundLocator, no_ground_advice
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
-from enet_ros.ros.messages import check_size
 from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,
@@ -33,7 +34,6 @@ from enet_ros.ros.outputs import (
 )
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
-from enet_ros.ros.receiver import take_newest
 from enet_ros.ros.transforms import Transforms
 
 EVERYTHING = ~Need.NOTHING
@@ -80,7 +80,7 @@ class Camera:
     Attributes:
         health: Counters, rates and warnings.
         images: Subscription of the images, with the callback :meth:`receive`.
-        camera_infos: Subscription of the calibrations. They are taken when an output needs one.
+        calibration: The camera infos. They are taken when somebody asks for them.
     """
 
     def __init__(self, node: LifecycleNode, setup: CameraSetup,
@@ -101,7 +101,7 @@ class Camera:
         self._time_epoch = 0
         self._clock = FrameClock()  # of the receiving thread
         self._scratch = Scratch()  # of the segmenting thread
-        self._calibration: CameraInfo | None = None
+        self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = Transforms(node)
         self._ground = GroundLocator(self.transforms, setup.resolution)
@@ -117,7 +117,8 @@ class Camera:
         self.images = (
             self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
             else self._subscribe(CompressedImage, 'image/compressed', self.receive))
-        self.camera_infos = self._subscribe(CameraInfo, 'camera_info', lambda message: None)
+        self.calibration = CalibrationTopic(
+            self._subscribe(CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
@@ -148,7 +149,7 @@ class Camera:
         self.deactivate()
         with self._gate:
             publishers, self._publishers = self._publishers, {}
-        for subscription in (self.images, self.camera_infos):
+        for subscription in (self.images, self.calibration.subscription):
             self._node.destroy_subscription(subscription)
         for publisher in (*publishers.values(), self._label_info):
             if publisher is not None:
@@ -212,6 +213,7 @@ class Camera:
             return Dropped(DropCause.FAILED, str(error))
         height, width = frame.image.pixels.shape[:2]
         frame.image_size = width, height
+        self._last_frame = frame.image_size, frame.camera_settings
         frame.output_size = (frame.image_size if settings.output_size == 'input'
                              else self.setup.resolution)
         frame.times.preprocessed = time.perf_counter()
@@ -240,27 +242,34 @@ class Camera:
         What is not there is taken out of ``frame.needs``.
         """
         needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
-        info = self.calibration()
-        try:
-            if info is not None:
-                check_size(info, frame.image_size)
-                frame.camera_info = info
-                frame.needs |= needs & Need.CALIBRATION
-        except ValueError as error:
-            self.health.complain('no ~/camera_info and no outputs in metres', str(error))
+        judgement = self.calibration.judged(
+            frame.image_size, rectified=frame.camera_settings.settings.rectified)
+        if judgement is not None and not judgement.is_publishable:
+            self.health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
             return frame
-        if Need.GROUND in needs:
-            try:
-                frame.ground = self._ground.tables(info, frame.camera_settings, frame.header)
+        if judgement is not None:
+            frame.camera_info = judgement.info
+            frame.needs |= needs & Need.CALIBRATION
+        try:
+            if Need.GROUND in needs:
+                frame.ground = self._ground.tables(judgement, frame.camera_settings, frame.header)
                 frame.needs |= Need.GROUND
-            except (ValueError, LookupError) as error:
-                self.health.complain('no outputs in metres', str(error))
+                if not frame.ground.sees_ground:
+                    self.health.complain('no ground is seen', no_ground_advice(frame))
+        except (ValueError, LookupError) as error:
+            self.health.complain('no outputs in metres', str(error))
         return frame
 
-    def calibration(self) -> CameraInfo | None:
-        """Return the newest camera info, or None if none has come."""
-        self._calibration = take_newest(self.camera_infos) or self._calibration
-        return self._calibration
+    def facts(self) -> dict[str, str]:
+        """Return what the diagnostics show of the calibration and of the stamps."""
+        facts, note = {}, self._clock.take_note()
+        if note:
+            facts['stamps'] = note
+        if self._last_frame is not None:
+            size, camera_settings = self._last_frame
+            facts['calibration'] = str(self.calibration.judged(
+                size, rectified=camera_settings.settings.rectified) or 'none has come')
+        return facts
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""

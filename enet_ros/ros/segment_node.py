@@ -92,10 +92,13 @@ class SegmentNode(LifecycleNode):
             setup = CameraSetup(index, name, settings.image_transport, segmenter.resolution,
                                 segmenter.backend.name, segmenter.backend.precision,
                                 checkpoint.class_map)
-            self._cameras.append(Camera(self, setup, self._node_parameters, slots.put))
+            camera = Camera(self, setup, self._node_parameters, slots.put)
+            self._cameras.append(camera)
+            if self._node_parameters.camera_settings[name].needs_transforms:
+                camera.transforms.listen()
         self._pipeline = Pipeline(segmenter, self._cameras, slots)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
-                                  polled=[camera.camera_infos for camera in self._cameras])
+                                  [camera.calibration.subscription for camera in self._cameras])
         self._watchdog = Watchdog(self, self._cameras, segmenter, self._startup)
         if LabelInfo is None:
             self.get_logger().info('~/label_info is off: vision_msgs is not installed')

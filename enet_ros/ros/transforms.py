@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from rclpy.time import Time
@@ -17,7 +18,7 @@ class Transforms:
     The publishing thread calls :meth:`lookup`, and any thread the other methods.
 
     Args:
-        node: Node that subscribes to /tf and /tf_static when the first transform is needed.
+        node: Node that subscribes to /tf and /tf_static.
     """
 
     def __init__(self, node):
@@ -26,19 +27,30 @@ class Transforms:
         self._buffer = self._listener = None
         self._closed = False
 
+    def listen(self) -> None:
+        """Begin to listen, so that transforms are known when the first frame comes.
+
+        Without a call it begins at the first lookup. If tf2 is not installed, the lookup says so.
+        """
+        with contextlib.suppress(LookupError):
+            self._listening()
+
     def lookup(self, target: str, source: str, stamp) -> tuple[tuple, tuple]:
         """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
 
         Args:
-            target: Frame to transform into.
-            source: Frame to transform from.
+            target: Frame to transform into. TF2 has no slash before a name, so one is taken off.
+            source: Frame to transform from, likewise.
             stamp: builtin_interfaces/Time. If TF does not know it yet, the newest transform is
                 used, which is at most MAX_TRANSFORM_AGE_SEC away.
 
         Raises:
             LookupError: tf2_ros_py is not installed, or knows no such transform.
         """
-        time = Time.from_msg(stamp)
+        time, target, source = Time.from_msg(stamp), target.lstrip('/'), source.lstrip('/')
+        if not source:
+            raise LookupError('the header of the image has an empty frame_id, wanted the optical '
+                              'frame of the camera')
         buffer = self._listening()
         try:
             is_known = buffer.can_transform(target, source, time)

@@ -85,7 +85,7 @@ def output_of(node, frame) -> Output:
     names = ('labels', 'confidence', 'points', 'obstacles', 'free_space', 'grid')
     node.listen(*names)
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration() is not None, 'camera info')
+    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
     sent = node.image(frame)
     messages = {f'/enet/{name}': message for name, message in
                 zip(names, node.reply(sent, *names))}

@@ -88,7 +88,8 @@ class NodeBench:
         data, step = encode_image(frame, encoding)
         message = Image(encoding=encoding, height=frame.shape[0], width=frame.shape[1], step=step)
         message.data.frombytes(data.data)
-        stamp_ns = stamp_ns or self.tester.get_clock().now().nanoseconds
+        if stamp_ns is None:
+            stamp_ns = self.tester.get_clock().now().nanoseconds
         message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
         message.header.frame_id = frame_id
         return message

@@ -46,7 +46,7 @@ def ground_doubt(table: GroundTable, settings: NodeSettings, frame_id: str) -> G
         frame_id: Frame of the image.
     """
     if not _sees_ground(table):
-        return GroundDoubt('outputs in metres are empty', _unseen(table, settings, frame_id))
+        return GroundDoubt('no ground is seen', _unseen(table, settings, frame_id))
     reason = _contradiction(table.pose, settings)
     return GroundDoubt('outputs in metres are doubtful', reason) if reason else None
 
@@ -67,8 +67,8 @@ def _unseen(table: GroundTable, settings: NodeSettings, frame_id: str) -> str:
     elevation_deg = math.degrees(math.asin(np.clip(pose.rotation_matrix[2, 2], -1., 1.)))
     start = f'no pixel looks at the ground, for the camera looks {elevation_deg:.0f} degrees up'
     if settings.ground.pose == 'parameters':
-        return (f'{start}: ground.pitch is {settings.ground.pitch:g} and ground.roll is '
-                f'{settings.ground.roll:g} radians, and a positive pitch looks down')
+        return (f'{start}: it has ground.pitch {settings.ground.pitch:g} and ground.roll '
+                f'{settings.ground.roll:g} radians, where a positive pitch looks down')
     question = f"{start}: is '{frame_id}' the optical frame (z forward, x right, y down)?"
     if abs(pose.rotation_matrix[2, 1]) < LEVEL_AXIS and pose.rotation_matrix[2, 2] > UPWARD_AXIS:
         return (f'{question} It seems that its x axis points forward, as in the body frame; the '

@@ -31,11 +31,6 @@ class GroundTables:
     camera_settings: CameraSettings
 
     @cached_property
-    def sees_ground(self) -> bool:
-        """Whether any pixel looks at the ground."""
-        return bool(self.table.inside.any())
-
-    @cached_property
     def scan(self) -> RangeBins:
         """The pixels of each ray of the scan."""
         return scan_bins(self.table, self.camera_settings.settings.scan)

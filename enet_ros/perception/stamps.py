@@ -68,6 +68,8 @@ class FrameClock:
         if self.newest_ns == NEVER_NS:
             return self._place_by_arrival(stamp_ns, received_sec)
         if stamp_ns < self.newest_ns - JUMP_NS:
+            back_sec = (self.newest_ns - stamp_ns) / 1e9
+            self._note = f'stamps jumped back by {back_sec:.3g} s; votes and rates began anew'
             self.newest_ns = self._order_ns = stamp_ns
             return FramePlace(stamp_ns / 1e9, True)
         if stamp_ns == self.newest_ns:

@@ -54,12 +54,18 @@ class CalibrationTopic:
         self._lock = threading.Lock()
         self._newest: CameraInfo | None = None
         self._judgement: tuple[tuple, Judgement] | None = None
+        self._note = ''
 
     def newest(self) -> CameraInfo | None:
         """Return the newest camera info, or None if none has come."""
         with self._lock:
             self._newest = take_newest(self.subscription) or self._newest
             return self._newest
+
+    def take_note(self) -> str:
+        """Return once what was read differently than it was written, a sentence or ''."""
+        note, self._note = self._note, ''
+        return note
 
     def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
         """Judge the newest camera info. It is judged anew only if something changed.
@@ -79,7 +85,7 @@ class CalibrationTopic:
                 and (last[1].info is info or _equal(last[1].info, info)):
             return last[1]
         judgement = judge(info, frame_size, rectified=rectified)
-        self._judgement = (frame_size, rectified), judgement
+        self._judgement, self._note = ((frame_size, rectified), judgement), judgement.note
         return judgement
 
 

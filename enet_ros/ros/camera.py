@@ -22,7 +22,7 @@ from enet_ros.perception.stamps import FrameClock, age_problem
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.ground import GroundLocator, no_ground_advice
+from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
 from enet_ros.ros.outputs import (
     OUTPUTS,
@@ -38,7 +38,6 @@ from enet_ros.ros.transforms import Transforms
 
 EVERYTHING = ~Need.NOTHING
 WITHOUT_GROUND = ~Need.GROUND
-WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
 
 
 @dataclass(frozen=True)
@@ -241,23 +240,11 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
         judgement = self.calibration.judged(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
-        if judgement is not None and not judgement.is_publishable:
-            self.health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
-            return frame
-        if judgement is not None:
-            frame.camera_info = judgement.info
-            frame.needs |= needs & Need.CALIBRATION
-        try:
-            if Need.GROUND in needs:
-                frame.ground = self._ground.tables(judgement, frame.camera_settings, frame.header)
-                frame.needs |= Need.GROUND
-                if not frame.ground.sees_ground:
-                    self.health.complain('no ground is seen', no_ground_advice(frame))
-        except (ValueError, LookupError) as error:
-            self.health.complain('no outputs in metres', str(error))
+        if note := self.calibration.take_note():
+            self.health.complain('calibration', note)
+        self._ground.locate(frame, judgement, self.health)
         return frame
 
     def facts(self) -> dict[str, str]:

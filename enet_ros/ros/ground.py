@@ -7,10 +7,15 @@ from std_msgs.msg import Header
 from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.ground_doubt import GroundDoubt, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
+from enet_ros.perception.perceive import Need
 from enet_ros.perception.pose import Pose
 from enet_ros.ros.calibration import Judgement
+from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.transforms import Transforms
+
+WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
 
 
 class GroundLocator:
@@ -26,6 +31,34 @@ class GroundLocator:
         self._camera: CameraModel | None = None
         self._pose: Pose | None = None
         self._tables: GroundTables | None = None
+        self._doubt: GroundDoubt | None = None
+
+    def locate(self, frame: FrameInFlight, judgement: Judgement | None,
+               health: CameraHealth) -> None:
+        """Fill in the calibration and the ground of a frame.
+
+        Args:
+            frame: A segmented frame. What is not there is taken out of its needs.
+            judgement: What is thought of the calibration, or None if none has come.
+            health: Is told what is missing, and why.
+        """
+        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
+        if judgement is not None and not judgement.is_publishable:
+            health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
+            return
+        if judgement is not None:
+            frame.camera_info = judgement.info
+            frame.needs |= needs & Need.CALIBRATION
+        if Need.GROUND not in needs:
+            return
+        try:
+            frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
+        except (ValueError, LookupError) as error:
+            health.complain('no outputs in metres', str(error))
+            return
+        frame.needs |= Need.GROUND
+        if self._doubt is not None:
+            health.complain(self._doubt.effect, self._doubt.reason)
 
     def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:
@@ -54,6 +87,7 @@ class GroundLocator:
         else:
             self._tables = last.updated(camera, pose, camera_settings)
         self._camera, self._pose = camera, pose
+        self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
         return self._tables
 
     def _find_pose(self, camera_settings: CameraSettings, header: Header) -> Pose:
@@ -63,14 +97,3 @@ class GroundLocator:
                 settings.base_frame, header.frame_id, header.stamp))
         return Pose.from_mount(ground.height, ground.pitch, ground.roll, ground.yaw, ground.x,
                                ground.y)
-
-
-def no_ground_advice(frame: FrameInFlight) -> str:
-    """Return what to look for if no pixel of a frame sees the ground."""
-    ground = frame.camera_settings.settings.ground
-    start = f'no pixel looks at the ground within ground.max_range ({ground.max_range:g} m)'
-    if ground.pose == 'tf':
-        return (f"{start}: is '{frame.header.frame_id}' the optical frame, with z forward, x "
-                'right and y down (REP 103)?')
-    return (f'{start}: the camera has ground.pitch {ground.pitch:g} and ground.roll '
-            f'{ground.roll:g} radians, where a positive pitch looks down')

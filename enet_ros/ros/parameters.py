@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from rcl_interfaces.msg import (
@@ -45,6 +45,7 @@ class NodeParameters:
 
     Attributes:
         camera_settings: The settings of each camera by its name; empty unless configured.
+        on_change: Called after ``camera_settings`` have changed at run time, until cleanup.
     """
 
     def __init__(self, node: Node):
@@ -53,6 +54,7 @@ class NodeParameters:
         self._refused: dict[str, str] = {}  # parameter -> why its value cannot be used
         self._class_map: ClassMap | None = None
         self.camera_settings: dict[str, CameraSettings] = {}
+        self.on_change: Callable[[], None] = lambda: None
         for parameter in PARAMETERS:
             self._declare(parameter.name, parameter.default, make_descriptor(parameter))
         node.add_on_set_parameters_callback(self._on_set)
@@ -96,6 +98,7 @@ class NodeParameters:
     def cleanup(self) -> None:
         """Forget the class map, since the next weights may have another."""
         self.camera_settings, self._class_map = {}, None
+        self.on_change = lambda: None
         for name in self._values():
             if name.startswith(CLASS_MAP):
                 self._refused.pop(name, None)
@@ -172,6 +175,7 @@ class NodeParameters:
             if self.camera_settings:
                 self._check_changeable(own)
                 self.camera_settings = self._make_camera_settings({**self._values(), **changed})
+                self.on_change()
             else:
                 for name, value in own.items():
                     check_parameter(name, value)

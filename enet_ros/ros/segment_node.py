@@ -92,10 +92,10 @@ class SegmentNode(LifecycleNode):
             setup = CameraSetup(index, name, settings.image_transport, segmenter.resolution,
                                 segmenter.backend.name, segmenter.backend.precision,
                                 checkpoint.class_map)
-            camera = Camera(self, setup, self._node_parameters, slots.put)
-            self._cameras.append(camera)
-            if self._node_parameters.camera_settings[name].needs_transforms:
-                camera.transforms.listen()
+            self._cameras.append(Camera(self, setup, self._node_parameters, slots.put))
+        self._node_parameters.on_change = partial(
+            listen_to_transforms, self._cameras, self._node_parameters)
+        self._node_parameters.on_change()
         self._pipeline = Pipeline(segmenter, self._cameras, slots)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
                                   [camera.calibration.subscription for camera in self._cameras])
@@ -171,6 +171,13 @@ class SegmentNode(LifecycleNode):
         for camera in self._cameras:
             camera.forget_time()
             camera.transforms.clear()
+
+
+def listen_to_transforms(cameras: list[Camera], parameters: NodeParameters) -> None:
+    """Listen to TF for the cameras that need it, before a frame does."""
+    for camera in cameras:
+        if parameters.camera_settings[camera.setup.name].needs_transforms:
+            camera.transforms.listen()
 
 
 def main(stop: StopSignals | None = None) -> None:

@@ -10,6 +10,8 @@ from rclpy.time import Time
 #: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
 #: An older transform says where the vehicle was, not where it is.
 MAX_TRANSFORM_AGE_SEC = 0.5
+#: No recording is as long. Times so far apart are of two clocks.
+OTHER_CLOCK_SEC = 1e8
 
 
 class Transforms:
@@ -62,7 +64,7 @@ class Transforms:
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
                 raise LookupError(f'the newest transform from {source} to {target} is '
                                   f'{abs(age_sec):.1f} s from the frame, wanted at most '
-                                  f'{MAX_TRANSFORM_AGE_SEC} s')
+                                  f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(age_sec)}')
         move, rotation = stamped.transform.translation, stamped.transform.rotation
         return (move.x, move.y, move.z), (rotation.x, rotation.y, rotation.z, rotation.w)
 
@@ -94,3 +96,12 @@ class Transforms:
             listener, self._listener, self._buffer = self._listener, None, None
         if listener is not None:
             listener.unregister()
+
+
+def _clock_advice(age_sec: float) -> str:
+    """Return what a great distance between a frame and TF comes from, or ''."""
+    if abs(age_sec) < OTHER_CLOCK_SEC:
+        return ''
+    early, late = ('TF', 'the frame') if age_sec > 0 else ('the frame', 'TF')
+    return (f': {late} is stamped with wall time and {early} with simulated time; set '
+            'use_sim_time alike in the camera driver and in what publishes TF')

@@ -33,6 +33,7 @@ from enet_ros.ros.outputs import (
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
 from enet_ros.ros.receiver import take_newest
+from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
 
 TIME_JUMP_NS = 1_000_000_000  # Stamps that fall back farther are of another time, as of a bag.
@@ -118,6 +119,7 @@ class Camera:
             else self._subscribe(CompressedImage, 'image/compressed', self.receive))
         self.camera_infos = self._subscribe(CameraInfo, 'camera_info', lambda message: None)
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
+        self._suspects = SuspectReport(self.health)
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
         """Subscribe to a topic. An Image is taken serialised."""
@@ -130,6 +132,7 @@ class Camera:
         with self._gate:
             self.health.activate()
             self._last_published, self._last_stamp_ns = None, 0
+            self._suspects.is_ok = False  # until a frame has come
             self._active_since_sec = time.perf_counter()
         if self._label_info is not None:
             self._label_info.publish(make_label_info(
@@ -258,6 +261,8 @@ class Camera:
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""
+        if frame.suspicion is not None or not self._suspects.is_ok:
+            self._suspects.tell(frame)
         messages, reports = [], []
         for name in frame.requested_outputs:
             output = OUTPUTS[name]

@@ -93,7 +93,8 @@ class SegmentNode(LifecycleNode):
                                 segmenter.backend.name, segmenter.backend.precision,
                                 checkpoint.class_map)
             self._cameras.append(Camera(self, setup, self._node_parameters, slots.put))
-        self._pipeline = Pipeline(segmenter, self._cameras, slots)
+        self._pipeline = Pipeline(segmenter, self._cameras, slots,
+                                  segmenter.least_confidence)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
                                   polled=[camera.camera_infos for camera in self._cameras])
         self._watchdog = Watchdog(self, self._cameras, segmenter, self._startup)

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--alarms', action='store_true',
                         help='do not calibrate: judge all images in the order of their names, as '
                              'if they came one a second, and count the warnings')
+    parser.add_argument('--change', default='', metavar='NAME',
+                        help='with --alarms: change every image first, as enet-ros eval --change '
+                             'does: fog, rain, dusk, dirt, defocus, ...')
     add_engine_options(parser, None)
 
 
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.perception.segmenter import Segmenter
     if args.alarms and args.out:
         raise ValueError('--alarms and --out are given; wanted one, for --alarms writes nothing')
+    if args.change and not args.alarms:
+        raise ValueError(f"--change is '{args.change}' without --alarms; wanted both or none")
     if args.out and args.out.suffix != '.safetensors':
         raise ValueError(f"--out is '{args.out}', wanted a name that ends in .safetensors")
     path, checkpoint = existing(str(args.images)), read_checkpoint(weights_path(args.weights))
@@ -47,8 +52,12 @@ def run(args: argparse.Namespace) -> int:
     print(segmenter.choice, file=sys.stderr)
     if args.alarms:
         from enet_ros.training.confidence_limit import count_alarms
+        from enet_ros.training.photometric import apply_change
+        frames = read_frames(path)
+        if args.change:
+            frames = (apply_change(args.change, frame, seed) for seed, frame in enumerate(frames))
         print(f'confidence: {segmenter.confidence_check}')
-        print(count_alarms(segmenter, read_frames(path), segmenter.least_confidence))
+        print(count_alarms(segmenter, frames, segmenter.least_confidence))
         return 0
     return _calibrate(segmenter, path, args.out)
 

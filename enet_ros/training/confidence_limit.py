@@ -20,8 +20,8 @@ from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.ruin import RUINS
 
 FRAMES = 40     # of those that are ruined in each way
-#: Share of the ruined frames below the limit. With 0.5 a dirty lens is missed half of the time. With
-#: 0.9 streets of another country are suspect too often (docs/suspect_frames.md).
+#: Share of the ruined frames below the limit. With 0.5 a dirty lens is missed half of the time.
+#: With 0.9 streets of another country are suspect too often (docs/suspect_frames.md).
 RUINED_SHARE = 0.75
 MARGIN = 0.02   # The limit is so far below the least confidence of a clean frame.
 

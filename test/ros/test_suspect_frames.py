@@ -1,6 +1,7 @@
 """Frames that a camera sends and that cannot be trusted, over DDS: what the node says and does."""
 
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,12 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 from support.node_bench import pixels  # noqa: E402
+
+from enet_ros.network.checkpoint import (  # noqa: E402
+    read_checkpoint,
+    weights_path,
+    write_checkpoint,
+)
 
 pytestmark = pytest.mark.ros
 SHAPE = (192, 320, 3)
@@ -160,3 +167,29 @@ def test_one_camera_may_have_a_rule_of_its_own(bench):
     for camera, is_known in (('front', True), ('rear', False)):
         labels = node.reply(node.image(black), f'{camera}/labels', to=f'{camera}/image')
         assert (pixels(labels) < 255).all() == is_known
+
+
+def test_diagnostics_say_why_the_confidence_is_not_judged(bench):
+    node = bench(diagnostics_period=0.1)
+    node.listen('/diagnostics')
+    assert status_of(node)[2]['confidence_check'] == (
+        'off: least_confidence holds near 640x480, and the network has 160x96')
+
+
+def test_a_network_that_stays_unsure_makes_frames_suspect(bench, road_frame, tmp_path):
+    """Only the labels have a subscriber, so the judge itself asks for the confidence."""
+    checkpoint = read_checkpoint(weights_path(''))
+    weights = tmp_path / 'own.safetensors'
+    write_checkpoint(weights, replace(checkpoint, resolution=(160, 96), least_confidence=0.999))
+    node = bench(weights=str(weights), diagnostics_period=0.1, suspect_frames='unknown')
+    node.listen('labels', '/diagnostics')
+    assert status_of(node)[2]['confidence_check'] == 'on: at least 1.00'
+    deadline, count = time.monotonic() + 60.0, 0
+    while (pixels(node.reply(node.image(np.roll(road_frame, count, axis=1)), 'labels'))
+           < 255).any():
+        assert time.monotonic() < deadline, 'the frames are not suspect'
+        count += 1
+        time.sleep(0.1)
+    _, message, _ = wait_for(node, b'\x01', 'unlike the training images')
+    assert 'the mean confidence is 0.' in message
+    assert node.node._cameras[0].health.published >= 5

@@ -229,7 +229,7 @@ class OpenVinoBackend:
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
-        request = self._infer_request(confidence=confidence)
+        request = self._requests.get(confidence) or self._infer_request(confidence=confidence)
         labels = np.empty(frames.shape[:3], np.uint8)
         probability = np.empty(frames.shape[:3], np.float32) if confidence else None
         for i in range(len(frames)):

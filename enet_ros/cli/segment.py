@@ -27,6 +27,9 @@ It writes for every image, at the image's own size:
   <stem>_overlay.png   the image with class colours blended in
 and for every video <stem>_overlay.mp4. With --frames it also writes labels and drivable mask of
 every frame of a video, as <stem>_000000_labels.png and so on. No input is overwritten.
+
+An image that cannot be trusted (black, saturated, blurred, ...) is labelled as well, with a
+warning (docs/suspect_frames.md).
 """
 
 OPACITY = 0.5
@@ -99,10 +102,15 @@ def _check_inputs_stay(paths: list[Path], out: Path, *, with_frames: bool) -> No
 def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> None:
     from tqdm import tqdm
 
+    from enet_ros.cli.suspects import suspicion_of_image
     from enet_ros.media import read_image, write_picture
     for path in tqdm(paths, unit='image', disable=None if paths else True):
         frame = read_image(path)
-        labels = segmenter.segment([frame])[0].labels
+        segmentation = segmenter.segment([frame], confidence=True)[0]
+        labels = segmentation.labels
+        suspicion = suspicion_of_image(segmenter, frame, segmentation)
+        if suspicion is not None:
+            tqdm.write(f"warning: '{path}' is suspect: {suspicion.reason}", sys.stderr)
         _write_labels(segmenter, labels, out / path.stem)
         write_picture(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
 
@@ -125,17 +133,22 @@ def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.
 def _segment_video(segmenter: Segmenter, path: Path, out: Path, *, with_frames: bool) -> None:
     from tqdm import tqdm
 
+    from enet_ros.cli.suspects import VideoSuspects
     from enet_ros.media import SourceError, Video, VideoWriter
     video = Video(path)
     writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
-    count = 0
+    count, suspects = 0, VideoSuspects(segmenter, video.fps)
     for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
                       disable=None):
-        labels = segmenter.segment([frame])[0].labels
+        segmentation = segmenter.segment([frame], confidence=True)[0]
+        suspects.add(frame, segmentation)
+        labels = segmentation.labels
         writer.write(_overlay(segmenter, frame, labels))
         if with_frames:
             _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
         count += 1
     writer.close()
+    if str(suspects):
+        print(f"warning: '{path}': {suspects}", file=sys.stderr)
     if not count:
         raise SourceError(f"'{path}' has no frames that can be read")

@@ -85,6 +85,9 @@ class Segmenter:
         resolution: (width, height) of the network's input.
         backend: The runtime of the network.
         choice: A sentence that says which backend was chosen, and why.
+        least_confidence: Mean confidence below which a frame is unlike the training images, or 0
+            if it is not judged at this resolution.
+        confidence_check: A sentence that says so.
     """
 
     def __init__(self, checkpoint: Checkpoint, resolution: Sequence[int] = (640, 360),
@@ -111,6 +114,8 @@ class Segmenter:
         self.backend, self.choice = open_backend(backend, request)
         # A thread of an earlier activation may still be inside the network.
         self._one_at_a_time = threading.Lock()
+        self.least_confidence, self.confidence_check = checkpoint.least_confidence_at(
+            self.resolution)
         self._label_lut = checkpoint.class_map.label_lut()
 
     @classmethod
@@ -180,6 +185,13 @@ class Segmenter:
                     result[i] = result[i, ::-1, ::-1].copy()
         return [Segmentation(labels[i], None if probability is None else probability[i])
                 for i in range(len(batch))]
+
+
+def all_unknown(segmentation: Segmentation) -> Segmentation:
+    """Return a segmentation of the same size in which nothing is known."""
+    confidence = segmentation.confidence
+    return Segmentation(np.full_like(segmentation.labels, UNKNOWN),
+                        None if confidence is None else np.zeros_like(confidence))
 
 
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:

@@ -267,6 +267,15 @@ class NodeSettings(CheckedSettings):
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
         range=(0.0, 3600.0))
+    suspect_frames: str = parameter(
+        'warn', 'What becomes of a frame that is black, saturated, of one color, noise, frozen, '
+        'blurred or unlike the training images. warn shows the reason in /diagnostics and the '
+        'log. unknown also makes all its labels unknown, so nothing is drivable.',
+        choices=('warn', 'unknown'), per_camera=True)
+    frozen_timeout: float = parameter(
+        5.0, 'Time without a change of any pixel, in seconds, after which frames are suspect. '
+        'The noise of a real sensor always changes some. 0 turns this off, for still images and '
+        'simulators without noise.', range=(0.0, 3600.0), per_camera=True)
     drivable: DrivableSettings = group(
         DrivableSettings, 'These parameters decide which drivable pixels count.')
     rectified: bool = parameter(

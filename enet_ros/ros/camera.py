@@ -34,6 +34,7 @@ from enet_ros.ros.outputs import (
 )
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
 
 EVERYTHING = ~Need.NOTHING
@@ -119,6 +120,7 @@ class Camera:
         self.calibration = CalibrationTopic(
             self._subscribe(CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
+        self._suspects = SuspectReport(self.health)
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
         """Subscribe to a topic. An Image is taken serialised."""
@@ -132,6 +134,7 @@ class Camera:
             self.health.activate()
             self._last_published = None
             self._clock = FrameClock()
+            self._suspects.is_ok = False  # until a frame has come
             self._active_since_sec = time.perf_counter()
         if self._label_info is not None:
             self._label_info.publish(make_label_info(
@@ -260,6 +263,8 @@ class Camera:
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""
+        if frame.suspicion is not None or not self._suspects.is_ok:
+            self._suspects.tell(frame)
         messages, reports = [], []
         for name in frame.requested_outputs:
             output = OUTPUTS[name]

@@ -96,7 +96,8 @@ class SegmentNode(LifecycleNode):
         self._node_parameters.on_change = partial(
             listen_to_transforms, self._cameras, self._node_parameters)
         self._node_parameters.on_change()
-        self._pipeline = Pipeline(segmenter, self._cameras, slots)
+        self._pipeline = Pipeline(segmenter, self._cameras, slots,
+                                  segmenter.least_confidence)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
                                   [camera.calibration.subscription for camera in self._cameras])
         self._watchdog = Watchdog(self, self._cameras, segmenter, self._startup)

@@ -94,6 +94,7 @@ class Watchdog:
         values = {'backend': backend.name, 'precision': backend.precision,
                   'device': backend.device, 'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
+                  'confidence_check': self._segmenter.confidence_check,
                   **camera.facts(), **camera.health.statistics()}
         node_name = self._node.get_fully_qualified_name().lstrip('/')
         return DiagnosticStatus(

@@ -224,7 +224,7 @@ class NodeSettings(CheckedSettings):
         "lifecycle manager, such as Nav2's, does that.", changes=Changes.AT_START)
     image_transport: str = parameter(
         'raw', 'Kind of the input. raw subscribes to image (sensor_msgs/Image). compressed '
-        'subscribes to image/compressed (JPEG or PNG).', changes=Changes.UNCONFIGURED,
+        'subscribes to image/compressed (JPEG, PNG, TIFF or WebP).', changes=Changes.UNCONFIGURED,
         choices=('raw', 'compressed'))
     weights: str = parameter(
         '', 'Path of a .safetensors file, or the name of weights that ship with the package. An '
@@ -248,6 +248,10 @@ class NodeSettings(CheckedSettings):
     output_size: str = parameter(
         'input', 'Size of the masks. input is the size of the frame. network is the resolution of '
         'the network, so messages are smaller.', choices=('input', 'network'))
+    bit_depth: int = parameter(
+        0, 'Significant bits of images with 16 bits a channel, such as mono16 of a camera with 12 '
+        'bits. 0 finds them from the greatest values so far. docs/images.md has the rule.',
+        choices=(0, *range(8, 17)), per_camera=True)
     rotate: int = parameter(
         0, 'Rotation of the image for the network, in degrees. A camera that is mounted upside '
         'down needs 180. The outputs stay in the orientation of the camera, with the road at the '

@@ -15,7 +15,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodingError,
+    Scratch,
+    decode_into,
+)
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.stamps import FrameClock, age_problem
@@ -24,6 +30,7 @@ from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
+from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,
@@ -100,7 +107,7 @@ class Camera:
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
         self._time_epoch = 0
         self._clock = FrameClock()  # of the receiving thread
-        self._scratch = Scratch()  # of the segmenting thread
+        self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = Transforms(node)
@@ -121,6 +128,7 @@ class Camera:
             self._subscribe(CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
+        self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
         """Subscribe to a topic. An Image is taken serialised."""
@@ -166,7 +174,7 @@ class Camera:
         self.health.count_received()
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
-                              (message.header, CompressedFile(message.data)))
+                              (message.header, CompressedFile(message.data, message.format)))
         except EncodingError as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
             return
@@ -209,10 +217,13 @@ class Camera:
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)
+        self._bit_depth.bits = settings.bit_depth
         try:
-            frame.image = decode_into(frame.source, network_input, self._scratch)
+            frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
         except EncodingError as error:
             return Dropped(DropCause.FAILED, str(error))
+        if frame.image.remarks:
+            self._remarks.tell(frame.image.remarks)
         height, width = frame.image.pixels.shape[:2]
         frame.image_size = width, height
         self._last_frame = frame.image_size, frame.camera_settings

@@ -210,4 +210,4 @@ def checked_dropout(every: float, gap: float) -> tuple[float, float]:
 
 def main(stop: StopSignals | None = None) -> None:
     """Run the camera; does not return."""
-    run_node(ReplayCamera, lambda node: True, stop or StopSignals())
+    run_node(ReplayCamera, stop or StopSignals())

@@ -18,6 +18,7 @@ from pathlib import Path
 from enet_ros.backends.base import BackendRequest
 from enet_ros.backends.child import end_with_parent, follow_child, module_command, say, start_child
 
+NICENESS = 5  # the node answers first, and the rest of a robot that starts goes on
 COMPILE_COMMAND = module_command('enet_ros.backends.compile')
 
 
@@ -58,6 +59,7 @@ def main() -> int:
     """Compile the job on the standard input with and without confidence; return the exit code."""
     job: CompileJob = pickle.load(sys.stdin.buffer)
     end_with_parent(job.parent)
+    os.nice(NICENESS)
     os.environ['ENET_ROS_CACHE'] = str(job.folder)
     try:
         from enet_ros.backends.openvino import OpenVinoBackend

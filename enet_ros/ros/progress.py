@@ -35,7 +35,7 @@ class Progress:
         """
         self._node, self._cameras = node, list(cameras)
         self._started_sec = self._logged_sec = time.monotonic()
-        self._text = 'reading the weights'
+        self._text = 'loading the network'
         self._publisher = None
         self._timer = node.create_timer(PERIOD_SEC, self._publish,
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))

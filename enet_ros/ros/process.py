@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 
+from enet_ros.ros.start_errors import explain_start, home_problem
+
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
 
@@ -126,6 +128,8 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
 
     exit_code, node = 1, None
     try:
+        if problem := home_problem():
+            raise ValueError(problem)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stop.on_stop(rclpy.try_shutdown)
         node = make_node()
@@ -141,7 +145,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
         pass
     except (ValueError, RCLError) as error:
         if not stop.received:
-            print(f'{error}', file=sys.stderr)
+            print(explain_start(str(error)), file=sys.stderr)
             exit_code = 1
     except Exception:
         if not stop.received:  # Errors while rclpy shuts down are of no interest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -16,10 +17,12 @@ from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.camera import Camera, CameraSetup
 from enet_ros.ros.compat import LabelInfo
+from enet_ros.ros.given import log_given
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.preparation import Preparation
 from enet_ros.ros.process import StartupTimer, StopSignals, process_start, run_node
 from enet_ros.ros.receiver import Receiver
+from enet_ros.ros.services import guard_services
 from enet_ros.ros.transitions import (
     ACTIVATE,
     CONFIGURE,
@@ -47,11 +50,13 @@ class SegmentNode(LifecycleNode):
         super().__init__(name, **node_options)
         self._startup = startup or StartupTimer()
         self._node_parameters = NodeParameters(self)
+        log_given(self, [*sys.argv, *(node_options.get('cli_args') or ())])
         self._cameras: list[Camera] = []
         self._pipeline: Pipeline | None = None
         self._receiver: Receiver | None = None
         self._watchdog: Watchdog | None = None
         self._preparation: Preparation | None = None  # while a network is built
+        guard_services(self)
         self._transitions = Transitions(self)
         self._startup.end('node')
         self._jump_handle = self.get_clock().create_jump_callback(

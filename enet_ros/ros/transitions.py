@@ -72,6 +72,10 @@ class Transitions:
         except TransitionRefused as refusal:
             response.success = False
             self._node.get_logger().warning(str(refusal))
+        except Exception as error:  # Whatever rclpy raises, the node lives.
+            response.success = False
+            self._node.get_logger().error(
+                f'transition {wanted!r} failed: {type(error).__name__}: {error}')
         return response
 
     async def change(self, wanted: int | str) -> TransitionCallbackReturn:

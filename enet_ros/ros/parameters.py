@@ -119,14 +119,16 @@ class NodeParameters:
 
     def _declare(self, name: str, row: Parameter) -> None:
         """Declare a parameter, with its default where the given value is refused."""
-        value = row.default
+        value, refusal = row.default, ''
         if name in self._given:
             try:
                 value = dataclasses.replace(row, name=name).checked(self._given[name])
             except ConfigError as error:
-                self._refused[name] = str(error)
+                refusal = str(error)
         self._node.declare_parameter(name, list(value) if isinstance(value, tuple) else value,
                                      make_descriptor(row), ignore_override=True)
+        if refusal:  # now, since rclpy calls _on_set for a declaration, which forgets refusals
+            self._refused[name] = refusal
 
     def _declare_class_map(self, class_map: ClassMap) -> None:
         for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable):

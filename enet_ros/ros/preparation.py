@@ -7,9 +7,11 @@ from rclpy.node import Node
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings
+from enet_ros.ros.parameter_rows import given_values
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.process import StartupTimer
 from enet_ros.ros.progress import Progress
+from enet_ros.ros.qos import check_qos_overrides
 
 
 class Preparation:
@@ -42,6 +44,7 @@ class Preparation:
         self._progress: Progress | None = None
         try:
             self.settings = parameters.settings()
+            check_qos_overrides(given_values(node))
             self.checkpoint = read_checkpoint(weights_path(self.settings.weights))
             parameters.configure(self.settings, self.checkpoint.class_map)
             for warning in parameters.unknown_overrides():

@@ -18,9 +18,11 @@ from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.camera import Camera, CameraSetup
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.given import log_given
+from enet_ros.ros.parameter_rows import given_values
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.preparation import Preparation
 from enet_ros.ros.process import StartupTimer, StopSignals, process_start, run_node
+from enet_ros.ros.qos import unused_qos_overrides
 from enet_ros.ros.receiver import Receiver
 from enet_ros.ros.services import guard_services
 from enet_ros.ros.transitions import (
@@ -122,6 +124,8 @@ class SegmentNode(LifecycleNode):
         self.get_logger().info(
             f'{segmenter.choice}; {width}x{height}, {len(segmenter.checkpoint.class_map)} '
             f'classes, drivable: {drivable}; ready in {timer.total():.1f} s ({timer})')
+        for warning in unused_qos_overrides(self, given_values(self)):
+            self.get_logger().warning(warning)
         for camera in self._cameras:
             self.get_logger().info(f'subscribed to {camera.images.topic_name}')
 

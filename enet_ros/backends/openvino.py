@@ -221,7 +221,7 @@ class OpenVinoBackend:
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self._preferred = preferred_convolutions(
             self.precision, processor_flags())
-        self.from_cache = False
+        self.from_cache = True  # until a graph is compiled here
         self._private: tempfile.TemporaryDirectory | None = None  # in place of the cache folder
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}
@@ -277,8 +277,8 @@ class OpenVinoBackend:
         compiled = self._load(name, config)
         if compiled is None and request.use_cache and request.report and self._compile_in_child():
             compiled = self._load(name, config)
-        self.from_cache = compiled is not None
         if compiled is None:
+            self.from_cache = False
             compiled = self._compile(self._converted(confidence=confidence), config)
             if request.use_cache:
                 write_cached(name, compiled.export_model().getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from enet_ros.network.class_files import read_class_list
+from enet_ros.network.class_files import read_class_list, read_class_sets
 from enet_ros.network.class_map import UNKNOWN, ClassMap, ClassMapError
 from enet_ros.network.classes import (
     CAMVID_LABEL_COLORS,
@@ -14,6 +14,7 @@ from enet_ros.network.classes import (
     CITYSCAPES_NAMES,
     SUNRGBD_NAMES,
 )
+from enet_ros.training.label_sets import LabelSetError, LabelSets
 from enet_ros.training.labelled_frames import (
     DatasetError,
     SegmentationData,
@@ -21,6 +22,7 @@ from enet_ros.training.labelled_frames import (
     id_decoder,
     raise_problems,
 )
+from enet_ros.training.road_datasets import idd_lite, lums
 
 #: Data sets hold these alone; a stray file of another kind beside them is no frame.
 FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -159,11 +161,14 @@ def folders(root: Path, split: str, classes: Path | None = None) -> Segmentation
         split: Name of the split.
         classes: Class file; by default the classes.yaml, classes.yml or classes.json in root.
     """
-    class_map = read_classes(classes or _find_classes(root))
+    path = classes or _find_classes(root)
+    class_map = read_classes(path)
+    sets = read_sets(path, class_map)
     ids = {**{i: UNKNOWN if unlabeled else i for i, unlabeled in enumerate(class_map.unlabeled)},
+           **{len(class_map) + i: len(class_map) + i for i in range(len(sets))},
            UNKNOWN: UNKNOWN}
     return SegmentationData('folders', split, class_map, _folder_pairs(root, split),
-                            id_decoder(ids))
+                            id_decoder(ids), sets if len(sets) else None)
 
 
 def _find_classes(root: Path) -> Path:
@@ -172,6 +177,18 @@ def _find_classes(root: Path) -> Path:
             return root / name
     raise DatasetError(f'{root}: no classes.yaml and no classes.json; wanted a list of '
                        '{name, color, drivable}, in id order')
+
+
+def read_sets(path: Path, class_map: ClassMap) -> LabelSets:
+    """Read the sets of a class file: labels that stand for several classes.
+
+    Raises:
+        DatasetError: A set names an unknown class, or fewer than two.
+    """
+    try:
+        return LabelSets.of(class_map, read_class_sets(path))
+    except (ClassMapError, LabelSetError) as error:
+        raise DatasetError(f'{path}: {error}') from error
 
 
 def read_classes(path: Path) -> ClassMap:
@@ -186,7 +203,8 @@ def read_classes(path: Path) -> ClassMap:
         raise DatasetError(str(error)) from error
 
 
-DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'folders': folders}
+DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'idd_lite': idd_lite,
+            'lums': lums, 'folders': folders}
 
 
 def open_dataset(name: str, root: str | Path, split: str,

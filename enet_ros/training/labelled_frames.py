@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.training.label_sets import LabelSets
 
 SHOWN_PROBLEMS = 8
 
@@ -31,6 +32,7 @@ class SegmentationData:
         pairs: Paths of frames and their label files, sorted by name.
         decode: Converts a label image as OpenCV reads it to (H, W) uint8 ids, 255 where a pixel
             does not count. It raises ValueError for a value that is out of range.
+        sets: Labels that stand for several classes, or None.
     """
 
     name: str
@@ -38,6 +40,7 @@ class SegmentationData:
     class_map: ClassMap
     pairs: tuple[tuple[Path, Path], ...]
     decode: Decoder
+    sets: LabelSets | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -63,8 +66,11 @@ class SegmentationData:
         except ValueError as error:
             raise DatasetError(f'{label_path}: {error}') from error
 
-    def check(self) -> None:
+    def check(self, each: Callable[[np.ndarray, np.ndarray], None] | None = None) -> None:
         """Read every pair once.
+
+        Args:
+            each: Called with each frame and its label map.
 
         Raises:
             DatasetError: Files cannot be used. The message has their number and the first ones.
@@ -72,7 +78,9 @@ class SegmentationData:
         problems = []
         for index in range(len(self)):
             try:
-                self.read(index)
+                pair = self.read(index)
+                if each:
+                    each(*pair)
             except DatasetError as error:
                 problems.append(str(error))
         raise_problems(f'{self.name} {self.split}', problems)

@@ -40,7 +40,14 @@ from enet_ros.ros.outputs import (
     make_unknown_mask,
 )
 from enet_ros.ros.parameters import NodeParameters
-from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.qos import (
+    INPUT_QOS,
+    LATCHED_QOS,
+    OUTPUT_QOS,
+    compressed_topic,
+    copy_of,
+    qos_overrides,
+)
 from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
 
@@ -123,7 +130,7 @@ class Camera:
             qos_overriding_options=qos_overrides())
         self.images = (
             self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
-            else self._subscribe(CompressedImage, 'image/compressed', self.receive))
+            else self._subscribe(CompressedImage, 'image', self.receive))
         self.calibration = CalibrationTopic(
             self._subscribe(CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
@@ -131,9 +138,12 @@ class Camera:
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
-        """Subscribe to a topic. An Image is taken serialised."""
+        """Subscribe to a topic, or to its compressed images. An Image is taken serialised."""
+        name = f'{self.setup.prefix}{topic}'
+        if message_type is CompressedImage:
+            name = compressed_topic(self._node, name)
         return self._node.create_subscription(
-            message_type, f'{self.setup.prefix}{topic}', callback, copy_of(INPUT_QOS),
+            message_type, name, callback, copy_of(INPUT_QOS),
             qos_overriding_options=qos_overrides(), raw=message_type is Image)
 
     def activate(self) -> None:

@@ -111,7 +111,7 @@ def test_a_signal_ends_the_node_while_it_starts(start, tmp_path, delay):
     ('backend', 'tpu', "backend is 'tpu', wanted one of auto"),
     ('class_map.Raod.drivable', 'true', "unknown class 'Raod'"),
     ('confidence_floor', '2.0', 'confidence_floor is 2.0, wanted 0.0 to 1.0'),
-    ('autostart', 'maybe', "autostart is 'maybe', wanted bool"),
+    ('autostart', 'maybe', "autostart is 'maybe', wanted true or false"),
 ])
 def test_a_bad_parameter_ends_the_node_with_exit_code_1(start, name, value, message):
     process = start('segment_node', '-p', f'{name}:={value}')

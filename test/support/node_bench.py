@@ -34,9 +34,15 @@ class NodeBench:
         self._executor.add_node(self.node)
         self._executor.add_node(self.tester)
         if start:
-            assert self.node.start()
+            assert self.start()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def start(self):
+        """Configure and activate as the executable does, before the bench spins."""
+        task = self._executor.create_task(self.node.start)
+        self._executor.spin_until_future_complete(task)
+        return task.result()
 
     def _spin(self):
         from rclpy.executors import ExternalShutdownException

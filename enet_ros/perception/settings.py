@@ -151,8 +151,8 @@ class ScanSettings(CheckedSettings):
         1.5708, 'Bearing of the last ray of ~/free_space, in radians, positive to the left. A '
         'scan all around ends one ray before its start.', range=(-6.2832, 6.2832))
     angle_increment: float = parameter(
-        0.0174533, 'Angle between two rays of ~/free_space, in radians. A ray that is narrower '
-        'than a pixel may see nothing.', range=(0.0001, 3.15))
+        0.0174533, 'Angle between two rays of ~/free_space, in radians. A costmap needs at most '
+        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15))
     range_min: float = parameter(
         0.0, 'Least range of ~/free_space, in metres. A ray that ends nearer is -inf, too close '
         '(REP 117).', range=(0.0, 1000.0))

@@ -259,6 +259,8 @@ class NodeSettings(CheckedSettings):
     overlay_opacity: float = parameter(
         0.5, 'Share of the class color in ~/overlay. 0 shows only the frame, 1 only the colors.',
         range=(0.0, 1.0))
+    jpeg_quality: int = parameter(
+        80, 'Quality of the JPEG on ~/overlay/compressed, from 1 to 100.', range=(1, 100))
     max_frame_age: float = parameter(
         0.0, "Age at which a frame is dropped, in seconds by the node's clock. 0 turns this off, "
         'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))

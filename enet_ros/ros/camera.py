@@ -37,7 +37,7 @@ from enet_ros.ros.outputs import (
     OutputContext,
     OutputError,
     make_label_info,
-    make_unknown_mask,
+    make_unknown_masks,
 )
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.qos import (
@@ -286,11 +286,11 @@ class Camera:
         """Make and send the messages of a perceived frame, if the node is still active."""
         if frame.suspicion is not None or not self._suspects.is_ok:
             self._suspects.tell(frame)
-        messages, reports = [], []
+        messages, late = [], []
         for name in frame.requested_outputs:
             output = OUTPUTS[name]
             if output.after_sending:
-                reports.append(output)
+                late.append(output)
             elif output.needs in frame.needs:
                 try:
                     messages.append((name, output.make(frame, self._context)))
@@ -305,16 +305,22 @@ class Camera:
             self._last_published = frame.header, frame.output_size
         self.health.count_published(frame.times.received)
         frame.times.sent = time.perf_counter()
-        for output in reports:
-            self._report(frame, output)
+        for output in late:
+            self._publish_late(frame, output)
         return frame
 
-    def _report(self, frame: FrameInFlight, output: Output) -> None:
-        """Send a message that tells about the sending of the others."""
+    def _publish_late(self, frame: FrameInFlight, output: Output) -> None:
+        """Make and send a message after the others have been sent."""
+        if output.needs not in frame.needs:
+            return
         self._context.counts = self.health.counts()
         now_ns = self._node.get_clock().now().nanoseconds
         self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
-        message = output.make(frame, self._context)
+        try:
+            message = output.make(frame, self._context)
+        except OutputError as error:
+            self.health.complain(f'no ~/{output.name}', str(error))
+            return
         with self._gate:
             if frame.times.received >= self._active_since_sec:
                 self._publishers[output.name].publish(message)
@@ -332,8 +338,9 @@ class Camera:
             return due_sec
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:
-                self._publishers['drivable_mask'].publish(make_unknown_mask(
-                    *self._last_published, self._node.get_clock().now().to_msg()))
+                for name, message in make_unknown_masks(
+                        *self._last_published, self._node.get_clock().now().to_msg()).items():
+                    self._publishers[name].publish(message)
         self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
         return math.inf

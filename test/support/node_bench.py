@@ -67,7 +67,9 @@ class NodeBench:
 
         from enet_ros.ros.outputs import OUTPUTS
         for topic in topics:
-            output = OUTPUTS.get(topic.rpartition('/')[2])
+            parts = topic.split('/')  # an output's own name may have a slash
+            names = ('/'.join(parts[i:]) for i in range(len(parts)))
+            output = next((OUTPUTS[name] for name in names if name in OUTPUTS), None)
             kind = output.message_type if output else DiagnosticArray
             full = topic if topic.startswith('/') else f'/enet/{topic}'
             self.tester.create_subscription(kind, full, self.messages[topic].append, qos)

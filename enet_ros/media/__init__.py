@@ -12,6 +12,8 @@ from enet_ros.media.files import (
 )
 from enet_ros.media.images import (
     StoredImage,
+    as_shown,
+    decode_image,
     open_image,
     read_image,
     write_picture,
@@ -26,6 +28,8 @@ __all__ = [
     'StoredImage',
     'Video',
     'VideoWriter',
+    'as_shown',
+    'decode_image',
     'existing',
     'is_hidden',
     'is_video',

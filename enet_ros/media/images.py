@@ -52,27 +52,21 @@ def open_image(path: Path) -> StoredImage:
         SourceError: the file is unreadable, damaged, cut short or too large, or is no image.
     """
     try:
-        data = read_bytes(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # about odd metadata and large sizes
-            return _decode(data)
+        return decode_image(read_bytes(path))
     except SourceError as error:
         raise SourceError(f"'{path}' cannot be read as a picture: {error}") from error
 
 
-def _decode(data: bytes) -> StoredImage:
-    """Decode the content of a file.
+def decode_image(data: bytes) -> StoredImage:
+    """Decode the content of an image file.
 
     Raises:
         SourceError: see :func:`open_image`; the message is the reason alone.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        rawmode = _rawmode(image)
-        _check_size(image, rawmode)
-        orientation = _orientation(image)
-        image.load()
-        return StoredImage(image, data, rawmode, orientation, _orientation(image))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # about odd metadata and large sizes
+            return _decode(data)
     except SourceError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -81,6 +75,18 @@ def _decode(data: bytes) -> StoredImage:
         raise SourceError(f'it has more than {MAX_PIXELS // 10**6} million pixels') from error
     except Exception as error:  # damaged files make Pillow's readers raise whatever comes
         raise SourceError(f'it is damaged or cut short ({error})') from error
+
+
+def _decode(data: bytes) -> StoredImage:
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    rawmode = _rawmode(image)
+    _check_size(image, rawmode)
+    if image.mode == 'F':
+        raise SourceError('it holds floating-point numbers, as depth images do; wanted 8 or 16 '
+                          'bits')
+    orientation = _orientation(image)
+    image.load()
+    return StoredImage(image, data, rawmode, orientation, _orientation(image))
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -122,12 +128,13 @@ def read_image(path: Path) -> np.ndarray:
     of the file (:func:`to_eight_bits`).
 
     Raises:
-        SourceError: see :func:`open_image`; or the image holds floating-point numbers.
+        SourceError: see :func:`open_image`.
     """
-    stored = open_image(path)
-    if stored.image.mode == 'F':
-        raise SourceError(f"'{path}' holds floating-point numbers, as depth images do; wanted a "
-                          'picture of 8 or 16 bits')
+    return as_shown(open_image(path))
+
+
+def as_shown(stored: StoredImage) -> np.ndarray:
+    """Return a picture as :func:`read_image` does."""
     if '16' in stored.rawmode or stored.image.mode.startswith('I'):
         return _read_deep(stored)
     image = stored.image

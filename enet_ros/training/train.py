@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import warnings
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def train(options: TrainOptions) -> int:
     training, validation = (open_dataset(options.dataset, options.root, split, options.classes)
                             for split in (options.train_split, options.val_split))
     for split in (training, validation):
-        split.check()
+        for sentence in split.check():
+            print(sentence, file=sys.stderr)
     module, data = build_run(options, training, validation)
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')

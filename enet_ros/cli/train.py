@@ -10,16 +10,23 @@ DESCRIPTION = """Train ENet. The same command continues a run that was stopped (
 crash). At the end RUN holds model.safetensors, curves.png, samples.png, scores.json, a TensorBoard
 log, last.ckpt and best.ckpt.
 
-example:
-  enet-ros train --dataset camvid --root ~/data/camvid --out runs/camvid --steps 10000"""
+examples:
+  enet-ros train --dataset camvid --root ~/data/camvid --out runs/camvid --steps 10000
+  enet-ros train --dataset camvid=~/camvid:0.5 --dataset idd_lite=~/idd_lite:0.3 --out runs/mixed
+  enet-ros train --data site.yaml --out runs/site"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     data = parser.add_argument_group('data')
-    data.add_argument('--dataset', required=True, metavar='NAME',
-                      help='data set: camvid, cityscapes, sunrgbd or folders')
-    data.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
+    data.add_argument('--dataset', action='append', default=[], metavar='NAME[=DIR[:SHARE]]',
+                      help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums or folders. '
+                           'Repeat it with folders to train on several. SHARE is its part of the '
+                           'samples (default: 1). The first gives the classes and the validation')
+    data.add_argument('--root', metavar='DIR', help='folder of the only data set')
+    data.add_argument('--data', metavar='FILE',
+                      help='YAML file of the data sets, with shares, class files and renamed '
+                           'classes; docs/training.md shows one')
     data.add_argument('--classes', metavar='FILE',
                       help='class file of folders (default: classes.yaml or .json in --root)')
     data.add_argument('--train-split', default='train', metavar='NAME',
@@ -27,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--val-split', default='val', metavar='NAME',
                       help='split that chooses the weights; it is never trained on (default: val)')
     data.add_argument('--drawn', type=float, default=0.0, metavar='FRACTION',
-                      help='fraction of samples from the synthetic street, 0 to 1 (default: 0)')
+                      help='fraction of samples from synthetic roads, 0 to 1 (default: 0)')
+    data.add_argument('--world', default='town', choices=('town', 'varied'),
+                      help='kind of synthetic roads: streets of a town by day, or also dirt, '
+                           'gravel, verges, tunnels, hard shadows, crowds and night '
+                           '(default: town)')
     run = parser.add_argument_group('run')
     run.add_argument('--out', required=True, metavar='RUN', help='folder of the run')
     run.add_argument('--weights', metavar='START', help='weights to start from (default: none)')
@@ -87,4 +98,4 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.options import TrainOptions
     from enet_ros.training.train import train
     return train(TrainOptions(**{field.name: getattr(args, field.name)
-                                 for field in fields(TrainOptions)}))
+                                 for field in fields(TrainOptions) if field.name != 'sources'}))

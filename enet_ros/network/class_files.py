@@ -60,19 +60,14 @@ def read_class_file(path: Path) -> ClassMap:
 def read_class_list(path: Path) -> ClassMap:
     """Read a YAML or JSON list of classes in the order of their ids.
 
-    Each entry has ``name``, and optionally ``color: [r, g, b]`` and ``drivable: true``.
+    Each entry has ``name``, and optionally ``color: [r, g, b]`` and ``drivable: true``. Entries
+    with ``one_of`` are no classes, see :func:`read_class_sets`.
 
     Raises:
         ClassMapError: the file is unreadable, or an entry is something else. The message names
             the file.
     """
-    entries = _parse(path)
-    if not isinstance(entries, list) or not entries:
-        raise ClassMapError(f'{path}: wanted a list of {{name, color, drivable}}')
-    for entry in entries:
-        if not _is_class(entry):
-            raise ClassMapError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
-                                'color ([r, g, b]) and drivable (true or false)')
+    entries = [entry for entry in _read_entries(path) if 'one_of' not in entry]
     names = [entry['name'] for entry in entries]
     colors = [tuple(entry['color']) if 'color' in entry else None for entry in entries]
     try:
@@ -83,6 +78,52 @@ def read_class_list(path: Path) -> ClassMap:
                         tuple(entry.get('drivable', False) for entry in entries)).checked()
     except ClassMapError as error:
         raise ClassMapError(f'{path}: {error}') from error
+
+
+def read_class_sets(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read the sets of a class list: names of labels that stand for one of several classes.
+
+    A set has ``name`` and ``one_of: [names of classes]``. Sets come after the classes, and their
+    label values go on from there.
+
+    Returns:
+        Name of each set -> names of its classes.
+
+    Raises:
+        ClassMapError: as :func:`read_class_list`, or a class follows a set.
+    """
+    sets: dict[str, tuple[str, ...]] = {}
+    for entry in _read_entries(path):
+        if 'one_of' in entry:
+            if entry['name'] in sets:
+                raise ClassMapError(f"{path}: two sets are named '{entry['name']}'")
+            sets[entry['name']] = tuple(entry['one_of'])
+        elif sets:
+            raise ClassMapError(f"{path}: the class '{entry['name']}' follows a set, wanted all "
+                                'classes first')
+    return sets
+
+
+def _read_entries(path: Path) -> list[dict]:
+    """Read the entries of a class list, and check their keys and types."""
+    entries = _parse(path)
+    if not isinstance(entries, list) or not entries:
+        raise ClassMapError(f'{path}: wanted a list of {{name, color, drivable}}')
+    for entry in entries:
+        if not (_is_class(entry) or _is_set(entry)):
+            raise ClassMapError(f'{path}: entry {entry!r}, wanted name (text), and optionally '
+                                'color ([r, g, b]) and drivable (true or false); or name and '
+                                'one_of (a list of class names)')
+    if all(map(_is_set, entries)):
+        raise ClassMapError(f'{path}: has sets and no classes, wanted classes first')
+    return entries
+
+
+def _is_set(entry) -> bool:
+    """Tell whether an entry of a class list is a set of classes."""
+    return (isinstance(entry, dict) and entry.keys() == {'name', 'one_of'}
+            and isinstance(entry['name'], str) and isinstance(entry['one_of'], list)
+            and all(isinstance(name, str) for name in entry['one_of']))
 
 
 def _is_class(entry) -> bool:

@@ -7,7 +7,7 @@ number of loading processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +22,7 @@ from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry
 from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.sources import SharePattern
 
 MAX_CACHED_BYTES = 4 << 30
 SYNTHETIC_SCENES = 400  # each is rendered once and then kept: 0.7 MB each at 480x360
@@ -53,10 +54,12 @@ class Frames:
 
     Args:
         data: A split of a data set.
+        source: Number of the source in a run of several.
     """
 
-    def __init__(self, data: SegmentationData):
-        self.data = data
+    def __init__(self, data: SegmentationData, source: int = 0):
+        self.data, self._source = data, source
+        self._epoch_order = (-1, np.empty(0, int))
         frame, labels = data.read(0)
         fits = (frame.nbytes + labels.nbytes) * len(data) <= MAX_CACHED_BYTES
         self.cached = list(data) if fits else None
@@ -68,25 +71,80 @@ class Frames:
         """Return a frame, (H, W, 3) uint8 RGB, and its labels, (H, W) uint8."""
         return self.cached[index] if self.cached else self.data.read(index)
 
+    @property
+    def reference(self) -> Frames:
+        """The frames from which class weights and offsets of the logits are taken."""
+        return self
+
+    def shuffled(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a sample of the endless sequence of shuffled epochs.
+
+        Args:
+            number: Number of the sample.
+            seed: Seed of the run.
+        """
+        epoch, place = divmod(number, len(self))
+        if self._epoch_order[0] != epoch:
+            key = (seed, 0, epoch, self._source) if self._source else (seed, 0, epoch)
+            self._epoch_order = epoch, np.random.default_rng(key).permutation(len(self))
+        return self[int(self._epoch_order[1][place])]
+
     def pixel_counts(self) -> np.ndarray:
         """Count the pixels of each class, (num_classes,) int64."""
         counts = sum(np.bincount(self[i][1].ravel(), minlength=256) for i in range(len(self)))
         return counts[:len(self.data.class_map)]
 
 
+class MixedFrames:
+    """Frames of several sources, mixed evenly by their shares.
+
+    Args:
+        parts: Frames of each source.
+        shares: The share of each source.
+    """
+
+    def __init__(self, parts: Sequence[Frames], shares: Sequence[float]):
+        self.parts, self._pattern = list(parts), SharePattern(shares)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a frame and its labels, as :class:`Frames` does. Indices run through shares."""
+        source, number = self._pattern.locate(index)
+        return self.parts[source][number % len(self.parts[source])]
+
+    @property
+    def reference(self) -> Frames:
+        """The first source, whose labels are not coarse."""
+        return self.parts[0]
+
+    def shuffled(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a sample of the endless sequence in which each source is shuffled."""
+        source, number = self._pattern.locate(number)
+        return self.parts[source].shuffled(number, seed)
+
+    def pixel_counts(self) -> np.ndarray:
+        """Count the pixels of each class in the first source, (num_classes,) int64."""
+        return self.reference.pixel_counts()
+
+
 class SyntheticFrames:
     """Frames of random synthetic streets, with the class ids of a data set.
 
     Args:
-        class_map: Class map of the data set. Classes of the street that it lacks become 255.
+        class_map: Class map of the data set. Classes of the street that it lacks become its class
+            'other', or 255 if it has none.
         size: (width, height) of the frames in pixels.
+        varied: Whether roads of every kind are drawn, instead of streets of a town.
     """
 
-    def __init__(self, class_map: ClassMap, size: tuple[int, int]):
+    def __init__(self, class_map: ClassMap, size: tuple[int, int], *, varied: bool = False):
         ids = {parameter_name(name).lower(): i for i, name in enumerate(class_map.names)}
+        other = ids.get('other', UNKNOWN)
         self.lut = np.full(256, UNKNOWN, np.uint8)
-        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), UNKNOWN) for name in CAMVID_NAMES]
-        self.size = size
+        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), other) for name in CAMVID_NAMES]
+        self.size, self.varied = size, varied
         self.rendered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +156,8 @@ class SyntheticFrames:
 
     def _render(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         from enet_ros.scene.road_scene import RoadScene
-        frame, labels = RoadScene.random(seed, *self.size).render(2.0 + seed % 97)
+        scene = RoadScene.random(seed, *self.size, varied=self.varied)
+        frame, labels = scene.render(2.0 + seed % 97)
         return frame, self.lut[labels]
 
 
@@ -106,25 +165,18 @@ class TrainingSet(Dataset):
     """Augmented samples, addressed by (step, slot, augmentation).
 
     Args:
-        frames: Frames of the training split.
+        frames: Frames of the training split, or of several sources.
         synthetic: Frames of the synthetic street, or None.
         seed: Seed of the run.
         batch: Number of samples in a step, over all processes.
     """
 
-    def __init__(self, frames: Frames, synthetic: SyntheticFrames | None, seed: int, batch: int):
+    def __init__(self, frames: Frames | MixedFrames, synthetic: SyntheticFrames | None,
+                 seed: int, batch: int):
         self.frames, self.synthetic, self.seed, self.batch = frames, synthetic, seed, batch
-        self._epoch_order = (-1, np.empty(0, int))
 
     def __len__(self) -> int:
         return len(self.frames)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        """Return the indices of the frames in the order of an epoch."""
-        if self._epoch_order[0] != epoch:
-            rng = np.random.default_rng((self.seed, 0, epoch))
-            self._epoch_order = epoch, rng.permutation(len(self.frames))
-        return self._epoch_order[1]
 
     def __getitem__(self, key: tuple[int, int, BatchAugmentation]) -> tuple[Tensor, Tensor]:
         """Return a frame, (3, H, W) uint8 RGB, and its labels, (H, W) uint8."""
@@ -133,8 +185,7 @@ class TrainingSet(Dataset):
         if self.synthetic and rng.random() < wanted.synthetic:
             frame, labels = self.synthetic[int(rng.integers(1 << 30))]
         else:
-            epoch, place = divmod(step * self.batch + slot, len(self.frames))
-            frame, labels = self.frames[self._order(epoch)[place]]
+            frame, labels = self.frames.shuffled(step * self.batch + slot, self.seed)
         frame, labels = augment(frame, labels, wanted.size, wanted.resolution, wanted.geometry,
                                 rng, wanted.strength)
         return torch.from_numpy(frame).permute(2, 0, 1), torch.from_numpy(labels)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.enet import ENet
 from enet_ros.perception.resize import resize_labels
 from enet_ros.training.batches import Frames, ValidationSet, normalize
@@ -41,8 +40,9 @@ def sample_logits(network: ENet, frames: Frames,
         frame, labels = data[int(index)]
         truth = resize_labels(labels, size).reshape(-1)
         kept = rng.choice(truth.size, min(PIXELS_A_FRAME, truth.size), replace=False)
-        kept = kept[truth[kept] != UNKNOWN]
-        logits.append(network(normalize(frame[None]))[0].flatten(1).T.numpy()[kept])
+        pixels = network(normalize(frame[None]))[0].flatten(1).T.numpy()
+        kept = kept[truth[kept] < pixels.shape[1]]  # neither unknown nor a set of classes
+        logits.append(pixels[kept])
         truths.append(truth[kept].astype(np.int64))
     return np.concatenate(logits), np.concatenate(truths)
 

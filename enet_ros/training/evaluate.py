@@ -54,7 +54,8 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
     check_classes(checkpoint, data)
     segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision,
                           threads)
-    matrix, calibration = ConfusionMatrix(data.class_map), CalibrationError()
+    matrix = ConfusionMatrix(data.class_map, data.sets)
+    calibration = CalibrationError(sets=data.sets)
     for index, (frame, truth) in enumerate(data):
         if change:
             frame = apply_change(change, frame, index)

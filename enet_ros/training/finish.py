@@ -6,7 +6,7 @@ import copy
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -26,25 +26,29 @@ from enet_ros.training.run_data import RunData
 
 
 def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
-           validation: SegmentationData) -> None:
+           validations: Sequence[SegmentationData]) -> None:
     """Write the model, its scores and the images of a finished run.
 
     Args:
         module: The trained networks.
         data: Frames of the run, for statistics and calibration.
         options: Options of the run.
-        validation: Split that chooses between the weights and scores them.
+        validations: Splits that score the weights. The first chooses between them.
     """
-    run, module = Path(options.out), module.cpu()
+    run, module, validation = Path(options.out), module.cpu(), validations[0]
     checkpoint, network = max(
         ((_to_checkpoint(network, options, validation), network)
          for network in _candidates(module, data, options)),
         key=lambda pair: pair[0].scores['miou'])
     checkpoint.temperature = best_temperature(
         *sample_logits(network, data.validation_frames, options.resolution))
-    scores = without_nan(evaluate(checkpoint, validation, backend='torch', precision='float32'))
-    checkpoint.scores = {options.val_split: scores}
+    scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
+              for split in validations]
+    others = {f'{split.name} {split.split}': score
+              for split, score in zip(validations[1:], scores[1:])}
+    checkpoint.scores = {validation.split: scores[0], **others}
     write_checkpoint(run / 'model.safetensors', checkpoint)
+    scores = {**scores[0], **({'others': others} if others else {})}
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     draw_curves(run / 'curves.png', module.curves)
     draw_samples(run / 'samples.png', checkpoint, validation)
@@ -69,7 +73,7 @@ def _calibrated_copy(module: SegmentationModule, data: RunData) -> ENet:
     network.eval()
     if module.recipe.balance:
         network.fullconv.bias += torch.from_numpy(best_offsets(*sample_logits(
-            network, data.training_set.frames, data.resolution)))
+            network, data.training_set.frames.reference, data.resolution)))
     return network
 
 

@@ -1,8 +1,8 @@
-"""Labelled frames of one split of a data set: reading and checking them."""
+"""Labelled frames of one split of a data set: reading them, and decoding their label images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,16 @@ import numpy as np
 from enet_ros.media import SourceError, StoredImage, as_shown, decode_image, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.label_doubts import Doubt
-from enet_ros.training.label_images import Decoder
+from enet_ros.training.label_images import read_values
+from enet_ros.training.label_sets import LabelSets
 
 SHOWN_PROBLEMS = 8
 
 #: Orientations that leave the size as it is, so that no size tells what a label fits.
 KEEPS_SIZE = (2, 3, 4)
+
+#: From the values or colours of a label image to class ids.
+Decoder = Callable[[np.ndarray], np.ndarray]
 
 
 class DatasetError(ValueError):
@@ -32,7 +36,11 @@ class SegmentationData:
         split: Name of the split: 'train', 'val' or 'test'.
         class_map: Meaning of the class ids.
         pairs: Paths of frames and their label files, sorted by name.
-        decoder: Converts a label image to class ids.
+        decode: Converts what ``read_label`` returns to (H, W) uint8 ids, 255 where a pixel does
+            not count. It raises ValueError for a value that is out of range.
+        sets: Labels that stand for several classes, or None.
+        read_label: Returns the values of a label image, (H, W), or its colours, (H, W, 3). It
+            raises ValueError for an image of another kind.
         doubts: What is asked about the values of all labels together.
     """
 
@@ -40,7 +48,9 @@ class SegmentationData:
     split: str
     class_map: ClassMap
     pairs: tuple[tuple[Path, Path], ...]
-    decoder: Decoder
+    decode: Decoder
+    sets: LabelSets | None = None
+    read_label: Callable[[StoredImage], np.ndarray] = read_values
     doubts: tuple[Doubt, ...] = ()
 
     def __len__(self) -> int:
@@ -59,7 +69,7 @@ class SegmentationData:
             DatasetError: A file is unreadable, the sizes differ, or a value is out of range.
         """
         pair = self._open(index)
-        return pair.frame, pair.decode(self.decoder)
+        return pair.frame, pair.labels(self.decode)
 
     def _open(self, index: int) -> _Pair:
         """Read a frame and the values of its label file, of one size.
@@ -70,7 +80,7 @@ class SegmentationData:
         frame_path, label_path = self.pairs[index]
         frame, label = _decode(frame_path), _decode(label_path)
         try:
-            values = self.decoder.read(label)
+            values = self.read_label(label)
         except ValueError as error:
             raise DatasetError(f'{label_path}: {error}') from error
         pair = _Pair(label_path, as_shown(frame), values, frame.orientation, label.orientation)
@@ -78,8 +88,12 @@ class SegmentationData:
             raise DatasetError(f'{label_path}: {pair.describe_sizes()}')
         return pair
 
-    def check(self) -> tuple[str, ...]:
+    def check(self, each: Callable[[np.ndarray, np.ndarray], None] | None = None
+              ) -> tuple[str, ...]:
         """Read every pair once.
+
+        Args:
+            each: Called with each frame and its label map.
 
         Returns:
             Sentences about what may be meant otherwise, and is no error.
@@ -92,11 +106,13 @@ class SegmentationData:
         for index in range(len(self)):
             try:
                 pair = self._open(index)
-                labels = pair.decode(self.decoder)
+                labels = pair.labels(self.decode)
             except DatasetError as error:
                 problems.append(str(error))
                 continue
             counts.append((_count(pair.values), np.count_nonzero(labels != UNKNOWN)))
+            if each:
+                each(pair.frame, labels)
             if pair.may_be_turned():
                 turned.append(self.pairs[index][0])
         where = f'{self.name} {self.split}'
@@ -132,14 +148,14 @@ class _Pair:
     orientation: int
     label_orientation: int
 
-    def decode(self, decoder: Decoder) -> np.ndarray:
+    def labels(self, decode: Decoder) -> np.ndarray:
         """Return (H, W) uint8 ids.
 
         Raises:
             DatasetError: A value is out of range.
         """
         try:
-            return decoder.decode(self.values)
+            return decode(self.values)
         except ValueError as error:
             raise DatasetError(f'{self.label_path}: {error}') from error
 
@@ -196,3 +212,59 @@ def _decode(path: Path) -> StoredImage:
         return decode_image(read_bytes(path))
     except SourceError as error:
         raise DatasetError(f'{path}: unreadable ({error})') from error
+
+
+def id_decoder(ids: dict[int, int], hint: str = '') -> Decoder:
+    """Build a decoder for label images of numbers.
+
+    Args:
+        ids: Class id, or 255, of each value that may occur. Every other value is an error.
+        hint: What is added to the message about such a value.
+    """
+    lut, allowed = np.full(256, UNKNOWN, np.uint8), np.zeros(256, bool)
+    lut[list(ids)], allowed[list(ids)] = list(ids.values()), True
+
+    def decode(stored: np.ndarray) -> np.ndarray:
+        if stored.dtype != np.uint8 and stored.max(initial=0) > 255:
+            raise ValueError(f'label value {stored.max()}, wanted {_ranges(ids)}')
+        stored = stored.astype(np.uint8, copy=False)
+        if not allowed[stored].all():
+            bad = np.unique(stored[~allowed[stored]])
+            raise ValueError(f'label value {bad[0]} ({np.count_nonzero(stored == bad[0])} '
+                             f'pixels), wanted {_ranges(ids)}{f"; {hint}" if hint else ""}')
+        return lut[stored]
+    return decode
+
+
+def color_decoder(colors: Sequence[tuple[int, Sequence[tuple[int, int, int]]]]) -> Decoder:
+    """Build a decoder for label images of colours.
+
+    Args:
+        colors: (class id or 255, its RGB colours) for every colour that may occur.
+    """
+    pairs = sorted(((r << 16) | (g << 8) | b, class_id)
+                   for class_id, group in colors for r, g, b in group)
+    keys, values = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], np.uint8)
+
+    def decode(stored: np.ndarray) -> np.ndarray:
+        r, g, b = (stored[..., i].astype(np.int32) for i in range(3))
+        packed = (r << 16) | (g << 8) | b
+        index = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
+        wrong = keys[index] != packed
+        if wrong.any():
+            color = [int(packed[wrong][0]) >> shift & 255 for shift in (16, 8, 0)]
+            raise ValueError(f'color {color} ({np.count_nonzero(wrong)} pixels of unknown '
+                             'colors), wanted the colors of the data set')
+        return values[index]
+    return decode
+
+
+def _ranges(ids: Collection[int]) -> str:
+    """Format the allowed values as ranges: '0-11, 255'."""
+    runs: list[list[int]] = []
+    for value in sorted(ids):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ', '.join(str(a) if a == b else f'{a}-{b}' for a, b in runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import torch
 from enet_ros.perception.segmenter import check_resolution
 from enet_ros.training.batches import default_workers
 from enet_ros.training.recipes import RECIPES, Recipe
+from enet_ros.training.sources import Source, parse_source, read_sources
 
 RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320, 240),
                'folders': (640, 360)}
 BATCHES = {'paper': 10, 'modern': 8}
 DEFAULT_STEPS = 10_000
+WORLDS = ('town', 'varied')  # of synthetic roads
 #: Least and greatest value of an option. At ten times their chances most photometric changes
 #: happen at once; a soft Jaccard loss is at most 1, the cross entropy beside it a few.
 RANGES = (('batch_size', 1, 4096), ('jaccard', 0, 100), ('strength', 0, 10), ('drawn', 0, 1),
@@ -38,11 +41,20 @@ class TrainOptions:
     """Options of the command line; see ``enet-ros train --help``.
 
     None stands for the default of the recipe, of the data set or of the machine.
+
+    Attributes:
+        dataset: Name of a data set in ``root``; or NAME=FOLDER or NAME=FOLDER:SHARE of each.
+        root: Folder of the data set, for a name alone.
+        out: Folder of the run.
+        data: Data file instead of ``dataset``, see :func:`enet_ros.training.sources.read_sources`.
+        sources: The data sets of the run, which :meth:`checked` fills in.
     """
 
-    dataset: str
-    root: str
+    dataset: str | Sequence[str]
+    root: str | None
     out: str
+    data: str | None = None
+    sources: tuple[Source, ...] = ()
     classes: str | None = None
     weights: str | None = None
     recipe: str = 'modern'
@@ -56,6 +68,7 @@ class TrainOptions:
     jaccard: float | None = None
     strength: float | None = None
     drawn: float = 0.0
+    world: str = 'town'
     seed: int = 0
     keep: str = 'best'
     val_every: int = 500
@@ -75,6 +88,8 @@ class TrainOptions:
         """
         if self.recipe not in RECIPES:
             raise TrainingError(f"recipe is '{self.recipe}', wanted {' or '.join(RECIPES)}")
+        if self.world not in WORLDS:
+            raise TrainingError(f"world is '{self.world}', wanted {' or '.join(WORLDS)}")
         filled = self._with_defaults()
         for name, low, high in RANGES:
             value = getattr(filled, name)
@@ -87,8 +102,9 @@ class TrainOptions:
         return filled
 
     def _with_defaults(self) -> TrainOptions:
-        resolution = self.resolution or RESOLUTIONS.get(self.dataset, (640, 360))
-        filled = replace(self, resolution=check_resolution(resolution),
+        sources = self._sources()
+        resolution = self.resolution or RESOLUTIONS.get(sources[0].dataset, (640, 360))
+        filled = replace(self, sources=sources, resolution=check_resolution(resolution),
                          crop=check_resolution(self.crop))
         if filled.batch_size is None:
             filled.batch_size = BATCHES[self.recipe]
@@ -98,6 +114,31 @@ class TrainOptions:
             filled.workers = default_workers(on_gpu=torch.cuda.is_available(),
                                              processes=local_processes())
         return filled
+
+    def _sources(self) -> tuple[Source, ...]:
+        """Return the data sets of the run.
+
+        Raises:
+            ValueError: The options that name them contradict each other.
+        """
+        names = [self.dataset] if isinstance(self.dataset, str) else list(self.dataset or ())
+        if self.data:
+            if names or self.root or self.classes:
+                raise TrainingError('--data names the data sets, so --dataset, --root and '
+                                    '--classes are refused beside it')
+            return read_sources(Path(self.data))
+        if not names:
+            raise TrainingError('no data set: wanted --dataset NAME --root FOLDER, --dataset '
+                                'NAME=FOLDER:SHARE once or more, or --data FILE')
+        settings = {'train_split': self.train_split, 'val_split': self.val_split}
+        if len(names) == 1 and '=' not in names[0]:
+            if not self.root:
+                raise TrainingError(f'--dataset {names[0]} wants its folder: --root FOLDER')
+            return (Source(names[0], self.root, classes=self.classes, **settings),)
+        if self.root or self.classes:
+            raise TrainingError('--root and --classes belong to one --dataset NAME. With several '
+                                'write NAME=FOLDER, and class files in a --data FILE')
+        return tuple(parse_source(name, **settings) for name in names)
 
     def recipe_with_changes(self) -> Recipe:
         """Return the recipe with the changes that the options make to it."""
@@ -130,8 +171,8 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
     values = json.loads(json.dumps(asdict(options)))
     if last.is_file() and path.is_file():
         earlier = json.loads(path.read_text())
-        changed = [f'{key} was {earlier.get(key)}, now {value}' for key, value in values.items()
-                   if key not in MAY_CHANGE and earlier.get(key) != value]
+        changed = [f'{key} was {earlier[key]}, now {value}' for key, value in values.items()
+                   if key not in MAY_CHANGE and earlier.get(key, value) != value]
         if changed:
             raise TrainingError(f'{run} holds another run: {"; ".join(changed)}. Repeat its '
                                 'command to continue it, or choose another --out')

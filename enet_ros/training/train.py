@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,9 +20,15 @@ from enet_ros.network.build import build_network
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.network.enet import ENet
-from enet_ros.training.batches import BatchAugmentation, Frames, SyntheticFrames, TrainingSet
+from enet_ros.training.batches import (
+    BatchAugmentation,
+    Frames,
+    MixedFrames,
+    SyntheticFrames,
+    TrainingSet,
+)
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
-from enet_ros.training.datasets import open_dataset
+from enet_ros.training.data_report import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.labelled_frames import SegmentationData
@@ -36,6 +42,7 @@ from enet_ros.training.options import (
 )
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_data import AugmentationSchedule, RunData
+from enet_ros.training.sources import Source, in_one_class_map
 
 STOPPED = 3  # exit code of a run that was stopped before its end
 
@@ -61,18 +68,45 @@ def train(options: TrainOptions) -> int:
     pl.seed_everything(options.seed, verbose=False)
     _silence_lightning()
     last = prepare_run_folder(Path(options.out), options)
-    training, validation = (open_dataset(options.dataset, options.root, split, options.classes)
-                            for split in (options.train_split, options.val_split))
-    for split in (training, validation):
-        for sentence in split.check():
-            print(sentence, file=sys.stderr)
-    module, data = build_run(options, training, validation)
+    training, validation = open_sources(options.sources)
+    report_data(Path(options.out), training, validation)
+    module, data = build_run(options, training, validation[0])
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
     if module.global_rank == 0:
         finish(module, data, options, validation)
     return 0
+
+
+def report_data(run: Path, training: Sequence[SegmentationData],
+                validation: Sequence[SegmentationData]) -> None:
+    """Check every pair, and show what will be learned in ``data.txt`` and ``data.png``.
+
+    Raises:
+        DatasetError: Files cannot be used.
+    """
+    text = '\n'.join(str(survey(split)) for split in (*training, *validation))
+    if not int(os.environ.get('RANK', 0)):  # the first of several processes
+        print(text)
+        (run / 'data.txt').write_text(text + '\n')
+        draw_contact_sheet(run / 'data.png', training)
+        print(f'{run / "data.png"} shows frames beside their labels')
+
+
+def open_sources(sources: Sequence[Source]
+                 ) -> tuple[list[SegmentationData], list[SegmentationData]]:
+    """Open the splits of all sources, in the classes of the first.
+
+    Returns:
+        Training splits, and validation splits of those sources that have one.
+    """
+    training = [source.open(source.train_split) for source in sources]
+    validated = [source for source in sources if source.val_split]
+    validation = [source.open(source.val_split) for source in validated]
+    # One table of sets for all, since a label must mean the same in each.
+    shared = in_one_class_map([*training, *validation], [*sources, *validated])
+    return shared[:len(training)], shared[len(training):]
 
 
 def _silence_lightning() -> None:
@@ -115,24 +149,29 @@ def _schedule(options: TrainOptions, recipe: Recipe) -> AugmentationSchedule:
         recipe.crops_part)
 
 
-def build_run(options: TrainOptions, training: SegmentationData,
+def build_run(options: TrainOptions, training: Sequence[SegmentationData],
               validation: SegmentationData) -> tuple[SegmentationModule, RunData]:
     """Build what a run trains and what it trains on.
 
     Args:
         options: Checked options.
-        training: The training split.
-        validation: The validation split.
+        training: The training split of each source.
+        validation: The validation split of the first.
     """
-    recipe, frames = options.recipe_with_changes(), Frames(training)
+    recipe, parts = options.recipe_with_changes(), [
+        Frames(split, source) for source, split in enumerate(training)]
+    frames = parts[0] if len(parts) == 1 else MixedFrames(
+        parts, [source.share for source in options.sources])
+    class_map = training[0].class_map
     progress = Progress(options.steps, options.hours)
-    synthetic = (SyntheticFrames(training.class_map, options.resolution) if options.drawn
-                 else None)
+    synthetic = SyntheticFrames(class_map, options.resolution,
+                                varied=options.world == 'varied') if options.drawn else None
     data = RunData(TrainingSet(frames, synthetic, options.seed, options.batch_size),
                    Frames(validation), _schedule(options, recipe), progress, options.workers)
     module = SegmentationModule(
-        _start_network(options, training.class_map), training.class_map, recipe, progress,
-        class_weights(frames.pixel_counts(), recipe.class_weight_c), compiled=options.compiled)
+        _start_network(options, class_map), class_map, recipe, progress,
+        class_weights(frames.pixel_counts(), recipe.class_weight_c), training[0].sets,
+        compiled=options.compiled)
     return module, data
 
 

@@ -129,7 +129,9 @@ MISTAKES = {
         (f'{LAYER}free_space/raytrace_max_range', 12.0, 'range_max'),
         (f'{LAYER}free_space/raytrace_min_range', 1.0, 'unseen ground'),
         (f'{LAYER}obstacles/obstacle_min_range', 0.0, 'marks nearer than rays clear'),
-        (f'{LAYER}free_space/obstacle_min_range', 4.2, 'marks nearer than rays clear'),
+        (f'{LAYER}free_space/obstacle_min_range', 4.5, 'marks nearer than rays clear'),
+        (f'{COSTMAP}update_frequency', 2.0, 'marks nearer than rays clear'),
+        (f'{COSTMAP}resolution', 0.05, 'farther than half a cell'),
         (f'{LAYER}free_space/inf_is_valid', False, 'mark and clear'),
         (f'{LAYER}free_space/expected_update_rate', 0.0, 'unnoticed'),
         (f'{MONITOR}obstacles/max_height', 0.2, 'well inside'),
@@ -173,6 +175,15 @@ def test_nav2_gets_what_its_file_reads(started, road_frame, name):
     for place, value, said in MISTAKES[name]:
         found = check(with_mistake(document, place, value), output)
         assert any(said in line for line in found), f'{place} = {value}: {found}'
+
+
+def test_rays_of_the_default_are_too_far_apart_for_the_costmap(started, road_frame):
+    path, document = load(OBSTACLE)
+    output = started(path, document, road_frame)
+    assert output.node.set(scan__angle_increment=0.0174533).successful
+    output.messages['/enet/free_space'] = output.node.reply(
+        output.node.image(road_frame), 'free_space')
+    assert any('farther than half a cell' in line for line in check(document, output))
 
 
 def test_label_info_must_name_the_topic_and_be_latched(started, road_frame):

@@ -64,6 +64,8 @@ SOURCE_DEFAULTS = {'min_obstacle_height': 0.0, 'max_obstacle_height': 0.0, 'clea
                    'obstacle_min_range': 0.0, 'raytrace_min_range': 0.0}
 #: obstacle_layer.cpp, laserScanValidInfCallback: +inf becomes range_max less this
 EPSILON_M = 0.0001
+#: of the robot, as the comments in nav2_obstacle.yaml say
+SPEED_MPS = 1.5
 
 
 @dataclass
@@ -207,6 +209,9 @@ def check_rays(nav2: Nav2, output: Output) -> Iterator[str]:
             yield f"{source['topic']} does not mark and clear, +inf included"
         if source['obstacle_max_range'] >= scan.range_max - EPSILON_M:
             yield f'obstacle_max_range {source["obstacle_max_range"]} marks free rays'
+        if scan.angle_increment > nav2.costmap['resolution'] / (2.0 * scan.range_max):
+            yield (f'rays are {scan.angle_increment} rad apart, farther than half a cell of '
+                   f"{nav2.costmap['resolution']} m at {scan.range_max} m")
         if source['raytrace_max_range'] > scan.range_max:
             yield f'raytrace_max_range is beyond the range_max {scan.range_max}'
         nearest = cloud_points(output.messages['/enet/points'], organised=True)[-1]
@@ -215,9 +220,11 @@ def check_rays(nav2: Nav2, output: Output) -> Iterator[str]:
             yield f'raytrace_min_range clears unseen ground nearer than {border:.2f} m'
     cleared_from = [source['raytrace_min_range'] for _, source in nav2.sources()
                     if source['clearing']]
+    passed = SPEED_MPS / nav2.costmap['update_frequency']
     for _, source in nav2.sources():
-        if source['marking'] and source['obstacle_min_range'] < max(cleared_from, default=0.0):
-            yield f"{source['topic']} marks nearer than rays clear"
+        least = max(cleared_from, default=0.0) + passed
+        if source['marking'] and source['obstacle_min_range'] < least - EPSILON_M:
+            yield f"{source['topic']} marks nearer than rays clear twice: {least:.2f} m"
     if np.isneginf(output.messages['/enet/free_space'].ranges).any() or \
             nav2.enet.get('scan', {}).get('range_min', 0.0) > 0.0:
         yield 'rays can be -inf, which no reader of Nav2 heeds'

@@ -8,6 +8,11 @@ torch = pytest.importorskip('torch')
 from enet_ros.training.losses import SegmentationLoss, class_weights, soft_jaccard  # noqa: E402
 
 
+def one_hot(labels):
+    """Return (N, 3, H, W) bool; 255 is no class."""
+    return labels[:, None] == torch.arange(3).view(1, 3, 1, 1)
+
+
 def test_class_weights_are_the_papers():
     weights = class_weights(np.array([300, 100, 0]), 1.02)
     assert weights == pytest.approx([1 / np.log(1.77), 1 / np.log(1.27), 1 / np.log(1.02)])
@@ -36,9 +41,11 @@ def test_loss_of_nothing_is_zero_and_has_a_gradient():
 def test_soft_jaccard_of_certain_predictions_is_one_minus_iou():
     labels = torch.tensor([[[0, 0, 1, 255]]])
     predicted = torch.tensor([[[0, 1, 1, 0]]])
-    probability = torch.nn.functional.one_hot(predicted, 3).permute(0, 3, 1, 2).float()
+    probability = one_hot(predicted).float()
     # Class 0: 1 of 2; class 1: 1 of 2; class 2 does not occur.
-    assert float(soft_jaccard(probability, labels)) == pytest.approx(0.5)
+    for has_sets in (False, True):
+        score = soft_jaccard(probability, one_hot(labels), labels != 255, has_sets=has_sets)
+        assert float(score) == pytest.approx(0.5)
 
 
 def test_loss_of_labels_in_bytes_is_that_of_long_ones():

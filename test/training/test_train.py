@@ -70,7 +70,7 @@ def tree_with_void(tree, tmp_path):
 def test_perfect_prediction_has_iou_one_when_a_class_means_not_labelled(
         tree_with_void, tmp_path, monkeypatch):
     data = open_dataset('folders', tree_with_void, 'val')
-    module, run_data = build_run(run_options(tree_with_void, tmp_path).checked(), data, data)
+    module, run_data = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data)
     assert run_data.training_set.frames.pixel_counts()[2] == 0
     frame, truth = data.read(0)
     known = torch.from_numpy(np.where(truth == 255, 2, truth)).long()
@@ -201,7 +201,7 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
     write_checkpoint(tmp_path / 'start.safetensors', start)
     data = open_dataset('folders', tree, 'train')
     options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
-    module, run_data = build_run(options.checked(), data, data)
+    module, run_data = build_run(options.checked(), [data], data)
     assert module.network.fullconv.out_channels == 2
     assert run_data.schedule.crops.resolution == run_data.schedule.whole_frames.size == SIZE
     assert module.network.training

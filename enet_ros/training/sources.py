@@ -1,0 +1,226 @@
+"""Several data sets in one run: which, in which shares, and in whose classes.
+
+The first source gives the classes of the run, its class weights and the validation that chooses
+the weights. The labels of the others are translated to its classes, or to sets of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.training.datasets import DATASETS, open_dataset
+from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
+from enet_ros.training.labelled_frames import DatasetError, SegmentationData
+
+KEYS = ('dataset', 'root', 'share', 'classes', 'rename', 'train_split', 'val_split')
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a run.
+
+    Attributes:
+        dataset: Its layout, a key of ``DATASETS``.
+        root: Its folder.
+        share: Its part of the samples, beside the shares of the others. Any positive number.
+        classes: Class file, for 'folders' only.
+        rename: Class of the source -> class of the run, a list of classes if it is one of
+            several, or None if its pixels do not count. Other classes keep their names.
+        train_split: Split that is trained on.
+        val_split: Split that is scored at the end.
+    """
+
+    dataset: str
+    root: str
+    share: float = 1.0
+    classes: str | None = None
+    rename: Mapping[str, str | Sequence[str] | None] = field(default_factory=dict)
+    train_split: str = 'train'
+    val_split: str = 'val'
+
+    def open(self, split: str) -> SegmentationData:
+        """Open a split, in the classes of the source."""
+        return open_dataset(self.dataset, self.root, split, self.classes)
+
+
+def parse_source(text: str, **settings) -> Source:
+    """Read a source from the command line.
+
+    Args:
+        text: 'NAME=ROOT' or 'NAME=ROOT:SHARE'.
+        **settings: Other attributes of :class:`Source`.
+
+    Raises:
+        DatasetError: The text is something else.
+    """
+    name, _, place = text.partition('=')
+    root, colon, share = place.rpartition(':')
+    try:
+        amount = float(share) if colon else 1.0
+    except ValueError:
+        root, amount, colon = place, 1.0, ''
+    if name not in DATASETS or not place or not 0 < amount < np.inf:
+        raise DatasetError(f"--dataset is '{text}', wanted NAME=FOLDER or NAME=FOLDER:SHARE, with "
+                           f'a NAME of {", ".join(DATASETS)} and a SHARE above 0')
+    return Source(name, root if colon else place, amount, **settings)
+
+
+def read_sources(path: Path) -> tuple[Source, ...]:
+    """Read a data file: YAML with a list ``sources``, whose entries have the keys of ``KEYS``.
+
+    A relative ``root`` or ``classes`` starts at the folder of the file.
+
+    Raises:
+        DatasetError: The file is unreadable, or an entry cannot be used. The message names it.
+    """
+    import yaml
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DatasetError(f'{path}: unreadable ({error})') from error
+    entries = content.get('sources') if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise DatasetError(f'{path}: wanted a list named sources, with dataset and root in each')
+    return tuple(_source_of(path, entry) for entry in entries)
+
+
+def _source_of(path: Path, entry) -> Source:
+    """Build a source from an entry of a data file."""
+    if not isinstance(entry, dict) or not {'dataset', 'root'} <= entry.keys() <= set(KEYS):
+        raise DatasetError(f'{path}: entry {entry!r}, wanted dataset and root, and optionally '
+                           f'{", ".join(KEYS[2:])}')
+    entry = dict(entry)
+    for key in ('root', 'classes'):
+        if entry.get(key):
+            entry[key] = str(path.parent / Path(str(entry[key])).expanduser())
+    share = entry.get('share', 1.0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
+        raise DatasetError(f'{path}: share of {entry["dataset"]} is {share!r}, wanted a number '
+                           'above 0')
+    if entry['dataset'] not in DATASETS:
+        raise DatasetError(f"{path}: dataset is '{entry['dataset']}', wanted one of "
+                           f'{", ".join(DATASETS)}')
+    if not isinstance(entry.get('rename', {}), dict):
+        raise DatasetError(f'{path}: rename is {entry["rename"]!r}, wanted class: class')
+    return Source(**entry)
+
+
+def in_one_class_map(splits: Sequence[SegmentationData],
+                     sources: Sequence[Source]) -> list[SegmentationData]:
+    """Translate the labels of several splits to the classes of the first.
+
+    Args:
+        splits: An opened split of each source.
+        sources: Their sources, for ``rename``.
+
+    Returns:
+        The splits, of one class map and one table of sets. A single split is returned as it is.
+
+    Raises:
+        DatasetError: A class of a source is none of the first source's, or a set means nothing.
+    """
+    if len(splits) == 1 and not sources[0].rename:
+        return list(splits)
+    class_map, sets = splits[0].class_map, LabelSets(splits[0].class_map.names)
+    luts = []
+    for split, source in zip(splits, sources):
+        try:
+            lut, sets = _translation(split, source.rename, class_map, sets)
+        except LabelSetError as error:
+            raise DatasetError(f'{split.name}: {error}') from error
+        luts.append(lut)
+    shared = sets if len(sets) else None
+    return [replace(split, class_map=class_map, sets=shared, decode=_Translated(split.decode, lut))
+            for split, lut in zip(splits, luts)]
+
+
+@dataclass(frozen=True)
+class _Translated:
+    """A decoder whose labels go through a table."""
+
+    decode: object
+    lut: np.ndarray
+
+    def __call__(self, stored: np.ndarray) -> np.ndarray:
+        return self.lut[self.decode(stored)]
+
+
+def _translation(split: SegmentationData, rename: Mapping, class_map: ClassMap,
+                 sets: LabelSets) -> tuple[np.ndarray, LabelSets]:
+    """Build the table from the labels of a split to those of the run.
+
+    Returns:
+        (256,) uint8, and the sets of the run with those of the split.
+    """
+    names = {name: rename.get(name, None if unlabeled else name) for name, unlabeled
+             in zip(split.class_map.names, split.class_map.unlabeled)}
+    unknown = set(rename) - set(names)
+    if unknown:
+        raise DatasetError(f"{split.name}: rename names the class '{sorted(unknown)[0]}', wanted "
+                           f'some of {", ".join(names)}')
+    groups = [_class_names(split, name, target, class_map) for name, target in names.items()]
+    for members in split.sets.members if split.sets else ():
+        parts = [groups[class_id] for class_id in members]
+        # A set with a class that does not count may mean anything.
+        groups.append(tuple(sorted({name for part in parts for name in part}))
+                      if all(parts) else ())
+    lut = np.full(256, UNKNOWN, np.uint8)
+    for label, group in enumerate(groups):
+        lut[label], sets = _label_of(group, class_map, sets)
+    return lut, sets
+
+
+def _class_names(split: SegmentationData, name: str, target, class_map: ClassMap
+                 ) -> tuple[str, ...]:
+    """Return the classes of the run that a class of a source may be; none if it does not count."""
+    wanted = [] if target is None else [target] if isinstance(target, str) else list(target)
+    ids = class_ids(class_map)
+    for item in wanted:
+        if class_key(str(item)) not in ids:
+            raise DatasetError(
+                f"{split.name}: its class '{name}' would be '{item}', which is none of the run's "
+                f'classes {", ".join(class_map.names)}. Say what it is in a data file, such as '
+                f'rename: {{{name}: {class_map.names[0]}}}, a list of classes, or null')
+    return tuple(class_map.names[ids[class_key(str(item))]] for item in wanted)
+
+
+def _label_of(group: tuple[str, ...], class_map: ClassMap,
+              sets: LabelSets) -> tuple[int, LabelSets]:
+    """Return the label of a group of classes, and the sets with it."""
+    if len(group) in (0, len(class_map)):
+        return UNKNOWN, sets
+    if len(group) == 1:
+        return class_map.names.index(group[0]), sets
+    joined, labels = sets.joined(LabelSets.of(class_map, {' or '.join(group): group}))
+    return labels[len(class_map)], joined
+
+
+class SharePattern:
+    """The source of each sample, in a fixed order in which shares are even.
+
+    Args:
+        shares: The share of each source, any positive numbers.
+    """
+
+    PERIOD = 200
+
+    def __init__(self, shares: Sequence[float]):
+        parts = np.array(shares, float) / sum(shares)
+        taken, order = np.zeros(len(parts)), []
+        for position in range(1, self.PERIOD + 1):
+            source = int(np.argmax(parts * position - taken))
+            taken[source] += 1
+            order.append(source)
+        self._order = np.array(order)
+        self._counts = np.cumsum(np.eye(len(parts), dtype=int)[self._order], axis=0)
+
+    def locate(self, number: int) -> tuple[int, int]:
+        """Return the source of a sample, and its number among the samples of that source."""
+        period, place = divmod(number, self.PERIOD)
+        source = int(self._order[place])
+        return source, int(period * self._counts[-1, source] + self._counts[place, source] - 1)

@@ -1,0 +1,184 @@
+"""Several data sets in one run: their options, shares and classes."""
+
+import json
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('torch')
+
+from support.training_runs import run_options  # noqa: E402
+
+from enet_ros.network.checkpoint import read_checkpoint  # noqa: E402
+from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.training.batches import Frames, MixedFrames  # noqa: E402
+from enet_ros.training.datasets import open_dataset  # noqa: E402
+from enet_ros.training.label_sets import LabelSets  # noqa: E402
+from enet_ros.training.labelled_frames import DatasetError, SegmentationData  # noqa: E402
+from enet_ros.training.options import TrainingError  # noqa: E402
+from enet_ros.training.sources import (  # noqa: E402
+    SharePattern,
+    Source,
+    in_one_class_map,
+    parse_source,
+    read_sources,
+)
+from enet_ros.training.train import train  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    """Return folders with classes of their own: a track, a hedge, and a coarse label."""
+    root = tmp_path_factory.mktemp('site')
+    (root / 'classes.json').write_text(json.dumps(
+        [{'name': 'track'}, {'name': 'void'}, {'name': 'hedge'},
+         {'name': 'clutter', 'one_of': ['track', 'hedge']}]))
+    for split, count in (('train', 4), ('val', 2)):
+        (root / split).mkdir()
+        (root / f'{split}annot').mkdir()
+        for i in range(count):
+            labels = np.repeat(np.uint8([0, 1, 2, 3, 255]), 8)[None].repeat(24, 0)
+            frame = np.full((*labels.shape, 3), 40 * i + 20, np.uint8)
+            cv2.imwrite(str(root / split / f'{i}.png'), frame)
+            cv2.imwrite(str(root / f'{split}annot' / f'{i}.png'), labels)
+    return root
+
+
+def data_of(names, sets=None, name='data'):
+    """Return a split whose label images are decoded as they are."""
+    class_map = ClassMap.from_names(names, names[:1])
+    table = LabelSets.of(class_map, sets) if sets else None
+    return SegmentationData(name, 'train', class_map, (), lambda stored: stored, table)
+
+
+@pytest.mark.parametrize(('text', 'wanted'), [
+    ('camvid=/data', ('camvid', '/data', 1.0)), ('lums=a/b:0.25', ('lums', 'a/b', 0.25)),
+    ('folders=C:/data:2', ('folders', 'C:/data', 2.0)),
+    ('folders=a:b', ('folders', 'a:b', 1.0))])
+def test_a_source_on_the_command_line(text, wanted):
+    source = parse_source(text)
+    assert (source.dataset, source.root, source.share) == wanted
+
+
+@pytest.mark.parametrize('text', ['camvid', 'camvid=', 'bdd=/data', 'camvid=/d:0', 'camvid=/d:nan',
+                                  'camvid=/d:-1', '=x'])
+def test_a_source_that_makes_no_sense_is_refused(text):
+    with pytest.raises(DatasetError, match='wanted NAME=FOLDER'):
+        parse_source(text)
+
+
+def test_a_data_file_says_roots_beside_itself_and_what_classes_mean(tmp_path):
+    path = tmp_path / 'data.yaml'
+    path.write_text("""sources:
+      - {dataset: camvid, root: /camvid, share: 0.5}
+      - dataset: folders
+        root: site
+        rename: {track: Road, hedge: [Tree, Fence], mud: null}
+        val_split: null
+    """)
+    camvid, site = read_sources(path)
+    assert camvid == Source('camvid', '/camvid', 0.5)
+    assert site.root == str(tmp_path / 'site')
+    assert site.rename == {'track': 'Road', 'hedge': ['Tree', 'Fence'], 'mud': None}
+    assert site.val_split is None
+
+
+@pytest.mark.parametrize(('text', 'part'), [
+    ('a: [', 'unreadable'), ('sources: []', 'wanted a list named sources'),
+    ('sources: [{root: a}]', 'wanted dataset and root'),
+    ('sources: [{dataset: camvid, root: a, colour: b}]', 'wanted dataset and root'),
+    ('sources: [{dataset: bdd, root: a}]', "dataset is 'bdd'"),
+    ('sources: [{dataset: camvid, root: a, share: -1}]', 'share of camvid is -1'),
+    ('sources: [{dataset: camvid, root: a, share: yes}]', 'share of camvid is True'),
+    ('sources: [{dataset: camvid, root: a, rename: [b]}]', 'rename is')])
+def test_a_data_file_that_makes_no_sense_is_refused(tmp_path, text, part):
+    (tmp_path / 'data.yaml').write_text(text)
+    with pytest.raises(DatasetError, match=part):
+        read_sources(tmp_path / 'data.yaml')
+
+
+def test_labels_of_all_sources_mean_the_same():
+    first = data_of(['Road', 'Car', 'Tree'])
+    other = data_of(['tree', 'lane', 'thing', 'void'], {'far': ['tree', 'thing']})
+    rename = {'lane': 'Road', 'thing': ['Car', 'Tree']}
+    road, coarse = in_one_class_map([first, other], [
+        Source('folders', 'a'), Source('folders', 'b', rename=rename)])
+    assert coarse.class_map is road.class_map
+    assert coarse.sets is road.sets
+    assert coarse.sets.members == ((1, 2),)
+    # tree, lane, thing (Car or Tree: the first set), void, far (also Car or Tree), unknown
+    assert coarse.decode(np.uint8([0, 1, 2, 3, 4, 255])).tolist() == [2, 0, 3, 255, 3, 255]
+    assert road.decode(np.uint8([0, 1, 2, 255])).tolist() == [0, 1, 2, 255]
+
+
+def test_a_set_with_a_class_that_does_not_count_says_nothing():
+    other = data_of(['Road', 'Car', 'mud'], {'low': ['Road', 'mud']})
+    split = in_one_class_map([data_of(['Road', 'Car', 'Tree']), other], [
+        Source('folders', 'a'), Source('folders', 'b', rename={'mud': None})])[1]
+    assert split.decode(np.uint8([0, 1, 2, 3])).tolist() == [0, 1, 255, 255]
+
+
+@pytest.mark.parametrize(('rename', 'part'), [
+    ({}, "its class 'lane' would be 'lane'.*rename"), ({'lane': 'Street'}, "would be 'Street'"),
+    ({'lan': 'Road'}, "rename names the class 'lan'")])
+def test_a_class_that_the_run_does_not_know_is_named(rename, part):
+    with pytest.raises(DatasetError, match=part):
+        in_one_class_map([data_of(['Road', 'Car']), data_of(['lane', 'Car'], name='site')],
+                         [Source('folders', 'a'), Source('folders', 'b', rename=rename)])
+
+
+def test_shares_are_even_in_every_stretch():
+    pattern = SharePattern([3, 1, 0.5])
+    places = [pattern.locate(n) for n in range(900)]
+    counts = Counter(source for source, _ in places[450:900])
+    assert [counts[source] for source in range(3)] == pytest.approx([300, 100, 50], abs=2)
+    for start in range(0, 880, 9):
+        counts = Counter(source for source, _ in places[start:start + 18])
+        assert abs(counts[0] - 12) <= 1 and abs(counts[1] - 4) <= 1 and abs(counts[2] - 2) <= 1
+    for source in range(3):
+        assert [number for s, number in places if s == source] == list(
+            range(sum(s == source for s, _ in places)))
+
+
+def test_each_epoch_of_a_source_shows_every_frame_once(tree, site):
+    parts = [Frames(open_dataset('folders', root, 'train'), source)
+             for source, root in enumerate((tree, site))]
+    mixed = MixedFrames(parts, [1, 1])
+    shown = [mixed.shuffled(n, seed=3)[0].tobytes() for n in range(24)]
+    assert Counter(shown[0:12:2]) == Counter(parts[0][i][0].tobytes() for i in range(6))
+    assert set(shown[1:9:2]) == {parts[1][i][0].tobytes() for i in range(4)}
+    assert mixed.reference is parts[0]
+
+
+def test_a_run_on_two_sources_scores_both(tree, site, tmp_path):
+    path = tmp_path / 'data.yaml'
+    path.write_text(json.dumps({'sources': [
+        {'dataset': 'folders', 'root': str(tree), 'share': 2},
+        {'dataset': 'folders', 'root': str(site), 'rename': {
+            'track': 'path', 'hedge': 'grass'}}]}))
+    out = tmp_path / 'run'
+    options = run_options(tree, out, dataset=(), root=None, data=str(path), jaccard=0.5)
+    assert train(options) == 0
+    checkpoint = read_checkpoint(out / 'model.safetensors')
+    assert checkpoint.class_map.names == ('path', 'grass')
+    assert set(checkpoint.scores) == {'val', 'folders val'}
+    assert json.loads((out / 'scores.json').read_text())['others']['folders val']['images'] == 2
+
+
+def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):
+    from enet_ros.cli.main import main
+    command = ['train', '--dataset', f'folders={tree}', '--dataset', f'folders={site}:0.5',
+               '--out', str(tmp_path / 'run')]
+    assert main(command) == 2
+    assert "its class 'track' would be 'track'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('changes', 'part'), [
+    ({'dataset': (), 'root': None}, 'no data set'), ({'root': None}, 'wants its folder'),
+    ({'dataset': ['camvid=/a', 'lums=/b']}, '--root and --classes'),
+    ({'data': 'file.yaml'}, '--data names the data sets')])
+def test_options_that_contradict_each_other_are_refused(tree, tmp_path, changes, part):
+    with pytest.raises(TrainingError, match=part):
+        run_options(tree, tmp_path, **changes).checked()

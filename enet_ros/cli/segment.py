@@ -83,7 +83,8 @@ def _report(problems: list[str], count: int) -> int:
     """Print what could not be read at the end, where it is seen; return the exit code."""
     if not problems:
         return 0
-    lines = '\n  '.join(problems)
+    # A name may hold bytes that are no text.
+    lines = '\n  '.join(problems).encode(errors='backslashreplace').decode()
     print(f'enet-ros segment: {len(problems)} of {count} inputs could not be read, or not '
           f'wholly:\n  {lines}', file=sys.stderr)
     return 1

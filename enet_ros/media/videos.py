@@ -36,6 +36,9 @@ class Video:
             SourceError: the file cannot be read as a video.
         """
         self.path = path
+        if not _is_utf8(path):
+            raise SourceError(f"'{path}' cannot be read as a video: its name is not UTF-8, so "
+                              'rename it')
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise SourceError(f"'{path}' cannot be read as a video: {_why_not(path)}")
@@ -69,6 +72,15 @@ class Video:
             return ''
         return (f"'{self.path}' is damaged or cut short: {read} of its {self.count} frames could "
                 'be read')
+
+
+def _is_utf8(path: str | os.PathLike) -> bool:
+    """Tell whether OpenCV may be given a path; a name of other bytes ends the process."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _why_not(path: Path) -> str:
@@ -151,6 +163,8 @@ class VideoWriter:
             OSError: the file cannot be written.
         """
         if self._writer is None:
+            if not _is_utf8(self._path):
+                raise OSError(f'{self._path} cannot be written: the name is not UTF-8')
             self._writer = cv2.VideoWriter(self._path, cv2.VideoWriter_fourcc(*'mp4v'),
                                            self._fps, frame.shape[1::-1])
             if not self._writer.isOpened():

@@ -1,5 +1,6 @@
 """``enet-ros segment`` over folders and videos as people have them: damaged, hidden, turned."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -137,6 +138,19 @@ def test_a_video_that_cannot_be_opened_does_not_stop_the_others(tmp_path, frame,
     assert len(list(Video(tmp_path / 'out' / 'good_overlay.mp4'))) == 3
     said = capsys.readouterr().err
     assert "bad.mp4' cannot be read as a video" in said and reason in said
+
+
+def test_names_of_other_bytes_than_utf8_end_nothing(tmp_path, frame, capsys):
+    """OpenCV would end the process at such a name."""
+    write_video(tmp_path / 'a.avi', frame, 'MJPG')
+    name = os.fsdecode(b'caf\xe9')
+    (tmp_path / 'a.avi').rename(tmp_path / f'{name}.avi')
+    write_picture(tmp_path / f'{name}_.png', frame)
+    assert segment(tmp_path / 'out', tmp_path / f'{name}.avi', tmp_path / f'{name}_.png') == 1
+    assert 'its name is not UTF-8, so rename it' in capsys.readouterr().err
+    assert (tmp_path / 'out' / f'{name}__labels.png').exists()
+    with pytest.raises(OSError, match='not UTF-8'):
+        VideoWriter(tmp_path / f'{name}.mp4', 10.0).write(frame)
 
 
 def test_help_says_what_the_exit_codes_mean(capsys):

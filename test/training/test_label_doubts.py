@@ -1,6 +1,10 @@
 """Labels that mean something else are named, and right ones, however few, are not."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +159,22 @@ def test_the_rule_about_turned_frames_is_said_once_by_eval(tmp_path, capsys):
                  '--resolution', '160x96', '--precision', 'float32']) == 0
     said = capsys.readouterr().err
     assert said.count('2 frames have an EXIF orientation that keeps their size') == 1
+
+
+@pytest.mark.parametrize(('which', 'label'), [
+    (0, mask()), (1, np.repeat(np.uint8([[[128, 64, 128]], [[0, 200, 0]]]), 16, 1))])
+def test_the_conversions_of_the_documentation_give_labels_that_are_right(tmp_path, which, label):
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'training.md').read_text()
+    command = re.findall(r'```sh\n(python3 -c "\nimport pathlib.*?)```', page, re.DOTALL)[which]
+    data = folders(tmp_path, label if label.ndim == 2 else label[..., 0])
+    write(tmp_path / 'trainannot' / '0.png', label)
+    with pytest.raises(DatasetError):
+        data.check()
+    subprocess.run(['bash', '-c', command.replace('python3', shlex.quote(sys.executable))],
+                   cwd=tmp_path, check=True, timeout=60)
+    data.check()
+    rows = data.read(0)[1][:, 0].tolist()
+    assert rows == ([0] * 4 + [1] * 4 if which == 0 else [0, 1])
 
 
 def test_camvid_frames_raise_no_doubt():

@@ -15,6 +15,7 @@ from enet_ros.cli.main import main
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
 from enet_ros.training.datasets import open_dataset
+from enet_ros.training.label_doubts import doubt_train_ids
 from enet_ros.training.labelled_frames import DatasetError
 
 #: Shares of a street in train ids: road, sidewalk, building, ..., bicycle (Cityscapes, rounded).
@@ -177,9 +178,20 @@ def test_the_conversions_of_the_documentation_give_labels_that_are_right(tmp_pat
     assert rows == ([0] * 4 + [1] * 4 if which == 0 else [0, 1])
 
 
-def test_camvid_frames_raise_no_doubt():
+def test_real_streets_one_by_one_raise_the_right_doubt():
+    """The labels of CamVid as Cityscapes would have them, in train ids and in label ids."""
     root = Path('/work/shared/camvid')
     if not (root / 'val').is_dir():
         pytest.skip('/work/shared/camvid is absent')
     data = open_dataset('camvid', root, 'val')
     assert data.check() == ()
+    train_ids = np.full(256, UNKNOWN, np.uint8)
+    train_ids[:11] = [10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 18]
+    streets = [train_ids[labels] for _, labels in data]
+
+    def doubts(images):
+        return [doubt_train_ids(np.bincount(image.ravel(), minlength=256)[None]) != ''
+                for image in images]
+
+    assert all(doubts(streets))
+    assert not any(doubts(map(as_label_ids, streets)))

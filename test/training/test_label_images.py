@@ -12,6 +12,7 @@ from support.damaged import as_file, hidden_files, png_chunk, png_of
 from enet_ros.media import orient
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CAMVID_LABEL_COLORS
+from enet_ros.training.data_report import survey
 from enet_ros.training.datasets import camvid, open_dataset
 from enet_ros.training.labelled_frames import DatasetError
 
@@ -153,6 +154,7 @@ def test_frames_are_trained_as_they_are_shown(tree, orientation):
     if orientation in (2, 3, 4):
         assert '1 frames have an EXIF orientation that keeps their size, first ' in notes[0]
         assert 'taken as they are shown, and their labels must fit that' in notes[0]
+        assert f'\n  {notes[0]}' in str(survey(data))  # which train prints and writes to data.txt
     else:
         assert notes == ()
 

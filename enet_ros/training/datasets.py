@@ -121,7 +121,10 @@ def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
         DatasetError: The list is unreadable or empty, or names a frame that does not exist.
     """
     try:
-        lines = path.read_text().split('\n')
+        lines = path.read_text(encoding='utf-8-sig').split('\n')
+    except UnicodeDecodeError as error:
+        raise DatasetError(f'{path}: no text ({error}), wanted the frame names of the split') \
+            from error
     except OSError as error:
         raise DatasetError(f'{path}: unreadable ({error.strerror}); the original CamVid layout '
                            'wants the frame names of the split there, one a line') from error

@@ -84,6 +84,8 @@ def _decode(data: bytes) -> StoredImage:
     if image.mode == 'F':
         raise SourceError('it holds floating-point numbers, as depth images do; wanted 8 or 16 '
                           'bits')
+    if image.format == 'PNG':
+        Image.open(io.BytesIO(data)).verify()  # checksums, which load() passes over
     orientation = _orientation(image)
     image.load()
     return StoredImage(image, data, rawmode, orientation, _orientation(image))

@@ -86,6 +86,17 @@ def test_a_file_cut_short_is_refused(tmp_path, kind, options, cut):
         read_image(tmp_path / 'a')
 
 
+def test_a_changed_byte_in_a_png_is_seen(tmp_path):
+    data, rng = as_file(FRAME, 'PNG'), np.random.default_rng(0)
+    start, end = data.index(b'IDAT') + 4, data.index(b'IEND') - 8
+    for position in rng.integers(start, end, 200):
+        changed = bytearray(data)
+        changed[position] ^= 1 << int(rng.integers(8))
+        (tmp_path / 'a.png').write_bytes(changed)
+        with pytest.raises(SourceError, match='damaged or cut short'):
+            read_image(tmp_path / 'a.png')
+
+
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
 @pytest.mark.parametrize('channels', [1, 3, 4])
 def test_sixteen_bits_become_eight_by_the_greatest_value(tmp_path, bits, channels):

@@ -95,7 +95,7 @@ class ReplayCamera(Node):
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':
-            return FileSource(source)
+            return FileSource(source, self.get_logger().warning)
         return StreetSource(self._value('width'), self._value('height'), self._value('seed'),
                             Style(obstacle=self._value('obstacle'), slope=self._value('slope')))
 

@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--val-split', default='val', metavar='NAME',
                       help='split that chooses the weights; it is never trained on (default: val)')
     data.add_argument('--drawn', type=float, default=0.0, metavar='FRACTION',
-                      help='fraction of samples from the synthetic street, 0 to 1 (default: 0)')
+                      help='fraction of samples from synthetic roads, 0 to 1 (default: 0)')
+    data.add_argument('--world', default='town', choices=('town', 'varied'),
+                      help='kind of synthetic roads: streets of a town by day, or also dirt, '
+                           'gravel, verges, tunnels, hard shadows, crowds and night '
+                           '(default: town)')
     run = parser.add_argument_group('run')
     run.add_argument('--out', required=True, metavar='RUN', help='folder of the run')
     run.add_argument('--weights', metavar='START', help='weights to start from (default: none)')

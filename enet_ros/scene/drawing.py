@@ -20,6 +20,7 @@ VIEW_M = 170.   # faces farther away are not drawn
 SHIFT = 4       # fractional bits of the polygon corners handed to OpenCV
 MAX_PX = 30000  # OpenCV's fixed-point polygon filler overflows above 2**15
 HAZED = np.array((1., 1., 1., 0.))   # of the four channels
+GLOWING = 250   # all channels of what gives light itself have at least this
 STRIDE_M = .35  # walked distance between two textures of a pedestrian
 
 
@@ -96,6 +97,7 @@ class Renderer:
         order = self._order(points, corners, rank, canvas.shape)
         depth = np.add.reduceat(points[:, 2], self.starts) / (self.ends - self.starts)
         haze = 1. - np.exp(-np.maximum(depth, 0.) / air.range_m)
+        haze[self.colors[:, :3].min(1) >= GLOWING] = 0.
         colors = self.colors * (1. - haze[:, None] * HAZED) + air.level * haze[:, None] * HAZED
         fixed = fixed_point(corners)
         for i in order.tolist():
@@ -163,13 +165,18 @@ class Brush:
         cv2.fillPoly(self.canvas, [self.fixed], color, shift=SHIFT)
 
     def darken(self, light: float) -> None:
-        """Multiply the colours inside the face by ``light``; the class ids stay."""
+        """Multiply the colours inside the face by ``light``; the class ids stay.
+
+        A light above 1, as of a lamp, brightens the face, at most to ``GLOWING`` - 1.
+        """
         (left, top), area = self.bounding_box()
         if not area.size:
             return
         mask = np.zeros(area.shape[:2], np.uint8)
         cv2.fillPoly(mask, [self.fixed - np.int32((left << SHIFT, top << SHIFT))], 1, shift=SHIFT)
         dark = cv2.convertScaleAbs(area, alpha=light)
+        if light > 1.:   # what is lit does not glow itself
+            dark = np.minimum(dark, GLOWING - 1)
         cv2.mixChannels([area], [dark], (3, 3))
         cv2.copyTo(dark, mask, area)
 

@@ -8,12 +8,14 @@ import numpy as np
 from enet_ros.scene.camera import FAR_M, Camera
 from enet_ros.scene.road import Road, VehiclePose
 from enet_ros.scene.style import Style
+from enet_ros.scene.surfaces import paint_country_ground
 from enet_ros.scene.textures import (
     GROUND_HALF_M,
     GROUND_LEVELS,
     GROUND_LOOP_M,
     TEXEL_M,
     ground_levels,
+    paint_ground,
 )
 
 
@@ -34,7 +36,8 @@ class Ground:
         self.top = int(np.count_nonzero(~(x[:, 0] <= FAR_M)))
         self.x = x[self.top:, :1].astype(np.float32)
         self.y = y[self.top:].astype(np.float32)
-        self.levels = ground_levels(style, rng)
+        paint = paint_ground if style.kerb else paint_country_ground
+        self.levels = ground_levels(paint(style, rng))
         self.bands = self._bands(camera)
 
     def _bands(self, camera: Camera) -> list[tuple[int, int, int]]:
@@ -67,4 +70,4 @@ class Ground:
                       below[first:end], cv2.BORDER_REPLICATE)
         if mirror is not None:
             cv2.addWeighted(below, 1. - .5 * wet, mirror, 1., 0., below)
-        below[..., 3] = road.classes(d)
+        below[..., 3] = road.classes(plan_x, d)

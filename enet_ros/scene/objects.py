@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.scene.drawing import Face
-from enet_ros.scene.style import Style
+from enet_ros.scene.style import LIGHTS, Style
 from enet_ros.scene.textures import (
     BICYCLIST,
     BUILDING,
@@ -115,10 +115,10 @@ def tree_faces(item: Item, textures: dict) -> list[Face]:
 
 
 def pole_faces(item: Item, _textures: dict) -> list[Face]:
-    """Make a lamp post with its arm over the road."""
+    """Make a lamp post with its arm over the road; a variant above 0 is on."""
     _, width, height = item.size
     d, arm = item.d, item.d - np.sign(item.d) * 1.6
-    gray, lamp = (92, 94, 94), (132, 134, 134)
+    gray, lamp = (92, 94, 94), (255, 255, 255) if item.variant else (132, 134, 134)
     beam = np.array([(0., d, height), (0., arm, height + .3), (0., arm, height + .4),
                      (0., d, height + .12)])
     return [Face(upright(d + width / 2, d - width / 2, 0., height), gray, POLE),
@@ -313,7 +313,8 @@ def posts(style: Style, loop_m: float, side: int, rng: np.random.Generator) -> l
         return items
     gap = 28. / style.post_density
     for x in np.arange(6. + 7 * side, loop_m, gap):
-        items.append(Item('pole', float(x), side * kerb, (0., .14, 6.5)))
+        items.append(Item('pole', float(x), side * kerb, (0., .14, 6.5),
+                          int(LIGHTS[style.light].is_night)))
         if rng.random() < .55:
             size = (0., rng.uniform(.6, .9), rng.uniform(2.2, 2.7))
             items.append(Item('sign', float(x) + gap * rng.uniform(.2, .8), side * kerb, size,

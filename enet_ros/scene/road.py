@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.scene.style import Style
+from enet_ros.scene.surfaces import road_half_m
 from enet_ros.scene.textures import PAVEMENT, ROAD, TREE
 
 LOOP_M = 480.    # the road repeats after this
@@ -72,10 +73,11 @@ class Road:
         dx, dy = plan_x - pose.x, self.center(plan_x) + d - pose.y
         return pose.cos * dx + pose.sin * dy, pose.cos * dy - pose.sin * dx
 
-    def classes(self, d: np.ndarray) -> np.ndarray:
-        """Return the class ids of the ground, uint8, at distances ``d`` from the centre line."""
-        away, half = np.abs(d), self.style.road_half_m
-        verge = np.where(away <= half + self.style.pavement_m, np.uint8(PAVEMENT), np.uint8(TREE))
+    def classes(self, x: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """Return the class ids of the ground, uint8, at plan coordinates x and d in metres."""
+        away, half = np.abs(d), road_half_m(self.style, x, d)
+        beside = np.uint8(PAVEMENT if self.style.kerb else TREE)
+        verge = np.where(away <= half + self.style.pavement_m, beside, np.uint8(TREE))
         return np.where(away <= half, np.uint8(ROAD), verge)
 
 

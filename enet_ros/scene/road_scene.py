@@ -20,12 +20,15 @@ import zlib
 import cv2
 import numpy as np
 
+from enet_ros.scene import objects, structures
 from enet_ros.scene.camera import Camera, check_slope
 from enet_ros.scene.drawing import Air, Renderer
 from enet_ros.scene.ground import Ground
-from enet_ros.scene.objects import FACES, LONG, OBSTACLE_END_M, footprint, layout, obstacle
+from enet_ros.scene.night import at_night, lamps_in, light_map
+from enet_ros.scene.objects import OBSTACLE_END_M, footprint, layout, obstacle
 from enet_ros.scene.road import LOOP_M, LOOP_S, SPEED_STEP, Road, VehiclePose
-from enet_ros.scene.style import LIGHTS, Style, random_style
+from enet_ros.scene.structures import add_structures
+from enet_ros.scene.style import LIGHTS, Style, random_style, varied_style
 from enet_ros.scene.textures import (
     CAR,
     make_textures,
@@ -34,6 +37,10 @@ from enet_ros.scene.textures import (
     sensor_noise,
     tone_curve,
 )
+
+#: Maker of the faces of each kind of object, and the kinds that extend along the road.
+MAKERS = {**objects.FACES, **structures.FACES}
+LONG_KINDS = objects.LONG + structures.LONG
 
 MIN_SIZE_PX = 32
 OBSTACLE_GAP_M = (6., 20.)   # from below the camera to the obstacle's rear, along the loop
@@ -71,25 +78,38 @@ class RoadScene:
         check_slope(self.camera)
         rng = np.random.default_rng(self.seed)
         self.road = Road(self.style, rng)
-        items = layout(self.style, LOOP_M, SPEED_STEP, rng)
+        items = add_structures(layout(self.style, LOOP_M, SPEED_STEP, rng), self.style, LOOP_M,
+                               np.random.default_rng((self.seed, 2)))
         if self.style.obstacle:
             items.append(obstacle(self.road.lane_d))
-        self.motion = np.array([(item.x, item.speed, item.size[0] if item.kind in LONG else 0.)
-                                for item in items]).reshape(-1, 3).T
+        self.motion = np.array([
+            (item.x, item.speed, item.size[0] if item.kind in LONG_KINDS else 0.)
+            for item in items]).reshape(-1, 3).T
         textures = make_textures(self.style, self.light.shade, rng)
-        self.renderer = Renderer([FACES[item.kind](item, textures) for item in items])
+        self.renderer = Renderer([MAKERS[item.kind](item, textures) for item in items])
         self.air = Air(self.light.haze_m, float(np.mean(self.light.horizon)))
         self.ground = Ground(self.style, self.camera, rng)
         margin = int(math.ceil(self.camera.fx * self.road.steepest))
         self.sky = paint_sky(self.light, self.camera, margin, self.style.tree_color, rng)
         self.mirror = mirrored_sky(self.sky, self.camera, self.ground.top, self.style.wet)
         self.lut = tone_curve(self.light)
+        self.lit = light_map(self.light, self.camera) if self.light.is_night else None
         self.grain = sensor_noise(rng, self.camera, self.style.noise, GRAIN_SPARE_PX)
 
     @classmethod
-    def random(cls, seed: int, width: int = 640, height: int = 360) -> RoadScene:
-        """Return a scene whose style also comes from ``seed``."""
-        return cls(width, height, seed, random_style(np.random.default_rng((seed, 1))))
+    def random(cls, seed: int, width: int = 640, height: int = 360, *,
+               varied: bool = False) -> RoadScene:
+        """Return a scene whose style also comes from ``seed``.
+
+        Args:
+            seed: Number of the scene.
+            width: Width of the frames in pixels.
+            height: Height of the frames in pixels.
+            varied: Whether it may be any road of :func:`enet_ros.scene.style.varied_style`,
+                instead of a street of a town by day.
+        """
+        draw = varied_style if varied else random_style
+        return cls(width, height, seed, draw(np.random.default_rng((seed, 1))))
 
     def ground_truth(self, x, y, t_seconds: float = 0.) -> np.ndarray:
         """Return the class of the ground, where the style's obstacle alone counts as an object.
@@ -108,7 +128,7 @@ class RoadScene:
         """
         pose = self.road.pose(checked_time(t_seconds))
         x, y = np.asarray(x, float), np.asarray(y, float)
-        classes = self.road.classes(self.road.to_plan(pose, x, y)[1])
+        classes = self.road.classes(*self.road.to_plan(pose, x, y))
         corners = self.obstacle(t_seconds)
         return classes if corners is None else np.where(inside(corners, x, y), np.uint8(CAR),
                                                         classes)
@@ -180,8 +200,10 @@ class RoadScene:
 
     def _develop(self, canvas: np.ndarray, t_seconds: float) -> np.ndarray:
         """Apply the lens, exposure and noise of the camera; return (H, W, 3) uint8 RGB."""
-        rgb = cv2.GaussianBlur(cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB), (3, 3), .7)
-        rgb = cv2.LUT(rgb, self.lut)
+        drawn = cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB)
+        rgb = cv2.LUT(cv2.GaussianBlur(drawn, (3, 3), .7), self.lut)
+        if self.lit is not None:
+            rgb = at_night(rgb, self.lit, lamps_in(drawn))
         height, width = rgb.shape[:2]
         shift = zlib.crc32(struct.pack('d', t_seconds), self.seed & 0xffffffff)
         row, column = shift % GRAIN_SPARE_PX, shift // GRAIN_SPARE_PX % GRAIN_SPARE_PX

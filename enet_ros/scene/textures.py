@@ -257,6 +257,10 @@ def paint_ground(style: Style, rng: np.random.Generator) -> np.ndarray:
     ground[beyond] = np.asarray(style.grass_color, np.float32) + grass[beyond, :, None]
     ground[(away > half) & (away < half + .14)] += 26       # the kerb's stone
     ground[(away <= half) & (away > half - .10)] *= .72     # the gutter
+    if style.crossing:
+        stripes = (on_road & (d % 1. < .5))[:, None] & (np.arange(columns) < 3. / TEXEL_M)
+        worn = stripes & (fine + coarse < 1.6)
+        ground[worn] = np.asarray(WHITE, np.float32) + fine[worn][:, None] * 7
     return ground
 
 
@@ -279,9 +283,13 @@ def paint_asphalt(style: Style, d: np.ndarray, fine: np.ndarray, coarse: np.ndar
     return road
 
 
-def ground_levels(style: Style, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return the ground at each of GROUND_LEVELS, RGBA, with two texels wrapped at each end."""
-    full, levels = to_rgba(paint_ground(style, rng)), []
+def ground_levels(ground: np.ndarray) -> list[np.ndarray]:
+    """Return the ground at each of GROUND_LEVELS, RGBA, with two texels wrapped at each end.
+
+    Args:
+        ground: Painted ground, (across, along, 3) float32.
+    """
+    full, levels = to_rgba(ground), []
     for along, across in GROUND_LEVELS:
         size = (full.shape[1] // along, full.shape[0] // across)
         small = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
@@ -350,7 +358,9 @@ def mirrored_sky(sky: np.ndarray, camera: Camera, top: int, wet: float) -> np.nd
 
 def tone_curve(light: Light) -> np.ndarray:
     """Return the response of the camera to light, a (1, 256, 3) uint8 table for ``cv2.LUT``."""
-    level = np.arange(256, dtype=np.float32)[:, None] / 255 * np.asarray(light.gain)
+    level = np.arange(256, dtype=np.float32)[:, None] / 255
+    if not light.is_night:   # at night light falls unevenly, see enet_ros.scene.night
+        level = level * np.asarray(light.gain)
     return np.clip(255 * (level + .10 * level * (level - .25) * (1 - level)), 0,
                    255).round().astype(np.uint8)[None]
 

@@ -133,15 +133,18 @@ class SyntheticFrames:
     """Frames of random synthetic streets, with the class ids of a data set.
 
     Args:
-        class_map: Class map of the data set. Classes of the street that it lacks become 255.
+        class_map: Class map of the data set. Classes of the street that it lacks become its class
+            'other', or 255 if it has none.
         size: (width, height) of the frames in pixels.
+        varied: Whether roads of every kind are drawn, instead of streets of a town.
     """
 
-    def __init__(self, class_map: ClassMap, size: tuple[int, int]):
+    def __init__(self, class_map: ClassMap, size: tuple[int, int], *, varied: bool = False):
         ids = {parameter_name(name).lower(): i for i, name in enumerate(class_map.names)}
+        other = ids.get('other', UNKNOWN)
         self.lut = np.full(256, UNKNOWN, np.uint8)
-        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), UNKNOWN) for name in CAMVID_NAMES]
-        self.size = size
+        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), other) for name in CAMVID_NAMES]
+        self.size, self.varied = size, varied
         self.rendered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +156,8 @@ class SyntheticFrames:
 
     def _render(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         from enet_ros.scene.road_scene import RoadScene
-        frame, labels = RoadScene.random(seed, *self.size).render(2.0 + seed % 97)
+        scene = RoadScene.random(seed, *self.size, varied=self.varied)
+        frame, labels = scene.render(2.0 + seed % 97)
         return frame, self.lut[labels]
 
 

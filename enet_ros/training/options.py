@@ -20,6 +20,7 @@ RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320,
                'folders': (640, 360)}
 BATCHES = {'paper': 10, 'modern': 8}
 DEFAULT_STEPS = 10_000
+WORLDS = ('town', 'varied')  # of synthetic roads
 #: Least and greatest value of an option. At ten times their chances most photometric changes
 #: happen at once; a soft Jaccard loss is at most 1, the cross entropy beside it a few.
 RANGES = (('batch_size', 1, 4096), ('jaccard', 0, 100), ('strength', 0, 10), ('drawn', 0, 1),
@@ -67,6 +68,7 @@ class TrainOptions:
     jaccard: float | None = None
     strength: float | None = None
     drawn: float = 0.0
+    world: str = 'town'
     seed: int = 0
     keep: str = 'best'
     val_every: int = 500
@@ -86,6 +88,8 @@ class TrainOptions:
         """
         if self.recipe not in RECIPES:
             raise TrainingError(f"recipe is '{self.recipe}', wanted {' or '.join(RECIPES)}")
+        if self.world not in WORLDS:
+            raise TrainingError(f"world is '{self.world}', wanted {' or '.join(WORLDS)}")
         filled = self._with_defaults()
         for name, low, high in RANGES:
             value = getattr(filled, name)

@@ -164,8 +164,8 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
         parts, [source.share for source in options.sources])
     class_map = training[0].class_map
     progress = Progress(options.steps, options.hours)
-    synthetic = (SyntheticFrames(class_map, options.resolution) if options.drawn
-                 else None)
+    synthetic = SyntheticFrames(class_map, options.resolution,
+                                varied=options.world == 'varied') if options.drawn else None
     data = RunData(TrainingSet(frames, synthetic, options.seed, options.batch_size),
                    Frames(validation), _schedule(options, recipe), progress, options.workers)
     module = SegmentationModule(

@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
-from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides
 from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 
@@ -95,7 +95,7 @@ class ReplayCamera(Node):
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':
-            return FileSource(source)
+            return FileSource(source, self.get_logger().warning)
         return StreetSource(self._value('width'), self._value('height'), self._value('seed'),
                             Style(obstacle=self._value('obstacle'), slope=self._value('slope')))
 
@@ -105,7 +105,7 @@ class ReplayCamera(Node):
                                          qos_overriding_options=qos_overrides())
 
         compressed = self._encoding in COMPRESSIONS
-        self._image = (publisher(CompressedImage, 'image/compressed') if compressed
+        self._image = (publisher(CompressedImage, compressed_topic(self, 'image')) if compressed
                        else publisher(Image, 'image'))
         self._info = publisher(CameraInfo, 'camera_info')
         if self._source.has_truth:
@@ -214,4 +214,4 @@ def checked_dropout(every: float, gap: float) -> tuple[float, float]:
 
 def main(stop: StopSignals | None = None) -> None:
     """Run the camera; does not return."""
-    run_node(ReplayCamera, lambda node: True, stop or StopSignals())
+    run_node(ReplayCamera, stop or StopSignals())

@@ -1,5 +1,6 @@
 """Compressed images: formats, color spaces, orientation, limits and damage."""
 
+import contextlib
 import io
 import struct
 import time
@@ -292,10 +293,8 @@ def test_any_damage_gives_a_frame_or_an_encoding_error(extension, seed, length):
     data = bytearray(opencv(extension, FRAME[:20, :20]))
     at = int(rng.integers(4, len(data) - 1))
     data[at:at + length] = rng.integers(0, 256, length).astype(np.uint8).tobytes()
-    try:
+    with contextlib.suppress(EncodingError):
         assert decode_compressed(bytes(data)).ndim == 3
-    except EncodingError as error:
-        assert 10 < len(str(error)) < 400
 
 
 # Limits ---------------------------------------------------------------------------------------

@@ -168,3 +168,16 @@ def test_files_that_cannot_be_believed_are_refused(bench, pixels, road_frame):
     assert 'a depth image' in refusal(node, compressed(png, '16UC1; compressedDepth png'))
     assert not node.messages['labels']
     assert labels_of(node, pixels, compressed(data)).shape == (192, 320)
+
+
+@pytest.mark.parametrize(('encoding', 'bits'), [
+    ('i420', 16), ('mono16', 10), ('bayer_rggb16', 12), ('tiff', 16), ('webp', 16)])
+def test_what_replay_camera_sends_is_taken(bench, pixels, road_frame, encoding, bits):
+    from enet_ros.ros.tools.replay_camera import make_image
+    message = make_image(road_frame, encoding, bits)
+    is_file = isinstance(message, CompressedImage)
+    node = bench(image_transport='compressed' if is_file else 'raw')
+    node.listen('overlay')
+    sent = pixels(node.reply(message, 'overlay', to='image/compressed' if is_file else 'image'))
+    assert sent.shape == road_frame.shape
+    assert sent.mean() > 60

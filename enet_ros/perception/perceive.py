@@ -119,6 +119,10 @@ class Perceiver:
         self._filter = DrivableFilter()
         self._time_epoch = 0
 
+    def forget(self) -> None:
+        """Forget the frames before, so that none of them votes again."""
+        self._filter.clear()
+
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
                  needs: Need, stamp_sec: float = 0.0, time_epoch: int = 0,
                  ground: GroundTables | None = None) -> Perception:
@@ -128,7 +132,7 @@ class Perceiver:
             segmentation: Labels and confidence of the network's size.
             camera_settings: Settings of the camera.
             needs: What the requested outputs are made from.
-            stamp_sec: Stamp of the frame.
+            stamp_sec: Time by which the frame votes.
             time_epoch: Number of jumps of time before the frame. The temporal filter forgets the
                 frames of another epoch.
             ground: Tables of the ground, for outputs in metres.

@@ -58,7 +58,7 @@ def _check_resolution(name: str, resolution: list[int]) -> None:
 
 def _check_frame(name: str, frame: str) -> None:
     """Check that a frame has a name."""
-    if not frame:
+    if not frame.strip('/'):
         raise ConfigError(f"{name} is '', wanted the name of a frame")
 
 
@@ -224,7 +224,7 @@ class NodeSettings(CheckedSettings):
         "lifecycle manager, such as Nav2's, does that.", changes=Changes.AT_START)
     image_transport: str = parameter(
         'raw', 'Kind of the input. raw subscribes to image (sensor_msgs/Image). compressed '
-        'subscribes to image/compressed (JPEG or PNG).', changes=Changes.UNCONFIGURED,
+        'subscribes to image/compressed (JPEG, PNG, TIFF or WebP).', changes=Changes.UNCONFIGURED,
         choices=('raw', 'compressed'))
     weights: str = parameter(
         '', 'Path of a .safetensors file, or the name of weights that ship with the package. An '
@@ -248,6 +248,10 @@ class NodeSettings(CheckedSettings):
     output_size: str = parameter(
         'input', 'Size of the masks. input is the size of the frame. network is the resolution of '
         'the network, so messages are smaller.', choices=('input', 'network'))
+    bit_depth: int = parameter(
+        0, 'Significant bits of images with 16 bits a channel, such as mono16 of a camera with 12 '
+        'bits. 0 finds them from the greatest values so far. docs/images.md has the rule.',
+        choices=(0, *range(8, 17)), per_camera=True)
     rotate: int = parameter(
         0, 'Rotation of the image for the network, in degrees. A camera that is mounted upside '
         'down needs 180. The outputs stay in the orientation of the camera, with the road at the '
@@ -262,12 +266,22 @@ class NodeSettings(CheckedSettings):
     jpeg_quality: int = parameter(
         80, 'Quality of the JPEG on ~/overlay/compressed, from 1 to 100.', range=(1, 100))
     max_frame_age: float = parameter(
-        0.0, "Age at which a frame is dropped, in seconds by the node's clock. 0 turns this off, "
-        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. A stamp as far in "
+        'the future is dropped, too. 0 turns this off, for bags and for cameras with a clock of '
+        'their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
         range=(0.0, 3600.0))
+    suspect_frames: str = parameter(
+        'warn', 'What becomes of a frame that is black, saturated, of one color, noise, frozen, '
+        'blurred or unlike the training images. warn shows the reason in /diagnostics and the '
+        'log. unknown also makes all its labels unknown, so nothing is drivable.',
+        choices=('warn', 'unknown'), per_camera=True)
+    frozen_timeout: float = parameter(
+        5.0, 'Time without a change of any pixel, in seconds, after which frames are suspect. '
+        'The noise of a real sensor always changes some. 0 turns this off, for still images and '
+        'simulators without noise.', range=(0.0, 3600.0), per_camera=True)
     drivable: DrivableSettings = group(
         DrivableSettings, 'These parameters decide which drivable pixels count.')
     rectified: bool = parameter(

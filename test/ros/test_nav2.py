@@ -65,7 +65,6 @@ def started(bench):
         node = bench(start=False, make_node=partial(
             SegmentNode, cli_args=['--ros-args', '--params-file', path]))
         assert node.node._node_parameters.unknown_overrides() == []
-        assert node.node.start()
         assert not node.node._cameras  # autostart is false: Nav2's manager does what follows
         node.node.trigger_configure()
         node.node.trigger_activate()
@@ -79,7 +78,7 @@ def output_of(node, frame) -> Output:
     names = ('labels', 'confidence', 'points', 'obstacles', 'free_space', 'grid')
     node.listen(*names)
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration() is not None, 'camera info')
+    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
     sent = node.image(frame)
     messages = {f'/enet/{name}': message for name, message in
                 zip(names, node.reply(sent, *names))}

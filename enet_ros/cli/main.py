@@ -16,10 +16,12 @@ COMMANDS = {
     'segment': 'label images and videos, without ROS',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
     'eval': "score weights on a data set's split",
+    'calibrate': 'find the confidence below which the node doubts a frame, without labels',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
+    'warm': 'compile the network of the node beforehand, so that it starts in a moment',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +34,9 @@ DEFAULT_WEIGHTS = 'enet_camvid'
 FORMAT = 'enet_ros 1'
 #: The networks that weights can belong to, as metadata 'architecture' names them.
 ARCHITECTURES = ('enet', 'pytorch-enet')
+#: Least and greatest size of the network, in pixels of the size at which the weights were trained,
+#: where ``least_confidence`` holds. The confidence falls with the resolution.
+CONFIDENCE_SHARES = 0.5, 2.0
 MAX_BYTES = 64 << 20  # ENet is 1.5 MB in float32, so a far larger file is something else
 
 
@@ -46,6 +51,8 @@ class Checkpoint:
         std: standard deviation of each RGB channel, for values in [0, 1].
         resolution: (width, height) in pixels of the frames it was trained on.
         temperature: divisor of the logits before the softmax.
+        least_confidence: mean confidence below which a frame is unlike the training images
+            (docs/suspect_frames.md), or 0 if it was not measured.
         decoder_activation: 'prelu' or 'relu'.
         architecture: 'enet' for :class:`enet_ros.network.enet.ENet`, or 'pytorch-enet' for
             :class:`enet_ros.network.pytorch_enet.PyTorchENet`, which imported weights can need.
@@ -60,11 +67,29 @@ class Checkpoint:
     std: tuple[float, float, float]
     resolution: tuple[int, int] = (640, 360)
     temperature: float = 1.0
+    least_confidence: float = 0.0
     decoder_activation: str = 'prelu'
     architecture: str = 'enet'
     scores: dict = field(default_factory=dict)
     origin: str = ''
     int8: QuantizedGraph | None = None
+
+    def least_confidence_at(self, resolution: Sequence[int]) -> tuple[float, str]:
+        """Return ``least_confidence`` as it holds at another resolution of the network.
+
+        Args:
+            resolution: (width, height) of the network.
+
+        Returns:
+            The limit, 0 if the confidence is not to be judged, and a sentence for the diagnostics.
+        """
+        if not self.least_confidence:
+            return 0.0, 'off: the weights have no least_confidence; enet-ros calibrate writes it'
+        share = math.prod(resolution) / math.prod(self.resolution)
+        if not CONFIDENCE_SHARES[0] <= share <= CONFIDENCE_SHARES[1]:
+            here, trained = ('x'.join(map(str, size)) for size in (resolution, self.resolution))
+            return 0.0, f'off: least_confidence holds near {trained}, and the network has {here}'
+        return self.least_confidence, f'on: at least {self.least_confidence:.2f}'
 
     def fingerprint(self) -> str:
         """Return a hash of everything that the compiled network depends on."""
@@ -162,12 +187,16 @@ def _from_metadata(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> 
     if type(temperature) not in (int, float) or not 1e-3 < temperature < 1e3:
         raise CheckpointError(f"its metadata 'temperature' is {str(temperature)[:80]}, "
                               'wanted a number from 0.001 to 1000')
+    least_confidence = read_json(metadata, 'least_confidence', 0.0)
+    if type(least_confidence) not in (int, float) or not 0.0 <= least_confidence < 1.0:
+        raise CheckpointError(f"its metadata 'least_confidence' is {str(least_confidence)[:80]}, "
+                              'wanted a number from 0 to 1')
     int8 = take_quantized(tensors, metadata)  # the other arrays are the weights
     return Checkpoint(
         tensors=tensors, int8=int8, class_map=_class_map(metadata),
         mean=read_numbers(metadata, 'mean', 3), std=read_numbers(metadata, 'std', 3),
         resolution=tuple(int(v) for v in read_numbers(metadata, 'resolution', 2, (640, 360))),
-        temperature=float(temperature),
+        temperature=float(temperature), least_confidence=float(least_confidence),
         decoder_activation=metadata.get('decoder_activation', 'prelu'),
         architecture=metadata.get('architecture', 'enet'),
         scores=read_dict(metadata, 'scores'), origin=metadata.get('origin', ''))
@@ -250,6 +279,7 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         'mean': json.dumps(list(checkpoint.mean)), 'std': json.dumps(list(checkpoint.std)),
         'resolution': json.dumps(list(checkpoint.resolution)),
         'temperature': json.dumps(checkpoint.temperature),
+        'least_confidence': json.dumps(checkpoint.least_confidence),
         'decoder_activation': checkpoint.decoder_activation,
         'architecture': checkpoint.architecture,
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+import numpy as np
+
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import CompressedFile, EncodedImage, RawImage
 from enet_ros.perception.ground_tables import GroundTables
 from enet_ros.perception.perceive import Need, Perception
 from enet_ros.perception.segmenter import Segmentation
+from enet_ros.perception.suspicion import Suspicion
 
 
 class Stamp(Protocol):
@@ -101,7 +104,9 @@ class FrameInFlight:
         image: Decoded image.
         image_size: (width, height) of ``image``.
         output_size: (width, height) of the published masks.
-        segmentation: Result of the network.
+        sample: Rows of the network's input by which the frame is judged, (rows, W, 3) uint8.
+        segmentation: Result of the network. A suspect frame may be all unknown.
+        suspicion: Why the frame cannot be trusted, or None.
         camera_info: Calibration of the camera, if an output needs it and it is there.
         ground: Tables of the ground, if an output needs them and they are there.
         perception: Result of the perception.
@@ -121,7 +126,9 @@ class FrameInFlight:
     image: RawImage | None = None
     image_size: tuple[int, int] = (0, 0)
     output_size: tuple[int, int] = (0, 0)
+    sample: np.ndarray | None = None
     segmentation: Segmentation | None = None
+    suspicion: Suspicion | None = None
     camera_info: CameraInfo | None = None
     ground: GroundTables | None = None
     perception: Perception | None = None

@@ -119,6 +119,10 @@ class Perceiver:
         self._filter = DrivableFilter()
         self._time_epoch = 0
 
+    def forget(self) -> None:
+        """Forget the frames before, so that none of them votes again."""
+        self._filter.clear()
+
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
                  needs: Need, stamp_sec: float = 0.0, time_epoch: int = 0,
                  ground: GroundTables | None = None) -> Perception:

@@ -21,7 +21,8 @@ import numpy as np
 
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
 from enet_ros.perception.perceive import Need, Perceiver
-from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.segmenter import Segmenter, all_unknown
+from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 
 _NEEDS_LOCATION = Need.CALIBRATION | Need.GROUND
 
@@ -111,17 +112,21 @@ class Pipeline:
         segmenter: The network. Only the segmenting thread uses it.
     """
 
-    def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots):
+    def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots,
+                 least_confidence: float = 0.0):
         """Start the threads.
 
         Args:
             segmenter: The network.
             cameras: Cameras in the order of their slots.
             slots: Slots that the receiving thread fills.
+            least_confidence: Mean confidence below which frames are suspect, or 0.
         """
         self.segmenter = segmenter
         self._cameras, self._slots = list(cameras), slots
         self._perceivers = [Perceiver() for _ in cameras]
+        self._judges = [FrameJudge(least_confidence) for _ in cameras]
+        self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._batches: dict[int, np.ndarray] = {}
         self._segmented: queue.Queue[list[FrameInFlight]] = queue.Queue(maxsize=1)
         for name, run in (('segment frames', self._run_segmenting),
@@ -177,6 +182,7 @@ class Pipeline:
             if isinstance(result, Dropped):
                 camera.drop(result)
             else:
+                result.sample = batch[len(decoded), self._sampled_rows].copy()
                 decoded.append(result)
         return decoded, batch[:len(decoded)]
 
@@ -184,7 +190,9 @@ class Pipeline:
         """Run the network. Return the frames that it segmented."""
         confidence, upside_down = False, []
         for i, frame in enumerate(frames):
-            confidence = confidence or Need.CONFIDENCE in frame.needs
+            due_sec = self._judges[frame.camera].confidence_due_sec
+            confidence = (confidence or Need.CONFIDENCE in frame.needs
+                          or frame.times.started >= due_sec)
             if frame.camera_settings.settings.rotate:
                 upside_down.append(i)
         try:
@@ -203,6 +211,13 @@ class Pipeline:
                 camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
                 frame.times.postprocessing = time.perf_counter()
                 try:
+                    settings = frame.camera_settings.settings
+                    frame.suspicion = self._judges[frame.camera].judge(
+                        frame.sample, frame.segmentation, frame.image, frame.times.started,
+                        settings.frozen_timeout)
+                    if frame.suspicion is not None and settings.suspect_frames == 'unknown':
+                        frame.segmentation = all_unknown(frame.segmentation)
+                        perceiver.forget()
                     if frame.needs & _NEEDS_LOCATION:
                         frame = camera.locate(frame)
                     frame.perception = perceiver.perceive(

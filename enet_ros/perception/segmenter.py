@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -85,11 +85,14 @@ class Segmenter:
         resolution: (width, height) of the network's input.
         backend: The runtime of the network.
         choice: A sentence that says which backend was chosen, and why.
+        least_confidence: Mean confidence below which a frame is unlike the training images, or 0
+            if it is not judged at this resolution.
+        confidence_check: A sentence that says so.
     """
 
     def __init__(self, checkpoint: Checkpoint, resolution: Sequence[int] = (640, 360),
                  backend: str = 'auto', precision: str = 'auto', threads: int = 0, *,
-                 use_cache: bool = True):
+                 use_cache: bool = True, report: Callable[[str], object] | None = None):
         """Compile the network.
 
         Args:
@@ -99,6 +102,8 @@ class Segmenter:
             precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
             threads: Number of processor threads. 0 leaves it to the backend.
             use_cache: Whether the compiled network is kept on disk.
+            report: Receives a sentence when a network must be compiled. OpenVINO then compiles in
+                a child process; see :class:`enet_ros.backends.base.BackendRequest`.
 
         Raises:
             ValueError: The resolution is refused, or the precision or the backend (BackendError),
@@ -107,10 +112,12 @@ class Segmenter:
         self.checkpoint = checkpoint
         self.resolution = check_resolution(resolution)
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
-                                 threads, use_cache)
+                                 threads, use_cache, report=report)
         self.backend, self.choice = open_backend(backend, request)
         # A thread of an earlier activation may still be inside the network.
         self._one_at_a_time = threading.Lock()
+        self.least_confidence, self.confidence_check = checkpoint.least_confidence_at(
+            self.resolution)
         self._label_lut = checkpoint.class_map.label_lut()
 
     @classmethod
@@ -180,6 +187,13 @@ class Segmenter:
                     result[i] = result[i, ::-1, ::-1].copy()
         return [Segmentation(labels[i], None if probability is None else probability[i])
                 for i in range(len(batch))]
+
+
+def all_unknown(segmentation: Segmentation) -> Segmentation:
+    """Return a segmentation of the same size in which nothing is known."""
+    confidence = segmentation.confidence
+    return Segmentation(np.full_like(segmentation.labels, UNKNOWN),
+                        None if confidence is None else np.zeros_like(confidence))
 
 
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:

@@ -15,7 +15,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodingError,
+    Scratch,
+    decode_into,
+)
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.stamps import FrameClock, age_problem
@@ -24,16 +30,25 @@ from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
+from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,
     OutputContext,
     OutputError,
     make_label_info,
-    make_unknown_mask,
+    make_unknown_masks,
 )
 from enet_ros.ros.parameters import NodeParameters
-from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.qos import (
+    INPUT_QOS,
+    LATCHED_QOS,
+    OUTPUT_QOS,
+    compressed_topic,
+    copy_of,
+    qos_overrides,
+)
+from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
 
 EVERYTHING = ~Need.NOTHING
@@ -99,7 +114,7 @@ class Camera:
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
         self._time_epoch = 0
         self._clock = FrameClock()  # of the receiving thread
-        self._scratch = Scratch()  # of the segmenting thread
+        self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = Transforms(node)
@@ -115,15 +130,20 @@ class Camera:
             qos_overriding_options=qos_overrides())
         self.images = (
             self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
-            else self._subscribe(CompressedImage, 'image/compressed', self.receive))
+            else self._subscribe(CompressedImage, 'image', self.receive))
         self.calibration = CalibrationTopic(
             self._subscribe(CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
+        self._suspects = SuspectReport(self.health)
+        self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable):
-        """Subscribe to a topic. An Image is taken serialised."""
+        """Subscribe to a topic, or to its compressed images. An Image is taken serialised."""
+        name = f'{self.setup.prefix}{topic}'
+        if message_type is CompressedImage:
+            name = compressed_topic(self._node, name)
         return self._node.create_subscription(
-            message_type, f'{self.setup.prefix}{topic}', callback, copy_of(INPUT_QOS),
+            message_type, name, callback, copy_of(INPUT_QOS),
             qos_overriding_options=qos_overrides(), raw=message_type is Image)
 
     def activate(self) -> None:
@@ -132,6 +152,7 @@ class Camera:
             self.health.activate()
             self._last_published = None
             self._clock = FrameClock()
+            self._suspects.is_ok = False  # until a frame has come
             self._active_since_sec = time.perf_counter()
         if self._label_info is not None:
             self._label_info.publish(make_label_info(
@@ -163,7 +184,7 @@ class Camera:
         self.health.count_received()
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
-                              (message.header, CompressedFile(message.data)))
+                              (message.header, CompressedFile(message.data, message.format)))
         except EncodingError as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
             return
@@ -206,10 +227,13 @@ class Camera:
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)
+        self._bit_depth.bits = settings.bit_depth
         try:
-            frame.image = decode_into(frame.source, network_input, self._scratch)
+            frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
         except EncodingError as error:
             return Dropped(DropCause.FAILED, str(error))
+        if frame.image.remarks:
+            self._remarks.tell(frame.image.remarks)
         height, width = frame.image.pixels.shape[:2]
         frame.image_size = width, height
         self._last_frame = frame.image_size, frame.camera_settings
@@ -260,11 +284,13 @@ class Camera:
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""
-        messages, reports = [], []
+        if frame.suspicion is not None or not self._suspects.is_ok:
+            self._suspects.tell(frame)
+        messages, late = [], []
         for name in frame.requested_outputs:
             output = OUTPUTS[name]
             if output.after_sending:
-                reports.append(output)
+                late.append(output)
             elif output.needs in frame.needs:
                 try:
                     messages.append((name, output.make(frame, self._context)))
@@ -279,16 +305,22 @@ class Camera:
             self._last_published = frame.header, frame.output_size
         self.health.count_published(frame.times.received)
         frame.times.sent = time.perf_counter()
-        for output in reports:
-            self._report(frame, output)
+        for output in late:
+            self._publish_late(frame, output)
         return frame
 
-    def _report(self, frame: FrameInFlight, output: Output) -> None:
-        """Send a message that tells about the sending of the others."""
+    def _publish_late(self, frame: FrameInFlight, output: Output) -> None:
+        """Make and send a message after the others have been sent."""
+        if output.needs not in frame.needs:
+            return
         self._context.counts = self.health.counts()
         now_ns = self._node.get_clock().now().nanoseconds
         self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
-        message = output.make(frame, self._context)
+        try:
+            message = output.make(frame, self._context)
+        except OutputError as error:
+            self.health.complain(f'no ~/{output.name}', str(error))
+            return
         with self._gate:
             if frame.times.received >= self._active_since_sec:
                 self._publishers[output.name].publish(message)
@@ -306,8 +338,9 @@ class Camera:
             return due_sec
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:
-                self._publishers['drivable_mask'].publish(make_unknown_mask(
-                    *self._last_published, self._node.get_clock().now().to_msg()))
+                for name, message in make_unknown_masks(
+                        *self._last_published, self._node.get_clock().now().to_msg()).items():
+                    self._publishers[name].publish(message)
         self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
         return math.inf

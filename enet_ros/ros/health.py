@@ -26,6 +26,9 @@ class Logger(Protocol):
     def warning(self, message: str) -> object:
         """Log a warning."""
 
+    def info(self, message: str) -> object:
+        """Log a fact."""
+
 
 class Level(IntEnum):
     """The levels of diagnostic_msgs/DiagnosticStatus."""
@@ -79,6 +82,7 @@ class CameraHealth:
         self.is_stalled = False
         self.first_published_sec = 0.0
         self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
+        self._lasting_warnings: dict[str, str] = {}
         self._facts: dict[str, str] = {}
         self._last_warning_sec = -math.inf
         self._last_finished_sec = time.monotonic()
@@ -121,6 +125,7 @@ class CameraHealth:
             if dropped.cause is DropCause.UNREQUESTED:
                 self._last_finished_sec = time.monotonic()
                 self.is_stalled = False
+                self._lasting_warnings.clear()  # Nobody looks at the frames any more.
             if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
                 self.dropped += 1
             if dropped.reason:
@@ -129,16 +134,18 @@ class CameraHealth:
         if dropped.reason:
             self._warn(f'frame dropped: {dropped.reason}')
 
-    def complain(self, effect: str, reason: str) -> None:
+    def complain(self, effect: str, reason: str, *, lasts: bool = False) -> None:
         """Keep for the diagnostics, and log, what a frame goes on without.
 
         Args:
             effect: What is missing.
-            reason: Why it is missing.
+            reason: Why it is missing. An empty reason ends a warning that lasts.
+            lasts: Whether the diagnostics show it until it ends, and not only once.
         """
         with self._lock:
-            self._recent_warnings[effect] = reason
-        self._warn(f'{effect}: {reason}')
+            (self._lasting_warnings if lasts else self._recent_warnings)[effect] = reason
+        if reason:
+            self._warn(f'{effect}: {reason}')
 
     def note(self, fact: str, value: str) -> None:
         """Keep a fact for the diagnostics, such as how a value was found. It is no warning.
@@ -185,14 +192,15 @@ class CameraHealth:
     def summary(self) -> tuple[Level, str]:
         """Return a level and a sentence. The warnings since the last call are forgotten."""
         with self._lock:
-            warnings, self._recent_warnings = self._recent_warnings, {}
+            warnings = self._recent_warnings | self._lasting_warnings
+            self._recent_warnings = {}
         if self.is_stalled:
             return Level.ERROR, self.last_error
         if not self.received:
             return Level.WARN, f'no frame has come on {self._topic}'
-        if warnings:
+        if any(warnings.values()):
             return Level.WARN, '; '.join(f'{effect}: {reason}'
-                                         for effect, reason in warnings.items())
+                                         for effect, reason in warnings.items() if reason)
         return Level.OK, 'segmenting'
 
     def counts(self) -> Counts:

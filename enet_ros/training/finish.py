@@ -16,6 +16,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
 from enet_ros.training.batches import MEAN, STD
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
+from enet_ros.training.confidence_limit import limit_of_split
 from enet_ros.training.evaluate import evaluate
 from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
@@ -42,6 +43,7 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
         key=lambda pair: pair[0].scores['miou'])
     checkpoint.temperature = best_temperature(
         *sample_logits(network, data.validation_frames, options.resolution))
+    checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
     others = {f'{split.name} {split.split}': score

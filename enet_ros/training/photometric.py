@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
+from enet_ros.training.ruin import RUINS_IN_PLACE
+
 Rng = np.random.Generator
 
 STRIP_VALUES = 24_000  # float32 values in a strip: 96 kB
@@ -250,7 +252,8 @@ def apply_change(name: str, frame: np.ndarray, seed: int) -> np.ndarray:
     """Apply one photometric change; the same seed gives the same result.
 
     Args:
-        name: Name of a function in ``CHANGES``, such as 'dusk' or 'rain'.
+        name: Name of a function in ``CHANGES``, such as 'dusk' or 'rain', or of one in
+            ``RUINS_IN_PLACE``, such as 'dirt'.
         frame: (H, W, 3) uint8 RGB.
         seed: Seed of the random numbers of the change.
 
@@ -260,7 +263,8 @@ def apply_change(name: str, frame: np.ndarray, seed: int) -> np.ndarray:
     Raises:
         ValueError: There is no such change.
     """
-    changes = {change.__name__: change for change, _ in CHANGES}
+    changes = {change.__name__: change
+               for change in (*(change for change, _ in CHANGES), *RUINS_IN_PLACE)}
     if name not in changes:
         raise ValueError(f"change is '{name}', wanted one of {', '.join(changes)}")
     return changes[name](frame, np.random.default_rng(seed))

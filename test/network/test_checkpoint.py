@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 from dataclasses import replace
 
@@ -78,6 +79,31 @@ def test_fingerprint_tells_weights_and_temperature_apart(shipped):
     prints = {c.fingerprint() for c in (shipped, other, replace(shipped, temperature=2.0))}
     assert len(prints) == 3
     assert replace(shipped, origin='elsewhere').fingerprint() == shipped.fingerprint()
+
+
+def test_the_limit_of_the_confidence_goes_round_and_may_be_absent(tmp_path, shipped):
+    path = tmp_path / 'w.safetensors'
+    write_checkpoint(path, replace(shipped, least_confidence=0.61))
+    assert read_checkpoint(path).least_confidence == 0.61
+    assert read_checkpoint(rewritten(path, shipped, least_confidence=None)).least_confidence == 0.0
+    for value in ('-0.1', '1.0', 'NaN', '"high"', 'true', '[0.7]'):
+        with pytest.raises(CheckpointError, match="'least_confidence' is .*, wanted a number"):
+            read_checkpoint(rewritten(path, shipped, least_confidence=value))
+    assert replace(shipped, least_confidence=0.5).fingerprint() == shipped.fingerprint()
+
+
+@pytest.mark.parametrize(('resolution', 'limit', 'said'), [
+    ((640, 480), 0.7, 'on: at least 0.70'), ((640, 360), 0.7, 'on: at least 0.70'),
+    ((480, 360), 0.7, 'on: at least 0.70'), ((320, 184), 0.0, 'off: .*640x480.*320x184'),
+    ((1280, 720), 0.0, 'off: .*640x480.*1280x720')])
+def test_the_limit_of_the_confidence_holds_near_its_resolution(shipped, resolution, limit, said):
+    checkpoint = replace(shipped, least_confidence=0.7, resolution=(640, 480))
+    found, text = checkpoint.least_confidence_at(resolution)
+    assert found == limit
+    assert re.match(said, text)
+    found, text = replace(checkpoint, least_confidence=0.0).least_confidence_at(resolution)
+    assert (found, text) == (0.0, 'off: the weights have no least_confidence; '
+                                  'enet-ros calibrate writes it')
 
 
 @pytest.mark.parametrize('share', [0.0, 0.00001, 0.01, 0.5, 0.999])

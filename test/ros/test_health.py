@@ -102,6 +102,24 @@ def test_the_summary_names_warnings_once(health):
     assert health.last_error == 'too old'
 
 
+def test_a_warning_that_lasts_is_shown_until_it_ends(health, log, clock):
+    health.count_received()
+    health.complain('suspect frame', 'black', lasts=True)
+    for _ in range(3):
+        assert health.summary() == (Level.WARN, 'suspect frame: black')
+    clock.now += WARNING_PERIOD_SEC + 0.1
+    health.complain('suspect frame', '', lasts=True)
+    assert health.summary() == (Level.OK, 'segmenting')
+    assert log == ['/image: suspect frame: black']
+
+
+def test_a_warning_that_lasts_ends_when_nobody_looks_at_the_frames(health):
+    health.count_received()
+    health.complain('suspect frame', 'black', lasts=True)
+    health.drop(Dropped(DropCause.UNREQUESTED))
+    assert health.summary() == (Level.OK, 'segmenting')
+
+
 def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     clock.now += 0.5
     assert health.seconds_to_stall(2.0) == pytest.approx(1.5)

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
@@ -53,6 +54,8 @@ class Recorder:
 def recorder(monkeypatch):
     # The receiving thread looks at events twice a second, whether or not a frame comes.
     monkeypatch.setattr('enet_ros.ros.receiver.EVENTS_PERIOD_SEC', math.inf)
+    # Once a second the publishing thread looks longer at a frame.
+    monkeypatch.setattr('enet_ros.perception.suspicion.LOOK_PERIOD_SEC', math.inf)
     recorder = Recorder()
     threading.setprofile(recorder)
     yield recorder
@@ -70,11 +73,11 @@ def follow_frame(bench, recorder, road_frame, encoding):
     """Send frames until all runs as ever, then record one."""
     node = bench()
     node.listen('labels')
-    for _ in range(3):
-        node.reply(node.image(road_frame, encoding), 'labels')
-    health, message = node.node._cameras[0].health, node.image(road_frame, encoding)
+    for column in range(3):  # A frame that is not the same as the last is a normal one.
+        node.reply(node.image(np.roll(road_frame, column, axis=1), encoding), 'labels')
+    health = node.node._cameras[0].health
     recorder.recording = True
-    node.reply(message, 'labels')
+    node.reply(node.image(road_frame, encoding), 'labels')
     node.wait(lambda: health.published == 4, 'the end of the frame')
     recorder.recording = False
     return recorder.events

@@ -44,6 +44,7 @@ def test_run_leaves_model_images_and_log(straight, tree):
     assert checkpoint.class_map.names == ('path', 'grass')
     assert checkpoint.resolution == SIZE
     assert all(a.dtype == np.float16 for a in checkpoint.tensors.values())
+    assert 0 < checkpoint.least_confidence < 1  # An untrained network is sure of something, too.
     scores = checkpoint.scores['val']
     assert scores['images'] == 5
     assert 0 <= scores['miou'] <= 1

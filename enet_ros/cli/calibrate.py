@@ -1,0 +1,79 @@
+"""``enet-ros calibrate``: the confidence below which the node doubts a frame."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from enet_ros.cli.options import add_engine_options
+
+DESCRIPTION = """\
+Find the mean confidence below which a frame is unlike what the weights were trained on. The images
+need no labels. Choose some of a place that the weights fit, which training has not seen.
+
+  enet-ros calibrate --images camvid/val                              # only print
+  enet-ros calibrate --images camvid/val --weights mine.safetensors --out mine.safetensors
+  enet-ros calibrate --images drive/ --alarms                         # how often would it warn?
+
+--out writes the weights with the limit as least_confidence in their metadata. The weights
+themselves do not change. docs/suspect_frames.md says what the node does with it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR',
+                        help='an image, a video, or a folder of images')
+    parser.add_argument('--out', type=Path, metavar='FILE',
+                        help='.safetensors file to write; it may be that of --weights')
+    parser.add_argument('--alarms', action='store_true',
+                        help='do not calibrate: judge all images in the order of their names, as '
+                             'if they came one a second, and count the warnings')
+    parser.add_argument('--change', default='', metavar='NAME',
+                        help='with --alarms: change every image first, as enet-ros eval --change '
+                             'does: fog, rain, dusk, dirt, defocus, ...')
+    add_engine_options(parser, None)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the confidences, print them, and write the limit."""
+    from enet_ros.media import existing, read_frames
+    from enet_ros.network.checkpoint import read_checkpoint, weights_path
+    from enet_ros.perception.segmenter import Segmenter
+    if args.alarms and args.out:
+        raise ValueError('--alarms and --out are given; wanted one, for --alarms writes nothing')
+    if args.change and not args.alarms:
+        raise ValueError(f"--change is '{args.change}' without --alarms; wanted both or none")
+    if args.out and args.out.suffix != '.safetensors':
+        raise ValueError(f"--out is '{args.out}', wanted a name that ends in .safetensors")
+    path, checkpoint = existing(str(args.images)), read_checkpoint(weights_path(args.weights))
+    segmenter = Segmenter(checkpoint, args.resolution or checkpoint.resolution, args.backend,
+                          args.precision, args.threads)
+    print(segmenter.choice, file=sys.stderr)
+    if args.alarms:
+        from enet_ros.training.confidence_limit import count_alarms
+        from enet_ros.training.photometric import apply_change
+        frames = read_frames(path)
+        if args.change:
+            frames = (apply_change(args.change, frame, seed) for seed, frame in enumerate(frames))
+        print(f'confidence: {segmenter.confidence_check}')
+        print(count_alarms(segmenter, frames, segmenter.least_confidence))
+        return 0
+    return _calibrate(segmenter, path, args.out)
+
+
+def _calibrate(segmenter, path: Path, out: Path | None) -> int:
+    """Choose the limit, print what it was chosen by, and write it."""
+    from enet_ros.network.checkpoint import write_checkpoint
+    from enet_ros.training.confidence_limit import measure_confidence_limit, spread_frames
+    limit = measure_confidence_limit(segmenter, spread_frames(path))
+    print(limit.table())
+    if not limit.least_confidence:
+        print('clean and ruined images cannot be told apart by these weights: not judged',
+              file=sys.stderr)
+    if out is not None:
+        checkpoint = segmenter.checkpoint
+        checkpoint.least_confidence = limit.least_confidence
+        write_checkpoint(out, checkpoint, str(checkpoint.tensors['fullconv.weight'].dtype))
+        print(f'written to {out}', file=sys.stderr)
+    return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -83,6 +84,12 @@ class CameraSetup:
         return f'{self.name}/' if self.name else ''
 
 
+def create_output(node: LifecycleNode, message_type: type, topic: str, qos: QoSProfile):
+    """Create the publisher of an output, whose QoS parameters may override."""
+    return node.create_lifecycle_publisher(message_type, topic, copy_of(qos),
+                                           qos_overriding_options=qos_overrides())
+
+
 class Camera:
     """The topics of one camera: a :class:`enet_ros.perception.pipeline.CameraPort`.
 
@@ -120,14 +127,11 @@ class Camera:
         self.transforms = Transforms(node)
         self._ground = GroundLocator(self.transforms, setup.resolution)
         self._context = OutputContext(setup.name, setup.backend, setup.precision, self.transforms)
-        self._publishers = {
-            output.name: node.create_lifecycle_publisher(
-                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
-                qos_overriding_options=qos_overrides())
+        self._publishers = {output.name: create_output(
+            node, output.message_type, f'~/{setup.prefix}{output.name}', OUTPUT_QOS)
             for output in OUTPUTS.values()}
-        self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
-            LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
-            qos_overriding_options=qos_overrides())
+        self._label_info = None if LabelInfo is None else create_output(
+            node, LabelInfo, f'~/{setup.prefix}label_info', LATCHED_QOS)
         self.images = (
             self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
             else self._subscribe(CompressedImage, 'image', self.receive))
@@ -264,23 +268,15 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        judgement = self.calibration.judged(
-            frame.image_size, rectified=frame.camera_settings.settings.rectified)
-        if note := self.calibration.take_note():
-            self.health.complain('calibration', note)
-        self._ground.locate(frame, judgement, self.health)
+        self._ground.locate(frame, self.calibration, self.health)
         return frame
 
     def facts(self) -> dict[str, str]:
         """Return what the diagnostics show of the calibration and of the stamps."""
         facts, note = {}, self._clock.take_note()
-        if note:
-            facts['stamps'] = note
         if self._last_frame is not None:
-            size, camera_settings = self._last_frame
-            facts['calibration'] = str(self.calibration.judged(
-                size, rectified=camera_settings.settings.rectified) or 'none has come')
-        return facts
+            facts['calibration'] = self.calibration.described(*self._last_frame)
+        return {**facts, 'stamps': note} if note else facts
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""

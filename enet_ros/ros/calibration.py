@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from enet_ros.perception.calibration import calibration_problem
 from enet_ros.perception.camera_model import CameraModel, UncalibratedError
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.ros.messages import camera_model, check_size
 from enet_ros.ros.receiver import take_newest
 
@@ -87,6 +88,11 @@ class CalibrationTopic:
         judgement = judge(info, frame_size, rectified=rectified)
         self._judgement, self._note = ((frame_size, rectified), judgement), judgement.note
         return judgement
+
+    def described(self, frame_size: tuple[int, int], camera_settings: CameraSettings) -> str:
+        """Return what the diagnostics show of the newest camera info."""
+        return str(self.judged(frame_size, rectified=camera_settings.settings.rectified)
+                   or 'none has come')
 
 
 def judge(info: CameraInfo, frame_size: tuple[int, int], *, rectified: bool) -> Judgement:

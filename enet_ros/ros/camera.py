@@ -252,23 +252,15 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        judgement = self.calibration.judged(
-            frame.image_size, rectified=frame.camera_settings.settings.rectified)
-        if note := self.calibration.take_note():
-            self.health.complain('calibration', note)
-        self._ground.locate(frame, judgement, self.health)
+        self._ground.locate(frame, self.calibration, self.health)
         return frame
 
     def facts(self) -> dict[str, str]:
         """Return what the diagnostics show of the calibration and of the stamps."""
         facts, note = {}, self._clock.take_note()
-        if note:
-            facts['stamps'] = note
         if self._last_frame is not None:
-            size, camera_settings = self._last_frame
-            facts['calibration'] = str(self.calibration.judged(
-                size, rectified=camera_settings.settings.rectified) or 'none has come')
-        return facts
+            facts['calibration'] = self.calibration.described(*self._last_frame)
+        return {**facts, 'stamps': note} if note else facts
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""

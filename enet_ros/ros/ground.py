@@ -11,7 +11,7 @@ from enet_ros.perception.ground_doubt import GroundDoubt, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.pose import Pose
-from enet_ros.ros.calibration import Judgement
+from enet_ros.ros.calibration import CalibrationTopic, Judgement
 from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.transforms import Transforms
 
@@ -33,16 +33,20 @@ class GroundLocator:
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
 
-    def locate(self, frame: FrameInFlight, judgement: Judgement | None,
+    def locate(self, frame: FrameInFlight, calibration: CalibrationTopic,
                health: CameraHealth) -> None:
         """Fill in the calibration and the ground of a frame.
 
         Args:
             frame: A segmented frame. What is not there is taken out of its needs.
-            judgement: What is thought of the calibration, or None if none has come.
+            calibration: The camera infos of the camera.
             health: Is told what is missing, and why.
         """
         needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
+        judgement = calibration.judged(
+            frame.image_size, rectified=frame.camera_settings.settings.rectified)
+        if note := calibration.take_note():
+            health.complain('calibration', note)
         if judgement is not None and not judgement.is_publishable:
             health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
             return

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Example of the next node in line: it slows a robot down by what enet_ros sees.
 
 It passes cmd_vel_in on to cmd_vel, at a speed that falls to 0 before ground that is not drivable.

@@ -9,6 +9,8 @@ import numpy as np
 
 #: How far a clock may be ahead of another one on the same robot.
 CLOCK_TOLERANCE_SEC = 0.1
+#: What is blocked so near the nearest visible ground may begin nearer, where no camera looks.
+BORDER_M = 0.3
 
 
 def speed_factor(distance_m: float, stop_m: float, slow_m: float) -> float:
@@ -50,14 +52,19 @@ def first_in_path(points: np.ndarray, is_blocked: np.ndarray, path_width_m: floa
         path_width_m: Width of the path, with the robot in its middle.
 
     Returns:
-        The distance of the first blocked ground. Without any it is the farthest ground that is
-        seen, because nothing beyond it is known to be free. It is NaN if no ground is seen.
+        The distance of the first blocked ground. It is 0 if that lies at the lower border of the
+        image, because the obstacle may begin below it. Without blocked ground it is the farthest
+        ground that is seen, because nothing beyond it is known to be free. It is NaN if no ground
+        is seen.
     """
     ahead = (points[..., 0] > 0.0) & (np.abs(points[..., 1]) <= path_width_m / 2.0)
     if not ahead.any():
         return math.nan
     blocked = ahead & is_blocked
-    return float(points[blocked, 0].min() if blocked.any() else points[ahead, 0].max())
+    if not blocked.any():
+        return float(points[ahead, 0].max())
+    first = float(points[blocked, 0].min())
+    return 0.0 if first <= points[ahead, 0].min() + BORDER_M else first
 
 
 class ExactStamps:

@@ -1,4 +1,8 @@
-"""Image files, read by Pillow as they are shown, and written as PNG."""
+"""Image files, read as they are shown, and written as PNG.
+
+Pillow reads what a file says of itself. The pixels of JPEG, PNG, TIFF and WebP come from the
+decoder of the node's topics, so a file gives the same pixels here and there, and the same refusal.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,27 @@ from PIL import Image
 
 from enet_ros.media.files import SourceError, describe_start, read_bytes
 from enet_ros.media.orientation import AS_STORED, TAG, orient
+from enet_ros.perception.bit_depth import BitDepth
+from enet_ros.perception.compressed import read_compressed
+from enet_ros.perception.raw_image import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    CompressedFile,
+    EncodingError,
+)
 
 #: Kinds of files that are read, whatever their names. Pillow reads others by running programs.
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM')
 
-MAX_PIXELS = 64_000_000
-MAX_BYTES = 256_000_000  # of the pixels as stored
-
-#: Significant bits that cameras put into 16.
-BIT_DEPTHS = (8, 10, 12, 14, 16)
+#: Kinds that the decoder of the topics reads. The others keep their pixels as they are.
+STRICT_FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP')
+#: Kinds whose pixels nothing but that decoder needs. Labels are PNG, whose numbers Pillow reads.
+READ_ONCE = ('JPEG', 'TIFF', 'WEBP')
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image file that was read whole.
+    """An image file that was read.
 
     Attributes:
         image: the pixels, by Pillow.
@@ -46,7 +57,9 @@ class StoredImage:
 
 
 def open_image(path: Path) -> StoredImage:
-    """Read an image file whole, with its size checked before its pixels take memory.
+    """Read an image file, with its size checked before its pixels take memory.
+
+    The pixels of the kinds in ``READ_ONCE`` are left to :func:`as_shown`.
 
     Raises:
         SourceError: the file is unreadable, damaged, cut short or too large, or is no image.
@@ -87,7 +100,8 @@ def _decode(data: bytes) -> StoredImage:
     if image.format == 'PNG':
         Image.open(io.BytesIO(data)).verify()  # checksums, which load() passes over
     orientation = _orientation(image)
-    image.load()
+    if image.format not in READ_ONCE:
+        image.load()
     return StoredImage(image, data, rawmode, orientation, _orientation(image))
 
 
@@ -126,55 +140,36 @@ def _orientation(image: Image.Image) -> int:
 def read_image(path: Path) -> np.ndarray:
     """Read an image file as it is shown, (H, W, 3) uint8 RGB.
 
-    EXIF orientation is applied; transparency is dropped; 16 bits become 8 by the greatest value
-    of the file (:func:`to_eight_bits`).
+    EXIF orientation is applied; transparency is dropped; 16 bits become 8 by the significant bits
+    of the file (:class:`enet_ros.perception.bit_depth.BitDepth`).
 
     Raises:
         SourceError: see :func:`open_image`.
     """
-    return as_shown(open_image(path))
+    stored = open_image(path)
+    try:
+        return as_shown(stored)
+    except SourceError as error:
+        raise SourceError(f"'{path}' cannot be read as a picture: {error}") from error
 
 
 def as_shown(stored: StoredImage) -> np.ndarray:
-    """Return a picture as :func:`read_image` does."""
-    if '16' in stored.rawmode or stored.image.mode.startswith('I'):
-        return _read_deep(stored)
-    image = stored.image
-    rgb = np.array(image if image.mode == 'RGB' else image.convert('RGB'))
-    return orient(rgb, stored.remaining)
+    """Return a picture as :func:`read_image` does.
 
-
-def _read_deep(stored: StoredImage) -> np.ndarray:
-    """Return an image of 16 bits as shown, (H, W, 3) uint8 RGB."""
-    if stored.image.mode.startswith('I'):
-        grey = to_eight_bits(np.asarray(stored.image))
-        return orient(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), stored.remaining)
-    # Pillow has no colours of 16 bits: it would take the upper half of each, black for 10 bits.
-    deep = cv2.imdecode(np.frombuffer(stored.data, np.uint8), cv2.IMREAD_UNCHANGED)
-    channels = 1 if deep is None or deep.ndim == 2 else deep.shape[2]
-    if channels < 3:  # grey with transparency, which OpenCV may reduce to grey
-        rgb = np.array(stored.image.convert('RGB')) if deep is None else cv2.cvtColor(
-            to_eight_bits(deep[..., 0] if deep.ndim == 3 else deep), cv2.COLOR_GRAY2RGB)
-        return orient(rgb, stored.orientation)
-    rgb = cv2.cvtColor(to_eight_bits(deep[..., :3]), cv2.COLOR_BGR2RGB)
-    return orient(rgb, stored.orientation)
-
-
-def to_eight_bits(deep: np.ndarray) -> np.ndarray:
-    """Return samples of 16 bits in 8.
-
-    How many bits are significant is seen from the greatest value: the least of 8, 10, 12, 14 and
-    16 bits that hold it. A camera of 10 bits would otherwise give a black picture.
-
-    Args:
-        deep: of any shape, integers from 0 to 65535.
-
-    Returns:
-        uint8 of the same shape.
+    Raises:
+        SourceError: the decoder lost pixels; the message is the reason alone.
     """
-    bits = int(deep.max(initial=0)).bit_length()
-    shift = next((depth for depth in BIT_DEPTHS if depth >= bits), 16) - 8
-    return np.clip(deep >> shift, 0, 255).astype(np.uint8)
+    if stored.image.format in STRICT_FORMATS:
+        try:
+            rgb = read_compressed(CompressedFile(memoryview(stored.data))).rgb()
+        except EncodingError as error:
+            raise SourceError(str(error)) from error
+        return orient(rgb, stored.orientation)
+    image = stored.image
+    if image.mode.startswith('I'):
+        grey, _ = BitDepth().to_uint8(np.asarray(image).astype(np.uint16))
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    return np.array(image if image.mode == 'RGB' else image.convert('RGB'))
 
 
 def write_picture(path: str | os.PathLike, image: np.ndarray) -> None:

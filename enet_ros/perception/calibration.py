@@ -153,7 +153,9 @@ def _rotation_problem(camera: CameraModel) -> str:
     if camera.rectified:
         return ''
     r = np.reshape(camera.r, (3, 3))
-    if np.abs(r @ r.T - np.eye(3)).max() > ROTATION_TOLERANCE or np.linalg.det(r) < 0:
+    # In this order, since numbers of any size come: products may overflow before the first check.
+    if np.abs(r).max() > 1 + ROTATION_TOLERANCE \
+            or np.abs(r @ r.T - np.eye(3)).max() > ROTATION_TOLERANCE or np.linalg.det(r) < 0:
         return (f'R is {[round(value, 3) for value in camera.r]}, wanted a rotation matrix; the '
                 'identity suits a single camera')
     turn_deg = math.degrees(math.acos(np.clip(r[2, 2], -1., 1.)))

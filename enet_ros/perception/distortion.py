@@ -23,6 +23,7 @@ MODELS = {
                            'kb4', 'equi', 'pinhole_equi', 'opencv_fisheye', 'pinhole_fisheye',
                            'fisheye_equidistant', 'pinhole_equidistant')),
 }
+MOST_SHOWN = 40  # characters of a name in a message
 #: Numbers of coefficients whose order is known. Zeros may follow them.
 ORDERS = (4, 5, 8, 12, 14)
 
@@ -71,7 +72,7 @@ def read_distortion(name: str, coefficients: Sequence[float]) -> Distortion:
         ValueError: The model is unknown, or has too many coefficients. The message says what is
             known.
     """
-    key = _spelling(name)
+    key, name = _spelling(name), name[:MOST_SHOWN]
     values = tuple(float(value) for value in coefficients)
     model = NAMES.get(key)
     if model == 'equidistant' and len(values) >= 4:
@@ -82,7 +83,7 @@ def read_distortion(name: str, coefficients: Sequence[float]) -> Distortion:
     if model == 'plumb_bob' and any(values[5:]):
         return Distortion(
             'rational_polynomial', _fitted('rational_polynomial', name, values),
-            f"distortion_model is '{name}' with {len(values)} coefficients, which are read as "
+            f'distortion_model is {name!r} with {len(values)} coefficients, which are read as '
             'rational_polynomial')
     return Distortion(model, _fitted(model, name, values))
 
@@ -100,7 +101,7 @@ def _check_model(key: str, name: str, values: tuple[float, ...]) -> None:
         reason = f'its tangential distortion is another one; {reason}'
     elif key in NAMES:
         return
-    raise ValueError(f"distortion_model is '{name}', wanted one of {', '.join(MODELS)}: {reason}")
+    raise ValueError(f"distortion_model is {name!r}, wanted one of {', '.join(MODELS)}: {reason}")
 
 
 def _fitted(model: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
@@ -111,8 +112,8 @@ def _fitted(model: str, name: str, values: tuple[float, ...]) -> tuple[float, ..
     count = next((count for count in counts if count >= used), None)
     if count is None:
         raise ValueError(f'd has {used} values that are not all 0, wanted at most {counts[-1]} '
-                         f"for distortion_model '{name}'")
+                         f'for distortion_model {name!r}')
     if used > order and order < counts[-1]:
         raise ValueError(f'd has {len(values)} values, wanted {" or ".join(map(str, counts))} for '
-                         f"distortion_model '{name}'")
+                         f'distortion_model {name!r}')
     return (*values, *(0.,) * count)[:count]

@@ -69,7 +69,7 @@ def _unseen(table: GroundTable, settings: NodeSettings, frame_id: str) -> str:
     if settings.ground.pose == 'parameters':
         return (f'{start}: it has ground.pitch {settings.ground.pitch:g} and ground.roll '
                 f'{settings.ground.roll:g} radians, where a positive pitch looks down')
-    question = f"{start}: is '{frame_id}' the optical frame (z forward, x right, y down)?"
+    question = f'{start}: is {frame_id!r} the optical frame (z forward, x right, y down)?'
     if abs(pose.rotation_matrix[2, 1]) < LEVEL_AXIS and pose.rotation_matrix[2, 2] > UPWARD_AXIS:
         return (f'{question} It seems that its x axis points forward, as in the body frame; the '
                 'header of the image must name the optical frame')

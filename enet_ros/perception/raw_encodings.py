@@ -115,8 +115,8 @@ ALIASES = {
     **{name.lower().replace('_', ''): name for name in ENCODINGS},
     'yuv420': 'i420', 'yuv420p': 'i420', 'yu12': 'i420', 'iyuv': 'i420', 'yvu420': 'yv12',
     'yuy2': 'yuyv', 'yuv422yuyv': 'yuyv', 'yuv422uyvy': 'uyvy', 'i422': 'yuv422p',
-    'i444': 'yuv444p', 'gray8': 'mono8', 'grey8': 'mono8', 'y8': 'mono8', 'gray16': 'mono16',
-    'grey16': 'mono16', 'y16': 'mono16',
+    'i444': 'yuv444p', **dict.fromkeys(('gray', 'grey', 'gray8', 'grey8', 'y8'), 'mono8'),
+    **dict.fromkeys(('gray16', 'grey16', 'y16'), 'mono16'),
     **{f'bayer{pattern[6:8]}{bits}': f'{pattern}{bits}' for pattern in _BAYER for bits in (8, 16)},
 }
 _DEPTH_IMAGE = re.compile(r'(16UC1|16SC1|32SC1|32FC1|64FC1)', re.IGNORECASE)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.subscription import Subscription
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -120,31 +121,18 @@ class Camera:
         self.transforms = Transforms(node)
         self._ground = GroundLocator(self.transforms, setup.resolution)
         self._context = OutputContext(setup.name, setup.backend, setup.precision, self.transforms)
-        self._publishers = {
-            output.name: node.create_lifecycle_publisher(
-                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
-                qos_overriding_options=qos_overrides())
-            for output in OUTPUTS.values()}
+        self._publishers = create_publishers(node, setup)
         self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
             LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
             qos_overriding_options=qos_overrides())
-        self.images = (
-            self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
-            else self._subscribe(CompressedImage, 'image', self.receive))
+        self.images = subscribe(
+            node, setup, Image if setup.transport == 'raw' else CompressedImage, 'image',
+            self.receive)
         self.calibration = CalibrationTopic(
-            self._subscribe(CameraInfo, 'camera_info', lambda message: None))
+            subscribe(node, setup, CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
-
-    def _subscribe(self, message_type: type, topic: str, callback: Callable):
-        """Subscribe to a topic, or to its compressed images. An Image is taken serialised."""
-        name = f'{self.setup.prefix}{topic}'
-        if message_type is CompressedImage:
-            name = compressed_topic(self._node, name)
-        return self._node.create_subscription(
-            message_type, name, callback, copy_of(INPUT_QOS),
-            qos_overriding_options=qos_overrides(), raw=message_type is Image)
 
     def activate(self) -> None:
         """Start counting and publishing."""
@@ -344,3 +332,25 @@ class Camera:
         self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
         return math.inf
+
+
+def create_publishers(node: LifecycleNode, setup: CameraSetup) -> dict[str, LifecyclePublisher]:
+    """Create the publisher of each output of a camera, by its name."""
+    return {output.name: node.create_lifecycle_publisher(
+                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
+                qos_overriding_options=qos_overrides())
+            for output in OUTPUTS.values()}
+
+
+def subscribe(node: LifecycleNode, setup: CameraSetup, message_type: type, topic: str,
+              callback: Callable) -> Subscription:
+    """Subscribe to a topic of a camera, or to its compressed images.
+
+    An Image is taken serialised.
+    """
+    name = f'{setup.prefix}{topic}'
+    if message_type is CompressedImage:
+        name = compressed_topic(node, name)
+    return node.create_subscription(
+        message_type, name, callback, copy_of(INPUT_QOS),
+        qos_overriding_options=qos_overrides(), raw=message_type is Image)

@@ -83,7 +83,11 @@ class SegmentationData:
             values = self.read_label(label)
         except ValueError as error:
             raise DatasetError(f'{label_path}: {error}') from error
-        pair = _Pair(label_path, as_shown(frame), values, frame.orientation, label.orientation)
+        try:
+            shown = as_shown(frame)
+        except SourceError as error:
+            raise DatasetError(f'{frame_path}: unreadable ({error})') from error
+        pair = _Pair(label_path, shown, values, frame.orientation, label.orientation)
         if pair.frame.shape[:2] != values.shape[:2]:
             raise DatasetError(f'{label_path}: {pair.describe_sizes()}')
         return pair

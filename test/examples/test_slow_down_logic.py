@@ -73,6 +73,14 @@ def test_the_first_blocked_ground_in_the_path_counts(ground):
     assert first_in_path(ground, blocked, 2.0) == 4.0
 
 
+def test_a_wall_that_fills_the_image_begins_below_it(ground):
+    """The camera sees the ground from 1 m on. A stop distance of 0.5 m must stop it, too."""
+    blocked = np.ones(ground.shape[:2], bool)
+    assert first_in_path(ground, blocked, 2.0) == 0.0
+    blocked[-1] = False
+    assert first_in_path(ground, blocked, 2.0) == 2.0
+
+
 def test_a_path_without_ground_is_unknown(ground):
     nothing = np.full_like(ground, NAN)
     assert math.isnan(first_in_path(nothing, np.zeros(ground.shape[:2], bool), 2.0))

@@ -1,6 +1,7 @@
 """Image files as they are shown, or one sentence about why one cannot be read."""
 
 import tracemalloc
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -8,7 +9,18 @@ import pytest
 from PIL import Image
 from support.damaged import as_file, damaged_files, hidden_files, png_of, street
 
-from enet_ros.media import SourceError, list_images, open_image, orient, read_frames, read_image
+from enet_ros.media import (
+    SourceError,
+    as_shown,
+    decode_image,
+    list_images,
+    open_image,
+    orient,
+    read_frames,
+    read_image,
+)
+from enet_ros.perception.compressed import read_compressed
+from enet_ros.perception.raw_image import CompressedFile
 
 FRAME = street(64, 48)
 
@@ -97,9 +109,44 @@ def test_a_changed_byte_in_a_png_is_seen(tmp_path):
             read_image(tmp_path / 'a.png')
 
 
+def test_a_jpeg_damaged_in_its_middle_is_refused(tmp_path):
+    """Unless the damage is valid code, which nobody can tell from a picture."""
+    data, rng = as_file(street(320, 192), quality=90), np.random.default_rng(0)
+    refused = 0
+    for position in rng.integers(len(data) // 3, 2 * len(data) // 3, 30):
+        span = rng.integers(0, 256, 200, np.uint8).tobytes()
+        (tmp_path / 'a.jpg').write_bytes(data[:position] + span + data[position + 200:])
+        with suppress(SourceError):
+            read_image(tmp_path / 'a.jpg')
+            continue
+        refused += 1
+    assert refused >= 15
+
+
+def test_bytes_that_lose_no_pixel_are_no_damage(tmp_path):
+    data = as_file(FRAME)
+    for content in (data + bytes(1000), data + data, data[:-2] + b'\x12\x34' + data[-2:]):
+        (tmp_path / 'a.jpg').write_bytes(content)
+        assert np.array_equal(read_image(tmp_path / 'a.jpg'), as_shown(decode_image(data)))
+
+
+@pytest.mark.parametrize(('kind', 'options'), [('JPEG', {}), ('PNG', {}), ('WEBP', {}),
+                                               ('TIFF', {'compression': 'tiff_lzw'})])
+def test_a_file_has_the_pixels_of_the_same_file_on_a_topic(tmp_path, kind, options):
+    data = as_file(FRAME, kind, 3, **options)
+    (tmp_path / 'a').write_bytes(data)
+    on_topic = read_compressed(CompressedFile(memoryview(data))).rgb()
+    assert np.array_equal(read_image(tmp_path / 'a'), on_topic[::-1, ::-1])
+
+
+def test_sixteen_bits_that_are_shifted_up_keep_their_scale(tmp_path):
+    assert cv2.imwrite(str(tmp_path / 'a.png'), np.full((8, 8), 0x0FC0, np.uint16))
+    assert read_image(tmp_path / 'a.png')[0, 0].tolist() == [15, 15, 15]
+
+
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
 @pytest.mark.parametrize('channels', [1, 3, 4])
-def test_sixteen_bits_become_eight_by_the_greatest_value(tmp_path, bits, channels):
+def test_sixteen_bits_become_eight_by_the_significant_ones(tmp_path, bits, channels):
     deep = FRAME.astype(np.uint16) << (bits - 8)
     deep[0, 0] = (1 << bits) - 1
     stored = {1: deep[..., 1], 3: deep[..., ::-1],

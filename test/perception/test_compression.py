@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
+from enet_ros.perception.encodings import decode_compressed
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 33), st.integers(1, 70)))
 
@@ -27,6 +28,14 @@ def test_a_png_is_one_channel_of_eight_bits_for_a_decoder_that_is_not_opencv():
     read = image.open(io.BytesIO(png_of(labels)))
     assert (read.format, read.mode, read.size) == ('PNG', 'L', (16, 16))
     assert np.array_equal(np.asarray(read), labels)
+
+
+def test_the_node_reads_what_it_writes(road_frame):
+    """As from a bag. The reader refuses files that are not whole, so these are."""
+    labels = np.ascontiguousarray(road_frame[..., 0])
+    assert np.array_equal(decode_compressed(png_of(labels))[..., 1], labels)
+    overlay = decode_compressed(jpeg_of(road_frame, 95))
+    assert cv2.PSNR(np.ascontiguousarray(overlay), road_frame) > 30
 
 
 def test_a_png_of_a_street_is_a_fiftieth_of_its_pixels():

@@ -49,7 +49,7 @@ def damaged_files(folder, frame):
     middle = png.index(b'IDAT') + 2000
     contents = {
         'empty.png': (b'', 'empty'),
-        'half.jpg': (jpeg[:len(jpeg) // 2], 'damaged or cut short'),
+        'half.jpg': (jpeg[:len(jpeg) // 2], 'the JPEG is damaged'),
         'cut.png': (png[:len(png) // 2], 'damaged or cut short'),
         'changed.png': (png[:middle] + bytes(64) + png[middle + 64:], 'damaged or cut short'),
         'text.png': (b'These are notes.\n', "begins with b'These ar'"),

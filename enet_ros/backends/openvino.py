@@ -21,7 +21,7 @@ from enet_ros.backends.cache import (
     read_cached,
     write_cached,
 )
-from enet_ros.backends.compile import compile_in_child
+from enet_ros.backends.compile_job import compile_in_child
 from enet_ros.machine import processor_flags
 from enet_ros.network.checkpoint import Checkpoint, CheckpointError
 from enet_ros.network.quantized import QuantizedGraph

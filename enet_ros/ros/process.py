@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+ERROR_PERIOD_SEC = 5.0  # between two lines about callbacks that fail
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
 
 
@@ -123,7 +124,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
     """
     import rclpy
     from rclpy._rclpy_pybind11 import RCLError
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
     exit_code, node = 1, None
@@ -133,28 +134,47 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stop.on_stop(rclpy.try_shutdown)
         node = make_node()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        started = executor.create_task(start, node) if start is not None else None
-        if started is not None:
-            executor.spin_until_future_complete(started)
-        if started is None or started.result():
-            exit_code = 0
-            executor.spin()
+        exit_code = 0 if _spin(node, start) else 1
     except ExternalShutdownException:
-        pass
+        exit_code = 0
     except (ValueError, RCLError) as error:
         if not stop.received:
             print(explain_start(str(error)), file=sys.stderr)
-            exit_code = 1
     except Exception:
         if not stop.received:  # Errors while rclpy shuts down are of no interest.
             import traceback
             traceback.print_exc()
-            exit_code = 1
     _destroy(node)
     rclpy.try_shutdown()
     stop.finish(0 if stop.received else exit_code)
+
+
+def _spin(node, start: Callable[[object], Coroutine] | None) -> bool:
+    """Start a node, and run its callbacks until rclpy shuts down.
+
+    Returns:
+        Whether the start succeeded.
+    """
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if start is not None:
+        started = executor.create_task(start, node)
+        executor.spin_until_future_complete(started)
+        if not started.result():
+            return False
+    while True:
+        try:
+            executor.spin()
+            return True
+        except ExternalShutdownException:
+            return True
+        except Exception as error:  # One callback failed. A robot needs the others.
+            if not node.context.ok():
+                raise
+            node.get_logger().error(
+                f'a callback failed, and the node goes on: {type(error).__name__}: {error}',
+                throttle_duration_sec=ERROR_PERIOD_SEC)
 
 
 def _destroy(node) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
@@ -34,6 +35,7 @@ def guard_services(node: Node) -> None:
         elif service.srv_type is SetParametersAtomically:
             answer = _set_all(node, answer)
         service.callback = _guarded(node, service.service_name, answer)
+        service.send_response = _sent_or_logged(node, service.service_name, service.send_response)
 
 
 def _guarded(node: Node, name: str, answer: Callable) -> Callable:
@@ -45,6 +47,16 @@ def _guarded(node: Node, name: str, answer: Callable) -> Callable:
             node.get_logger().error(f'a request of {name} failed: {type(error).__name__}: {error}')
             return response
     return guarded
+
+
+def _sent_or_logged(node: Node, name: str, send: Callable) -> Callable:
+    """Return a function that sends a response, or logs that its client is gone."""
+    def send_or_log(response, header):
+        try:
+            send(response, header)
+        except RCLError as error:
+            node.get_logger().warning(f'an answer of {name} was not sent: {error}')
+    return send_or_log
 
 
 def _set_each(node: Node, answer: Callable) -> Callable:

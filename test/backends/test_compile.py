@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from enet_ros.backends import compile as compiling
+from enet_ros.backends import compile_job
 from enet_ros.perception.segmenter import Segmenter
 
 SMALL = {'resolution': (160, 96), 'backend': 'openvino', 'precision': 'float32'}
@@ -65,7 +65,7 @@ def test_the_interpreter_is_never_held_for_long_meanwhile(open_cold):
     ([sys.executable, '-c', 'print("enet_ros: no luck"); raise SystemExit(1)'], '(no luck)'),
     (['/nowhere/python'], 'no process can be started')])
 def test_where_the_child_fails_this_process_compiles(open_cold, monkeypatch, command, reason):
-    monkeypatch.setattr(compiling, 'COMPILE_COMMAND', command)
+    monkeypatch.setattr(compile_job, 'COMPILE_COMMAND', command)
     segmenter, said = open_cold()
     assert not segmenter.backend.from_cache
     assert any(reason in text and 'compiling in this process' in text for text in said), said
@@ -80,6 +80,6 @@ def test_without_a_cache_folder_the_child_is_used_all_the_same(open_cold, monkey
 
 
 def test_a_child_that_leaves_no_good_file_is_no_loss(open_cold, monkeypatch):
-    monkeypatch.setattr(compiling, 'COMPILE_COMMAND', [sys.executable, '-c', 'pass'])
+    monkeypatch.setattr(compile_job, 'COMPILE_COMMAND', [sys.executable, '-c', 'pass'])
     segmenter, _ = open_cold()
     assert not segmenter.backend.from_cache

@@ -102,6 +102,25 @@ def test_requests_that_no_tool_sends_are_answered(call):
     assert call(GetParameters, 'get_parameters', names=['overlay_opacity']).values
 
 
+def test_an_answer_that_cannot_be_sent_is_no_loss(call, monkeypatch, capfd):
+    from rclpy._rclpy_pybind11 import RCLError
+    from rclpy.service import Service
+
+    def fail(self, response, header):
+        raise RCLError('the client is gone')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Service, 'send_response', fail)
+        node = SegmentNode('other', context=call.node.context)
+    try:
+        [service] = [service for service in node.services
+                     if service.service_name == '/other/change_state']
+        service.send_response(None, None)
+        assert 'an answer of /other/change_state was not sent' in capfd.readouterr().err
+    finally:
+        node.destroy_node()
+
+
 def test_descriptors_keep_the_type_of_the_table(call):
     [descriptor] = call(DescribeParameters, 'describe_parameters',
                         names=['front.ground.height']).descriptors

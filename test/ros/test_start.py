@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -74,6 +76,13 @@ class Outside:
         self._context.try_shutdown()
 
 
+def wait_until(condition, seconds=90.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def outside():
     made = []
@@ -134,6 +143,48 @@ def test_a_signal_ends_a_cold_start_and_its_child(outside, tmp_path):
     while any(os.path.exists(f'/proc/{pid}/exe') for pid in children):
         assert time.monotonic() < deadline, 'the child lives on'
         time.sleep(0.05)
+
+
+def test_a_callback_that_fails_does_not_end_the_node():
+    code = ('from rclpy.node import Node\n'
+            'from enet_ros.ros.process import StopSignals, run_node\n'
+            'stop, calls = StopSignals(), []\n'
+            'def fail():\n'
+            '    calls.append(1)\n'
+            '    if len(calls) == 3: print("third", flush=True)\n'
+            '    raise LookupError("nothing there")\n'
+            'def make():\n'
+            '    node = Node("odd"); node.create_timer(0.05, fail); return node\n'
+            'run_node(make, stop)\n')
+    process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'third\n'
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert 'a callback failed, and the node goes on: LookupError: nothing there' in said
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_ends_before_its_answer_is_no_loss(outside, tmp_path, number):
+    """As ``ros2 lifecycle set`` and Ctrl-C, or a manager that dies."""
+    node = outside('-p', 'autostart:=false', *SMALL, ENET_ROS_CACHE=str(tmp_path))
+    node.call(GetState, 'get_state')
+    code = ('import rclpy, time\n'
+            'from lifecycle_msgs.srv import ChangeState\n'
+            'rclpy.init(); node = rclpy.create_node("impatient")\n'
+            'client = node.create_client(ChangeState, "/enet/change_state")\n'
+            'client.wait_for_service(); request = ChangeState.Request()\n'
+            'request.transition.id = 1; client.call_async(request)\n'
+            'time.sleep(100)\n')
+    client = subprocess.Popen([sys.executable, '-c', code])
+    wait_until(lambda: node.call(GetState, 'get_state').current_state.label == 'configuring')
+    client.send_signal(number)
+    client.wait(10)
+    wait_until(lambda: node.call(GetState, 'get_state').current_state.label == 'inactive')
+    time.sleep(0.5)
+    assert node.call(GetState, 'get_state').current_state.label == 'inactive'
+    assert node.process.poll() is None, node.said()
 
 
 @pytest.mark.parametrize('name', ['segment_node', 'replay_camera'])

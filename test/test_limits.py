@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FILE_LINES, CLASS_LINES, CLASS_METHODS, FUNCTION_LINES = 400, 250, 15, 40
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-FILES = sorted(path for folder in ('enet_ros', 'test', 'launch', 'scripts', 'bin')
+FILES = sorted(path for folder in ('enet_ros', 'test', 'launch', 'scripts', 'bin', 'examples')
                for path in (REPOSITORY / folder).rglob('*')
                if path.suffix == '.py' or folder == 'bin' and path.is_file())
 

@@ -5,6 +5,7 @@ A backend is opened once, for one network and one resolution, and then called fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,6 +83,9 @@ class BackendRequest:
         use_cache: whether a compiled network is kept on disk for the next start.
         batch: frames that usually come at once; a backend of fixed batch is compiled for it.
         needs_cuda: whether torch is refused where it does not see the CUDA device.
+        report: receives a sentence when a network must be compiled that the cache does not hold.
+            If it is given, OpenVINO compiles in a child process, so that this process goes on
+            meanwhile. If it is None, this process compiles and says nothing.
     """
 
     checkpoint: Checkpoint
@@ -91,6 +95,7 @@ class BackendRequest:
     use_cache: bool = True
     batch: int = 1
     needs_cuda: bool = False
+    report: Callable[[str], object] | None = None
 
 
 def canonical_precision(precision: str) -> str:

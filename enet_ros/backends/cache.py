@@ -24,16 +24,32 @@ def cache_folder() -> Path | None:
 
     ``$ENET_ROS_CACHE`` names it, else ``$XDG_CACHE_HOME/enet_ros``, else ``~/.cache/enet_ros``.
     """
+    return _find_folder()[0]
+
+
+def cache_problem() -> str:
+    """Say why there is no cache folder, and how to name another one; '' if there is one."""
+    problem = _find_folder()[1]
+    return problem and (f'{problem}, so the network is compiled at every start; set '
+                        'ENET_ROS_CACHE to a folder of your own')
+
+
+def _find_folder() -> tuple[Path | None, str]:
+    """Return the cache folder and '', or None and why there is none."""
     folder = _cache_path()
     if folder is None:
-        return None
+        return None, 'there is no home folder for a cache'
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
-    except OSError:
-        return None
-    foreign = status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return None if foreign or not os.access(folder, os.W_OK) else folder
+    except OSError as error:
+        return None, f'the cache folder {folder} cannot be made ({error.strerror})'
+    if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return None, (f'the cache folder {folder} is not used, since other users can write to it '
+                      'or own it')
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return None, f'the cache folder {folder} cannot be written to'
+    return folder, ''
 
 
 def _cache_path() -> Path | None:
@@ -53,15 +69,20 @@ def cache_key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def read_cached(name: str) -> bytes | None:
-    """Return a file's content, or None if it is absent, damaged or another user's."""
-    folder = cache_folder()
+def read_cached(name: str, folder: Path | None = None) -> bytes | None:
+    """Return a file's content, or None if it is absent, damaged or another user's.
+
+    Args:
+        name: Name of the file.
+        folder: Folder to use in place of the cache folder.
+    """
+    folder = folder or cache_folder()
     return None if folder is None else read_file(folder / name)
 
 
-def write_cached(name: str, content: bytes) -> bool:
+def write_cached(name: str, content: bytes, folder: Path | None = None) -> bool:
     """Keep a file; it appears whole or not at all. Returns whether it was kept."""
-    folder = cache_folder()
+    folder = folder or cache_folder()
     return folder is not None and write_file(folder / name, content)
 
 

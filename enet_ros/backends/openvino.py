@@ -13,7 +13,15 @@ import numpy as np
 import openvino as ov
 
 from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
-from enet_ros.backends.cache import GRAPH_VERSION, cache_key, read_cached, write_cached
+from enet_ros.backends.cache import (
+    GRAPH_VERSION,
+    cache_folder,
+    cache_key,
+    cache_problem,
+    read_cached,
+    write_cached,
+)
+from enet_ros.backends.compile import compile_in_child
 from enet_ros.machine import processor_flags
 from enet_ros.network.checkpoint import Checkpoint, CheckpointError
 from enet_ros.network.quantized import QuantizedGraph
@@ -213,7 +221,8 @@ class OpenVinoBackend:
         self.device = self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()
         self._preferred = preferred_convolutions(
             self.precision, processor_flags())
-        self.from_cache = False
+        self.from_cache = True  # until a graph is compiled here
+        self._private: tempfile.TemporaryDirectory | None = None  # in place of the cache folder
         self._model: ov.Model | None = None
         self._requests: dict[bool, ov.InferRequest] = {}
         self._infer_request(confidence=False)
@@ -239,6 +248,10 @@ class OpenVinoBackend:
                 probability[i] = outputs[1][0]
         return labels, probability
 
+    def compile_all(self) -> None:
+        """Compile or load the graph with confidence as well."""
+        self._infer_request(confidence=True)
+
     def _infer_request(self, *, confidence: bool) -> ov.InferRequest:
         if confidence not in self._requests:
             compiled = self._compiled(confidence=confidence)
@@ -261,18 +274,39 @@ class OpenVinoBackend:
         name = cache_key('openvino', GRAPH_VERSION, ov.__version__, self.device, config,
                          self.precision, request.resolution, confidence, self._preferred,
                          request.checkpoint.fingerprint()) + '.blob'
-        blob = read_cached(name) if request.use_cache else None
-        if blob is not None:
-            try:
-                compiled = self._core.import_model(blob, 'CPU', config)
-                self.from_cache = True
-                return compiled
-            except RuntimeError:
-                pass  # made by another build of OpenVINO: compile, and overwrite it
-        compiled = self._compile(self._converted(confidence=confidence), config)
-        if request.use_cache:
-            write_cached(name, compiled.export_model().getvalue())
+        compiled = self._load(name, config)
+        if compiled is None and request.use_cache and request.report and self._compile_in_child():
+            compiled = self._load(name, config)
+        if compiled is None:
+            self.from_cache = False
+            compiled = self._compile(self._converted(confidence=confidence), config)
+            if request.use_cache:
+                write_cached(name, compiled.export_model().getvalue())
         return compiled
+
+    def _load(self, name: str, config: dict[str, object]) -> ov.CompiledModel | None:
+        """Return a compiled network from its file, or None if there is no good file."""
+        folder = Path(self._private.name) if self._private else None
+        blob = read_cached(name, folder) if self._request.use_cache else None
+        try:
+            return None if blob is None else self._core.import_model(blob, 'CPU', config)
+        except RuntimeError:
+            return None  # made by another build of OpenVINO: compile, and overwrite it
+
+    def _compile_in_child(self) -> bool:
+        """Have a child compile both graphs, and report that; return whether it did."""
+        request, folder = self._request, cache_folder()
+        if folder is None:
+            request.report(cache_problem())
+            self._private = self._private or tempfile.TemporaryDirectory(prefix='enet_ros-')
+            folder = Path(self._private.name)
+        request.report('compiling the network for {}x{} in a child process'.format(
+            *request.resolution))
+        failure = compile_in_child(request, folder)
+        if failure:
+            request.report(f'the child process failed ({failure}); compiling in this process, '
+                           'which answers late meanwhile')
+        return not failure
 
     def _compile(self, model: ov.Model, config: dict[str, object]) -> ov.CompiledModel:
         try:

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the tables and write the scores."""
     import json
+    import sys
     from pathlib import Path
 
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.metrics import without_nan
     data = open_dataset(args.dataset, args.root, args.split, args.classes)
     checkpoint = read_checkpoint(weights_path(args.weights))
+    for sentence in data.check():
+        print(sentence, file=sys.stderr)
     scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision,
                           args.threads, args.change)
     print(text)

@@ -13,8 +13,13 @@ Turn another project's weights into a .safetensors file. Nothing in them is exec
   enet-ros import ENet.pth --classes classes.yaml -o own.safetensors
 
 SRC is the Torch7 model of ENet's authors (e-lab/ENet-training), or a checkpoint of
-github.com/davidtvs/PyTorch-ENet. The file that is written gives the outputs of the original and
-keeps its licence.
+github.com/davidtvs/PyTorch-ENet: a state dict, alone or in the dictionary that a training script
+or Lightning saved. A prefix of the network's keys, such as module. or model., is taken off; what
+stands beside the network is left out and named. The file that is written gives the outputs of the
+original and keeps its licence.
+
+A whole pickled model is refused, since its code would have to run. Where the model is known, save
+its state dict: torch.save(model.state_dict(), 'weights.pth').
 
 Weights with 20 classes get the class names of Cityscapes, weights with 12 or 11 those of CamVid,
 with the road drivable. For other weights --classes names a text file with a name a line, or a
@@ -39,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.network.class_files import read_class_file
 
     class_map = read_class_file(args.classes) if args.classes else None
-    checkpoint = import_checkpoint(args.source, class_map)
+    checkpoint = import_checkpoint(
+        args.source, class_map, lambda text: print(f'{args.source}: {text}', file=sys.stderr))
     # Float32 as in the original: weights in half precision could not be compared with it again.
     write_checkpoint(args.out, checkpoint, 'float32')
     width, height = checkpoint.resolution

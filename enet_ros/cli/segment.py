@@ -30,6 +30,16 @@ every frame of a video, as <stem>_000000_labels.png and so on. No input is overw
 
 An image that cannot be trusted (black, saturated, blurred, ...) is labelled as well, with a
 warning (docs/suspect_frames.md).
+
+Images and videos are taken as they are shown: EXIF orientation and a video's rotation are applied
+first. Hidden files of a folder, such as ._street.jpg, are skipped.
+
+exit code:
+  0  everything was labelled
+  1  files, or frames of a video, could not be read: the rest was labelled, and the end of the
+     output names each with its reason
+  2  called wrongly, and nothing was labelled: an input that does not exist, a wrong option, or
+     outputs that cannot be written
 """
 
 OPACITY = 0.5
@@ -48,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Label everything; return the exit code."""
+    """Label everything that can be read; return the exit code."""
     from enet_ros.media import existing, is_video, list_images
     from enet_ros.perception.segmenter import Segmenter
 
@@ -64,11 +74,23 @@ def run(args: argparse.Namespace) -> int:
     print(segmenter.choice, file=sys.stderr)
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
-    _segment_images(segmenter, [path for path in paths if path not in videos], args.out)
+    problems = _segment_images(segmenter, [path for path in paths if path not in videos],
+                               args.out)
     for path in videos:
-        _segment_video(segmenter, path, args.out, with_frames=args.frames)
+        problems += _segment_video(segmenter, path, args.out, with_frames=args.frames)
     print(f'written to {args.out}', file=sys.stderr)
-    return 0
+    return _report(problems, len(paths))
+
+
+def _report(problems: list[str], count: int) -> int:
+    """Print what could not be read at the end, where it is seen; return the exit code."""
+    if not problems:
+        return 0
+    # A name may hold bytes that are no text.
+    lines = '\n  '.join(problems).encode(errors='backslashreplace').decode()
+    print(f'enet-ros segment: {len(problems)} of {count} inputs could not be read, or not '
+          f'wholly:\n  {lines}', file=sys.stderr)
+    return 1
 
 
 def _check_stems(paths: list[Path]) -> None:
@@ -99,13 +121,19 @@ def _check_inputs_stay(paths: list[Path], out: Path, *, with_frames: bool) -> No
                              f"'{inputs[target.resolve()]}'; wanted another --out")
 
 
-def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> None:
+def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[str]:
+    """Label images; return a sentence for each that cannot be read."""
     from tqdm import tqdm
 
     from enet_ros.cli.suspects import suspicion_of_image
-    from enet_ros.media import read_image, write_picture
+    from enet_ros.media import SourceError, read_image, write_picture
+    problems = []
     for path in tqdm(paths, unit='image', disable=None if paths else True):
-        frame = read_image(path)
+        try:
+            frame = read_image(path)
+        except SourceError as error:
+            problems.append(str(error))
+            continue
         segmentation = segmenter.segment([frame], confidence=True)[0]
         labels = segmentation.labels
         suspicion = suspicion_of_image(segmenter, frame, segmentation)
@@ -113,6 +141,7 @@ def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> None:
             tqdm.write(f"warning: '{path}' is suspect: {suspicion.reason}", sys.stderr)
         _write_labels(segmenter, labels, out / path.stem)
         write_picture(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
+    return problems
 
 
 def _write_labels(segmenter: Segmenter, labels: np.ndarray, stem: Path) -> None:
@@ -130,12 +159,17 @@ def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.
     return blend(frame, color_mask(labels, segmenter.checkpoint.class_map.color_lut()), OPACITY)
 
 
-def _segment_video(segmenter: Segmenter, path: Path, out: Path, *, with_frames: bool) -> None:
+def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
+                   with_frames: bool) -> list[str]:
+    """Label a video; return a sentence if it, or a part of it, cannot be read."""
     from tqdm import tqdm
 
     from enet_ros.cli.suspects import VideoSuspects
     from enet_ros.media import SourceError, Video, VideoWriter
-    video = Video(path)
+    try:
+        video = Video(path)
+    except SourceError as error:
+        return [str(error)]
     writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
     count, suspects = 0, VideoSuspects(segmenter, video.fps)
     for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
@@ -150,5 +184,5 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *, with_frames: 
     writer.close()
     if str(suspects):
         print(f"warning: '{path}': {suspects}", file=sys.stderr)
-    if not count:
-        raise SourceError(f"'{path}' has no frames that can be read")
+    missing = video.missing(count)
+    return [missing] if missing else []

@@ -1,12 +1,13 @@
 """Weights of other projects, read without executing anything in them.
 
-Two kinds of file can be read: the Torch7 model of ENet's authors, and checkpoints of
-github.com/davidtvs/PyTorch-ENet.
+Three kinds of file can be read: the Torch7 model of ENet's authors, checkpoints of
+github.com/davidtvs/PyTorch-ENet as torch.save writes them, and such tensors in safetensors.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from enet_ros.network.build import build_network
@@ -17,8 +18,14 @@ from enet_ros.network.class_map import ClassMap, ClassMapError
 TORCH7_START = b'\x04\x00\x00\x00'  # the type number of an object
 PICKLE_STARTS = (b'PK\x03\x04', b'\x80')
 
+#: What is found in the place of a checkpoint when a download or a checkout went wrong.
+WRONG_STARTS = ((b'<', 'it is a web page, so the download was not the file itself'),
+                (b'version https://git-lfs', "it is a Git LFS pointer; fetch the file itself with "
+                                             "'git lfs pull'"))
 
-def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Checkpoint:
+
+def import_checkpoint(path: str | Path, class_map: ClassMap | None = None,
+                      note: Callable[[str], None] | None = None) -> Checkpoint:
     """Read another project's weights.
 
     Both projects feed RGB/255, so mean is 0 and std is 1.
@@ -26,6 +33,7 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Ch
     Args:
         path: of the authors' Torch7 model, or of a PyTorch-ENet checkpoint.
         class_map: names of the classes; by default those of the data set with so many classes.
+        note: called with a sentence about what the file holds and the checkpoint does not.
 
     Returns:
         A checkpoint in float32, whose network has the outputs of the original.
@@ -37,7 +45,7 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None) -> Ch
     path = Path(path)
     try:
         data = _read(path)
-        fields = _torch7(data) if data.startswith(TORCH7_START) else _pytorch(data)
+        fields = _torch7(data) if data.startswith(TORCH7_START) else _pytorch(data, note)
         checkpoint = Checkpoint(
             class_map=_fitting(class_map, fields.pop('count')), mean=(0., 0., 0.),
             std=(1., 1., 1.), origin=_origin(path, data), **fields)
@@ -56,10 +64,26 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(error.strerror or str(error)) from error
-    if not data.startswith((TORCH7_START, *PICKLE_STARTS)):
-        raise CheckpointError(f'it begins with {data[:8]!r}, wanted a Torch7 binary file of the '
-                              'ENet authors or a PyTorch-ENet checkpoint')
+    if not data.startswith((TORCH7_START, *PICKLE_STARTS)) and not _is_safetensors(data):
+        raise CheckpointError(_describe_start(data))
     return data
+
+
+def _is_safetensors(data: bytes) -> bool:
+    """Tell whether a file begins as safetensors: with the length of a header in JSON."""
+    return data[8:9] == b'{' and int.from_bytes(data[:8], 'little') < len(data)
+
+
+def _describe_start(data: bytes) -> str:
+    """Say what a file is that was taken for a checkpoint, by its first bytes."""
+    if not data:
+        return 'it is empty'
+    start = data[:64].lstrip().lower()
+    for prefix, text in WRONG_STARTS:
+        if start.startswith(prefix):
+            return text
+    return (f'it begins with {data[:8]!r}, wanted a Torch7 binary file of the ENet authors or a '
+            'PyTorch-ENet checkpoint')
 
 
 def _torch7(data: bytes) -> dict:
@@ -70,12 +94,42 @@ def _torch7(data: bytes) -> dict:
             'resolution': (1024, 512)}
 
 
-def _pytorch(data: bytes) -> dict:
-    from enet_ros.importers.pytorch_enet_weights import from_state_dict, read_state_dict
-    tensors, count, activation = from_state_dict(read_state_dict(data))
+def _pytorch(data: bytes, note: Callable[[str], None] | None) -> dict:
+    from enet_ros.importers.pickled_tensors import load_pickled
+    from enet_ros.importers.pytorch_enet_weights import from_state_dict
+    from enet_ros.importers.state_dicts import find_network
+    network = find_network(_safetensors(data) if _is_safetensors(data) else load_pickled(data))
+    if note and network.left_out:
+        note(f'{len(network.left_out)} entries beside the network were left out: '
+             f'{shortened(network.left_out)}')
+    tensors, count, activation = from_state_dict(network.tensors)
     return {'tensors': tensors, 'count': count, 'decoder_activation': activation,
             'architecture': 'pytorch-enet',
             'resolution': (1024, 512) if count == 20 else (480, 360)}
+
+
+def shortened(names: Sequence[str], shown: int = 5) -> str:
+    """Join the first of many names."""
+    rest = f' and {len(names) - shown} more' if len(names) > shown else ''
+    return ', '.join(name[:80] for name in names[:shown]) + rest
+
+
+def _safetensors(data: bytes) -> dict:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: it is damaged, or holds weights of this project.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise CheckpointError(f'it is a damaged safetensors file: {error}') from error
+    if 'fullconv.weight' in tensors:
+        raise CheckpointError('it holds weights of enet_ros already; give it the ending '
+                              '.safetensors and use it as it is')
+    return tensors
 
 
 def _fitting(class_map: ClassMap | None, count: int) -> ClassMap:

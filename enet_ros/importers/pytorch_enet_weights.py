@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
-import zipfile
 
 import numpy as np
 import torch
 
-from enet_ros.network.checkpoint import MAX_BYTES, CheckpointError
+from enet_ros.network.checkpoint import CheckpointError
 from enet_ros.network.enet import STAGE_2_AND_3
 from enet_ros.network.pytorch_enet import PyTorchENet
 
@@ -63,51 +60,11 @@ def our_name(key: str) -> str:
     return f'{BLOCKS[block]}.{sequence}.{first + int(place or 0)}.{array}'
 
 
-def read_state_dict(data: bytes) -> dict[str, torch.Tensor]:
-    """Read the tensors of a .pth file without executing what it may hold.
-
-    Args:
-        data: the content of a file that ``torch.save`` wrote: a state_dict, or a dictionary with
-            one under 'state_dict'.
-
-    Raises:
-        CheckpointError: the file is truncated, of another format, or holds anything but tensors
-            and plain containers.
-    """
-    try:
-        _check_unpacked_size(data)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch asks users to report odd files as issues
-            loaded = torch.load(io.BytesIO(data), 'cpu', weights_only=True)
-    except CheckpointError:
-        raise
-    except Exception as error:  # a hostile pickle makes the unpickler raise whatever it likes
-        reason = str(error).strip().split('\n')[0][:200]
-        raise CheckpointError(f'not readable as plain tensors ({type(error).__name__}: {reason}); '
-                              'it is truncated, damaged, or wants code to run') from error
-    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not state or not all(
-            isinstance(key, str) and isinstance(value, torch.Tensor)
-            for key, value in state.items()):
-        raise CheckpointError('it holds no state_dict, which is names and tensors')
-    return {key.removeprefix('module.'): value for key, value in state.items()}
-
-
-def _check_unpacked_size(data: bytes) -> None:
-    """Refuse an archive that unpacks to far more than an ENet."""
-    if not data.startswith(b'PK'):
-        return
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > MAX_BYTES:
-        raise CheckpointError(f'it unpacks to {size} bytes, wanted at most {MAX_BYTES}')
-
-
 def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarray], int, str]:
     """Give the arrays of PyTorch-ENet our names.
 
     Args:
-        state: what :func:`read_state_dict` returned.
+        state: tensors by PyTorch-ENet's names, without a prefix.
 
     Returns:
         Arrays by the names of :class:`enet_ros.network.pytorch_enet.PyTorchENet`, float32; the

@@ -47,7 +47,7 @@ def read_class_file(path: Path) -> ClassMap:
     if path.suffix in LIST_SUFFIXES:
         return read_class_list(path)
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
         return ClassMap.from_names([line.strip() for line in lines if line.strip()], (DRIVABLE,))
     except OSError as error:
         raise ClassMapError(f'{path}: {error.strerror}') from error
@@ -137,7 +137,7 @@ def _is_class(entry) -> bool:
 def _parse(path: Path):
     """Parse a YAML or JSON file."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding='utf-8-sig')  # with or without Windows' mark
         if path.suffix == '.json':
             return json.loads(text)
         import yaml

@@ -7,16 +7,14 @@ continuous, and (0, 0) is the center of the first pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
+from enet_ros.perception.distortion import Distortion, read_distortion
 from enet_ros.perception.pose import finite_values
 
-#: CameraInfo.distortion_model -> numbers of coefficients that CameraInfo.d may have
-COEFFICIENTS = {'plumb_bob': (0, 4, 5), 'rational_polynomial': (0, 8, 12, 14),
-                'equidistant': (4,)}
 IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 INVERSE_TOLERANCE_PX = 0.01    # A pixel has no ray if its ray returns farther from it than this.
 INVERSE_TOLERANCE_RAD = 1e-4   # A ray has no pixel if its pixel returns farther from it than this.
@@ -68,14 +66,17 @@ class CameraModel:
         width: Width of the full sensor, in pixels.
         height: Height of the full sensor, in pixels.
         k: 9 values of K, row by row, or (3, 3).
-        d: Coefficients of ``distortion_model``. Without any there is no distortion.
+        d: Coefficients of ``distortion_model``, as :func:`read_distortion` returns them. Without
+            any there is no distortion.
         r: 9 values of R. All zero (never filled in) is the identity.
         p: 12 values of P, which only rectified images need.
-        distortion_model: plumb_bob, rational_polynomial or equidistant. It may be empty if all
-            coefficients are 0.
+        distortion_model: plumb_bob, rational_polynomial, equidistant or '', as
+            :func:`read_distortion` returns it. Any name that the function reads may be given.
         roi: x_offset, y_offset, width and height in sensor pixels. A size of 0 is the sensor's.
         binning: Numbers of sensor pixels along x and y that are merged into one. 0 means 1.
-        rectified: Whether the images are rectified. Then only P says where a ray goes.
+        rectified: Whether the images are rectified. Then only P says where a ray goes, and the
+            distortion is not read.
+        note: What was read differently than it was written, or ''. It is set here.
 
     Raises:
         UncalibratedError: K, or the P of a rectified image, is all zero.
@@ -93,6 +94,7 @@ class CameraModel:
     roi: Sequence[int] = (0, 0, 0, 0)
     binning: Sequence[int] = (1, 1)
     rectified: bool = False
+    note: str = field(default='', init=False, compare=False)
 
     def __post_init__(self):
         """Check the fields. Sequences become tuples, so that cameras compare and hash."""
@@ -117,18 +119,16 @@ class CameraModel:
                                  'pixels above 0')
 
     def _check_distortion(self) -> None:
-        if not self.distortion_model and not any(self.d):
-            object.__setattr__(self, 'd', ())
-            return
-        counts = COEFFICIENTS.get(self.distortion_model)
-        if counts is None:
-            raise ValueError(f"distortion_model is '{self.distortion_model}', wanted one of "
-                             f'{", ".join(COEFFICIENTS)}')
-        if len(self.d) not in counts:
-            raise ValueError(f'd has {len(self.d)} values, wanted '
-                             f'{" or ".join(map(str, counts))} for {self.distortion_model}')
+        distortion = Distortion() if self.rectified else read_distortion(self.distortion_model,
+                                                                         self.d)
+        object.__setattr__(self, 'distortion_model', distortion.model)
+        object.__setattr__(self, 'd', distortion.coefficients)
+        object.__setattr__(self, 'note', distortion.note)
 
     def _check_crop(self) -> None:
+        if min(self.width, self.height) < 1:
+            raise ValueError(f'the camera info has {self.width}x{self.height} pixels, wanted the '
+                             'size of the image that it was calibrated for')
         x, y, width, height = self.crop
         if min(x, y) < 0 or x + width > self.width or y + height > self.height \
                 or width < self.binning[0] or height < self.binning[1]:

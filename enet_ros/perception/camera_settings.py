@@ -47,8 +47,18 @@ class CameraSettings:
         range_max = min(scan.range_max, settings.ground.max_range)
         try:
             settings = dataclasses.replace(
-                settings, scan=dataclasses.replace(scan, range_max=range_max))
+                settings, scan=dataclasses.replace(scan, range_max=range_max),
+                # tf2, unlike the TF of ROS 1, has no slash before a name.
+                base_frame=settings.base_frame.lstrip('/'),
+                odom_frame=settings.odom_frame.lstrip('/'))
             spec = GridSpec((grid.length, grid.width), grid.resolution, (0.0, -grid.width / 2))
         except ValueError as error:
             raise ConfigError(f'scan.* or grid.*: {error}') from error
         return cls(settings, class_map.drivable_lut(), class_map.color_lut(), spec)
+
+    @property
+    def needs_transforms(self) -> bool:
+        """Whether an output in metres asks TF."""
+        settings = self.settings
+        return settings.ground.pose == 'tf' or (
+            settings.ground.pose == 'parameters' and bool(settings.odom_frame))

@@ -94,6 +94,7 @@ class FrameInFlight:
         header: Header of the message.
         source: Image as it came.
         stamp_ns: Stamp of the message in nanoseconds.
+        order_sec: Time by which frames vote; see :class:`enet_ros.perception.stamps.FramePlace`.
         age_at_receive_ms: Age by the node's clock when the message was taken.
         time_epoch: Number of jumps of time before the frame.
         times: When the steps were reached.
@@ -115,6 +116,7 @@ class FrameInFlight:
     header: Header
     source: EncodedImage | CompressedFile
     stamp_ns: int = 0
+    order_sec: float = 0.0
     age_at_receive_ms: float = 0.0
     time_epoch: int = 0
     times: FrameTimes = field(default_factory=FrameTimes)

@@ -7,6 +7,8 @@ node, and nothing knows ROS.
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -59,33 +61,113 @@ class Parameter:
             return f'{self.range[0]} to {self.range[1]}'
         return 'true or false' if isinstance(self.default, bool) else self.accepts
 
+    def converted(self, value: object) -> object:
+        """Return a value in the parameter's own type, where it has one meaning in that type.
+
+        A whole number serves as a float, and a single value as an array of one. YAML reads an
+        unquoted off as false, which serves as the only choice that is spelled so. Everything
+        else is returned as it is.
+        """
+        if not isinstance(self.default, list):
+            return _converted(value, self.default, self.choices)
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            items = list(value)
+        else:
+            items = [] if value is None else [value]
+        return [_converted(item, self.default[0], self.choices) for item in items]
+
     def checked(self, value: object) -> object:
         """Return a value in the parameter's own type, with a tuple for an array.
 
         Args:
-            value: An integer serves as a float, and any sequence as an array.
+            value: See :meth:`converted`. None or an empty array is a value that is missing.
 
         Raises:
             ConfigError: The value has another type, is out of range or is no choice.
         """
-        value = _converted(value, self.default)
+        given, value = value, self.converted(value)
+        if value is None or value == []:
+            raise ConfigError(f'{self.name} has no value, or an empty list, wanted '
+                              f'{self._wanted_type()}, such as {shown(self.default)}')
         if not _has_type_of(value, self.default):
-            raise ConfigError(f'{self.name} is {value!r}, wanted {_type_name(self.default)}, '
-                              f'{self.wanted()}')
+            raise ConfigError(f'{self.name} is {shown(given)}, wanted {self._wanted_type()}'
+                              + self._advice(given))
         if self.choices is not None and value not in self.choices:
-            raise ConfigError(f'{self.name} is {value!r}, wanted {self.wanted()}')
+            raise ConfigError(f'{self.name} is {shown(value)}, wanted {self.wanted()}')
         if self.range is not None and not self.range[0] <= value <= self.range[1]:
             raise ConfigError(f'{self.name} is {value}, wanted {self.wanted()}')
         if self.check is not None:
             self.check(self.name, value)
         return tuple(value) if isinstance(value, list) else value
 
+    def _wanted_type(self) -> str:
+        """Return in words which type a value has, and what it may be."""
+        is_list = isinstance(self.default, list)
+        item = self.default[0] if is_list else self.default
+        words = ('a list of ' + TYPE_NAMES[type(item)][1] if is_list else
+                 TYPE_NAMES[type(item)][0])
+        return f'{words}, {self.wanted()}' if self.wanted() not in ('', words) else words
 
-def _converted(value: object, default: object) -> object:
-    """Return a list for a sequence and a float for an integer, where the default is one."""
-    if isinstance(default, list) and isinstance(value, Iterable) and not isinstance(value, str):
-        return [_converted(item, default[0]) for item in value]
-    return float(value) if isinstance(default, float) and type(value) is int else value
+    def _advice(self, given: object) -> str:
+        """Say how text is written that YAML reads as something else."""
+        items = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        item = self.default[0] if isinstance(self.default, list) else self.default
+        if not isinstance(item, str) or all(isinstance(value, str) for value in items):
+            return ''
+        if any(isinstance(value, bool) for value in items):
+            return ('; YAML reads words such as on, off, yes and no as true or false: write the '
+                    'text in quotes')
+        return '; write the text in quotes'
+
+
+#: type -> its name in words, for one value and for several
+TYPE_NAMES = {bool: ('true or false', 'true or false'), int: ('a whole number', 'whole numbers'),
+              float: ('a number', 'numbers'), str: ('text', 'texts')}
+
+#: How YAML spells its two truth values, in lower case.
+YAML_BOOLEANS = {True: {'true', 'yes', 'on', 'y'}, False: {'false', 'no', 'off', 'n'}}
+
+
+def shown(value: object) -> str:
+    """Return a value as a parameter file writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f'[{", ".join(map(shown, value))}]'
+    return repr(value)
+
+
+def _converted(value: object, default: object, choices: tuple | None) -> object:
+    """Return a single value in the type of the default, or as it is."""
+    if isinstance(default, bool):
+        if value in (0, 1):
+            return bool(value)
+        text = value.lower() if isinstance(value, str) else ''
+        return {'true': True, 'false': False}.get(text, value)
+    if isinstance(default, str):
+        return _converted_text(value, choices or ())
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return value
+    if isinstance(default, float):
+        return float(number) if abs(number) <= sys.float_info.max else value
+    return int(number) if math.isfinite(number) and number == int(number) else value
+
+
+def _converted_text(value: object, choices: tuple) -> object:
+    """Return the only choice that YAML reads as a value that is no text, or the value."""
+    if isinstance(value, bool):
+        near = [choice for choice in choices if choice.lower() in YAML_BOOLEANS[value]]
+    elif isinstance(value, (int, float)):
+        near = [choice for choice in choices if choice == str(value)]
+    else:
+        return value
+    return near[0] if len(near) == 1 else value
 
 
 def _has_type_of(value: object, default: object) -> bool:
@@ -94,11 +176,6 @@ def _has_type_of(value: object, default: object) -> bool:
         return isinstance(value, list) and all(_has_type_of(item, default[0]) for item in value)
     return isinstance(value, type(default)) and (
         isinstance(value, bool) == isinstance(default, bool))
-
-
-def _type_name(default: object) -> str:
-    return (f'list of {type(default[0]).__name__}' if isinstance(default, list)
-            else type(default).__name__)
 
 
 def parameter(default: object, description: str, *, changes: Changes = Changes.ANY_TIME,

@@ -132,7 +132,7 @@ class Perceiver:
             segmentation: Labels and confidence of the network's size.
             camera_settings: Settings of the camera.
             needs: What the requested outputs are made from.
-            stamp_sec: Stamp of the frame.
+            stamp_sec: Time by which the frame votes.
             time_epoch: Number of jumps of time before the frame. The temporal filter forgets the
                 frames of another epoch.
             ground: Tables of the ground, for outputs in metres.

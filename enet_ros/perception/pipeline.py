@@ -222,7 +222,7 @@ class Pipeline:
                         frame = camera.locate(frame)
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
-                        stamp_sec=frame.stamp_ns / 1e9, time_epoch=frame.time_epoch,
+                        stamp_sec=frame.order_sec, time_epoch=frame.time_epoch,
                         ground=frame.ground)
                     result = camera.publish(frame)
                 except Exception as error:  # The context may have shut down meanwhile.

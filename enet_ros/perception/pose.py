@@ -42,7 +42,8 @@ class Pose:
             raise ValueError(f'rotation is {list(self.rotation)}, wanted a rotation matrix')
         if not self.position[2] > 0.:
             raise ValueError(f'the camera is {self.position[2]:g} m above the ground, wanted '
-                             'more than 0')
+                             'more than 0: the origin of base_frame lies on the ground, and the '
+                             'frame of the image is that of the camera')
 
     @classmethod
     def from_mount(cls, height_m: float, pitch_rad: float = 0., roll_rad: float = 0.,

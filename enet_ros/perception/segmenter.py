@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -92,7 +92,7 @@ class Segmenter:
 
     def __init__(self, checkpoint: Checkpoint, resolution: Sequence[int] = (640, 360),
                  backend: str = 'auto', precision: str = 'auto', threads: int = 0, *,
-                 use_cache: bool = True):
+                 use_cache: bool = True, report: Callable[[str], object] | None = None):
         """Compile the network.
 
         Args:
@@ -102,6 +102,8 @@ class Segmenter:
             precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
             threads: Number of processor threads. 0 leaves it to the backend.
             use_cache: Whether the compiled network is kept on disk.
+            report: Receives a sentence when a network must be compiled. OpenVINO then compiles in
+                a child process; see :class:`enet_ros.backends.base.BackendRequest`.
 
         Raises:
             ValueError: The resolution is refused, or the precision or the backend (BackendError),
@@ -110,7 +112,7 @@ class Segmenter:
         self.checkpoint = checkpoint
         self.resolution = check_resolution(resolution)
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
-                                 threads, use_cache)
+                                 threads, use_cache, report=report)
         self.backend, self.choice = open_backend(backend, request)
         # A thread of an earlier activation may still be inside the network.
         self._one_at_a_time = threading.Lock()

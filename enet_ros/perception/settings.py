@@ -58,7 +58,7 @@ def _check_resolution(name: str, resolution: list[int]) -> None:
 
 def _check_frame(name: str, frame: str) -> None:
     """Check that a frame has a name."""
-    if not frame:
+    if not frame.strip('/'):
         raise ConfigError(f"{name} is '', wanted the name of a frame")
 
 
@@ -151,8 +151,8 @@ class ScanSettings(CheckedSettings):
         1.5708, 'Bearing of the last ray of ~/free_space, in radians, positive to the left. A '
         'scan all around ends one ray before its start.', range=(-6.2832, 6.2832))
     angle_increment: float = parameter(
-        0.0174533, 'Angle between two rays of ~/free_space, in radians. A ray that is narrower '
-        'than a pixel may see nothing.', range=(0.0001, 3.15))
+        0.0174533, 'Angle between two rays of ~/free_space, in radians. A costmap needs at most '
+        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15))
     range_min: float = parameter(
         0.0, 'Least range of ~/free_space, in metres. A ray that ends nearer is -inf, too close '
         '(REP 117).', range=(0.0, 1000.0))
@@ -224,7 +224,7 @@ class NodeSettings(CheckedSettings):
         "lifecycle manager, such as Nav2's, does that.", changes=Changes.AT_START)
     image_transport: str = parameter(
         'raw', 'Kind of the input. raw subscribes to image (sensor_msgs/Image). compressed '
-        'subscribes to image/compressed (JPEG or PNG).', changes=Changes.UNCONFIGURED,
+        'subscribes to image/compressed (JPEG, PNG, TIFF or WebP).', changes=Changes.UNCONFIGURED,
         choices=('raw', 'compressed'))
     weights: str = parameter(
         '', 'Path of a .safetensors file, or the name of weights that ship with the package. An '
@@ -248,6 +248,10 @@ class NodeSettings(CheckedSettings):
     output_size: str = parameter(
         'input', 'Size of the masks. input is the size of the frame. network is the resolution of '
         'the network, so messages are smaller.', choices=('input', 'network'))
+    bit_depth: int = parameter(
+        0, 'Significant bits of images with 16 bits a channel, such as mono16 of a camera with 12 '
+        'bits. 0 finds them from the greatest values so far. docs/images.md has the rule.',
+        choices=(0, *range(8, 17)), per_camera=True)
     rotate: int = parameter(
         0, 'Rotation of the image for the network, in degrees. A camera that is mounted upside '
         'down needs 180. The outputs stay in the orientation of the camera, with the road at the '
@@ -259,9 +263,12 @@ class NodeSettings(CheckedSettings):
     overlay_opacity: float = parameter(
         0.5, 'Share of the class color in ~/overlay. 0 shows only the frame, 1 only the colors.',
         range=(0.0, 1.0))
+    jpeg_quality: int = parameter(
+        80, 'Quality of the JPEG on ~/overlay/compressed, from 1 to 100.', range=(1, 100))
     max_frame_age: float = parameter(
-        0.0, "Age at which a frame is dropped, in seconds by the node's clock. 0 turns this off, "
-        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. A stamp as far in "
+        'the future is dropped, too. 0 turns this off, for bags and for cameras with a clock of '
+        'their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',

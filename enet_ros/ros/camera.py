@@ -9,37 +9,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.subscription import Subscription
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.encodings import CompressedFile, EncodingError, Scratch, decode_into
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodingError,
+    Scratch,
+    decode_into,
+)
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.perceive import Need
+from enet_ros.perception.stamps import FrameClock, age_problem
+from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
-from enet_ros.ros.messages import check_size
+from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,
     OutputContext,
     OutputError,
     make_label_info,
-    make_unknown_mask,
+    make_unknown_masks,
 )
 from enet_ros.ros.parameters import NodeParameters
-from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS, copy_of, qos_overrides
-from enet_ros.ros.receiver import take_newest
+from enet_ros.ros.qos import (
+    INPUT_QOS,
+    LATCHED_QOS,
+    OUTPUT_QOS,
+    compressed_topic,
+    copy_of,
+    qos_overrides,
+)
 from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
 
-TIME_JUMP_NS = 1_000_000_000  # Stamps that fall back farther are of another time, as of a bag.
 EVERYTHING = ~Need.NOTHING
 WITHOUT_GROUND = ~Need.GROUND
-WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class Camera:
     Attributes:
         health: Counters, rates and warnings.
         images: Subscription of the images, with the callback :meth:`receive`.
-        camera_infos: Subscription of the calibrations. They are taken when an output needs one.
+        calibration: The camera infos. They are taken when somebody asks for them.
     """
 
     def __init__(self, node: LifecycleNode, setup: CameraSetup,
@@ -99,39 +113,33 @@ class Camera:
         self._parameters, self._store = parameters, store
         self._gate = threading.Lock()
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
-        self._time_epoch = self._last_stamp_ns = 0
-        self._scratch = Scratch()  # of the segmenting thread
-        self._calibration: CameraInfo | None = None
+        self._time_epoch = 0
+        self._clock = FrameClock()  # of the receiving thread
+        self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
+        self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = Transforms(node)
         self._ground = GroundLocator(self.transforms, setup.resolution)
         self._context = OutputContext(setup.name, setup.backend, setup.precision, self.transforms)
-        self._publishers = {
-            output.name: node.create_lifecycle_publisher(
-                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
-                qos_overriding_options=qos_overrides())
-            for output in OUTPUTS.values()}
+        self._publishers = create_publishers(node, setup)
         self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
             LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
             qos_overriding_options=qos_overrides())
-        self.images = (
-            self._subscribe(Image, 'image', self.receive) if setup.transport == 'raw'
-            else self._subscribe(CompressedImage, 'image/compressed', self.receive))
-        self.camera_infos = self._subscribe(CameraInfo, 'camera_info', lambda message: None)
+        self.images = subscribe(
+            node, setup, Image if setup.transport == 'raw' else CompressedImage, 'image',
+            self.receive)
+        self.calibration = CalibrationTopic(
+            subscribe(node, setup, CameraInfo, 'camera_info', lambda message: None))
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
-
-    def _subscribe(self, message_type: type, topic: str, callback: Callable):
-        """Subscribe to a topic. An Image is taken serialised."""
-        return self._node.create_subscription(
-            message_type, f'{self.setup.prefix}{topic}', callback, copy_of(INPUT_QOS),
-            qos_overriding_options=qos_overrides(), raw=message_type is Image)
+        self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def activate(self) -> None:
         """Start counting and publishing."""
         with self._gate:
             self.health.activate()
-            self._last_published, self._last_stamp_ns = None, 0
+            self._last_published = None
+            self._clock = FrameClock()
             self._suspects.is_ok = False  # until a frame has come
             self._active_since_sec = time.perf_counter()
         if self._label_info is not None:
@@ -149,7 +157,7 @@ class Camera:
         self.deactivate()
         with self._gate:
             publishers, self._publishers = self._publishers, {}
-        for subscription in (self.images, self.camera_infos):
+        for subscription in (self.images, self.calibration.subscription):
             self._node.destroy_subscription(subscription)
         for publisher in (*publishers.values(), self._label_info):
             if publisher is not None:
@@ -164,7 +172,7 @@ class Camera:
         self.health.count_received()
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
-                              (message.header, CompressedFile(message.data)))
+                              (message.header, CompressedFile(message.data, message.format)))
         except EncodingError as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
             return
@@ -173,14 +181,18 @@ class Camera:
         except ValueError as error:  # rclpy refuses a time before 1970.
             self.drop(Dropped(DropCause.FAILED, f'its stamp is {header.stamp.sec} s: {error}'))
             return
-        if stamp_ns < self._last_stamp_ns:
-            self.forget_time()
-            if stamp_ns < self._last_stamp_ns - TIME_JUMP_NS:
+        order_sec, clock = stamp_ns / 1e9, self._clock
+        if stamp_ns > clock.newest_ns:
+            clock.newest_ns = stamp_ns
+        else:
+            place = clock.place_late(stamp_ns, times.received)
+            order_sec = place.order_sec
+            if place.has_jumped:
+                self.forget_time()
                 self.transforms.clear()
-        self._last_stamp_ns = stamp_ns
         age_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
-        if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, age_ms,
-                                     self._time_epoch, times)):
+        if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, order_sec,
+                                     age_ms, self._time_epoch, times)):
             self.drop(Dropped(DropCause.OVERTAKEN))
 
     def forget_time(self) -> None:
@@ -196,19 +208,23 @@ class Camera:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
         age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
-        if settings.max_frame_age and age_sec > settings.max_frame_age:
-            return Dropped(DropCause.FAILED,
-                           f"frame is {age_sec:.3f} s old by the node's clock, wanted at most "
-                           f'{settings.max_frame_age} s (max_frame_age)')
+        if settings.max_frame_age and abs(age_sec) > settings.max_frame_age:
+            return Dropped(DropCause.FAILED, age_problem(
+                age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
+                use_sim_time=self._node.get_parameter('use_sim_time').value))
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)
+        self._bit_depth.bits = settings.bit_depth
         try:
-            frame.image = decode_into(frame.source, network_input, self._scratch)
+            frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
         except EncodingError as error:
             return Dropped(DropCause.FAILED, str(error))
+        if frame.image.remarks:
+            self._remarks.tell(frame.image.remarks)
         height, width = frame.image.pixels.shape[:2]
         frame.image_size = width, height
+        self._last_frame = frame.image_size, frame.camera_settings
         frame.output_size = (frame.image_size if settings.output_size == 'input'
                              else self.setup.resolution)
         frame.times.preprocessed = time.perf_counter()
@@ -236,38 +252,33 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
-        info = self.calibration()
-        try:
-            if info is not None:
-                check_size(info, frame.image_size)
-                frame.camera_info = info
-                frame.needs |= needs & Need.CALIBRATION
-        except ValueError as error:
-            self.health.complain('no ~/camera_info and no outputs in metres', str(error))
-            return frame
-        if Need.GROUND in needs:
-            try:
-                frame.ground = self._ground.tables(info, frame.camera_settings, frame.header)
-                frame.needs |= Need.GROUND
-            except (ValueError, LookupError) as error:
-                self.health.complain('no outputs in metres', str(error))
+        judgement = self.calibration.judged(
+            frame.image_size, rectified=frame.camera_settings.settings.rectified)
+        if note := self.calibration.take_note():
+            self.health.complain('calibration', note)
+        self._ground.locate(frame, judgement, self.health)
         return frame
 
-    def calibration(self) -> CameraInfo | None:
-        """Return the newest camera info, or None if none has come."""
-        self._calibration = take_newest(self.camera_infos) or self._calibration
-        return self._calibration
+    def facts(self) -> dict[str, str]:
+        """Return what the diagnostics show of the calibration and of the stamps."""
+        facts, note = {}, self._clock.take_note()
+        if note:
+            facts['stamps'] = note
+        if self._last_frame is not None:
+            size, camera_settings = self._last_frame
+            facts['calibration'] = str(self.calibration.judged(
+                size, rectified=camera_settings.settings.rectified) or 'none has come')
+        return facts
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame, if the node is still active."""
         if frame.suspicion is not None or not self._suspects.is_ok:
             self._suspects.tell(frame)
-        messages, reports = [], []
+        messages, late = [], []
         for name in frame.requested_outputs:
             output = OUTPUTS[name]
             if output.after_sending:
-                reports.append(output)
+                late.append(output)
             elif output.needs in frame.needs:
                 try:
                     messages.append((name, output.make(frame, self._context)))
@@ -282,16 +293,22 @@ class Camera:
             self._last_published = frame.header, frame.output_size
         self.health.count_published(frame.times.received)
         frame.times.sent = time.perf_counter()
-        for output in reports:
-            self._report(frame, output)
+        for output in late:
+            self._publish_late(frame, output)
         return frame
 
-    def _report(self, frame: FrameInFlight, output: Output) -> None:
-        """Send a message that tells about the sending of the others."""
+    def _publish_late(self, frame: FrameInFlight, output: Output) -> None:
+        """Make and send a message after the others have been sent."""
+        if output.needs not in frame.needs:
+            return
         self._context.counts = self.health.counts()
         now_ns = self._node.get_clock().now().nanoseconds
         self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
-        message = output.make(frame, self._context)
+        try:
+            message = output.make(frame, self._context)
+        except OutputError as error:
+            self.health.complain(f'no ~/{output.name}', str(error))
+            return
         with self._gate:
             if frame.times.received >= self._active_since_sec:
                 self._publishers[output.name].publish(message)
@@ -309,8 +326,31 @@ class Camera:
             return due_sec
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:
-                self._publishers['drivable_mask'].publish(make_unknown_mask(
-                    *self._last_published, self._node.get_clock().now().to_msg()))
+                for name, message in make_unknown_masks(
+                        *self._last_published, self._node.get_clock().now().to_msg()).items():
+                    self._publishers[name].publish(message)
         self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
         return math.inf
+
+
+def create_publishers(node: LifecycleNode, setup: CameraSetup) -> dict[str, LifecyclePublisher]:
+    """Create the publisher of each output of a camera, by its name."""
+    return {output.name: node.create_lifecycle_publisher(
+                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
+                qos_overriding_options=qos_overrides())
+            for output in OUTPUTS.values()}
+
+
+def subscribe(node: LifecycleNode, setup: CameraSetup, message_type: type, topic: str,
+              callback: Callable) -> Subscription:
+    """Subscribe to a topic of a camera, or to its compressed images.
+
+    An Image is taken serialised.
+    """
+    name = f'{setup.prefix}{topic}'
+    if message_type is CompressedImage:
+        name = compressed_topic(node, name)
+    return node.create_subscription(
+        message_type, name, callback, copy_of(INPUT_QOS),
+        qos_overriding_options=qos_overrides(), raw=message_type is Image)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.ground_doubt import GroundDoubt, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
+from enet_ros.perception.perceive import Need
 from enet_ros.perception.pose import Pose
-from enet_ros.ros.messages import camera_model
+from enet_ros.ros.calibration import Judgement
+from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.transforms import Transforms
+
+WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
 
 
 class GroundLocator:
@@ -22,16 +28,44 @@ class GroundLocator:
 
     def __init__(self, transforms: Transforms, size: tuple[int, int]):
         self._transforms, self._size = transforms, size
-        self._info: CameraInfo | None = None
+        self._camera: CameraModel | None = None
         self._pose: Pose | None = None
         self._tables: GroundTables | None = None
+        self._doubt: GroundDoubt | None = None
 
-    def tables(self, info: CameraInfo | None, camera_settings: CameraSettings,
+    def locate(self, frame: FrameInFlight, judgement: Judgement | None,
+               health: CameraHealth) -> None:
+        """Fill in the calibration and the ground of a frame.
+
+        Args:
+            frame: A segmented frame. What is not there is taken out of its needs.
+            judgement: What is thought of the calibration, or None if none has come.
+            health: Is told what is missing, and why.
+        """
+        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
+        if judgement is not None and not judgement.is_publishable:
+            health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
+            return
+        if judgement is not None:
+            frame.camera_info = judgement.info
+            frame.needs |= needs & Need.CALIBRATION
+        if Need.GROUND not in needs:
+            return
+        try:
+            frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
+        except (ValueError, LookupError) as error:
+            health.complain('no outputs in metres', str(error))
+            return
+        frame.needs |= Need.GROUND
+        if self._doubt is not None:
+            health.complain(self._doubt.effect, self._doubt.reason)
+
+    def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:
         """Return the tables for a frame. They are made anew only if something changed.
 
         Args:
-            info: Calibration of the camera, or None if none has come.
+            judgement: What is thought of the calibration, or None if none has come.
             camera_settings: Settings of the camera.
             header: Header of the frame.
 
@@ -39,18 +73,21 @@ class GroundLocator:
             ValueError: The calibration or the pose cannot be used.
             LookupError: There is no calibration, or TF does not know the pose.
         """
-        if info is None:
+        if judgement is None:
             raise LookupError('no camera info has come, wanted it for outputs in metres')
-        pose, last = self._find_pose(camera_settings, header), self._tables
+        if judgement.camera is None:
+            raise ValueError(judgement.problem)
+        camera, pose, last = judgement.camera, self._find_pose(camera_settings, header), \
+            self._tables
         if last is not None and camera_settings is last.camera_settings and pose == self._pose \
-                and (info is self._info or info == self._info):
+                and camera is self._camera:
             return last
-        camera = camera_model(info, rectified=camera_settings.settings.rectified)
         if last is None:
             self._tables = make_ground_tables(camera, pose, self._size, camera_settings)
         else:
             self._tables = last.updated(camera, pose, camera_settings)
-        self._info, self._pose = info, pose
+        self._camera, self._pose = camera, pose
+        self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
         return self._tables
 
     def _find_pose(self, camera_settings: CameraSettings, header: Header) -> Pose:

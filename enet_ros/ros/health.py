@@ -26,6 +26,9 @@ class Logger(Protocol):
     def warning(self, message: str) -> object:
         """Log a warning."""
 
+    def info(self, message: str) -> object:
+        """Log a fact."""
+
 
 class Level(IntEnum):
     """The levels of diagnostic_msgs/DiagnosticStatus."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from geometry_msgs.msg import Point32, Polygon
 from nav_msgs.msg import OccupancyGrid
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from enet_ros.perception.camera_model import CameraModel, scale_camera_matrix
@@ -69,6 +69,19 @@ def image_message(header, pixels: np.ndarray, encoding: str) -> Image:
     message = Image(header=header, height=height, width=width, encoding=encoding,
                     step=pixels.size // height)
     message.data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
+    return message
+
+
+def compressed_message(header: Header, file_format: str, data: memoryview) -> CompressedImage:
+    """Return a new CompressedImage of the bytes of an image file.
+
+    Args:
+        header: Header of the message.
+        file_format: As image_transport writes it.
+        data: Bytes of the file.
+    """
+    message = CompressedImage(header=header, format=file_format)
+    message.data.frombytes(data)
     return message
 
 

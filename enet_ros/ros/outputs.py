@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import OccupancyGrid
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
 from enet_ros.perception.encodings import Scratch
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.grid import rotated_grid
@@ -29,6 +30,7 @@ from enet_ros.ros.health import Counts
 from enet_ros.ros.messages import (
     ImageBuffer,
     cloud_message,
+    compressed_message,
     grid_message,
     image_message,
     polygons,
@@ -37,8 +39,12 @@ from enet_ros.ros.messages import (
 )
 from enet_ros.ros.transforms import Transforms
 
-Message = (Image | CameraInfo | DrivableArea | PointCloud2 | LaserScan | OccupancyGrid
-           | FrameTiming)
+Message = (Image | CompressedImage | CameraInfo | DrivableArea | PointCloud2 | LaserScan
+           | OccupancyGrid | FrameTiming)
+
+
+#: As image_transport writes it: encoding of the image, then of the pixels in the file.
+PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
 
 
 class OutputError(Exception):
@@ -110,6 +116,44 @@ def make_overlay(frame: FrameInFlight, context: OutputContext) -> Image:
     blend(rgb, colors, camera_settings.settings.overlay_opacity, buffer.pixels)
     buffer.message.header = frame.header
     return buffer.message
+
+
+def make_compressed_labels(frame: FrameInFlight, context: OutputContext) -> CompressedImage:
+    """Make ``~/labels/compressed``, a PNG that keeps every value."""
+    return _compressed_png(frame, context, 'labels', make_labels)
+
+
+def make_compressed_mask(frame: FrameInFlight, context: OutputContext) -> CompressedImage:
+    """Make ``~/drivable_mask/compressed``, a PNG that keeps every value."""
+    return _compressed_png(frame, context, 'drivable_mask', make_drivable_mask)
+
+
+def _compressed_png(frame: FrameInFlight, context: OutputContext, name: str,
+                    make: Callable[[FrameInFlight, OutputContext], Image]) -> CompressedImage:
+    pixels = _pixels_of(frame, context, name, make)
+    return compressed_message(frame.header, PNG_FORMAT, png_of(pixels))
+
+
+def make_compressed_overlay(frame: FrameInFlight, context: OutputContext) -> CompressedImage:
+    """Make ``~/overlay/compressed``, a JPEG.
+
+    Raises:
+        OutputError: The frame is too large for a JPEG.
+    """
+    pixels = _pixels_of(frame, context, 'overlay', make_overlay)
+    try:
+        data = jpeg_of(pixels, frame.camera_settings.settings.jpeg_quality)
+    except CompressionError as error:
+        raise OutputError(str(error)) from error
+    return compressed_message(frame.header, JPEG_FORMAT, data)
+
+
+def _pixels_of(frame: FrameInFlight, context: OutputContext, name: str,
+               make: Callable[[FrameInFlight, OutputContext], Image]) -> np.ndarray:
+    """Return the pixels of an image output, which is made only if this frame has none yet."""
+    if context.images[name].message.header is not frame.header:
+        make(frame, context)
+    return context.images[name].pixels
 
 
 def make_camera_info(frame: FrameInFlight, context: OutputContext) -> CameraInfo:
@@ -191,16 +235,18 @@ def make_timing(frame: FrameInFlight, context: OutputContext) -> FrameTiming:
         age_at_publish_ms=context.age_at_publish_ms)
 
 
-def make_unknown_mask(header: Header, size: tuple[int, int], stamp: Time) -> Image:
-    """Make a ``~/drivable_mask`` with nothing drivable, for a camera that has stalled.
+def make_unknown_masks(header: Header, size: tuple[int, int],
+                       stamp: Time) -> dict[str, Image | CompressedImage]:
+    """Make the outputs that show the mask, with nothing drivable, for a camera that has stalled.
 
     Args:
         header: Header of the last frame.
         size: (width, height) of the last mask.
-        stamp: Stamp of the message.
+        stamp: Stamp of the messages.
     """
-    return image_message(Header(stamp=stamp, frame_id=header.frame_id),
-                         np.zeros((size[1], size[0]), np.uint8), 'mono8')
+    header, mask = Header(stamp=stamp, frame_id=header.frame_id), np.zeros(size[::-1], np.uint8)
+    return {'drivable_mask': image_message(header, mask, 'mono8'),
+            'drivable_mask/compressed': compressed_message(header, PNG_FORMAT, png_of(mask))}
 
 
 def make_label_info(class_map: ClassMap, stamp: Time) -> LabelInfo:
@@ -234,7 +280,8 @@ class Output:
         make: Makes the message from a perceived frame. An OutputError leaves it out.
         needs: What the message is made from. Without it there is no message.
         uses: What the message holds more with, if it is there.
-        after_sending: Whether it tells about the sending of the others, and is made after it.
+        after_sending: Whether it is made after the others have been sent, because it tells about
+            that, or because they must not wait for it.
     """
 
     name: str
@@ -259,4 +306,8 @@ OUTPUTS = {output.name: output for output in (
     Output('free_space', LaserScan, make_free_space, Need.MASK | Need.GROUND),
     Output('grid', OccupancyGrid, make_grid, Need.MASK | Need.GROUND),
     Output('timing', FrameTiming, make_timing, after_sending=True),
+    Output('labels/compressed', CompressedImage, make_compressed_labels, after_sending=True),
+    Output('drivable_mask/compressed', CompressedImage, make_compressed_mask, Need.MASK,
+           after_sending=True),
+    Output('overlay/compressed', CompressedImage, make_compressed_overlay, after_sending=True),
 )}

@@ -10,7 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+
+from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
@@ -109,14 +111,15 @@ def _exit(exit_code: int) -> None:
     os._exit(exit_code)
 
 
-def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
-             stop: StopSignals) -> None:
+def run_node(make_node: Callable[[], object], stop: StopSignals,
+             start: Callable[[object], Coroutine] | None = None) -> None:
     """Run one node until a stop signal, and end the process.
 
     Args:
         make_node: Builds the node after ``rclpy.init``. It may raise ValueError.
-        start: Called with the node before it spins. If it returns False, the exit code is 1.
         stop: Made before anything else.
+        start: Coroutine function that the executor runs first, with the node. If it returns
+            False, the exit code is 1.
     """
     import rclpy
     from rclpy._rclpy_pybind11 import RCLError
@@ -125,19 +128,24 @@ def run_node(make_node: Callable[[], object], start: Callable[[object], bool],
 
     exit_code, node = 1, None
     try:
+        if problem := home_problem():
+            raise ValueError(problem)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         stop.on_stop(rclpy.try_shutdown)
         node = make_node()
-        if start(node):
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        started = executor.create_task(start, node) if start is not None else None
+        if started is not None:
+            executor.spin_until_future_complete(started)
+        if started is None or started.result():
             exit_code = 0
             executor.spin()
     except ExternalShutdownException:
         pass
     except (ValueError, RCLError) as error:
         if not stop.received:
-            print(f'{error}', file=sys.stderr)
+            print(explain_start(str(error)), file=sys.stderr)
             exit_code = 1
     except Exception:
         if not stop.received:  # Errors while rclpy shuts down are of no interest.

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
+from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.camera import Camera, CameraSetup
 from enet_ros.ros.compat import LabelInfo
+from enet_ros.ros.given import log_given
+from enet_ros.ros.parameter_rows import given_values
 from enet_ros.ros.parameters import NodeParameters
+from enet_ros.ros.preparation import Preparation
 from enet_ros.ros.process import StartupTimer, StopSignals, process_start, run_node
+from enet_ros.ros.qos import unused_qos_overrides
 from enet_ros.ros.receiver import Receiver
+from enet_ros.ros.services import guard_services
+from enet_ros.ros.transitions import (
+    ACTIVATE,
+    CONFIGURE,
+    TransitionRefused,
+    Transitions,
+    never_raises,
+)
 from enet_ros.ros.watchdog import Watchdog
 
 
@@ -37,27 +52,47 @@ class SegmentNode(LifecycleNode):
         super().__init__(name, **node_options)
         self._startup = startup or StartupTimer()
         self._node_parameters = NodeParameters(self)
+        log_given(self, [*sys.argv, *(node_options.get('cli_args') or ())])
         self._cameras: list[Camera] = []
         self._pipeline: Pipeline | None = None
         self._receiver: Receiver | None = None
         self._watchdog: Watchdog | None = None
+        self._preparation: Preparation | None = None  # while a network is built
+        guard_services(self)
+        self._transitions = Transitions(self)
         self._startup.end('node')
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
                           on_clock_change=True),
             post_callback=self._on_clock_jump)
 
-    def start(self) -> bool:
+    async def start(self) -> bool:
         """Configure and activate unless ``autostart`` is false. Return False if that failed."""
         if not self.get_parameter('autostart').value:
             return True
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        try:
+            return (await self._transitions.change(CONFIGURE) is success
+                    and await self._transitions.change(ACTIVATE) is success)
+        except TransitionRefused as refusal:  # Somebody else was faster, and goes on.
+            self.get_logger().warning(f'autostart: {refusal}')
+            return True
+
+    def prepare(self) -> Callable[[], None]:
+        """Read parameters and weights, and return what a thread builds the network by."""
+        self._preparation = Preparation(self, self._node_parameters)
+        return self._preparation.build
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the weights, compile the network and create the topics."""
+        """Create the topics, around a network that is built already or else now."""
+        if self._preparation is None:
+            self.prepare()
+        preparation, self._preparation = self._preparation, None
         try:
-            self._configure()
+            segmenter = preparation.result()
+            self._create_topics(preparation.settings, preparation.checkpoint, segmenter)
+            preparation.timer.end('topics')
+            self._log_start(segmenter, preparation.timer)
         except Exception as error:  # Whatever it is, the node lives and says why.
             expected = isinstance(error, ValueError)
             self.get_logger().error('configure failed: ' + (
@@ -66,23 +101,6 @@ class SegmentNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._startup.end('configure')
         return super().on_configure(state)
-
-    def _configure(self) -> None:
-        timer = StartupTimer()
-        settings = self._node_parameters.settings()
-        checkpoint = read_checkpoint(weights_path(settings.weights))
-        self._node_parameters.configure(settings, checkpoint.class_map)
-        for warning in self._node_parameters.unknown_overrides():
-            self.get_logger().warning(warning)
-        timer.end('weights')
-        segmenter = Segmenter(checkpoint, settings.resolution, settings.backend,
-                              settings.precision, settings.threads)
-        timer.end('network')
-        segmenter.warm_up()
-        timer.end('warm-up')
-        self._create_topics(settings, checkpoint, segmenter)
-        timer.end('topics')
-        self._log_start(segmenter, timer)
 
     def _create_topics(self, settings: NodeSettings, checkpoint: Checkpoint,
                        segmenter: Segmenter) -> None:
@@ -93,10 +111,13 @@ class SegmentNode(LifecycleNode):
                                 segmenter.backend.name, segmenter.backend.precision,
                                 checkpoint.class_map)
             self._cameras.append(Camera(self, setup, self._node_parameters, slots.put))
+        self._node_parameters.on_change = partial(
+            listen_to_transforms, self._cameras, self._node_parameters)
+        self._node_parameters.on_change()
         self._pipeline = Pipeline(segmenter, self._cameras, slots,
                                   segmenter.least_confidence)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
-                                  polled=[camera.camera_infos for camera in self._cameras])
+                                  [camera.calibration.subscription for camera in self._cameras])
         self._watchdog = Watchdog(self, self._cameras, segmenter, self._startup)
         if LabelInfo is None:
             self.get_logger().info('~/label_info is off: vision_msgs is not installed')
@@ -107,9 +128,12 @@ class SegmentNode(LifecycleNode):
         self.get_logger().info(
             f'{segmenter.choice}; {width}x{height}, {len(segmenter.checkpoint.class_map)} '
             f'classes, drivable: {drivable}; ready in {timer.total():.1f} s ({timer})')
+        for warning in unused_qos_overrides(self, given_values(self)):
+            self.get_logger().warning(warning)
         for camera in self._cameras:
             self.get_logger().info(f'subscribed to {camera.images.topic_name}')
 
+    @never_raises
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start publishing."""
         result = super().on_activate(state)
@@ -118,16 +142,19 @@ class SegmentNode(LifecycleNode):
         self._watchdog.activate(self.get_parameter('diagnostics_period').value)
         return result
 
+    @never_raises
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop publishing. It does not wait for a frame that is being segmented."""
         self._stop()
         return super().on_deactivate(state)
 
+    @never_raises
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release network and topics. It does not wait for a frame that is being segmented."""
         self._release()
         return super().on_cleanup(state)
 
+    @never_raises
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything."""
         self._release()
@@ -135,7 +162,10 @@ class SegmentNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after an exception in a transition."""
-        self._release()
+        try:
+            self._release()
+        except Exception as error:  # The next configure begins anew.
+            self.get_logger().error(f'cleanup failed: {type(error).__name__}: {error}')
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
@@ -154,16 +184,20 @@ class SegmentNode(LifecycleNode):
             self._pipeline.clear()
 
     def _release(self) -> None:
-        self._stop()
-        for thread_owner in (self._receiver, self._pipeline):
-            if thread_owner is not None:
-                thread_owner.close()
-        for topic_owner in (*self._cameras, self._watchdog):
-            if topic_owner is not None:
-                topic_owner.destroy()
-        self._pipeline = self._receiver = self._watchdog = None
-        self._cameras = []
-        self._node_parameters.cleanup()
+        """Remove network and topics, each of them even if another one cannot be removed."""
+        with ExitStack() as rest:  # It goes backwards.
+            rest.callback(self._node_parameters.cleanup)
+            for topic_owner in (*self._cameras, self._watchdog):
+                if topic_owner is not None:
+                    rest.callback(topic_owner.destroy)
+            for thread_owner in (self._receiver, self._pipeline):
+                if thread_owner is not None:
+                    rest.callback(thread_owner.close)
+            try:
+                self._stop()
+            finally:
+                self._pipeline = self._receiver = self._watchdog = None
+                self._cameras = []
 
     def _on_clock_jump(self, jump) -> None:
         for camera in self._cameras:
@@ -171,8 +205,15 @@ class SegmentNode(LifecycleNode):
             camera.transforms.clear()
 
 
+def listen_to_transforms(cameras: list[Camera], parameters: NodeParameters) -> None:
+    """Listen to TF for the cameras that need it, before a frame does."""
+    for camera in cameras:
+        if parameters.camera_settings[camera.setup.name].needs_transforms:
+            camera.transforms.listen()
+
+
 def main(stop: StopSignals | None = None) -> None:
     """Run the node. It does not return."""
     startup = StartupTimer(process_start())
     startup.end('imports')
-    run_node(partial(SegmentNode, startup=startup), SegmentNode.start, stop or StopSignals())
+    run_node(partial(SegmentNode, startup=startup), stop or StopSignals(), SegmentNode.start)

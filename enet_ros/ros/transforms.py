@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from rclpy.time import Time
@@ -9,6 +10,8 @@ from rclpy.time import Time
 #: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
 #: An older transform says where the vehicle was, not where it is.
 MAX_TRANSFORM_AGE_SEC = 0.5
+#: No recording is as long. Times so far apart are of two clocks.
+OTHER_CLOCK_SEC = 1e8
 
 
 class Transforms:
@@ -17,7 +20,7 @@ class Transforms:
     The publishing thread calls :meth:`lookup`, and any thread the other methods.
 
     Args:
-        node: Node that subscribes to /tf and /tf_static when the first transform is needed.
+        node: Node that subscribes to /tf and /tf_static.
     """
 
     def __init__(self, node):
@@ -26,19 +29,30 @@ class Transforms:
         self._buffer = self._listener = None
         self._closed = False
 
+    def listen(self) -> None:
+        """Begin to listen, so that transforms are known when the first frame comes.
+
+        Without a call it begins at the first lookup. If tf2 is not installed, the lookup says so.
+        """
+        with contextlib.suppress(LookupError):
+            self._listening()
+
     def lookup(self, target: str, source: str, stamp) -> tuple[tuple, tuple]:
         """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
 
         Args:
-            target: Frame to transform into.
-            source: Frame to transform from.
+            target: Frame to transform into. TF2 has no slash before a name, so one is taken off.
+            source: Frame to transform from, likewise.
             stamp: builtin_interfaces/Time. If TF does not know it yet, the newest transform is
                 used, which is at most MAX_TRANSFORM_AGE_SEC away.
 
         Raises:
             LookupError: tf2_ros_py is not installed, or knows no such transform.
         """
-        time = Time.from_msg(stamp)
+        time, target, source = Time.from_msg(stamp), target.lstrip('/'), source.lstrip('/')
+        if not source:
+            raise LookupError('the header of the image has an empty frame_id, wanted the optical '
+                              'frame of the camera')
         buffer = self._listening()
         try:
             is_known = buffer.can_transform(target, source, time)
@@ -50,7 +64,7 @@ class Transforms:
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
                 raise LookupError(f'the newest transform from {source} to {target} is '
                                   f'{abs(age_sec):.1f} s from the frame, wanted at most '
-                                  f'{MAX_TRANSFORM_AGE_SEC} s')
+                                  f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(age_sec)}')
         move, rotation = stamped.transform.translation, stamped.transform.rotation
         return (move.x, move.y, move.z), (rotation.x, rotation.y, rotation.z, rotation.w)
 
@@ -82,3 +96,12 @@ class Transforms:
             listener, self._listener, self._buffer = self._listener, None, None
         if listener is not None:
             listener.unregister()
+
+
+def _clock_advice(age_sec: float) -> str:
+    """Return what a great distance between a frame and TF comes from, or ''."""
+    if abs(age_sec) < OTHER_CLOCK_SEC:
+        return ''
+    early, late = ('TF', 'the frame') if age_sec > 0 else ('the frame', 'TF')
+    return (f': {late} is stamped with wall time and {early} with simulated time; set '
+            'use_sim_time alike in the camera driver and in what publishes TF')

@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.ros.camera import Camera
 from enet_ros.ros.process import StartupTimer
+from enet_ros.ros.progress import status_name
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
 #: Least and greatest time between two looks for a stall. Each costs the executor 1 ms.
@@ -95,9 +96,8 @@ class Watchdog:
                   'device': backend.device, 'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
                   'confidence_check': self._segmenter.confidence_check,
-                  **camera.health.statistics()}
-        node_name = self._node.get_fully_qualified_name().lstrip('/')
+                  **camera.facts(), **camera.health.statistics()}
         return DiagnosticStatus(
             level=bytes([level]), message=text, hardware_id=backend.device,
-            name=f'{node_name}: {camera.setup.name or "segmentation"}',
+            name=status_name(self._node, camera.setup.name),
             values=[KeyValue(key=key, value=value) for key, value in values.items()])

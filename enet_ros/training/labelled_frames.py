@@ -6,14 +6,20 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from enet_ros.media import SourceError, StoredImage, as_shown, decode_image, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.training.label_doubts import Doubt
+from enet_ros.training.label_images import read_values
 from enet_ros.training.label_sets import LabelSets
 
 SHOWN_PROBLEMS = 8
 
+#: Orientations that leave the size as it is, so that no size tells what a label fits.
+KEEPS_SIZE = (2, 3, 4)
+
+#: From the values or colours of a label image to class ids.
 Decoder = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,9 +36,12 @@ class SegmentationData:
         split: Name of the split: 'train', 'val' or 'test'.
         class_map: Meaning of the class ids.
         pairs: Paths of frames and their label files, sorted by name.
-        decode: Converts a label image as OpenCV reads it to (H, W) uint8 ids, 255 where a pixel
-            does not count. It raises ValueError for a value that is out of range.
+        decode: Converts what ``read_label`` returns to (H, W) uint8 ids, 255 where a pixel does
+            not count. It raises ValueError for a value that is out of range.
         sets: Labels that stand for several classes, or None.
+        read_label: Returns the values of a label image, (H, W), or its colours, (H, W, 3). It
+            raises ValueError for an image of another kind.
+        doubts: What is asked about the values of all labels together.
     """
 
     name: str
@@ -41,6 +50,8 @@ class SegmentationData:
     pairs: tuple[tuple[Path, Path], ...]
     decode: Decoder
     sets: LabelSets | None = None
+    read_label: Callable[[StoredImage], np.ndarray] = read_values
+    doubts: tuple[Doubt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -49,7 +60,7 @@ class SegmentationData:
         return (self.read(index) for index in range(len(self)))
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a frame and its label map.
+        """Read a frame and its label map, both as they are shown (EXIF orientation applied).
 
         Returns:
             (H, W, 3) uint8 RGB, and (H, W) uint8 ids with 255 where a pixel does not count.
@@ -57,33 +68,118 @@ class SegmentationData:
         Raises:
             DatasetError: A file is unreadable, the sizes differ, or a value is out of range.
         """
+        pair = self._open(index)
+        return pair.frame, pair.labels(self.decode)
+
+    def _open(self, index: int) -> _Pair:
+        """Read a frame and the values of its label file, of one size.
+
+        Raises:
+            DatasetError: A file is unreadable, or the sizes differ.
+        """
         frame_path, label_path = self.pairs[index]
-        frame, stored = _read_image(frame_path, cv2.IMREAD_COLOR), _read_image(label_path)
-        if frame.shape[:2] != stored.shape[:2]:
-            raise DatasetError(f'{label_path}: {_size(stored)}, but its frame is {_size(frame)}')
+        frame, label = _decode(frame_path), _decode(label_path)
         try:
-            return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), self.decode(stored)
+            values = self.read_label(label)
         except ValueError as error:
             raise DatasetError(f'{label_path}: {error}') from error
+        try:
+            shown = as_shown(frame)
+        except SourceError as error:
+            raise DatasetError(f'{frame_path}: unreadable ({error})') from error
+        pair = _Pair(label_path, shown, values, frame.orientation, label.orientation)
+        if pair.frame.shape[:2] != values.shape[:2]:
+            raise DatasetError(f'{label_path}: {pair.describe_sizes()}')
+        return pair
 
-    def check(self, each: Callable[[np.ndarray, np.ndarray], None] | None = None) -> None:
+    def check(self, each: Callable[[np.ndarray, np.ndarray], None] | None = None
+              ) -> tuple[str, ...]:
         """Read every pair once.
 
         Args:
             each: Called with each frame and its label map.
 
+        Returns:
+            Sentences about what may be meant otherwise, and is no error.
+
         Raises:
-            DatasetError: Files cannot be used. The message has their number and the first ones.
+            DatasetError: Files cannot be used, or the labels mean something else. The message has
+                the number of files and the first ones.
         """
-        problems = []
+        problems, counts, turned = [], [], []
         for index in range(len(self)):
             try:
-                pair = self.read(index)
-                if each:
-                    each(*pair)
+                pair = self._open(index)
+                labels = pair.labels(self.decode)
             except DatasetError as error:
                 problems.append(str(error))
-        raise_problems(f'{self.name} {self.split}', problems)
+                continue
+            counts.append((_count(pair.values), np.count_nonzero(labels != UNKNOWN)))
+            if each:
+                each(pair.frame, labels)
+            if pair.may_be_turned():
+                turned.append(self.pairs[index][0])
+        where = f'{self.name} {self.split}'
+        raise_problems(where, problems)
+        self._raise_doubts(where, counts)
+        return _describe_turned(where, turned)
+
+    def _raise_doubts(self, where: str, counts: list[tuple[np.ndarray, int]]) -> None:
+        values = np.array([of_image for of_image, _ in counts])
+        for doubt in self.doubts:
+            if sentence := doubt(values):
+                raise DatasetError(f'{where}: {sentence}')
+        if not sum(labelled for _, labelled in counts):
+            raise DatasetError(f'{where}: no pixel of its {len(self)} label images has a class; '
+                               'all are 255 or of a class that means not labelled')
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A frame and the values of its label file, as they are shown.
+
+    Attributes:
+        label_path: of the label file.
+        frame: (H, W, 3) uint8 RGB.
+        values: (H, W) numbers or (H, W, 3) colours.
+        orientation: EXIF orientation of the frame's file, 1 for none.
+        label_orientation: EXIF orientation of the label file.
+    """
+
+    label_path: Path
+    frame: np.ndarray
+    values: np.ndarray
+    orientation: int
+    label_orientation: int
+
+    def labels(self, decode: Decoder) -> np.ndarray:
+        """Return (H, W) uint8 ids.
+
+        Raises:
+            DatasetError: A value is out of range.
+        """
+        try:
+            return decode(self.values)
+        except ValueError as error:
+            raise DatasetError(f'{self.label_path}: {error}') from error
+
+    def may_be_turned(self) -> bool:
+        """Tell whether the label might fit the frame as it is stored; no size tells."""
+        height, width = self.values.shape[:2]
+        unseen = self.orientation in KEEPS_SIZE or (self.orientation != 1 and height == width)
+        return unseen and self.label_orientation == 1
+
+    def describe_sizes(self) -> str:
+        """Say that the sizes differ, and whether an orientation is the reason."""
+        text = f'{_size(self.values)}, but its frame is {_size(self.frame)}'
+        if self.values.shape[:2] != self.frame.shape[1::-1]:
+            return text
+        if self.orientation >= 5 and self.label_orientation == 1:
+            return (f'{text} as it is shown (EXIF orientation {self.orientation}); the label fits '
+                    'the frame as it is stored. Rotate the label as the frame is, or take the tag '
+                    'out of the frame')
+        return (f'{text}; the EXIF orientation of the label is {self.label_orientation}, that of '
+                f'the frame {self.orientation}, and both are applied')
 
 
 def raise_problems(where: str, problems: Sequence[str]) -> None:
@@ -96,41 +192,50 @@ def raise_problems(where: str, problems: Sequence[str]) -> None:
     raise DatasetError(f'{where}: {len(problems)} problem(s)\n  ' + '\n  '.join(shown))
 
 
+def _describe_turned(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
+    """Say which rule holds for frames whose size does not show how a label was drawn."""
+    if not frames:
+        return ()
+    return (f'{where}: {len(frames)} frames have an EXIF orientation that keeps their size, first '
+            f'{frames[0]}. Frames are taken as they are shown, and their labels must fit that',)
+
+
+def _count(values: np.ndarray) -> np.ndarray:
+    """Count the pixels of each value, (256,) int64; colours have no counts."""
+    if values.ndim != 2:
+        return np.zeros(256, np.int64)
+    return np.bincount(values.ravel(), minlength=256)[:256]
+
+
 def _size(image: np.ndarray) -> str:
     return f'{image.shape[1]}x{image.shape[0]}'
 
 
-def _read_image(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
-    """Read an image in OpenCV's order of channels (BGR)."""
+def _decode(path: Path) -> StoredImage:
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, flags) if data.size else None
-    except (OSError, cv2.error) as error:
+        return decode_image(read_bytes(path))
+    except SourceError as error:
         raise DatasetError(f'{path}: unreadable ({error})') from error
-    if image is None:
-        raise DatasetError(f'{path}: unreadable (not an image, or truncated)')
-    return image
 
 
-def id_decoder(ids: dict[int, int]) -> Decoder:
+def id_decoder(ids: dict[int, int], hint: str = '') -> Decoder:
     """Build a decoder for label images of numbers.
 
     Args:
         ids: Class id, or 255, of each value that may occur. Every other value is an error.
+        hint: What is added to the message about such a value.
     """
     lut, allowed = np.full(256, UNKNOWN, np.uint8), np.zeros(256, bool)
     lut[list(ids)], allowed[list(ids)] = list(ids.values()), True
 
     def decode(stored: np.ndarray) -> np.ndarray:
-        if stored.ndim != 2:
-            raise ValueError(f'{stored.shape[2]} channels, wanted one with class ids')
         if stored.dtype != np.uint8 and stored.max(initial=0) > 255:
             raise ValueError(f'label value {stored.max()}, wanted {_ranges(ids)}')
         stored = stored.astype(np.uint8, copy=False)
         if not allowed[stored].all():
             bad = np.unique(stored[~allowed[stored]])
             raise ValueError(f'label value {bad[0]} ({np.count_nonzero(stored == bad[0])} '
-                             f'pixels), wanted {_ranges(ids)}')
+                             f'pixels), wanted {_ranges(ids)}{f"; {hint}" if hint else ""}')
         return lut[stored]
     return decode
 
@@ -146,9 +251,7 @@ def color_decoder(colors: Sequence[tuple[int, Sequence[tuple[int, int, int]]]]) 
     keys, values = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], np.uint8)
 
     def decode(stored: np.ndarray) -> np.ndarray:
-        if stored.ndim != 3:
-            raise ValueError('one channel, wanted RGB colours')
-        b, g, r = (stored[..., i].astype(np.int32) for i in range(3))
+        r, g, b = (stored[..., i].astype(np.int32) for i in range(3))
         packed = (r << 16) | (g << 8) | b
         index = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
         wrong = keys[index] != packed

@@ -155,7 +155,7 @@ class Bomb:
 def test_a_hostile_pickle_is_not_executed(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / 'hostile.pth')
-    with pytest.raises(CheckpointError, match='hostile.pth: not readable as plain tensors'):
+    with pytest.raises(CheckpointError, match=r"pth: it holds a pickled object of '\w+\.mkdir'"):
         import_checkpoint(tmp_path / 'hostile.pth')
     assert not (tmp_path / 'executed').exists()
 

@@ -136,7 +136,7 @@ HEAD = struct.pack('<ii', 4, 1) + text('V 1') + text('nn.Sequential')
         '<iqqqqq', 2, 2**20, 2**20, 0, 0, 1) + struct.pack('<ii', 4, 8)
      + text('torch.FloatStorage') + struct.pack('<qf', 1, 1), 'does not lie densely'),
     (b'4\n1\n3\nV 1\n', 'begins with'),
-    (b'', 'begins with'),
+    (b'', 'is empty'),
 ], ids=lambda value: value if isinstance(value, str) else 'file')
 def test_hostile_torch7_is_refused(tmp_path, content, message):
     with pytest.raises(CheckpointError, match=f'evil.net: .*({message})'):

@@ -10,6 +10,7 @@ from enet_ros.cli.main import main
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameter_table import Changes, Parameter
 from enet_ros.perception.settings import (
     BY_NAME,
     PARAMETERS,
@@ -98,8 +99,8 @@ def test_the_readme_names_what_each_camera_may_have_of_its_own():
     text = (REPOSITORY / 'README.md').read_text()
     text = text[text.index('**Several cameras.**'):text.index('<!-- params end -->')]
     names = re.findall(r'`([a-z_]+(?:\.\*)?)`', text)
-    assert sorted(names) == ['confidence_floor', 'drivable.*', 'frozen_timeout', 'ground.*',
-                             'rectified', 'rotate', 'suspect_frames']
+    assert sorted(names) == ['bit_depth', 'confidence_floor', 'drivable.*', 'frozen_timeout',
+                             'ground.*', 'rectified', 'rotate', 'suspect_frames']
     assert {parameter.name for parameter in PARAMETERS if parameter.per_camera} == {
         name for name in BY_NAME if name in names or name.partition('.')[0] + '.*' in names}
 
@@ -153,14 +154,29 @@ def test_the_readme_lists_every_topic_as_it_is(bench):
 @pytest.mark.parametrize(('name', 'value', 'message'), [
     ('resolution', [642, 360], 'resolution is 642x360, wanted .* such as 640x360'),
     ('resolution', [640], 'resolution is 640'),
-    ('resolution', 640, 'resolution is 640, wanted list'),
+    ('resolution', 640, 'resolution is 640, wanted width and height'),
     ('backend', 'tpu', "backend is 'tpu', wanted one of auto"),
     ('rotate', 90, 'rotate is 90, wanted one of 0, 180'),
     ('confidence_floor', 1.5, 'confidence_floor is 1.5, wanted 0.0 to 1.0'),
     ('confidence_floor', float('nan'), 'confidence_floor is nan'),
-    ('threads', 2.0, 'threads is 2.0, wanted int'),
-    ('autostart', 'yes', "autostart is 'yes', wanted bool"),
-    ('cameras', [], 'cameras is empty'),
+    ('threads', 2.5, 'threads is 2.5, wanted a whole number, 0 to 256'),
+    ('autostart', 'yes', "autostart is 'yes', wanted true or false$"),
+    ('cameras', [], r"cameras has no value, or an empty list, wanted a list of .*such as \[''\]"),
+    ('cameras', [True, False], r'cameras is \[true, false\], wanted .*write the text in quotes'),
+    ('cameras', [1, 2], r'cameras is \[1, 2\], wanted a list of .*write the text in quotes'),
+    ('weights', 1, 'weights is 1, wanted text, path or name; write the text in quotes'),
+    ('weights', None, 'weights has no value'),
+    ('weights', True, 'weights is true, wanted text.*: write the text in quotes'),
+    ('ground.pose', True, 'ground.pose is true, wanted text, one of off.*: write the'),
+    ('backend', 1, 'backend is 1, wanted text, one of auto'),
+    ('ground.height', float('inf'), 'ground.height is inf, wanted'),
+    ('ground.height', float('nan'), 'ground.height is nan, wanted'),
+    ('ground.height', 10**400, 'ground.height is 1'),
+    ('ground.height', True, 'ground.height is true, wanted a number, 0.01 to 100.0'),
+    ('ground.height', 'high', "ground.height is 'high', wanted a number"),
+    ('drivable.seed', [float('nan'), 0.5], 'drivable.seed is .*wanted x and y from 0 to 1'),
+    ('drivable.majority', float('inf'), 'drivable.majority is inf, wanted a whole number'),
+    ('drivable.majority', 1e30, 'drivable.majority is 1'),
     ('cameras', ['a', 'a'], 'wanted names that differ'),
     ('cameras', ['a', ''], "cameras names ''"),
     ('cameras', ['front/left'], "cameras names 'front/left'"),
@@ -172,11 +188,11 @@ def test_values_that_cannot_be_used_are_refused_by_name(name, value, message):
 
 
 @pytest.mark.parametrize(('values', 'message'), [
-    ({'resolution': 'ab'}, "resolution is 'ab', wanted list of int, multiples of 8"),
-    ({'resolution': ['a', 'b']}, 'wanted list of int'),
-    ({'drivable.seed': [True, 0.5]}, 'drivable.seed is .*wanted list of float'),
+    ({'resolution': 'ab'}, "resolution is 'ab', wanted a list of whole numbers, multiples of 8"),
+    ({'resolution': ['a', 'b']}, 'wanted a list of whole numbers'),
+    ({'drivable.seed': [True, 0.5]}, 'drivable.seed is .*wanted a list of numbers'),
     ({'drivable.seed': [0.5, 1.5]}, 'drivable.seed is .*wanted x and y from 0 to 1'),
-    ({'threads': True}, 'threads is True, wanted int'),
+    ({'threads': True}, 'threads is true, wanted a whole number'),
     ({'scan.angle_max': -3.0}, 'scan.angle_max is -3.0 with angle_min'),
     ({'scan.range_min': 30.0}, 'scan.range_min is 30.0 and range_max 20.0'),
     ({'base_frame': ''}, "base_frame is '', wanted the name of a frame"),
@@ -221,6 +237,29 @@ def test_settings_of_a_camera_are_compared_by_identity():
 def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match="unknown parameter 'resolutoin'"):
         make_settings({'resolutoin': [640, 360]})
+
+
+@pytest.mark.parametrize(('name', 'value', 'expected'), [
+    ('ground.height', 2, 2.0), ('confidence_floor', 1, 1.0), ('confidence_floor', 0, 0.0),
+    ('ground.height', '1.5', 1.5), ('drivable.seed', [0, 1], (0.0, 1.0)), ('threads', 2.0, 2),
+    ('threads', '2', 2), ('resolution', [640.0, 360.0], (640, 360)), ('ground.pose', False, 'off'),
+    ('cameras', 'front', ('front',)), ('autostart', 1, True), ('autostart', 'False', False),
+    ('rotate', 180.0, 180), ('drivable.connected', 0, False)])
+def test_a_value_with_one_meaning_is_taken(name, value, expected):
+    found = check_parameter(name, value)
+    assert found == expected and type(found) is type(expected)
+
+
+def test_a_choice_that_yaml_reads_as_a_value_is_taken_where_it_is_the_only_one():
+    def taken(value, *choices):
+        return Parameter('p', choices[0], '', Changes.ANY_TIME, choices=choices).checked(value)
+
+    assert taken(False, 'auto', 'no', 'maybe') == 'no'
+    assert taken(True, 'ON', 'warn') == 'ON'
+    assert taken(12, 'auto', '8', '12') == '12'
+    for value, choices in ((False, ('off', 'no')), (True, ('off', 'auto')), (13, ('auto', '12'))):
+        with pytest.raises(ConfigError, match='p is (false|true|13), wanted text, .*quotes'):
+            taken(value, *choices)
 
 
 def test_integers_serve_as_floats_and_lists_as_tuples():

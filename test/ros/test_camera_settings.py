@@ -71,7 +71,7 @@ def test_cameras_have_poses_and_policies_of_their_own(bench, pixels, road_frame)
     clouds = {}
     for name in ('front', 'left'):
         node.send(calibration(), f'{name}/camera_info')
-    node.wait(lambda: all(s.calibration() is not None for s in node.node._cameras))
+    node.wait(lambda: all(s.calibration.newest() is not None for s in node.node._cameras))
     for name, frame in (('front', road_frame), ('left', road_frame[::-1, ::-1].copy())):
         clouds[name] = xyz(node.reply(node.image(frame), f'{name}/points', to=f'{name}/image'))
     shift = clouds['left'][70:, :, 0] - clouds['front'][70:, :, 0]

@@ -26,7 +26,9 @@ def bad_frames(good: Image):
 
     short = change()
     del short.data[100:]
-    return {'data has 100 bytes': short, 'step is 5': change(step=5),
+    longer = change(step=5)
+    longer.data.append(0)  # Exactly tight rows would be taken.
+    return {'data has 100 bytes': short, 'step is 5': longer,
             'size is 0x': change(width=0),
             "encoding is ''": change(encoding=''), "encoding is 'jpg'": change(encoding='jpg'),
             'wanted at most 64 MP': change(width=20000, height=20000, step=60000)}

@@ -94,7 +94,7 @@ def test_without_a_pose_there_is_nothing_in_metres(bench, road_frame):
 
 
 @pytest.mark.parametrize('change', [
-    {'k': [0.0] * 9}, {'distortion_model': 'barrel'}, {'d': [0.1] * 3}, None])
+    {'k': [0.0] * 9}, {'distortion_model': 'barrel', 'd': [0.1] * 5}, {'d': [0.1] * 3}, None])
 def test_without_a_usable_calibration_the_masks_go_on(bench, road_frame, change):
     node = bench(**GROUND)
     node.listen('points', 'labels')
@@ -103,7 +103,7 @@ def test_without_a_usable_calibration_the_masks_go_on(bench, road_frame, change)
         for name, value in change.items():
             setattr(info, name, value)
         node.send(info, 'camera_info')
-        node.wait(lambda: node.node._cameras[0].calibration() is not None)
+        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 

@@ -21,7 +21,7 @@ def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
     node = bench(**{**GROUND, 'ground__pose': 'tf'})
     node.listen('points', 'labels')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration() is not None)
+    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -94,7 +94,7 @@ def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, mon
     tf2 = Tf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
-        node.wait(lambda: node.node._cameras[0].calibration() is not None)
+        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
         node.reply(node.image(road_frame), 'labels')
         assert tf2.listening == 1
         node.node.trigger_deactivate()

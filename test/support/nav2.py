@@ -9,10 +9,12 @@ b269885 (``src``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+import cv2
 import numpy as np
+import yaml
 from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import (
     DurabilityPolicy,
@@ -24,6 +26,7 @@ from rclpy.qos import (
 )
 from sensor_msgs.msg import Image, LaserScan, PointCloud2
 
+from enet_ros.perception.settings import ScanSettings, make_settings
 from enet_ros.ros.compat import LabelInfo
 
 SEMANTIC, OBSTACLE, GRID = 'nav2_semantic', 'nav2_obstacle', 'nav2_grid'
@@ -66,6 +69,8 @@ SOURCE_DEFAULTS = {'min_obstacle_height': 0.0, 'max_obstacle_height': 0.0, 'clea
 EPSILON_M = 0.0001
 #: of the robot, as the comments in nav2_obstacle.yaml say
 SPEED_MPS = 1.5
+#: that the collision monitor must not overlook, as a person from the side or a bollard
+THIN_M = 0.25
 
 
 @dataclass
@@ -115,6 +120,73 @@ class Nav2:
             yield Reader(layer['map_topic'], *MAP_TYPES[latched])
         for source in self.monitored():
             yield Reader(source['topic'], *MONITOR_TYPES[source['type']])
+
+
+def flatten(values: dict, prefix: str = '') -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f'{prefix}{name}.')
+        else:
+            yield f'{prefix}{name}', value
+
+
+def scan_settings(nav2: Nav2) -> ScanSettings:
+    """Return the rays that the node's half of a file asks for, defaults included."""
+    settings = make_settings(dict(flatten(nav2.enet)))
+    range_max = min(settings.scan.range_max, settings.ground.max_range)
+    return replace(settings.scan, range_max=range_max)
+
+
+def check_halves(document: dict) -> list[str]:
+    """Return what is wrong between the two halves of a file, without the node."""
+    nav2 = Nav2(document)
+    scan = scan_settings(nav2)
+    return [*check_spacing(nav2, scan), *check_minimum_ranges(nav2)]
+
+
+def check_spacing(nav2: Nav2, scan: LaserScan | ScanSettings) -> Iterator[str]:
+    """Rays are no farther apart than half a cell of their layer, and meet thin obstacles."""
+    scans = [source for _, source in nav2.sources() if source['data_type'] == 'LaserScan']
+    if scans and scan.angle_increment > nav2.costmap['resolution'] / (2.0 * scan.range_max):
+        yield (f'rays are {scan.angle_increment} rad apart, farther than half a cell of '
+               f"{nav2.costmap['resolution']} m at {scan.range_max} m")
+    zone = np.array(yaml.safe_load(nav2.monitor['stop_zone']['points']))
+    width = (nav2.monitor['stop_zone']['min_points'] * scan.angle_increment
+             * np.hypot(*zone.T).max())
+    if width > THIN_M:
+        yield f'the collision monitor overlooks obstacles less than {width:.2f} m wide'
+
+
+def check_minimum_ranges(nav2: Nav2) -> Iterator[str]:
+    """A mark gets a second ray before the robot is too near for rays to clear it."""
+    cleared_from = [source['raytrace_min_range'] for _, source in nav2.sources()
+                    if source['clearing']]
+    passed = SPEED_MPS / nav2.costmap['update_frequency']
+    for _, source in nav2.sources():
+        least = max(cleared_from, default=0.0) + passed
+        if source['marking'] and source['obstacle_min_range'] < least - EPSILON_M:
+            yield f"{source['topic']} marks nearer than rays clear twice: {least:.2f} m"
+
+
+def known_share(scan: LaserScan, source: dict, resolution: float, half_angle: float) -> float:
+    """Return the share of the cells ahead that the free rays of a scan clear, as Nav2 does.
+
+    ObstacleLayer::raytraceFreespace draws a Bresenham line of every ray. Counted are the cells
+    between obstacle_min_range and obstacle_max_range within half_angle of straight ahead.
+    """
+    cells = round(2.0 * scan.range_max / resolution)
+    middle, cleared = cells // 2, np.zeros((cells, cells), np.uint8)
+    for ray in np.flatnonzero(np.isposinf(scan.ranges)):
+        angle = scan.angle_min + ray * scan.angle_increment
+        direction = np.array((np.cos(angle), np.sin(angle))) / resolution
+        start, end = (middle + np.floor(reach * direction).astype(int)
+                      for reach in (source['raytrace_min_range'], source['raytrace_max_range']))
+        cv2.line(cleared, start.tolist(), end.tolist(), 255)
+    x, y = (np.indices(cleared.shape)[::-1] - middle + 0.5) * resolution
+    reach = np.hypot(x, y)
+    ahead = (np.abs(np.arctan2(y, x)) < half_angle) & (reach < source['obstacle_max_range']) \
+        & (reach > source['obstacle_min_range'])
+    return float(cleared[ahead].mean() / 255)
 
 
 @dataclass
@@ -209,22 +281,14 @@ def check_rays(nav2: Nav2, output: Output) -> Iterator[str]:
             yield f"{source['topic']} does not mark and clear, +inf included"
         if source['obstacle_max_range'] >= scan.range_max - EPSILON_M:
             yield f'obstacle_max_range {source["obstacle_max_range"]} marks free rays'
-        if scan.angle_increment > nav2.costmap['resolution'] / (2.0 * scan.range_max):
-            yield (f'rays are {scan.angle_increment} rad apart, farther than half a cell of '
-                   f"{nav2.costmap['resolution']} m at {scan.range_max} m")
         if source['raytrace_max_range'] > scan.range_max:
             yield f'raytrace_max_range is beyond the range_max {scan.range_max}'
         nearest = cloud_points(output.messages['/enet/points'], organised=True)[-1]
         border = np.hypot(nearest[:, 0], nearest[:, 1]).max()
         if source['raytrace_min_range'] < border:
             yield f'raytrace_min_range clears unseen ground nearer than {border:.2f} m'
-    cleared_from = [source['raytrace_min_range'] for _, source in nav2.sources()
-                    if source['clearing']]
-    passed = SPEED_MPS / nav2.costmap['update_frequency']
-    for _, source in nav2.sources():
-        least = max(cleared_from, default=0.0) + passed
-        if source['marking'] and source['obstacle_min_range'] < least - EPSILON_M:
-            yield f"{source['topic']} marks nearer than rays clear twice: {least:.2f} m"
+    yield from check_spacing(nav2, output.messages['/enet/free_space'])
+    yield from check_minimum_ranges(nav2)
     if np.isneginf(output.messages['/enet/free_space'].ranges).any() or \
             nav2.enet.get('scan', {}).get('range_min', 0.0) > 0.0:
         yield 'rays can be -inf, which no reader of Nav2 heeds'

@@ -34,9 +34,15 @@ class NodeBench:
         self._executor.add_node(self.node)
         self._executor.add_node(self.tester)
         if start:
-            assert self.node.start()
+            assert self.start()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def start(self):
+        """Configure and activate as the executable does, before the bench spins."""
+        task = self._executor.create_task(self.node.start)
+        self._executor.spin_until_future_complete(task)
+        return task.result()
 
     def _spin(self):
         from rclpy.executors import ExternalShutdownException
@@ -61,7 +67,9 @@ class NodeBench:
 
         from enet_ros.ros.outputs import OUTPUTS
         for topic in topics:
-            output = OUTPUTS.get(topic.rpartition('/')[2])
+            parts = topic.split('/')  # an output's own name may have a slash
+            names = ('/'.join(parts[i:]) for i in range(len(parts)))
+            output = next((OUTPUTS[name] for name in names if name in OUTPUTS), None)
             kind = output.message_type if output else DiagnosticArray
             full = topic if topic.startswith('/') else f'/enet/{topic}'
             self.tester.create_subscription(kind, full, self.messages[topic].append, qos)
@@ -88,7 +96,8 @@ class NodeBench:
         data, step = encode_image(frame, encoding)
         message = Image(encoding=encoding, height=frame.shape[0], width=frame.shape[1], step=step)
         message.data.frombytes(data.data)
-        stamp_ns = stamp_ns or self.tester.get_clock().now().nanoseconds
+        if stamp_ns is None:
+            stamp_ns = self.tester.get_clock().now().nanoseconds
         message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
         message.header.frame_id = frame_id
         return message

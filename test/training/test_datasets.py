@@ -179,6 +179,21 @@ def test_class_file_in_yaml(tmp_path):
     assert read_classes(path).colors[1] == (0, 200, 0)
 
 
+@pytest.mark.parametrize('suffix', ['json', 'yaml'])
+def test_class_file_of_windows(tmp_path, suffix):
+    pytest.importorskip('yaml')
+    path = tmp_path / f'classes.{suffix}'
+    path.write_bytes('[\r\n{"name": "Weg"}, {"name": "Straße"}]\r\n'.encode('utf-8-sig'))
+    assert read_classes(path).names == ('Weg', 'Straße')
+
+
+def test_original_camvid_when_the_list_is_no_text(tmp_path):
+    original_camvid_tree(tmp_path, 'a\n')
+    (tmp_path / 'val.txt').write_bytes(b'\xff\xfea\0')
+    with pytest.raises(DatasetError, match=r'val\.txt: no text'):
+        camvid(tmp_path, 'val')
+
+
 @pytest.mark.parametrize(('text', 'said'), [
     ('{}', 'wanted a list'), ('[]', 'wanted a list'), ('[1]', 'entry 1'),
     ('[{"name": "a", "colour": 1}]', 'colour'), ('[', 'cannot be parsed'),

@@ -4,19 +4,17 @@
 
 A build takes minutes and cannot be interrupted from Python, so the node starts this as a child: it
 reads a pickled :class:`BuildRequest` from its standard input (a pipe from its parent, nobody
-else's), says how far it is in lines that begin with :data:`SAYS`, and ends with 0 when the file is
+else's), says how far it is (:mod:`enet_ros.backends.child`), and ends with 0 when the file is
 there. It dies with its parent. The file appears whole or not at all.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import inspect
 import os
 import pickle
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -27,15 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.backends.cache import read_file, write_file
+from enet_ros.backends.child import end_with_parent, say
 from enet_ros.network.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch
 
-SAYS = 'enet_ros: '    # begins what is for the parent; TensorRT writes lines of its own
 NICENESS = 10          # the node's own threads come first on a small machine
 DEVICE = 'cuda'
-_PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 class BuildError(RuntimeError):
@@ -67,11 +64,6 @@ class BuildRequest:
         """Of the input: (N, H, W, 3), the values of uint8 frames as float16."""
         width, height = self.resolution
         return self.batch, height, width, 3
-
-
-def say(text: str) -> None:
-    """Tell the parent how far the build is."""
-    print(SAYS + text, flush=True)
 
 
 def compile_arguments(parameters: Collection[str]) -> dict[str, object]:
@@ -215,21 +207,6 @@ def build(request: BuildRequest) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         if not write_file(request.path, content):
             raise BuildError(f'{request.path} cannot be written')
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent ends, and let signals end it at once.
-
-    The node blocks stop signals in all its threads, and a child inherits that. Python's handler of
-    SIGINT would wait for the compiler to return.
-    """
-    stop = {signal.SIGINT, signal.SIGTERM}
-    for number in stop:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        raise SystemExit('the parent is gone')
 
 
 def main() -> int:

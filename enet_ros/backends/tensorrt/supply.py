@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import astuple, dataclass
@@ -14,15 +12,14 @@ from pathlib import Path
 
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read_file
-from enet_ros.backends.tensorrt.build import SAYS, BuildRequest
+from enet_ros.backends.child import follow_child, module_command, start_child
+from enet_ros.backends.tensorrt.build import BuildRequest
 from enet_ros.backends.tensorrt.engine import Engine, EngineState, load_engine
 
 # Part of the cache key: raise it when tensorrt/build.py builds other engines from equal graphs.
 ENGINE_VERSION = 3
 
-# -P keeps the working directory out of the import path; Python 3.10 does not know it.
-BUILD_COMMAND = [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else []),
-                 '-m', 'enet_ros.backends.tensorrt.build']
+BUILD_COMMAND = module_command('enet_ros.backends.tensorrt.build')
 
 
 @dataclass(frozen=True)
@@ -163,33 +160,15 @@ class EngineSupply:
         child = self._start_child()
         if child is None:
             return 'stopped'
-        with child:
-            try:
-                with child.stdin as pipe:
-                    pickle.dump(self._build_request(engine), pipe)
-            except BrokenPipeError:
-                pass  # it ended already, and its output says why
-            last = ''
-            for line in child.stdout:
-                text = line.decode(errors='replace').strip()
-                last = text or last
-                if text.startswith(SAYS):
-                    engine.enter(EngineState.BUILDING, text[len(SAYS):])
-        return '' if child.returncode == 0 else _reason(child.returncode, last)
+        return follow_child(child, self._build_request(engine),
+                            lambda text: engine.enter(EngineState.BUILDING, text))
 
     def _start_child(self) -> subprocess.Popen | None:
-        """Start the build with the import path of this process, away from any working directory.
-
-        The kernel ends the child when the thread that started it ends, so that thread waits.
-        """
-        paths = [os.path.abspath(path) for path in sys.path if path]
+        """Start the build, unless it is not wanted any longer."""
         with self._lock:
             if self._stopped:
                 return None
-            self._child = subprocess.Popen(
-                BUILD_COMMAND, cwd=self._folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+            self._child = start_child(BUILD_COMMAND, self._folder)
             return self._child
 
     def stop(self) -> None:
@@ -198,11 +177,3 @@ class EngineSupply:
             self._stopped = True
             if self._child is not None and self._child.poll() is None:
                 self._child.kill()
-
-
-def _reason(returncode: int, last_line: str) -> str:
-    """Say in a line why a build ended."""
-    if returncode < 0:
-        memory = ', out of memory?' if returncode == -9 else ''
-        return f'the build was ended by signal {-returncode}{memory}'
-    return last_line.removeprefix(SAYS) or f'the build ended with exit code {returncode}'

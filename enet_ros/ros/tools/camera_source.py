@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Protocol
 
@@ -43,23 +43,35 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A video, an image or a folder of images; see :class:`Source`."""
+    """A video, an image or a folder of images, as they are shown; see :class:`Source`."""
 
     has_truth = False
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, warn: Callable[[str], None]):
         """Open the source, so that what cannot be read is said at the start.
 
+        Args:
+            source: path of the file or folder.
+            warn: called once with each sentence about an image, or a part of a video, that
+                cannot be read and is skipped.
+
         Raises:
-            SourceError: the source does not exist or cannot be read.
+            SourceError: the source does not exist, or nothing in it can be read.
         """
         self._path = existing(source)
-        next(read_frames(self._path), None)
+        self._warn, self._warned = warn, set()
+        next(read_frames(self._path, self._skip))
         self.rate_hz = Video(self._path).fps if is_video(self._path) else DEFAULT_RATE_HZ
+
+    def _skip(self, sentence: str) -> None:
+        """Warn of what is skipped, but not again each time a loop comes by."""
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            self._warn(sentence)
 
     def frames(self, rate_hz: float) -> Iterator[LabelledFrame]:
         """Yield the frames of the files."""
-        yield from ((frame, None) for frame in read_frames(self._path))
+        yield from ((frame, None) for frame in read_frames(self._path, self._skip))
 
     def camera_info(self, width: int, height: int) -> CameraInfo:
         """Return a message whose K is all zero, which means uncalibrated."""

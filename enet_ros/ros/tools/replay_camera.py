@@ -21,19 +21,20 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
-from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
+from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides
 from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 
-COMPRESSIONS = ('jpeg', 'png')
+COMPRESSIONS = {'jpeg': '.jpg', 'png': '.png', 'tiff': '.tiff', 'webp': '.webp'}
 
 #: name -> (default, description)
 PARAMETERS = {
     'source': ('drawn', 'What the camera shows: a video, an image, a folder of images, or drawn, '
                         'the synthetic street.'),
     'rate': (0.0, 'Frames a second. 0 takes the rate of the video, and 15 for other sources.'),
-    'encoding': ('bgr8', f'Encoding of the images: one of {", ".join(ENCODINGS)}. With jpeg or '
-                         'png they are compressed, on image/compressed.'),
+    'encoding': ('bgr8', f'Encoding of the images: one of {", ".join(ENCODINGS)}. With '
+                         'jpeg, png, tiff or webp they are compressed, on image/compressed.'),
+    'bit_depth': (16, 'Significant bits of an encoding of 16 bits, such as mono16, 8 to 16.'),
     'loop': (False, 'Whether to start again at the end of the source. Otherwise the process '
                     'ends.'),
     'preload': (0, 'Number of frames that are prepared at the start and repeated for ever. 0 '
@@ -73,6 +74,8 @@ class ReplayCamera(Node):
         if self._encoding not in (*ENCODINGS, *COMPRESSIONS):
             raise ValueError(f"encoding is '{self._encoding}', wanted one of "
                              f'{", ".join((*ENCODINGS, *COMPRESSIONS))}')
+        if not 8 <= self._value('bit_depth') <= 16:
+            raise ValueError(f"bit_depth is {self._value('bit_depth')}, wanted 8 to 16")
         self._source = self._open(self._value('source'))
         self._rate_hz = self._value('rate') or self._source.rate_hz
         if not 0.0 < self._rate_hz <= 1000.0:
@@ -92,7 +95,7 @@ class ReplayCamera(Node):
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':
-            return FileSource(source)
+            return FileSource(source, self.get_logger().warning)
         return StreetSource(self._value('width'), self._value('height'), self._value('seed'),
                             Style(obstacle=self._value('obstacle'), slope=self._value('slope')))
 
@@ -102,7 +105,7 @@ class ReplayCamera(Node):
                                          qos_overriding_options=qos_overrides())
 
         compressed = self._encoding in COMPRESSIONS
-        self._image = (publisher(CompressedImage, 'image/compressed') if compressed
+        self._image = (publisher(CompressedImage, compressed_topic(self, 'image')) if compressed
                        else publisher(Image, 'image'))
         self._info = publisher(CameraInfo, 'camera_info')
         if self._source.has_truth:
@@ -122,7 +125,7 @@ class ReplayCamera(Node):
             raise ValueError(f'preload is {preload}, wanted 0 or more frames')
         frames = (self._endless_frames() if self._value('loop') or preload
                   else self._source.frames(self._rate_hz))
-        messages = ((make_image(frame, self._encoding),
+        messages = ((make_image(frame, self._encoding, self._value('bit_depth')),
                      self._source.camera_info(*frame.shape[1::-1]), labels)
                     for frame, labels in frames)
         return cycle(list(islice(messages, preload))) if preload else messages
@@ -176,18 +179,19 @@ class ReplayCamera(Node):
                 self._source.true_grid(stamp, labels, index / self._rate_hz))
 
 
-def make_image(frame: np.ndarray, encoding: str) -> Image | CompressedImage:
+def make_image(frame: np.ndarray, encoding: str, bits: int = 16) -> Image | CompressedImage:
     """Return a message of a frame, without stamp and frame_id.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         encoding: one of ENCODINGS or of COMPRESSIONS.
+        bits: significant bits of an encoding of 16 bits.
     """
     if encoding in COMPRESSIONS:
-        _, data = cv2.imencode('.jpg' if encoding == 'jpeg' else '.png', frame[..., ::-1])
+        _, data = cv2.imencode(COMPRESSIONS[encoding], frame[..., ::-1])
         message = CompressedImage(format=encoding)
     else:
-        data, step = encode_image(frame, encoding)
+        data, step = encode_image(frame, encoding, bits)
         message = Image(encoding=encoding, height=frame.shape[0], width=frame.shape[1], step=step)
     message.data.frombytes(data.data)
     return message
@@ -210,4 +214,4 @@ def checked_dropout(every: float, gap: float) -> tuple[float, float]:
 
 def main(stop: StopSignals | None = None) -> None:
     """Run the camera; does not return."""
-    run_node(ReplayCamera, lambda node: True, stop or StopSignals())
+    run_node(ReplayCamera, stop or StopSignals())

@@ -1,0 +1,43 @@
+"""Image and video files, read and written as RGB frames."""
+
+from enet_ros.media.files import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    SourceError,
+    existing,
+    is_hidden,
+    is_video,
+    list_images,
+    read_bytes,
+)
+from enet_ros.media.images import (
+    StoredImage,
+    as_shown,
+    decode_image,
+    open_image,
+    read_image,
+    write_picture,
+)
+from enet_ros.media.orientation import orient
+from enet_ros.media.videos import Video, VideoWriter, read_frames
+
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'VIDEO_SUFFIXES',
+    'SourceError',
+    'StoredImage',
+    'Video',
+    'VideoWriter',
+    'as_shown',
+    'decode_image',
+    'existing',
+    'is_hidden',
+    'is_video',
+    'list_images',
+    'open_image',
+    'orient',
+    'read_bytes',
+    'read_frames',
+    'read_image',
+    'write_picture',
+]

@@ -1,0 +1,102 @@
+"""Names of image and video files: which are read, which are skipped, and why one cannot be."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+#: Endings of the names of image files, in lower case.
+IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm'})
+#: Endings of the names of video files, in lower case.
+VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.m4v', '.webm', '.mpg', '.mpeg'})
+
+#: Greatest size of an image file. Its pixels may take as much again, see ``images``.
+MAX_FILE_BYTES = 256_000_000
+
+#: macOS puts its notes about files into this folder of a zip archive, under the files' own names.
+ARCHIVE_NOTES = '__MACOSX'
+
+#: What is found in the place of a picture when a download or a checkout went wrong.
+WRONG_STARTS = ((b'version https://git-lfs', 'it is a Git LFS pointer; fetch the file itself with '
+                                             "'git lfs pull'"),
+                (b'<!doctype', 'it is a web page, so the download was not the file itself'),
+                (b'<html', 'it is a web page, so the download was not the file itself'))
+
+
+class SourceError(ValueError):
+    """A file or folder that gives no frames. The message names it and what was wanted."""
+
+
+def is_video(path: Path) -> bool:
+    """Tell by its name whether a file is a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell whether a listing skips a file, such as ``._a.png``, which macOS leaves beside a.png.
+
+    Args:
+        path: below the folder that is listed; the folder's own name does not count.
+    """
+    return any(part.startswith('.') or part == ARCHIVE_NOTES for part in path.parts)
+
+
+def existing(path: str) -> Path:
+    """Return the path of a file or folder that exists; ``~`` is the home folder.
+
+    Raises:
+        SourceError: the path does not exist.
+    """
+    expanded = Path(path).expanduser()
+    if not expanded.exists():
+        raise SourceError(f"'{path}' does not exist, wanted a picture, a video or a folder")
+    return expanded
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files of a folder in the order of their names, without hidden ones.
+
+    Raises:
+        SourceError: the folder cannot be listed or has no image file.
+    """
+    try:
+        images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    except OSError as error:
+        raise SourceError(f"'{folder}' cannot be listed: {error.strerror}") from error
+    paths = sorted(path for path in images if not is_hidden(path.relative_to(folder)))
+    if not paths:
+        hidden = f' ({len(images)} hidden files are skipped)' if images else ''
+        raise SourceError(f"'{folder}' has no pictures{hidden}, wanted files that end in "
+                          f'{", ".join(sorted(IMAGE_SUFFIXES))}')
+    return paths
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of an image file.
+
+    Raises:
+        SourceError: it cannot be read, is empty, or is larger than any image that is taken. The
+            message is the reason alone.
+    """
+    try:
+        status = path.stat()  # first of all, since reading from a pipe would wait for ever
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError('it is a folder')
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError('it is a device or a pipe, wanted a file')
+        if not status.st_size:
+            raise SourceError('it is empty')
+        if status.st_size > MAX_FILE_BYTES:
+            raise SourceError(f'it has {status.st_size} bytes, wanted at most {MAX_FILE_BYTES}')
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(error.strerror or str(error)) from error
+
+
+def describe_start(data: bytes) -> str:
+    """Say what a file is that was taken for a picture, by its first bytes."""
+    start = data[:64].lstrip().lower()
+    for prefix, text in WRONG_STARTS:
+        if start.startswith(prefix):
+            return text
+    return f'it begins with {data[:8]!r}, wanted a PNG, JPEG, BMP, TIFF, WebP or PPM'

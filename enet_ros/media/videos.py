@@ -1,0 +1,177 @@
+"""Video files, read and written as RGB frames, and the frames of any source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from enet_ros.media.files import SourceError, is_video, list_images
+from enet_ros.media.images import read_image
+
+DEFAULT_FPS = 25.0  # of a video whose file does not say it
+
+#: Kinds of files whose index counts the frames. Others give their duration, also of the sound.
+COUNTED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi')
+#: Frames that a whole file may lack: an edit list hides a few at the ends.
+HIDDEN_FRAMES = 2
+
+
+class Video:
+    """The frames of a video file, rotated as its metadata says.
+
+    Attributes:
+        path: of the file.
+        fps: frames a second as the file says, or 25 where it does not.
+        count: number of frames as the file says; 0 where it does not.
+    """
+
+    def __init__(self, path: Path):
+        """Open a video.
+
+        Raises:
+            SourceError: the file cannot be read as a video.
+        """
+        self.path = path
+        if not _is_utf8(path):
+            raise SourceError(f"'{path}' cannot be read as a video: its name is not UTF-8, so "
+                              'rename it')
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise SourceError(f"'{path}' cannot be read as a video: {_why_not(path)}")
+        # As players show it. It is OpenCV's default too, but not in all of its readers.
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0.1 < fps < 1000 else DEFAULT_FPS
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames, (H, W, 3) uint8 RGB, from the first to the last.
+
+        Frames that cannot be decoded are left out.
+        """
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        while True:
+            good, frame = self._capture.read()
+            if not good:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+    def missing(self, read: int) -> str:
+        """Say in a sentence that frames are missing, or return '' where none is.
+
+        Args:
+            read: number of frames that could be read.
+        """
+        if not read:
+            return f"'{self.path}' has no frames that can be read"
+        if self.path.suffix.lower() not in COUNTED_SUFFIXES or read >= self.count - HIDDEN_FRAMES:
+            return ''
+        return (f"'{self.path}' is damaged or cut short: {read} of its {self.count} frames could "
+                'be read')
+
+
+def _is_utf8(path: str | os.PathLike) -> bool:
+    """Tell whether OpenCV may be given a path; a name of other bytes ends the process."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _why_not(path: Path) -> str:
+    """Say why a file cannot be opened as a video."""
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(8)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not start:
+        return 'it is empty'
+    return 'it is damaged, cut short or of a kind that this OpenCV does not know'
+
+
+def read_frames(path: Path, skip: Callable[[str], None] | None = None) -> Iterator[np.ndarray]:
+    """Yield the frames of an image, a video or a folder of images, (H, W, 3) uint8 RGB.
+
+    Args:
+        path: of the image, the video or the folder.
+        skip: called with a sentence about each image of a folder, and about the part of a video,
+            that cannot be read; what can be read is yielded. By default such an image is an
+            error.
+
+    Raises:
+        SourceError: a file cannot be read, or no file of a folder and no frame of a video can.
+    """
+    if path.is_dir():
+        yield from _read_folder(path, skip)
+    elif is_video(path):
+        yield from _read_video(Video(path), skip)
+    else:
+        yield read_image(path)
+
+
+def _read_folder(folder: Path, skip: Callable[[str], None] | None) -> Iterator[np.ndarray]:
+    count = 0
+    for path in list_images(folder):
+        try:
+            frame = read_image(path)
+        except SourceError as error:
+            if skip is None:
+                raise
+            skip(str(error))
+            continue
+        count += 1
+        yield frame
+    if not count:
+        raise SourceError(f"'{folder}' has no picture that can be read")
+
+
+def _read_video(video: Video, skip: Callable[[str], None] | None) -> Iterator[np.ndarray]:
+    count = 0
+    for frame in video:
+        count += 1
+        yield frame
+    missing = video.missing(count)
+    if not count:
+        raise SourceError(missing)
+    if missing and skip is not None:
+        skip(missing)
+
+
+class VideoWriter:
+    """Writes RGB frames to an .mp4 file. The first frame sets the size."""
+
+    def __init__(self, path: str | os.PathLike, fps: float):
+        """Remember the path; the file is made with the first frame.
+
+        Args:
+            path: of the file.
+            fps: frames a second.
+        """
+        self._path, self._fps = str(path), fps
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append a frame, (H, W, 3) uint8 RGB of the first frame's size.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._writer is None:
+            if not _is_utf8(self._path):
+                raise OSError(f'{self._path} cannot be written: the name is not UTF-8')
+            self._writer = cv2.VideoWriter(self._path, cv2.VideoWriter_fourcc(*'mp4v'),
+                                           self._fps, frame.shape[1::-1])
+            if not self._writer.isOpened():
+                raise OSError(f'{self._path} cannot be written')
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.release()

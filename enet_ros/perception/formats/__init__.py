@@ -1,0 +1,1 @@
+"""Compressed image files: what their headers promise, and how they are decoded."""

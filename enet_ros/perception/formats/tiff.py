@@ -1,0 +1,179 @@
+"""The first directory of a TIFF file, read before a decoder sees the file (TIFF 6.0, BigTIFF).
+
+OpenCV's decoder turns images by their orientation, passes damaged strips on, and believes every
+size. So this module checks what the directory promises, unpacks the strips that can be checked,
+and takes the orientation out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+from enet_ros.perception.formats.tiff_lzw import count_lzw, count_packbits
+from enet_ros.perception.raw_image import EncodingError, check_size
+
+SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_TYPE_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # BYTE, SHORT, LONG, LONG8
+_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
+#: Compression -> bytes of pixels for each byte of the file, at most
+_MAX_INFLATION = {_NONE: 1, _LZW: 1400, _DEFLATE: 1033, _OLD_DEFLATE: 1033, _PACKBITS: 64}
+_COUNTERS = {_LZW: count_lzw, _PACKBITS: count_packbits}
+#: Photometric interpretation -> (channels that make the color, bits that are read)
+_PHOTOMETRIC = {0: (1, (1, 8)), 1: (1, (1, 8, 16)), 2: (3, (8, 16)), 3: (1, (8,)), 5: (4, (8,))}
+#: Tag -> value by which OpenCV gives the pixels as stored: orientation, and kind of alpha.
+_AS_STORED = {274: 1, 338: 1}
+_MAX_PIECES = 100_000
+
+
+@dataclass
+class TiffDirectory:
+    """The tags of one image.
+
+    Attributes:
+        order: Byte order of the numbers.
+        tags: Tag -> numbers.
+        positions: Tag -> position of the first number.
+    """
+
+    order: str
+    tags: dict[int, list[int]] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
+
+    def first(self, tag: int, default: int = 0) -> int:
+        """Return the first number of a tag, or a default if it is absent."""
+        return (self.tags.get(tag) or [default])[0]
+
+
+def check_tiff(view: memoryview) -> bytes | memoryview:
+    """Check the size, the kind and the strips of the first image of a TIFF file.
+
+    Args:
+        view: The file.
+
+    Returns:
+        The file. If it has an orientation, or an alpha that OpenCV would multiply into the
+        colors, a copy without it.
+
+    Raises:
+        EncodingError: The file is cut short, damaged, of a kind that is not read, or above a
+            limit.
+    """
+    directory = _read_directory(view)
+    row_bytes = _check_kind(directory)
+    _check_pieces(view, directory, row_bytes)
+    changes = [directory.positions[tag] for tag, value in _AS_STORED.items()
+               if directory.first(tag, value) != value]
+    if not changes:
+        return view
+    as_stored = bytearray(view)
+    for at in changes:
+        as_stored[at:at + 2] = (1).to_bytes(2, directory.order)
+    return as_stored
+
+
+def _read_directory(view: memoryview) -> TiffDirectory:
+    """Read the tags of the first image whose values are whole numbers."""
+    order, is_big = 'little' if view[0] == 0x49 else 'big', 0x2B in (view[2], view[3])
+    word, entry_size, count_size = (8, 20, 8) if is_big else (4, 12, 2)
+
+    def number(at: int, size: int) -> int:
+        if at + size > len(view):
+            raise EncodingError(f'the TIFF of {len(view)} bytes is cut short: byte {at} is wanted')
+        return int.from_bytes(view[at:at + size], order)
+
+    directory = TiffDirectory(order)
+    at = number(8 if is_big else 4, word)
+    entries, at = number(at, count_size), at + count_size
+    if entries > 1000:
+        raise EncodingError(f'the TIFF has {entries} tags, wanted fewer than 1000')
+    for start in range(at, at + entries * entry_size, entry_size):
+        tag, kind, count = number(start, 2), number(start + 2, 2), number(start + 4, word)
+        size = _TYPE_SIZES.get(kind)
+        if size is None or not count:
+            continue
+        if count > _MAX_PIECES:
+            if tag in (258, 273, 279, 324, 325, 339):
+                raise EncodingError(f'the TIFF has {count} numbers in tag {tag}, wanted at most '
+                                    f'{_MAX_PIECES}')
+            continue
+        value_at = start + 4 + word
+        if count * size > word:
+            value_at = number(value_at, word)
+        number(value_at + count * size - 1, 1)
+        directory.tags[tag] = [number(value_at + i * size, size) for i in range(count)]
+        directory.positions[tag] = value_at
+    return directory
+
+
+def _check_kind(directory: TiffDirectory) -> int:
+    """Check size and kind. Return the bytes of a row."""
+    width, height = directory.first(256), directory.first(257)
+    bits, channels = directory.tags.get(258, [1]), directory.first(277, 1)
+    if set(directory.tags.get(339, [1])) != {1}:
+        raise EncodingError('the TIFF holds floating-point or signed numbers, such as a depth '
+                            'image, wanted 8 or 16 bits without a sign')
+    photometric, compression = directory.first(262, -1), directory.first(259, _NONE)
+    color_channels, allowed = _PHOTOMETRIC.get(photometric, (0, ()))
+    if len(set(bits)) != 1 or bits[0] not in allowed or not color_channels <= channels <= 5:
+        raise EncodingError(f'the TIFF has {channels} channels of {bits[0]} bits and photometric '
+                            f'interpretation {photometric}, wanted grey or color of 8 or 16 bits')
+    if channels > 1 and directory.first(284, 1) != 1:
+        raise EncodingError('the TIFF has its channels in planes, wanted them side by side')
+    if compression not in _MAX_INFLATION:
+        raise EncodingError(f'the TIFF has compression {compression}, wanted none, LZW, Deflate '
+                            'or PackBits')
+    # OpenCV decodes by way of a strip, which may be the whole image: of RGBA, or of 16 bits, which
+    # are reduced to 8 after it.
+    picture_channels = 3 if channels > 1 or photometric == 3 else 1
+    check_size('the TIFF', width, height, 2 * channels + 3 * picture_channels if bits[0] == 16
+               else 4 + picture_channels)
+    return (width * channels * bits[0] + 7) // 8
+
+
+def _check_pieces(view: memoryview, directory: TiffDirectory, row_bytes: int) -> None:
+    """Check that each strip or tile lies in the file and has as many bytes as it needs."""
+    width, height = directory.first(256), directory.first(257)
+    is_tiled = 322 in directory.tags
+    if is_tiled:
+        across, down = directory.first(322), directory.first(323)
+        if not (16 <= across <= 8192 and 16 <= down <= 8192):
+            raise EncodingError(f'the TIFF has tiles of {across}x{down}, wanted 16 to 8192')
+        tile_row = (across * directory.first(277, 1) * directory.first(258, 1) + 7) // 8
+        sizes = [tile_row * down] * (-(-width // across) * -(-height // down))
+    else:
+        rows = min(directory.first(278, height), height) or height
+        sizes = [row_bytes * min(rows, height - start) for start in range(0, height, rows)]
+    starts = directory.tags.get(324 if is_tiled else 273, [])
+    lengths = directory.tags.get(325 if is_tiled else 279, [])
+    if not len(sizes) == len(starts) == len(lengths):
+        raise EncodingError(f'the TIFF has {len(starts)} pieces, wanted {len(sizes)} for '
+                            f'{width}x{height}')
+    compression = directory.first(259, _NONE)
+    for start, length, wanted in zip(starts, lengths, sizes):
+        if start + length > len(view):
+            raise EncodingError(f'the TIFF of {len(view)} bytes is cut short: a piece ends at '
+                                f'byte {start + length}')
+        if length * _MAX_INFLATION[compression] < wanted:
+            raise EncodingError(f'the TIFF is {width}x{height} by its directory, but is damaged '
+                                f'or false: a piece has {length} bytes')
+        _check_piece(view[start:start + length], compression, wanted)
+
+
+def _check_piece(piece: memoryview, compression: int, wanted: int) -> None:
+    """Check that a compressed strip or tile unpacks to as many bytes as it must."""
+    if compression in (_DEFLATE, _OLD_DEFLATE):
+        unpacker = zlib.decompressobj()
+        try:
+            count = len(unpacker.decompress(piece, wanted + 1))
+        except zlib.error as error:
+            raise EncodingError(f'the TIFF is damaged: {error}') from error
+        is_whole = count == wanted and unpacker.eof
+    elif compression in _COUNTERS:
+        count = _COUNTERS[compression](piece, wanted)
+        is_whole = count == wanted
+    else:
+        return
+    if not is_whole:
+        raise EncodingError(f'the TIFF is damaged: a piece unpacks to {count} bytes, wanted '
+                            f'{wanted}')

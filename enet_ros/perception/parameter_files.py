@@ -1,0 +1,107 @@
+"""Parameter files of ROS 2, read without ROS: nodes, and the values that each has there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from enet_ros.perception.parameter_table import ConfigError
+
+PARAMETERS_KEY = 'ros__parameters'
+_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # eight times as fast
+
+
+def read_sections(path: str | Path) -> dict[str, object]:
+    """Return the full names of the nodes in a parameter file, with the values of each.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ConfigError: It is no YAML file.
+    """
+    try:
+        content = yaml.load(Path(path).read_text(encoding='utf-8'), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, 'problem_mark', None)
+        place = f' in line {mark.line + 1}' if mark else ''
+        raise ConfigError(f'the parameter file {path} is no YAML{place}') from error
+    return dict(_find_sections(content, ''))
+
+
+def _find_sections(content: object, namespace: str) -> Iterator[tuple[str, object]]:
+    if not isinstance(content, Mapping):
+        return
+    for key, value in content.items():
+        name = f'{namespace}/{str(key).strip("/")}'
+        if isinstance(value, Mapping) and PARAMETERS_KEY in value:
+            yield name, value[PARAMETERS_KEY]
+        yield from _find_sections(value, name) if key != PARAMETERS_KEY else ()
+
+
+def matches(key: str, node_name: str) -> bool:
+    """Tell whether a key stands for a node: * is one part of a name, ** any number of parts.
+
+    Args:
+        key: Key of a parameter file, with a leading slash.
+        node_name: Full name of the node.
+    """
+    parts = [{'**': r'(/\w+)*', '*': r'/\w+'}.get(part, '/' + re.escape(part))
+             for part in key.strip('/').split('/')]
+    return re.fullmatch(''.join(parts), node_name) is not None
+
+
+def explain_file(path: str | Path, node_name: str) -> str:
+    """Say why a parameter file gives a node nothing, or '' if it gives something.
+
+    Args:
+        path: Path of the file.
+        node_name: Full name of the node.
+
+    Raises:
+        OSError: The file cannot be read.
+        ConfigError: It is no YAML file.
+    """
+    sections = read_sections(path)
+    if any(matches(key, node_name) and values for key, values in sections.items()):
+        return ''
+    if not sections:
+        return f'the parameter file {path} gives no value: it has no key {PARAMETERS_KEY}'
+    if any(matches(key, node_name) for key in sections):
+        return f'the parameter file {path} gives no value: its {PARAMETERS_KEY} are empty'
+    return (f'the parameter file {path} gives this node no value: it has values for '
+            f"{', '.join(sections)}, and this node is {node_name}; name it '{node_name}', or "
+            "'/**' for every node")
+
+
+def values_of_node(path: str | Path, node_name: str) -> dict[str, object]:
+    """Return the values that a parameter file gives a node, by name, such as 'ground.height'.
+
+    Args:
+        path: Path of the file.
+        node_name: Full name of the node.
+
+    Raises:
+        OSError: The file cannot be read.
+        ConfigError: It is no YAML file, or gives the node nothing.
+    """
+    problem = explain_file(path, node_name)
+    if problem:
+        raise ConfigError(problem)
+    values: dict[str, object] = {}
+    for key, section in read_sections(path).items():
+        if matches(key, node_name):
+            values.update(_flatten(section, ''))
+    return values
+
+
+def _flatten(section: object, prefix: str) -> Iterator[tuple[str, object]]:
+    for key, value in section.items() if isinstance(section, Mapping) else ():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value

@@ -1,0 +1,142 @@
+"""The stamps of one camera's frames: their order, their jumps and their age. No ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: A stamp that falls back farther than this is of another time, as of a bag that begins again.
+#: Drivers whose stamps jitter, and frames that overtake each other, stay well below.
+JUMP_NS = 500_000_000
+#: Frames with one and the same stamp, after which stamps count as standing still.
+STILL_FRAMES = 3
+#: Frames one after the other with stamps that advance, after which stamps run again.
+ADVANCING_FRAMES = 20
+#: Later than every stamp.
+NEVER_NS = 1 << 63
+#: Least step of the order of frames that a float of seconds resolves today.
+ORDER_STEP_NS = 1_000
+#: Stamps below this are no wall time. They are simulated time, or the time since the start.
+FIRST_WALL_TIME_SEC = 1e9  # in the year 2001
+
+
+@dataclass(frozen=True)
+class FramePlace:
+    """Where a late frame stands among the frames of its camera.
+
+    Attributes:
+        order_sec: Time by which the frame votes.
+        has_jumped: Whether time jumped back before this frame.
+    """
+
+    order_sec: float
+    has_jumped: bool
+
+
+class FrameClock:
+    """Orders the frames of one camera. The receiving thread calls it, except for take_note.
+
+    A frame with a stamp after ``newest_ns`` is in order: the caller sets ``newest_ns`` and asks
+    nothing. :meth:`place_late` places the others. Stamps that jitter backwards by less than
+    ``JUMP_NS`` do not change the order of arrival.
+
+    Where stamps stand still, frames are ordered by their arrival, until the stamps have advanced
+    with every frame for a while. Stamps stand still if the driver sets none (0), or only seconds.
+
+    Attributes:
+        newest_ns: Greatest stamp since the last jump, in nanoseconds. While stamps stand still it
+            is greater than every stamp, so that :meth:`place_late` places all frames.
+    """
+
+    def __init__(self):
+        self.newest_ns = -1
+        self._order_ns = self._still_ns = -1
+        self._repeats = self._advances = 0
+        self._note = ''
+
+    def take_note(self) -> str:
+        """Return what was unusual about the stamps since the last call, a sentence or ''."""
+        note, self._note = self._note, ''
+        return note
+
+    def place_late(self, stamp_ns: int, received_sec: float) -> FramePlace:
+        """Return the place of a frame whose stamp is not after ``newest_ns``.
+
+        Args:
+            stamp_ns: Stamp of the frame, in nanoseconds.
+            received_sec: When it was received, by a clock that never jumps.
+        """
+        if self.newest_ns == NEVER_NS:
+            return self._place_by_arrival(stamp_ns, received_sec)
+        if stamp_ns < self.newest_ns - JUMP_NS:
+            back_sec = (self.newest_ns - stamp_ns) / 1e9
+            self._note = f'stamps jumped back by {back_sec:.3g} s; votes and rates began anew'
+            self.newest_ns = self._order_ns = stamp_ns
+            return FramePlace(stamp_ns / 1e9, True)
+        if stamp_ns == self.newest_ns:
+            return FramePlace(self._order_of_repeated(stamp_ns, received_sec), False)
+        self._order_ns = max(self.newest_ns, self._order_ns) + ORDER_STEP_NS
+        return FramePlace(self._order_ns / 1e9, False)
+
+    def _order_of_repeated(self, stamp_ns: int, received_sec: float) -> float:
+        """Return the order of a frame with the stamp of the frame before, in seconds."""
+        if stamp_ns != self._still_ns:
+            self._still_ns, self._repeats = stamp_ns, 0
+        self._repeats += 1
+        if stamp_ns and self._repeats < STILL_FRAMES:  # The frame came twice: its place is taken.
+            return max(self.newest_ns, self._order_ns) / 1e9
+        self.newest_ns, self._advances = NEVER_NS, 0
+        return self._place_by_arrival(stamp_ns, received_sec).order_sec
+
+    def _place_by_arrival(self, stamp_ns: int, received_sec: float) -> FramePlace:
+        """Return the place of a frame while stamps stand still."""
+        has_jumped = stamp_ns < self._still_ns - JUMP_NS
+        self._advances = self._advances + 1 if stamp_ns > self._still_ns else 0
+        self._still_ns = stamp_ns if has_jumped else max(stamp_ns, self._still_ns)
+        if self._advances >= ADVANCING_FRAMES:  # The stamps run again.
+            self.newest_ns = self._order_ns = stamp_ns
+            self._repeats = 0
+            return FramePlace(stamp_ns / 1e9, False)
+        self._note = (f'stamps stand still at {stamp_ns / 1e9:g} s; frames vote in the order of '
+                      'arrival')
+        return FramePlace(received_sec, has_jumped)
+
+
+def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
+                use_sim_time: bool) -> str:
+    """Return why the age of a frame is refused, or ''.
+
+    A frame from the future is no fresher than an old one: its clock is another one.
+
+    Args:
+        age_sec: Age by the node's clock; negative in the future.
+        stamp_sec: Stamp of the frame.
+        max_age_sec: Greatest age, in seconds, in either direction. 0 allows every age.
+        use_sim_time: Whether the node's clock is simulated time.
+    """
+    if not max_age_sec or abs(age_sec) <= max_age_sec:
+        return ''
+    clock = (f"the node's clock, which is {'simulated' if use_sim_time else 'wall'} time "
+             f'(use_sim_time is {str(use_sim_time).lower()})')
+    when = (f'{age_sec:.3f} s old' if age_sec > 0 else
+            f'{-age_sec:.3f} s in the future')
+    return (f'frame is {when} by {clock}, wanted at most {max_age_sec:g} s (max_frame_age)'
+            f'{_clock_advice(age_sec, stamp_sec, use_sim_time=use_sim_time)}')
+
+
+def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> str:
+    """Return what a wrong age comes from, as the end of a sentence, or ''."""
+    now_sec = stamp_sec + age_sec
+    if stamp_sec == 0.0:
+        return ': its stamp is 0, so the driver sets none; set max_frame_age to 0'
+    if use_sim_time and now_sec < 1e-3:
+        return ': that clock stands at 0, since nothing publishes /clock'
+    is_wall_stamp, is_wall_clock = (time_sec >= FIRST_WALL_TIME_SEC
+                                    for time_sec in (stamp_sec, now_sec))
+    if is_wall_clock and not is_wall_stamp:
+        return (': its stamp is simulated time or the time since a start; set use_sim_time to '
+                'true if something publishes /clock')
+    if is_wall_stamp and not is_wall_clock:
+        return ': its stamp is wall time; set use_sim_time to false, or stamp in simulated time'
+    if age_sec < 0:
+        return ': the clock of the camera is ahead; synchronise the clocks'
+    return ''

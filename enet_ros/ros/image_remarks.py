@@ -1,0 +1,42 @@
+"""What the readers of images remark, passed on to the diagnostics and the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from enet_ros.perception.raw_image import Remark
+from enet_ros.ros.health import CameraHealth, Logger
+
+
+class ImageRemarks:
+    """Shows each remark in the diagnostics, and logs it once. One thread calls it.
+
+    A remark about good images is a fact. One about images that only just could be read is counted,
+    and logged as a warning.
+    """
+
+    def __init__(self, topic: str, health: CameraHealth, logger: Logger):
+        """Have passed nothing on.
+
+        Args:
+            topic: Topic of the images, for the log.
+            health: Keeps the facts of the camera.
+            logger: Receives each remark once.
+        """
+        self._topic, self._health, self._logger = topic, health, logger
+        self._counts: Counter[Remark] = Counter()
+
+    def tell(self, remarks: Sequence[Remark]) -> None:
+        """Pass on the remarks of one frame."""
+        for remark in remarks:
+            self._counts[remark] += 1
+            count = self._counts[remark]
+            frames = f' ({count} frames)' if remark.is_warning else ''
+            self._health.note(remark.fact, f'{remark.value}{frames}')
+            if count == 1:
+                text = f'{self._topic}: {remark.fact}: {remark.value}'
+                if remark.is_warning:
+                    self._logger.warning(text)
+                else:
+                    self._logger.info(text)

@@ -1,0 +1,100 @@
+"""Services of a node that no request can break, and parameters that are set in words.
+
+rclpy 7.1 lets an exception of a service's callback end the process, and a parameter whose type is
+no type raises one. Its refusals name Python's types. Here every parameter in a request is read as
+the parameter file is: a whole number serves as a float, and a wrong type is refused in a sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from enet_ros.perception.parameter_table import Changes, ConfigError
+from enet_ros.ros.parameter_rows import row_of
+
+TYPES = range(ParameterType.PARAMETER_NOT_SET, ParameterType.PARAMETER_STRING_ARRAY + 1)
+
+
+def guard_services(node: Node) -> None:
+    """Put a guard around the callback of every service that a node has now.
+
+    None of them may be a coroutine.
+    """
+    for service in node.services:
+        answer = service.callback
+        if service.srv_type is SetParameters:
+            answer = _set_each(node, answer)
+        elif service.srv_type is SetParametersAtomically:
+            answer = _set_all(node, answer)
+        service.callback = _guarded(node, service.service_name, answer)
+
+
+def _guarded(node: Node, name: str, answer: Callable) -> Callable:
+    """Return a callback that logs an exception, and sends the response as far as it was made."""
+    def guarded(request, response):
+        try:
+            return answer(request, response)
+        except Exception as error:  # Whatever it is, the node lives and says why.
+            node.get_logger().error(f'a request of {name} failed: {type(error).__name__}: {error}')
+            return response
+    return guarded
+
+
+def _set_each(node: Node, answer: Callable) -> Callable:
+    """Return a callback that sets parameters one by one."""
+    def set_each(request, response):
+        for message in request.parameters:
+            reason = _prepare(node, message)
+            if reason:
+                response.results.append(SetParametersResult(successful=False, reason=reason))
+            else:
+                answer(SetParameters.Request(parameters=[message]), response)
+        return response
+    return set_each
+
+
+def _set_all(node: Node, answer: Callable) -> Callable:
+    """Return a callback that sets all parameters or none."""
+    def set_all(request, response):
+        reason = next(filter(None, (_prepare(node, message) for message in request.parameters)),
+                      '')
+        if reason:
+            response.result = SetParametersResult(successful=False, reason=reason)
+            return response
+        return answer(request, response)
+    return set_all
+
+
+def _prepare(node: Node, message: ParameterMessage) -> str:
+    """Bring the value of a parameter into its own type.
+
+    Returns:
+        Why the value is refused, or ''.
+    """
+    name = message.name
+    if message.value.type not in TYPES:
+        return f'{name} has the type {message.value.type}, wanted one of rcl_interfaces'
+    if not node.has_parameter(name):
+        return f"parameter '{name}' is not known" + ''.join(
+            f"; did you mean '{near}'?" for near in difflib.get_close_matches(
+                name, list(node.get_parameters_by_prefix('')), n=1))
+    row = row_of(node, name)
+    if row is None:  # rclpy's own, such as use_sim_time
+        return ''
+    if row.changes is Changes.AT_START:
+        return (f'{name} is fixed at the start: write it into the parameter file, and start the '
+                'node again')
+    try:
+        value = row.checked(RosParameter.from_parameter_msg(message).value)
+    except ConfigError as error:
+        return str(error)
+    message.value = RosParameter(
+        name, value=list(value) if isinstance(value, tuple) else value).get_parameter_value()
+    return ''

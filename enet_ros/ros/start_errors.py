@@ -1,0 +1,61 @@
+"""What stops a node before it is one, said in a sentence: log folder, parameter files, QoS.
+
+The texts of rcl name its own source lines. A text that is not known here is shown as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+LOG_ADVICE = 'set ROS_LOG_DIR to a folder that this user can write to'
+_QUOTED = re.compile(r"'(--params-file|-p) (.*)'\. Error: (.*)", re.DOTALL)
+_LINE = re.compile(r'line(?:_num)? (\d+)')
+
+#: part of rcl's text about a parameter -> what is meant, and what to do
+YAML_ERRORS = {
+    'Sequence should be of same type':
+        'a list has whole numbers beside others: write every number of it with a point, such as '
+        '[0.5, 1.0]',
+    'No value at': 'a name has no value: give it one, or remove the line',
+    'error not set': "there is no value after ':=': give one, such as '' for an empty text",
+    'Error opening YAML file': 'the file is absent or cannot be read',
+    'Sequences can only be values and not keys in params':
+        'a list stands where a name is wanted: the values of a node belong under its name and '
+        'ros__parameters',
+    'before ros__parameters': 'the values of a node belong under its name and ros__parameters',
+}
+
+
+def home_problem() -> str:
+    """Say that the log has no folder, which rcl would say in many lines; '' if it has one."""
+    if any(os.environ.get(name) for name in ('ROS_LOG_DIR', 'ROS_HOME', 'HOME')):
+        return ''
+    return f'HOME is not set, so there is no folder for the log: {LOG_ADVICE}'
+
+
+def explain_start(text: str) -> str:
+    """Return in a sentence what a text of rcl means for the user, or the text.
+
+    Args:
+        text: Text of an exception while the node was made.
+    """
+    if 'log directory' in text or 'logging' in text:
+        return f'{_explain_log(text)}: {LOG_ADVICE}'
+    quoted = _QUOTED.search(text)
+    if quoted is None:
+        return text
+    option, value, error = quoted.groups()
+    subject = (f'the parameter file {value}' if option == '--params-file' else
+               f'the argument -p {value}')
+    error = error.partition(', at /')[0].strip()
+    meaning = next((words for part, words in YAML_ERRORS.items() if part in error), error)
+    line = _LINE.search(error) if option == '--params-file' else None
+    return f'{subject} is refused' + (f' in line {line[1]}' if line else '') + f': {meaning}'
+
+
+def _explain_log(text: str) -> str:
+    folder = re.search(r"directory '([^']*)': (\d+)", text)
+    if folder is None:
+        return f"the log cannot be opened ({text.partition(', at /')[0]})"
+    return f'the folder {folder[1]} for the log cannot be made ({os.strerror(int(folder[2]))})'

@@ -1,0 +1,159 @@
+"""``enet-ros segment`` over folders and videos as people have them: damaged, hidden, turned."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.damaged import as_file, damaged_files, hidden_files, rotated_video, street
+
+from enet_ros.cli.main import main
+from enet_ros.media import Video, VideoWriter, read_image, write_picture
+
+OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
+
+
+@pytest.fixture(scope='module')
+def frame():
+    return street(320, 192)
+
+
+def segment(out, *inputs):
+    return main(['segment', *map(str, inputs), '--out', str(out), *OPTIONS])
+
+
+def test_the_rest_of_a_folder_is_labelled_and_bad_files_are_named_at_the_end(tmp_path, frame,
+                                                                             capsys):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    reasons = damaged_files(folder, frame)
+    hidden_files(folder)
+    for name in ('a.png', 'zoë.PNG'):
+        write_picture(folder / name, frame)
+    assert segment(out, folder) == 1
+    assert sorted(path.name for path in out.glob('*_labels.png')) == ['a_labels.png',
+                                                                      'zoë_labels.png']
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-len(reasons) - 1].startswith(f'enet-ros segment: {len(reasons)} of '
+                                               f'{len(reasons) + 2} inputs could not be read')
+    said = dict(line.strip().split("' ", 1) for line in lines[-len(reasons):])
+    for name, reason in reasons.items():
+        assert reason in said[f"'{folder / name}"]
+
+
+def test_a_folder_with_hidden_files_beside_is_labelled_without_a_word_on_them(tmp_path, frame,
+                                                                              capsys):
+    hidden_files(tmp_path)
+    write_picture(tmp_path / 'a.png', frame)
+    assert segment(tmp_path / 'out', tmp_path) == 0
+    assert '._a' not in capsys.readouterr().err
+    assert len(list((tmp_path / 'out').iterdir())) == 3
+
+
+def test_a_hidden_file_that_is_named_is_labelled(tmp_path, frame):
+    write_picture(tmp_path / '.hidden.png', frame)
+    assert segment(tmp_path / 'out', tmp_path / '.hidden.png') == 0
+    assert (tmp_path / 'out' / '.hidden_labels.png').exists()
+
+
+def test_one_bad_file_that_is_named_fails_with_its_reason(tmp_path, capsys):
+    (tmp_path / 'a.png').write_bytes(b'')
+    assert segment(tmp_path / 'out', tmp_path / 'a.png') == 1
+    assert "a.png' cannot be read as a picture: it is empty" in capsys.readouterr().err
+
+
+def test_a_file_without_permission_is_named(tmp_path, frame, capsys, monkeypatch):
+    def refuse(path):  # as for every user but root, whom tests often run as
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    write_picture(tmp_path / 'a.png', frame)
+    monkeypatch.setattr(Path, 'read_bytes', refuse)
+    assert segment(tmp_path / 'out', tmp_path / 'a.png') == 1
+    assert "a.png' cannot be read as a picture: Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('orientation', [3, 6, 7])
+def test_outputs_have_the_picture_as_it_is_shown(tmp_path, frame, orientation):
+    (tmp_path / 'turned.png').write_bytes(as_file(frame, 'PNG', orientation))
+    shown = read_image(tmp_path / 'turned.png')
+    write_picture(tmp_path / 'shown.png', shown)
+    assert segment(tmp_path / 'out', tmp_path / 'turned.png', tmp_path / 'shown.png') == 0
+    for kind in ('labels', 'drivable', 'overlay'):
+        turned, upright = (cv2.imread(str(tmp_path / 'out' / f'{name}_{kind}.png'), -1)
+                           for name in ('turned', 'shown'))
+        assert turned.shape[:2] == shown.shape[:2]
+        assert np.array_equal(turned, upright)
+
+
+@pytest.mark.parametrize(('degrees', 'turns'), [(90, -1), (270, 1)])
+def test_a_video_is_labelled_as_it_is_shown(tmp_path, frame, degrees, turns):
+    rotated_video(tmp_path / 'phone.mp4', frame, degrees)
+    shown = next(iter(Video(tmp_path / 'phone.mp4'))).astype(int)
+    assert np.abs(shown - np.rot90(frame, turns)).mean() < 10
+    assert segment(tmp_path / 'out', tmp_path / 'phone.mp4') == 0
+    assert next(iter(Video(tmp_path / 'out' / 'phone_overlay.mp4'))).shape == (320, 192, 3)
+
+
+def write_video(path, frame, code):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10.0, frame.shape[1::-1])
+    for shift in range(20):
+        writer.write(np.roll(frame[..., ::-1], 4 * shift, 1))
+    writer.release()
+
+
+def test_the_frames_of_a_video_cut_short_are_labelled_and_it_is_said(tmp_path, frame, capsys):
+    write_video(tmp_path / 'drive.avi', frame, 'MJPG')
+    data = (tmp_path / 'drive.avi').read_bytes()
+    (tmp_path / 'drive.avi').write_bytes(data[:len(data) // 2])
+    assert segment(tmp_path / 'out', tmp_path / 'drive.avi') == 1
+    count = len(list(Video(tmp_path / 'out' / 'drive_overlay.mp4')))
+    assert 5 <= count <= 12
+    assert f'cut short: {count} of its 20 frames could be read' in capsys.readouterr().err
+
+
+def test_frames_after_damage_in_a_video_are_labelled(tmp_path, frame, capsys):
+    write_video(tmp_path / 'drive.avi', frame, 'MJPG')
+    data = bytearray((tmp_path / 'drive.avi').read_bytes())
+    middle, length = len(data) // 2, len(data) // 5
+    data[middle:middle + length] = bytes(length)
+    (tmp_path / 'drive.avi').write_bytes(data)
+    assert segment(tmp_path / 'out', tmp_path / 'drive.avi') == 1
+    assert 13 <= len(list(Video(tmp_path / 'out' / 'drive_overlay.mp4'))) < 18
+    assert 'of its 20 frames could be read' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('content', 'reason'), [
+    (b'', 'it is empty'), (b'no video', 'damaged, cut short'), (None, 'damaged, cut short')])
+def test_a_video_that_cannot_be_opened_does_not_stop_the_others(tmp_path, frame, capsys, content,
+                                                                reason):
+    writer = VideoWriter(tmp_path / 'good.mp4', 10.0)
+    for _ in range(3):
+        writer.write(frame)
+    writer.close()
+    whole = (tmp_path / 'good.mp4').read_bytes()
+    # An .mp4 has its index at the end: what is cut there cannot be opened.
+    (tmp_path / 'bad.mp4').write_bytes(whole[:len(whole) // 2] if content is None else content)
+    assert segment(tmp_path / 'out', tmp_path / 'bad.mp4', tmp_path / 'good.mp4') == 1
+    assert len(list(Video(tmp_path / 'out' / 'good_overlay.mp4'))) == 3
+    said = capsys.readouterr().err
+    assert "bad.mp4' cannot be read as a video" in said and reason in said
+
+
+def test_names_of_other_bytes_than_utf8_end_nothing(tmp_path, frame, capsys):
+    """OpenCV would end the process at such a name."""
+    write_video(tmp_path / 'a.avi', frame, 'MJPG')
+    name = os.fsdecode(b'caf\xe9')
+    (tmp_path / 'a.avi').rename(tmp_path / f'{name}.avi')
+    write_picture(tmp_path / f'{name}_.png', frame)
+    assert segment(tmp_path / 'out', tmp_path / f'{name}.avi', tmp_path / f'{name}_.png') == 1
+    assert 'its name is not UTF-8, so rename it' in capsys.readouterr().err
+    assert (tmp_path / 'out' / f'{name}__labels.png').exists()
+    with pytest.raises(OSError, match='not UTF-8'):
+        VideoWriter(tmp_path / f'{name}.mp4', 10.0).write(frame)
+
+
+def test_help_says_what_the_exit_codes_mean(capsys):
+    with pytest.raises(SystemExit):
+        main(['segment', '--help'])
+    assert 'exit code:\n  0  everything was labelled\n  1  files' in capsys.readouterr().out

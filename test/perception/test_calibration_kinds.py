@@ -1,0 +1,100 @@
+"""Other members of the kinds of calibrations that drivers send: what is believed, what is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enet_ros.perception.calibration import calibration_problem
+from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.distortion import read_distortion
+
+SIZE = (640, 480)
+IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
+P_IDENTITY = (1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1., 0.)
+K = (525., 0., 319.5, 0., 525., 239.5, 0., 0., 1.)
+
+
+def matrix_p(focal, cx=319.5, cy=239.5, tx=0.):
+    return (focal, 0., cx, tx, 0., focal, cy, 0., 0., 0., 1., 0.)
+
+
+def problem(k=K, **fields):
+    return calibration_problem(CameraModel(*SIZE, k, **fields), SIZE)
+
+
+@st.composite
+def spellings(draw):
+    """Return a name of a model in other letters and separators, and the model."""
+    name = draw(st.sampled_from(['plumb_bob', 'rational_polynomial', 'equidistant']))
+    words = [draw(st.sampled_from([word, word.upper(), word.title()])) for word in name.split('_')]
+    blanks = st.sampled_from(['', ' ', '\t', '\n', '\0'])
+    return (draw(blanks) + draw(st.sampled_from(['', '_', '-', ' ', '__', '::'])).join(words)
+            + draw(blanks), name)
+
+
+@given(spellings())
+def test_letters_and_separators_of_a_name_do_not_matter(spelling):
+    name, model = spelling
+    count = {'plumb_bob': 5, 'rational_polynomial': 8, 'equidistant': 4}[model]
+    assert read_distortion(name, (.01,) * count).model == model
+
+
+@pytest.mark.parametrize(('name', 'count', 'model'), [
+    ('KannalaBrandt', 4, 'equidistant'), ('kannala_brandt8', 4, 'equidistant'),
+    ('equi', 4, 'equidistant'), ('pinhole-equi', 4, 'equidistant'), ('KB4', 4, 'equidistant'),
+    ('opencv_fisheye', 4, 'equidistant'), ('radtan8', 8, 'rational_polynomial'),
+    ('radial-tangential8', 8, 'rational_polynomial'), ('radialtangential', 4, 'plumb_bob'),
+    ('pinhole-radtan', 4, 'plumb_bob'), ('Brown Conrady', 5, 'plumb_bob')])
+def test_names_of_other_libraries_are_known(name, count, model):
+    assert read_distortion(name, (.01,) * count).model == model
+
+
+def test_the_modified_model_is_plumb_bob_only_without_tangential_distortion():
+    assert read_distortion('Modified Brown Conrady', (.1, .1, 0., 0., .1)).model == 'plumb_bob'
+    with pytest.raises(ValueError, match='modified_brown_conrady.*tangential'):
+        read_distortion('modified_brown_conrady', (.1,) * 5)
+
+
+def test_the_inverse_model_says_why_it_is_another_one():
+    with pytest.raises(ValueError, match='inverse_brown_conrady.*from distorted to undistorted'):
+        read_distortion('inverse_brown_conrady', (.1,) * 5)
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 6, 7])
+def test_a_count_that_no_order_of_coefficients_has_is_refused(count):
+    with pytest.raises(ValueError, match=f'd has {count} values'):
+        read_distortion('rational_polynomial', (.1,) * count)
+
+
+def test_zeros_fill_up_a_count_that_no_order_has():
+    assert read_distortion('rational_polynomial', (.1,) * 5 + (0.,) * 2).coefficients[:5] \
+        == (.1,) * 5
+
+
+@pytest.mark.parametrize('fields', [
+    {'k': IDENTITY, 'p': matrix_p(500.), 'rectified': True},   # what the advice asks for
+    {'k': (524., *K[1:]), 'p': P_IDENTITY},                    # P that was never filled in
+    {'p': (0.,) * 12}, {'p': matrix_p(1.)},
+    {'p': matrix_p(300.)}, {'p': matrix_p(800.)}])
+def test_the_matrix_that_is_not_used_does_not_take_the_metres_away(fields):
+    assert problem(**fields) == ''
+
+
+@pytest.mark.parametrize(('fields', 'parts'), [
+    ({'p': matrix_p(5200.)}, ['K has a focal length of 525', 'P one of 5200', 'one is wrong']),
+    ({'k': (525., 0, 0, 0, 525, 0, 319.5, 239.5, 1)}, ['K ends with', '319.5', 'row by row']),
+    ({'k': (*K[:8], 0.)}, ['K ends with', 'wanted 0 0 1']),
+    ({'k': (525., 200., *K[2:])}, ['K has a skew of 200', 'wanted 0']),
+    ({'p': (*matrix_p(500.)[:10], 0., 0.), 'rectified': True}, ['P ends with']),
+    ({'r': (0., 0, 1, 0, 1, 0, -1, 0, 0)}, ['R turns the camera by 90 degrees', 'rectif'])])
+def test_what_cannot_be_true_is_named(fields, parts):
+    text = problem(**fields)
+    assert all(part in text for part in parts), text
+
+
+def test_an_upside_down_stereo_pair_is_believed():
+    assert problem(r=(-1., 0, 0, 0, -1, 0, 0, 0, 1)) == ''
+
+
+def test_a_small_skew_of_a_calibration_program_is_believed():
+    assert problem(k=(525., .8, *K[2:])) == ''

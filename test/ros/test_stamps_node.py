@@ -1,0 +1,140 @@
+"""Stamps that real drivers send, through a real node: votes, rates and ages."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from rclpy.time import Time  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+
+pytestmark = pytest.mark.ros
+MS = 1_000_000
+SEC = 1_000_000_000
+
+
+def stamped(node, frame, stamp_ns):
+    """Return an image with a stamp, which may be 0."""
+    message = node.image(frame)
+    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+    return message
+
+
+def masks_of(node, pixels, frames, stamps_ns):
+    """Send frames one by one, check the headers, and return the masks."""
+    masks = []
+    for frame, stamp_ns in zip(frames, stamps_ns):
+        sent = stamped(node, frame, stamp_ns)
+        mask = node.reply(sent, 'drivable_mask')
+        assert mask.header == sent.header
+        masks.append(pixels(mask))
+    return masks
+
+
+@pytest.fixture
+def voting(bench):
+    """A node with ``drivable.majority: 5`` and a listener for masks."""
+    node = bench(drivable__majority=5, output_size='network')
+    node.listen('drivable_mask')
+    return node
+
+
+WHOLE_SECONDS = [1000 * SEC] * 4 + [1001 * SEC] * 4
+
+
+@pytest.mark.parametrize('stamps_ns', [
+    [0] * 8, [1000 * SEC] * 8, WHOLE_SECONDS,
+    [1000 * SEC + (50 * i - 7 * (i % 2)) * MS for i in range(8)],           # jitter
+    [1000 * SEC + (5 * i - 12 * (i % 2)) * MS for i in range(8)],           # steps back
+    [1000 * SEC + (50 * i - 400 * (i == 4)) * MS for i in range(8)],        # one late frame
+    [1000 * SEC + (50 * i - 100 * (i in (5, 6))) * MS for i in range(8)],   # frames overtook
+], ids=['zero', 'still', 'whole seconds', 'jitter', 'steps back', 'late', 'overtaken'])
+def test_a_dark_frame_is_outvoted_whatever_the_stamps(voting, pixels, road_frame, stamps_ns):
+    node, black = voting, np.zeros_like(road_frame)
+    frames = [road_frame] * 7 + [black]
+    *before, last = masks_of(node, pixels, frames, stamps_ns)
+    assert before[-1].any()
+    assert np.array_equal(last, before[-1])
+
+
+def test_dark_frames_win_when_stamps_are_zero(voting, pixels, road_frame):
+    """The votes follow the frames. They do not keep the first mask for ever."""
+    node, black = voting, np.zeros_like(road_frame)
+    masks = masks_of(node, pixels, [road_frame] * 5 + [black] * 5, [0] * 10)
+    alone = masks_of(node, pixels, [black], [0])[0]
+    assert masks[4].any() and not np.array_equal(masks[4], masks[9])
+    assert np.array_equal(masks[9], alone)
+
+
+@pytest.mark.parametrize('back_ms', [600, 10_000])
+def test_a_real_jump_clears_votes_and_rates(voting, pixels, road_frame, back_ms):
+    node, black = voting, np.zeros_like(road_frame)
+    start = 1000 * SEC
+    *_, last = masks_of(node, pixels, [road_frame] * 4, [start + i * 50 * MS for i in range(4)])
+    health = node.node._cameras[0].health
+    node.wait(lambda: len(health._finish_times) == 4, 'four frames')
+    jumped = masks_of(node, pixels, [black], [start + (150 - back_ms) * MS])[0]
+    assert not np.array_equal(jumped, last)
+    node.wait(lambda: health.published == 5, 'the frame after the jump')
+    assert len(health._finish_times) <= 1
+
+
+def test_jitter_keeps_the_rates(voting, pixels, road_frame):
+    masks_of(voting, pixels, [road_frame] * 6,
+             [1000 * SEC + (50 * i - 60 * (i % 2)) * MS for i in range(6)])
+    health = voting.node._cameras[0].health
+    voting.wait(lambda: health.published == 6, 'six frames')
+    assert len(health._finish_times) == 6
+
+
+def error_of(node, message):
+    """Send a frame that is dropped, and return why."""
+    health = node.node._cameras[0].health
+    before = health.dropped
+    node.send(message)
+    node.wait(lambda: health.dropped > before, 'a dropped frame')
+    return health.last_error
+
+
+@pytest.mark.parametrize(('offset_sec', 'parts'), [
+    (-5.0, ["s old by the node's clock, which is wall time (use_sim_time is false)"]),
+    (5.0, ['in the future', 'wall time', 'the clock of the camera is ahead'])])
+def test_a_frame_too_old_or_too_early_names_the_clock(bench, road_frame, offset_sec, parts):
+    node = bench(max_frame_age=1.0)
+    node.listen('labels')
+    now_ns = node.tester.get_clock().now().nanoseconds
+    error = error_of(node, stamped(node, road_frame, now_ns + int(offset_sec * SEC)))
+    assert all(part in error for part in (*parts, 'max_frame_age')), error
+    assert not node.messages['labels']
+
+
+def test_a_small_skew_is_no_problem(bench, road_frame):
+    node = bench(max_frame_age=20.0)  # generous, since machines that test are busy
+    node.listen('labels')
+    now_ns = node.tester.get_clock().now().nanoseconds
+    for skew_sec in (-1, 5):
+        assert node.reply(stamped(node, road_frame, now_ns + skew_sec * SEC), 'labels')
+
+
+@pytest.mark.parametrize('stamp_ns', [0, 30 * SEC, 4_000 * SEC])
+def test_simulated_stamps_at_a_node_with_wall_time_name_use_sim_time(bench, road_frame, stamp_ns):
+    node = bench(max_frame_age=1.0)
+    node.listen('labels')
+    error = error_of(node, stamped(node, road_frame, stamp_ns))
+    assert 'which is wall time (use_sim_time is false)' in error
+    assert ('set use_sim_time to true' in error) if stamp_ns else ('its stamp is 0' in error)
+
+
+def test_wall_stamps_at_a_node_with_simulated_time_name_use_sim_time(bench, road_frame):
+    node = bench(max_frame_age=1.0, use_sim_time=True)
+    node.listen('labels')
+    error = error_of(node, node.image(road_frame))
+    assert 'stands at 0, since nothing publishes /clock' in error
+    clock = Clock()
+    clock.clock.sec = 100
+    node.wait(lambda: node.send(clock, '/clock') or
+              node.node.get_clock().now().nanoseconds == 100 * SEC, 'simulated time')
+    error = error_of(node, node.image(road_frame))
+    assert 'simulated time (use_sim_time is true)' in error
+    assert 'its stamp is wall time; set use_sim_time to false' in error
+    assert node.reply(stamped(node, road_frame, 99_500 * MS), 'labels')

@@ -1,0 +1,42 @@
+"""JPEG files as cameras and bad links send them."""
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+
+
+def jpeg(rgb, *, restart=0, sampling='420', quality=90, progressive=False):
+    """Encode a frame, (H, W, 3) uint8 RGB or (H, W) grey."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive),
+               cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+               getattr(cv2, f'IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}')]
+    if restart:
+        options += [cv2.IMWRITE_JPEG_RST_INTERVAL, restart]
+    return cv2.imencode('.jpg', rgb[..., ::-1] if rgb.ndim == 3 else rgb, options)[1].tobytes()
+
+
+def scan_start(data):
+    """Position of the first byte of the first scan."""
+    at = data.index(b'\xff\xda')
+    return at + 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+
+
+def with_extra_bytes(data, least, most, seed=0):
+    """Put some bytes before each restart and end marker, as webcams do."""
+    rng, start = np.random.default_rng(seed), scan_start(data)
+
+    def extend(match):
+        count = int(rng.integers(least, most + 1))
+        return rng.integers(0, 255, count).astype(np.uint8).tobytes() + match[0]
+    return data[:start] + re.sub(rb'\xff[\xd0-\xd7\xd9]', extend, data[start:])
+
+
+def of_size(data, width, height):
+    """Write another size into the frame header."""
+    changed = bytearray(data)
+    at = re.search(rb'\xff[\xc0-\xc2]\0', data).start()
+    changed[at + 5:at + 9] = height.to_bytes(2, 'big') + width.to_bytes(2, 'big')
+    return bytes(changed)

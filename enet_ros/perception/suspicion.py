@@ -25,7 +25,10 @@ BLOCKS_PER_ROW = 16         # Means over a block show the scene without the nois
 
 DARK, DARK_SHARE = 20, 0.98          # a lens cap with noise and hot pixels is still black
 BRIGHT, BRIGHT_SHARE = 245, 0.9      # the brightest road frames have 0.4 of such pixels
-LEAST_RANGE = 12            # between block means, of 255; 2,380 frames of roads have 110 or more
+LEAST_RANGE = 12            # of the block means, of 255; 2,380 frames of roads have 110 or more
+#: Without a tenth of the block means on either side, which may be text or a clock. Frames of roads
+#: have 33 or more, and a street in fog has less than LEAST_RANGE.
+RANGE_TAIL, LEAST_TRIMMED_RANGE = 0.1, 4
 LEAST_STRUCTURE = 0.4       # deviation of block means / of pixels; frames of roads have 0.82
 #: Change over 2 pixels / change over 16 pixels, at a width of 640. A linear ramp has 1/8, a camera
 #: of 80x60 pixels 0.15 and more, and frames of roads 0.19 and more.
@@ -113,11 +116,14 @@ class FrameJudge:
         blocks = cv2.resize(sample, (min(BLOCKS_PER_ROW, sample.shape[1]), len(sample)),
                             interpolation=cv2.INTER_AREA)
         (means, deviation), (_, structure) = cv2.meanStdDev(sample), cv2.meanStdDev(blocks)
-        suspicion = None
+        suspicion, green = None, np.sort(blocks[..., 1], axis=None)
+        tail = int(RANGE_TAIL * green.size)
         if structure.max() < 0.5 * deviation.max() or structure.max() < LEAST_RANGE \
+                or int(green[-1 - tail]) - green[tail] < LEAST_TRIMMED_RANGE \
                 or means.max() < 2 * DARK or means.min() > BRIGHT - 2 * DARK:
             suspicion = fault_of_sample(sample, blocks)
         if suspicion is not None:
+            self._last_sample = None
             self._start_looking()
             return suspicion
         is_same = self._last_sample is not None and np.array_equal(sample, self._last_sample)
@@ -177,8 +183,11 @@ def fault_of_sample(sample: np.ndarray, blocks: np.ndarray | None = None) -> Sus
         return Suspicion(Fault.WHITE, (
             f'the image is saturated: {100 * bright:.0f} % of it is at least {BRIGHT} of 255; '
             'check the exposure and the gain'))
-    if np.ptp(flat_blocks, axis=0).max() < LEAST_RANGE:
-        color = ', '.join(str(round(value)) for value in flat.mean(0))
+    low, median, high = np.quantile(flat_blocks, (RANGE_TAIL, 0.5, 1 - RANGE_TAIL), axis=0,
+                                    method='lower')
+    if np.ptp(flat_blocks, axis=0).max() < LEAST_RANGE \
+            or (high.astype(int) - low).max() < LEAST_TRIMMED_RANGE:
+        color = ', '.join(map(str, median))
         return Suspicion(Fault.UNIFORM, (
             f'the image has one color, red, green and blue are {color}: check the camera, its '
             'driver and whether something covers the lens'))

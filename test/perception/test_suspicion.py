@@ -59,6 +59,14 @@ def with_hot_pixels(frame):
     return frame
 
 
+def with_text(frame):
+    """Write over a frame what cameras and grabbers show without a signal."""
+    frame = frame.copy()
+    cv2.putText(frame, 'NO SIGNAL', (200, 190), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (255, 255, 255), 4)
+    cv2.putText(frame, '2026-11-26 12:00', (10, 350), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255,) * 3, 2)
+    return frame
+
+
 def color_bar():
     return np.broadcast_to(np.uint8((12, 90, 40)), (360, 640, 3)).copy()
 
@@ -69,6 +77,7 @@ def color_bar():
     (noise(255, 0), Fault.WHITE), (noise(252, 3), Fault.WHITE), (noise(255, 5), Fault.WHITE),
     (noise(128, 0), Fault.UNIFORM), (noise(60, 6), Fault.UNIFORM),
     (noise((0, 0, 255), 0), Fault.UNIFORM), (color_bar(), Fault.UNIFORM),
+    (with_text(noise((20, 20, 200), 2)), Fault.UNIFORM), (with_text(noise(4, 3)), Fault.UNIFORM),
     (noise(30, 8), Fault.UNIFORM), (noise(128, 40), Fault.NOISE), (noise(30, 30), Fault.NOISE),
     (cv2.resize(noise(128, 80)[:180, :320], SIZE), Fault.NOISE)])
 def test_a_frame_without_a_scene_is_suspect_at_once(frame, said):
@@ -255,6 +264,14 @@ def test_one_pixel_between_the_sampled_rows_keeps_an_image_alive():
     for second in range(10):
         frame[-1, 5] = second
         assert judge.judge(sampled(frame), unsure(1.0), raw(frame), second, 3.0) is None
+
+
+def test_a_black_frame_between_two_equal_ones_is_a_change():
+    judge, frame = FrameJudge(), street()
+    for second in range(10):
+        shown = noise(0, 2) if second % 3 == 2 else frame
+        verdict = judge.judge(sampled(shown), unsure(1.0), raw(shown), second, 2.0)
+        assert verdict is None or verdict.fault is Fault.BLACK
 
 
 def test_padding_that_changes_does_not_hide_a_frozen_image():

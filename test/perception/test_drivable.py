@@ -227,10 +227,10 @@ def test_a_new_policy_keeps_the_frames_where_as_many_vote():
 
 
 @pytest.mark.parametrize(('field', 'value', 'wanted'), [
-    ('connected', 1, 'true or false'), ('seed', (0.5,), 'x and y from 0 to 1'),
+    ('connected', 2, 'true or false'), ('seed', (0.5,), 'x and y from 0 to 1'),
     ('seed', (0.5, 1.1), 'x and y from 0 to 1'), ('min_area', -.1, '0.0 to 1.0'),
     ('max_hole', math.nan, '0.0 to 1.0'), ('majority', 0, '1 to 255'),
-    ('majority', 2.0, '1 to 255'), ('majority', 256, '1 to 255'),
+    ('majority', 2.5, '1 to 255'), ('majority', 256, '1 to 255'),
 ])
 def test_a_bad_policy_names_field_value_and_what_is_wanted(field, value, wanted):
     with pytest.raises(ValueError, match=f'{field} is .*wanted.*{wanted}'):

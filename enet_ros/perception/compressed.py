@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from enet_ros.perception.bit_depth import BitDepth
-from enet_ros.perception.formats.jpeg import decoder_remark, read_jpeg
+from enet_ros.perception.formats.jpeg import read_jpeg
 from enet_ros.perception.formats.png import SIGNATURE as PNG_SIGNATURE
 from enet_ros.perception.formats.png import check_png
 from enet_ros.perception.formats.tiff import SIGNATURES as TIFF_SIGNATURES
@@ -49,7 +49,6 @@ def read_compressed(source: CompressedFile, depth: BitDepth | None = None) -> Ra
     head = bytes(view[:16])
     if head.startswith(b'\xff\xd8\xff'):
         image = read_jpeg(view)
-        image = dataclasses.replace(image, remarks=(decoder_remark(), *image.remarks))
     else:
         image = _read_by_opencv(view, head, depth or BitDepth())
     return _without_mosaic(image, text) if 'bayer' in text else image

@@ -6,7 +6,7 @@ import numpy as np
 
 from enet_ros.scene.drawing import Face
 from enet_ros.scene.objects import Item, wall
-from enet_ros.scene.style import Style
+from enet_ros.scene.style import LIGHTS, Style
 from enet_ros.scene.textures import BUILDING, VARIANTS
 
 SEGMENT_M = 5.    # of a tunnel; short ones are sorted well among the things around them
@@ -105,7 +105,7 @@ def add_structures(items: list[Item], style: Style, loop_m: float,
         items.append(Item(str(rng.choice(('person', 'person', 'cyclist'))),
                           rng.uniform(0, loop_m), rng.uniform(-1, 1) * style.road_half_m,
                           (0., .5 * height, height), int(rng.integers(VARIANTS))))
-    if style.light == 'night':
+    if LIGHTS[style.light].is_night:
         items += [Item('glow', item.x, item.d - np.sign(item.d) * 1.6, item.size)
                   for item in items if item.kind == 'pole']
     return _with_tunnel(items, style, loop_m, edge, rng) if style.tunnel_m else items

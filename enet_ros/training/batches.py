@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from enet_ros.network.class_map import UNKNOWN, ClassMap, parameter_name
+from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry
+from enet_ros.training.label_sets import class_ids, class_key
 from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.sources import SharePattern
 
@@ -140,10 +141,10 @@ class SyntheticFrames:
     """
 
     def __init__(self, class_map: ClassMap, size: tuple[int, int], *, varied: bool = False):
-        ids = {parameter_name(name).lower(): i for i, name in enumerate(class_map.names)}
+        ids = class_ids(class_map)
         other = ids.get('other', UNKNOWN)
         self.lut = np.full(256, UNKNOWN, np.uint8)
-        self.lut[:len(CAMVID_NAMES)] = [ids.get(name.lower(), other) for name in CAMVID_NAMES]
+        self.lut[:len(CAMVID_NAMES)] = [ids.get(class_key(name), other) for name in CAMVID_NAMES]
         self.size, self.varied = size, varied
         self.rendered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 

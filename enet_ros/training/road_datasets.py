@@ -65,7 +65,7 @@ def _open(name: str, root: Path, split: str, pattern: re.Pattern,
         is_held_out: Whether a number belongs to 'val'.
 
     Raises:
-        DatasetError: There are no such frames, or a frame has no labels.
+        DatasetError: There are no such frames. A frame without labels is found when it is read.
     """
     if split not in ('train', 'val'):
         raise DatasetError(f"{name} has no split '{split}', wanted train or val: val is held out "

@@ -7,7 +7,7 @@ the weights. The labels of the others are translated to its classes, or to sets 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,6 @@ from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
-
-KEYS = ('dataset', 'root', 'share', 'classes', 'rename', 'train_split', 'val_split')
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,10 @@ class Source:
     def open(self, split: str) -> SegmentationData:
         """Open a split, in the classes of the source."""
         return open_dataset(self.dataset, self.root, split, self.classes)
+
+
+#: Keys of an entry of a data file.
+KEYS = tuple(item.name for item in fields(Source))
 
 
 def parse_source(text: str, **settings) -> Source:

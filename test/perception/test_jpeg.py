@@ -277,7 +277,6 @@ def without_simplejpeg(monkeypatch):
     monkeypatch.setitem(sys.modules, 'simplejpeg', None)
     importlib.reload(reader)
     monkeypatch.setattr('enet_ros.perception.compressed.read_jpeg', reader.read_jpeg)
-    monkeypatch.setattr('enet_ros.perception.compressed.decoder_remark', reader.decoder_remark)
     yield
     monkeypatch.undo()
     importlib.reload(reader)

@@ -1,7 +1,5 @@
 """Calibrations, poses and stamps that real drivers send, through a real node."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.parameter import Parameter  # noqa: E402
 from support.ground import GROUND, calibration, table, xyz  # noqa: E402
+from support.tf2 import Tf2  # noqa: E402
 
 pytestmark = pytest.mark.ros
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
@@ -112,22 +111,12 @@ def test_the_body_frame_instead_of_the_optical_one_is_asked_about(started, road_
     assert "is 'camera_link' the optical frame" in text
 
 
-class Tf2:
+class AskedTf2(Tf2):
     """A stand-in for tf2_ros, which notes the frames that it is asked for."""
 
     def __init__(self, monkeypatch):
-        self.listening, self.asked = 0, []
-        monkeypatch.setitem(sys.modules, 'tf2_ros', self)
-
-    def Buffer(self):  # noqa: N802
-        return self
-
-    def TransformListener(self, buffer, node):  # noqa: N802
-        self.listening += 1
-        return self
-
-    def unregister(self):
-        self.listening -= 1
+        super().__init__(monkeypatch)
+        self.asked = []
 
     def can_transform(self, target, source, time):
         self.asked.append((target, source))
@@ -136,7 +125,7 @@ class Tf2:
 
 def test_tf_is_listened_to_before_the_first_frame_and_asked_without_slashes(
         monkeypatch, bench, road_frame):
-    tf2 = Tf2(monkeypatch)
+    tf2 = AskedTf2(monkeypatch)
     node = bench(**{**GROUND, 'ground__pose': 'tf', 'base_frame': '/base_footprint'})
     assert tf2.listening == 1
     node.listen('labels', 'points')
@@ -148,14 +137,14 @@ def test_tf_is_listened_to_before_the_first_frame_and_asked_without_slashes(
 
 
 def test_nobody_listens_to_tf_who_does_not_need_it(monkeypatch, bench):
-    tf2 = Tf2(monkeypatch)
+    tf2 = AskedTf2(monkeypatch)
     bench(**GROUND)
     bench()
     assert tf2.listening == 0
 
 
 def test_an_empty_frame_id_is_named(monkeypatch, bench, road_frame):
-    Tf2(monkeypatch)
+    AskedTf2(monkeypatch)
     node = bench(**{**GROUND, 'ground__pose': 'tf', 'diagnostics_period': 0.1})
     node.listen('labels', 'points', '/diagnostics')
     node.send(calibration(), 'camera_info')

@@ -1,7 +1,6 @@
 """Poses and calibrations that cannot be right, through a real node, and when TF is listened to."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.time import Time  # noqa: E402
 from support.ground import SCENE, calibration, table, xyz  # noqa: E402
+from support.tf2 import Tf2  # noqa: E402
 
 from enet_ros.ros.transforms import Transforms  # noqa: E402
 
@@ -103,24 +103,6 @@ def test_a_name_that_is_read_differently_is_warned_of_once(metric, road_frame):
     node.wait(lambda: node.node._cameras[0].calibration.newest().header.stamp.sec == 5, 'it again')
     node.reply(node.image(road_frame), 'points')
     assert health(node)[0] == 0
-
-
-class Tf2:
-    """A stand-in for tf2_ros that counts who listens."""
-
-    def __init__(self, monkeypatch):
-        self.listening = 0
-        monkeypatch.setitem(sys.modules, 'tf2_ros', self)
-
-    def Buffer(self):  # noqa: N802
-        return self
-
-    def TransformListener(self, buffer, node):  # noqa: N802
-        self.listening += 1
-        return self
-
-    def unregister(self):
-        self.listening -= 1
 
 
 @pytest.mark.parametrize(('parameters', 'count'), [

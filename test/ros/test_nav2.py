@@ -158,6 +158,13 @@ def with_mistake(document: dict, path: str, value: object) -> dict:
     return changed
 
 
+def assert_each_is_found(mistakes, document, find):
+    """Check that ``find`` says the text of each mistake: (path, value, text)."""
+    for place, value, said in mistakes:
+        found = find(with_mistake(document, place, value))
+        assert any(said in line for line in found), f'{place} = {value}: {found}'
+
+
 @pytest.mark.parametrize('name', [SEMANTIC, OBSTACLE, GRID])
 def test_nav2_gets_what_its_file_reads(started, road_frame, name):
     path, document = load(name)
@@ -166,9 +173,7 @@ def test_nav2_gets_what_its_file_reads(started, road_frame, name):
         if parameter != 'resolution':  # the bench's is small
             assert output.node.node.get_parameter(parameter).value == value, parameter
     assert check(document, output) == []
-    for place, value, said in MISTAKES[name]:
-        found = check(with_mistake(document, place, value), output)
-        assert any(said in line for line in found), f'{place} = {value}: {found}'
+    assert_each_is_found(MISTAKES[name], document, lambda wrong: check(wrong, output))
 
 
 #: file -> (path in it, a mistake that its two halves show without the node, what is said of it)
@@ -192,9 +197,7 @@ MISTAKES_BETWEEN_HALVES = {
 def test_the_two_halves_of_a_file_fit_each_other(name):
     document = load(name)[1]
     assert check_halves(document) == []
-    for place, value, said in MISTAKES_BETWEEN_HALVES[name]:
-        found = check_halves(with_mistake(document, place, value))
-        assert any(said in line for line in found), f'{place} = {value}: {found}'
+    assert_each_is_found(MISTAKES_BETWEEN_HALVES[name], document, check_halves)
 
 
 def test_rays_of_the_default_are_too_far_apart_for_the_costmap(started, road_frame):

@@ -1,7 +1,5 @@
 """Poses from TF: which transform is taken, and how long TF is listened to."""
 
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from support.ground import GROUND, SCENE, calibration, table, xyz  # noqa: E402
+from support.tf2 import Tf2  # noqa: E402
 
 from enet_ros.ros.transforms import Transforms  # noqa: E402
 
@@ -47,22 +46,12 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
 
 
-class Tf2:
-    """A stand-in for tf2_ros, which the wheels lack: one transform of a time of its own."""
+class StampedTf2(Tf2):
+    """A stand-in for tf2_ros that knows one transform, of a time of its own."""
 
     def __init__(self, monkeypatch, stamp_sec):
-        self.stamp_sec, self.listening, self.cleared = stamp_sec, 0, 0
-        monkeypatch.setitem(sys.modules, 'tf2_ros', self)
-
-    def Buffer(self):  # noqa: N802
-        return self
-
-    def TransformListener(self, buffer, node):  # noqa: N802
-        self.listening += 1
-        return SimpleNamespace(unregister=self._unregister)
-
-    def _unregister(self):
-        self.listening -= 1
+        super().__init__(monkeypatch)
+        self.stamp_sec, self.cleared = stamp_sec, 0
 
     def clear(self):
         self.cleared += 1
@@ -80,7 +69,7 @@ class Tf2:
     (100_000_000_000, True), (100_400_000_000, True), (99_600_000_000, True),
     (100_600_000_000, False), (3_000_000_000_000, False), (99_400_000_000, False)])
 def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
-    Tf2(monkeypatch, 100)
+    StampedTf2(monkeypatch, 100)
     stamp = Time(nanoseconds=stamp_ns).to_msg()
     if known:
         assert Transforms(None).lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
@@ -91,7 +80,7 @@ def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
 
 def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, monkeypatch,
                                                                      road_frame):
-    tf2 = Tf2(monkeypatch, 100)
+    tf2 = StampedTf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
         node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
@@ -106,7 +95,7 @@ def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, mon
 
 
 def test_a_bag_that_begins_again_clears_what_tf_said(metric, monkeypatch, road_frame):
-    tf2 = Tf2(monkeypatch, 100)
+    tf2 = StampedTf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1)):
         node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')

@@ -54,13 +54,14 @@ def read_jpeg(view: memoryview) -> RawImage:
     if simplejpeg is None:
         return _read_by_opencv(view, header)
     space, channels = _SPACES[len(header.sampling)]
-    pixels, remarks = np.empty((header.height, header.width, channels), np.uint8), ()
+    pixels = np.empty((header.height, header.width, channels), np.uint8)
+    remarks = (decoder_remark(),)
     try:
         simplejpeg.decode_jpeg(view, space, buffer=pixels)
     except ValueError as error:
         if 'subsampling' in str(error):
             return _read_by_opencv(view, header)
-        remarks = (_judge(str(error), view, header, pixels),)
+        remarks += (_judge(str(error), view, header, pixels),)
     if channels == 3:
         return RawImage(pixels, remarks=remarks)
     if channels == 1:
@@ -196,8 +197,10 @@ def _read_by_opencv(view: memoryview, header: JpegHeader) -> RawImage:
         raise EncodingError(f'the JPEG cannot be read: {error.err}') from error
     if frame is None or frame.shape[:2] != (header.height, header.width):
         raise EncodingError(f'the JPEG of {len(view)} bytes cannot be read, wanted a whole JPEG')
-    remarks = () if simplejpeg is None else (Remark(
-        'jpeg_warnings', f'an unusual subsampling, {header.sampling}: OpenCV decodes, which does '
-        'not notice damage in the middle', True),)
+    remarks = (decoder_remark(),)
+    if simplejpeg is not None:
+        remarks += (Remark(
+            'jpeg_warnings', f'an unusual subsampling, {header.sampling}: OpenCV decodes, which '
+            'does not notice damage in the middle', True),)
     return RawImage(frame, cv2.COLOR_BGR2RGB if frame.ndim == 3 else cv2.COLOR_GRAY2RGB,
                     remarks=remarks)

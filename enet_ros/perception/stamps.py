@@ -102,7 +102,7 @@ class FrameClock:
 
 
 def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
-                use_sim_time: bool) -> str:
+                use_sim_time: bool, waited_sec: float = 0.0) -> str:
     """Return why the age of a frame is refused, or ''.
 
     A frame from the future is no fresher than an old one: its clock is another one.
@@ -112,6 +112,7 @@ def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
         stamp_sec: Stamp of the frame.
         max_age_sec: Greatest age, in seconds, in either direction. 0 allows every age.
         use_sim_time: Whether the node's clock is simulated time.
+        waited_sec: Part of the age since the frame was received, by a clock that never stands.
     """
     if not max_age_sec or abs(age_sec) <= max_age_sec:
         return ''
@@ -120,7 +121,7 @@ def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
     when = (f'{age_sec:.3f} s old' if age_sec > 0 else
             f'{-age_sec:.3f} s in the future')
     return (f'frame is {when} by {clock}, wanted at most {max_age_sec:g} s (max_frame_age)'
-            f'{_clock_advice(age_sec, stamp_sec, use_sim_time=use_sim_time)}')
+            f'{_clock_advice(age_sec - waited_sec, stamp_sec, use_sim_time=use_sim_time)}')
 
 
 def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> str:

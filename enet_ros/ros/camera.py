@@ -207,11 +207,13 @@ class Camera:
         if frame.camera_settings is None or frame.times.received < self._active_since_sec:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
-        age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
+        waited_sec = frame.times.started - frame.times.received
+        age_sec = frame.age_at_receive_ms / 1e3 + waited_sec
         if settings.max_frame_age and abs(age_sec) > settings.max_frame_age:
             return Dropped(DropCause.FAILED, age_problem(
                 age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
-                use_sim_time=self._node.get_parameter('use_sim_time').value))
+                use_sim_time=self._node.get_parameter('use_sim_time').value,
+                waited_sec=waited_sec))
         self._find_requested(frame)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)

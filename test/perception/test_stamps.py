@@ -135,3 +135,10 @@ def test_one_stamp_of_zero_at_the_start_costs_nothing():
     found, clock = places([0, start, start + 50 * MS])
     assert [order for order, _ in found[1:]] == [start / 1e9, (start + 50 * MS) / 1e9]
     assert clock.take_note() == ''
+
+
+def test_a_clock_that_stands_at_zero_is_named_however_long_the_frame_waited():
+    text = age_problem(0.3 - WALL_SEC, WALL_SEC, 0.5, use_sim_time=True, waited_sec=0.3)
+    assert 'nothing publishes /clock' in text
+    assert 'nothing publishes /clock' not in age_problem(0.3 - WALL_SEC, WALL_SEC, 0.5,
+                                                         use_sim_time=True)

@@ -32,7 +32,7 @@ from enet_ros.ros.transitions import (
     Transitions,
     never_raises,
 )
-from enet_ros.ros.watchdog import Watchdog
+from enet_ros.ros.watchdog import HELP, Watchdog
 
 
 class SegmentNode(LifecycleNode):
@@ -96,7 +96,7 @@ class SegmentNode(LifecycleNode):
         except Exception as error:  # Whatever it is, the node lives and says why.
             expected = isinstance(error, ValueError)
             self.get_logger().error('configure failed: ' + (
-                str(error) if expected else f'{type(error).__name__}: {error}'))
+                str(error) if expected else f'{type(error).__name__}: {error}') + f' ({HELP})')
             self._release()
             return TransitionCallbackReturn.FAILURE
         self._startup.end('configure')

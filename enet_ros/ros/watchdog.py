@@ -10,10 +10,13 @@ from rclpy.lifecycle import LifecycleNode
 
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.ros.camera import Camera
+from enet_ros.ros.health import Level
 from enet_ros.ros.process import StartupTimer
 from enet_ros.ros.progress import status_name
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
+#: Where a user finds reasons and remedies.
+HELP = 'docs/troubleshooting.md of enet_ros says what to do'
 #: Least and greatest time between two looks for a stall. Each costs the executor 1 ms.
 STALL_CHECK_SEC = 0.05, 0.5
 
@@ -96,7 +99,8 @@ class Watchdog:
                   'device': backend.device, 'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
                   'confidence_check': self._segmenter.confidence_check,
-                  **camera.facts(), **camera.health.statistics()}
+                  **camera.facts(), **camera.health.statistics(),
+                  **({} if level is Level.OK else {'help': HELP})}
         return DiagnosticStatus(
             level=bytes([level]), message=text, hardware_id=backend.device,
             name=status_name(self._node, camera.setup.name),

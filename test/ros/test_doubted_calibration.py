@@ -59,6 +59,7 @@ def test_without_distortion_there_are_metres_whatever_its_name(started, road_fra
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
     level, _, values = status(node, 'no distortion')
     assert level == 0 and values['calibration'].startswith('320x192 pixels')
+    assert 'help' not in values
 
 
 def test_a_plumb_bob_of_eight_values_is_rational_and_said_to_be(started, road_frame):
@@ -77,6 +78,7 @@ def test_a_calibration_that_cannot_be_true_gives_no_metres_and_a_warning(
     node = started(changed(**fields), 'points', 'camera_info')
     level, text, values = status(node, part)
     assert level == 1 and 'no outputs in metres' in text and part in values['calibration']
+    assert 'docs/troubleshooting.md' in values['help']
     assert not node.messages['points'] and not node.messages['camera_info']
     node.send(calibration(), 'camera_info')
     node.wait(lambda: node.node._cameras[0].calibration.newest().k[0] > 2, 'the right camera info')

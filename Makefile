@@ -24,7 +24,7 @@ setup:
 demo:
 	@scripts/setup.sh
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)'
+	    --duration '$(DURATION)' --out '$(OUT)' $(if $(filter demo_out,$(OUT)),--force)
 
 bench:
 	@scripts/setup.sh bench

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from enet_ros.cli.options import add_engine_options
+from enet_ros.cli.overwrite import add_force, check_absent
 
 DESCRIPTION = """Score weights on a labelled split as the paper does. Pixels without a label do not
 count. Frames are resized as the node does it, and labels are compared at their own size.
@@ -26,19 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='change every frame first, in the same way each time: dusk, rain, '
                              'fog, shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
     add_engine_options(parser, None)
-    parser.add_argument('--json', metavar='FILE', help='write the scores to this file as well')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the scores to this file as well')
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the tables and write the scores."""
     import json
     import sys
-    from pathlib import Path
 
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import report
     from enet_ros.training.metrics import without_nan
+    check_absent([args.json], force=args.force)
     data = open_dataset(args.dataset, args.root, args.split, args.classes)
     checkpoint = read_checkpoint(weights_path(args.weights))
     for sentence in data.check():
@@ -47,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
                           args.threads, args.change)
     print(text)
     if args.json:
-        Path(args.json).write_text(json.dumps(without_nan(scores), indent=2) + '\n')
+        args.json.write_text(json.dumps(without_nan(scores), indent=2) + '\n')
     return 0

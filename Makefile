@@ -4,7 +4,7 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
+.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint hashes audit
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -16,6 +16,8 @@ help:
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make lint           ruff'
+	@echo 'make hashes         write constraints/bare.hashes.txt anew from constraints/bare.txt'
+	@echo 'make audit          look every pin up in the database of known vulnerabilities'
 
 setup:
 	@scripts/setup.sh
@@ -48,3 +50,9 @@ test-pythons:
 lint:
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check .
+
+hashes:
+	@scripts/hashes.sh
+
+audit:
+	@scripts/audit.sh

@@ -115,13 +115,6 @@ def test_the_policy_has_the_form_that_sros2_reads():
         assert all(rule.text.startswith('/') and not len(rule) for rule in rules)
 
 
-def test_sros2_itself_takes_the_policy(tmp_path):
-    load_policy = pytest.importorskip('sros2.policy', reason='sros2 is not installed').load_policy
-    path = tmp_path / 'enet.policy.xml'
-    path.write_bytes(ET.tostring(policy_of('--enclave', '/own/enclave')))
-    assert load_policy(path).find('enclaves/enclave').get('path') == '/own/enclave'
-
-
 @pytest.mark.parametrize(('arguments', 'said'), [
     (['-p', 'resolution:=[3, 3]'], 'resolution is 3x3, wanted'),
     (['-p', 'weights:=nowhere'], "weights 'nowhere' not found"),

@@ -125,7 +125,7 @@ CLAIMS = {
                          'import_checkpoint(path)'),
     'cdr': (cdr(), 'from enet_ros.ros.cdr import read_image; read_image(path.read_bytes())'),
 }
-PROBE = '''
+PROBE = """
 import resource, sys
 from pathlib import Path
 path = Path(sys.argv[1])
@@ -138,7 +138,7 @@ try:
     {code}
 except ValueError as error:
     print(f'{{used_mb() - before:.0f}} {{type(error).__name__}} {{error}}')
-'''
+"""
 
 
 @pytest.mark.parametrize('name', CLAIMS)

@@ -12,7 +12,7 @@ PAGES = [path for path in (REPOSITORY / 'docs' / name for name in (
 TEST = re.compile(r'`(test/[\w/]+\.py)(?:::(\w+))?`')
 
 
-def tests_of(path):
+def functions_of(path):
     tree = ast.parse((REPOSITORY / path).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -23,7 +23,7 @@ def test_every_test_that_a_page_names_exists(page):
     assert named
     for path, test in named:
         assert (REPOSITORY / path).is_file(), path
-        assert not test or test in tests_of(path), f'{path}::{test}'
+        assert not test or test in functions_of(path), f'{path}::{test}'
 
 
 def rows_below(heading):

@@ -18,7 +18,8 @@ need no labels. Choose some of a place that the weights fit, which training has 
   enet-ros calibrate --images drive/ --alarms                         # how often would it warn?
 
 --out writes the weights with the limit as least_confidence in their metadata. The weights
-themselves do not change. With --force it may be the file of --weights itself. docs/suspect_frames.md says what the node does with it."""
+themselves do not change. With --force it may be the file of --weights itself.
+docs/suspect_frames.md says what the node does with it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -28,8 +28,8 @@ def check_absent(paths: Iterable[Path | None], *, force: bool) -> None:
     taken = [] if force else [path for path in paths if path is not None and _is_taken(path)]
     if taken:
         others = f' (and {len(taken) - 1} more)' if len(taken) > 1 else ''
-        raise FileExistsError(f"'{taken[0]}' exists already{others} and is not overwritten; wanted "
-                              'another place to write to, or --force to replace it')
+        raise FileExistsError(f"'{taken[0]}' exists already{others} and is not overwritten; "
+                              'wanted another place to write to, or --force to replace it')
 
 
 def _is_taken(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The cache holds what is close to code, so nothing in it is used that somebody else can have made."""
+"""The cache holds what is close to code, so what somebody else can have made is not used."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""No command overwrites a file unasked: it stops before any work, and --force replaces the file."""
+"""No command overwrites a file unasked: it stops before any work, and --force replaces it."""
 
 import argparse
 import importlib

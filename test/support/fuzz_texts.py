@@ -21,7 +21,7 @@ from enet_ros.perception.settings import BY_NAME, make_settings
 WORDS = ('null', '~', 'true', 'yes', 'off', '.nan', '-.inf', '1e999', '-1', '256', '0x1F', '0b12',
          '0o9', '1_000', '2001-99-99', '2001-01-01', '12:30:45', '!!binary aGk=', '!!set {a}',
          '!!python/object/apply:os.system [id]', '!!int x', '!!float x', '!!timestamp x', '!!omap',
-         '&a', '*a', '*missing', '<<: *a', '{}', '[]', '[', '{', ']', '}', '{a: b, a: c}', '? x',
+         '0x' + 'F' * 6000, '&a', '*a', '*missing', '<<: *a', '{}', '[]', '[', '{', ']', '}', '{a: b, a: c}', '? x',
          '"\\ud800"', '"\\0"', '"\\n"', '""', "''", '|', '>', '%YAML 9.9', '---', '...', '9' * 400,
          '9' * 5000, '\u20ac', '\u202e', 'NaN', 'Infinity', '{"a": 1}', '[[1]]', 'Road', '/**',
          'ros__parameters:', '!<tag:yaml.org,2002:str>', '#', '@', '`', ': :', '- -', '\ufeff')

@@ -34,16 +34,18 @@ def whole_file():
 
 
 @cache
-def small_file():
+def small_file(with_int8):
     """Return weights of one layer: enough for every check but the last."""
     checkpoint = read_checkpoint(weights_path(''))
     arrays = {'fullconv.weight': checkpoint.tensors['fullconv.weight'],
-              'norm.running_var': np.ones(16, np.float32),
-              'int8.openvino.xml': np.frombuffer(b'<?xml version="1.0"?>', np.uint8),
-              'int8.openvino.bin': np.zeros(9, np.uint8)}
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()},
-                _to_metadata(checkpoint) | {'int8_resolution': '[640, 360]', 'int8_made_from': 'x',
-                                            'int8_frames': '[1]', 'int8_versions': '{}'})
+              'norm.running_var': np.ones(16, np.float32)}
+    metadata = _to_metadata(checkpoint)
+    if with_int8:
+        arrays |= {'int8.openvino.xml': np.frombuffer(b'<?xml version="1.0"?>', np.uint8),
+                   'int8.openvino.bin': np.zeros(9, np.uint8)}
+        metadata |= {'int8_resolution': '[640, 360]', 'int8_made_from': 'x', 'int8_frames': '[1]',
+                     'int8_versions': '{}'}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
 
 
 def _with_header_changes(rng, header):
@@ -69,18 +71,12 @@ def _with_header_changes(rng, header):
 
 def draw_weights(rng):
     """Draw a weights file."""
-    content = whole_file() if rng.random() < 0.04 else small_file()
+    content = whole_file() if rng.random() < 0.06 else small_file(rng.random() < 0.3)
     length = struct.unpack('<Q', content[:8])[0]
     header, rest = content[8:8 + length], content[8 + length:]
     kind = rng.random()
     if kind < 0.75:
         tree = _with_header_changes(rng, json.loads(header))
-        if rng.random() < 0.5:  # so that the arrays are looked at
-            for key in KEYS[-4:]:
-                tree.get('__metadata__', {}).pop(key, None)
-            for name in ('int8.openvino.xml', 'int8.openvino.bin'):
-                entry = tree.pop(name, None)
-                rest = rest if entry is None else rest  # the hole makes the file invalid
         header = json.dumps(tree).encode()
         content = struct.pack('<Q', len(header)) + header + rest
     if kind > 0.7:
@@ -99,4 +95,5 @@ def run_weights(content):
     first = parameter_name(checkpoint.class_map.names[0])
     checkpoint.class_map.override({first: {'drivable': True}})
     assert checkpoint.origin.isprintable()
-    build_network(checkpoint)
+    if len(checkpoint.tensors) > 2:  # building takes as long for one layer, and always refuses
+        build_network(checkpoint)

@@ -21,6 +21,7 @@ def _widths() -> np.ndarray:
 
 _WIDTHS = _widths()
 _OFFSETS = np.concatenate(([0], np.cumsum(_WIDTHS)[:-1]))
+_WINDOW = int(_WIDTHS.sum()) // 8 + 2  # bytes in which the codes after a clear code lie
 
 
 def count_lzw(piece: memoryview, wanted: int) -> int:
@@ -36,16 +37,14 @@ def count_lzw(piece: memoryview, wanted: int) -> int:
     Returns:
         Number of bytes, ``wanted`` if there are as many or more, or -1 if a code is impossible.
     """
-    padded = np.zeros(len(piece) + 4, np.uint32)
-    padded[:len(piece)] = np.frombuffer(piece, np.uint8)
-    # The 24 bits from each byte on hold every code that begins in it.
-    words = padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]
-    at, total, bits = 0, 0, 8 * len(piece)
+    data, at, total, bits = np.frombuffer(piece, np.uint8), 0, 0, 8 * len(piece)
     while at + 9 <= bits and total < wanted:
-        positions = at + _OFFSETS
-        positions = positions[positions + _WIDTHS <= bits]
+        window = data[at >> 3:(at >> 3) + _WINDOW]
+        positions = (at & 7) + _OFFSETS[:(bits - at) // 9]  # A strip is often short.
+        positions = positions[positions + _WIDTHS[:len(positions)] <= 8 * len(window)]
         widths = _WIDTHS[:len(positions)]
-        codes = (words[positions >> 3] >> (24 - (positions & 7) - widths)) & ((1 << widths) - 1)
+        codes = (_words(window)[positions >> 3] >> (24 - (positions & 7) - widths)) \
+            & ((1 << widths) - 1)
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
         length = int(stops[0]) if len(stops) else len(codes)
         count = _count_codes(codes[:length].astype(np.int64))
@@ -54,8 +53,15 @@ def count_lzw(piece: memoryview, wanted: int) -> int:
         total += count
         if length == len(codes) or codes[length] == _END:
             break
-        at = int(positions[length] + widths[length])
+        at = (at & ~7) + int(positions[length] + widths[length])
     return min(total, wanted)
+
+
+def _words(window: np.ndarray) -> np.ndarray:
+    """Return the 24 bits from each byte on, which hold every code that begins in it."""
+    padded = np.zeros(len(window) + 2, np.uint32)
+    padded[:len(window)] = window
+    return padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]
 
 
 def _count_codes(codes: np.ndarray) -> int:

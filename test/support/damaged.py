@@ -57,7 +57,7 @@ def damaged_files(folder, frame):
         'pointer.jpg': (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n',
                         'Git LFS'),
         'huge.png': (png_of([], 20_000, 5_000, 8, 2), '20000x5000'),
-        'deep.png': (png_of([], 7_000, 6_000, 16, 6), '504 MB'),
+        'deep.png': (png_of([], 7_000, 6_000, 16, 6), '336 MB'),
         'far_too_huge.png': (png_of([], 200_000, 200_000, 8, 2), 'million pixels'),
         'depth.tif': (as_file(Image.fromarray(np.ones((8, 8), np.float32)), 'TIFF'), 'depth'),
     }

@@ -20,6 +20,7 @@ def _widths() -> np.ndarray:
 
 
 _WIDTHS = _widths()
+_INDICES = np.arange(_MOST_CODES + 1)
 _OFFSETS = np.concatenate(([0], np.cumsum(_WIDTHS)[:-1]))
 _WINDOW = int(_WIDTHS.sum()) // 8 + 2  # bytes in which the codes after a clear code lie
 
@@ -45,7 +46,7 @@ def count_lzw(piece: memoryview, wanted: int) -> int:
         widths = _WIDTHS[:len(positions)]
         codes = (_words(window)[positions >> 3] >> (24 - (positions & 7) - widths)) \
             & ((1 << widths) - 1)
-        stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
+        stops = ((codes == _CLEAR) | (codes == _END)).nonzero()[0]
         length = int(stops[0]) if len(stops) else len(codes)
         count = _count_codes(codes[:length].astype(np.int64))
         if count < 0:
@@ -73,15 +74,17 @@ def _count_codes(codes: np.ndarray) -> int:
     if not len(codes):
         return 0
     # The code at index i may refer to entries made up to i, of which the last is of its own.
-    if codes[0] >= _CLEAR or np.any(codes - _FIRST >= np.arange(len(codes))):
+    parents = codes - _FIRST  # index of the code that it extends, below 0 for a byte
+    if codes[0] >= _CLEAR or (parents >= _INDICES[:len(codes)]).any():
         return -1
-    parents = np.where(codes < _CLEAR, -1, codes - _FIRST)  # index of the code that it extends
     steps = (parents >= 0).astype(np.int64)
-    while np.any(parents >= 0):
-        known = np.maximum(parents, 0)
-        steps = np.where(parents >= 0, steps + steps[known], steps)
-        parents = np.where(parents >= 0, parents[known], -1)
-    return int((steps + 1).sum())
+    waiting = steps.nonzero()[0]  # Their chains have not been followed to a byte.
+    while len(waiting):
+        above = parents[waiting]
+        steps[waiting] += steps[above]
+        parents[waiting] = parents[above]
+        waiting = waiting[parents[waiting] >= 0]
+    return int(steps.sum()) + len(codes)
 
 
 def count_packbits(piece: memoryview, wanted: int) -> int:

@@ -4,7 +4,7 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
+.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons fuzz lint
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
+	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
 	@echo 'make lint           ruff'
 
 setup:
@@ -44,6 +45,10 @@ test-gpu:
 
 test-pythons:
 	@scripts/test_pythons.sh
+
+fuzz:
+	@scripts/setup.sh test train
+	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' scripts/fuzz.sh
 
 lint:
 	@scripts/setup.sh dev

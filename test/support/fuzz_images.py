@@ -135,8 +135,7 @@ def _with_png_changes(rng, content):
         elif kind == 1:
             chunks.insert(rng.randrange(len(chunks)), chunks[at])
         elif kind == 2 and name == b'IDAT':
-            chunks[at] = name, zlib.compress(damaged(rng, zlib.decompress(chunks[at][1]), 2)
-                                             if rng.random() < .5 else bytes(10_000_000))
+            chunks[at] = name, _repacked(rng, body)
         elif kind == 3 and name == b'IHDR':
             sizes = [rng.choice((1, 8, 500, 8000, *NUMBERS)) for _ in range(2)]
             chunks[at] = name, struct.pack('>II', *sizes) + body[8:]
@@ -144,6 +143,17 @@ def _with_png_changes(rng, content):
             chunks.insert(at, (rng.choice((b'acTL', b'fcTL', b'tRNS', b'iCCP', b'eXIf', b'gAMA',
                                            b'PLTE', b'tEXt')), rng.randbytes(rng.randrange(40))))
     return content[:8] + b''.join(png_chunk(name, body) for name, body in chunks)
+
+
+def _repacked(rng, body):
+    """Return other pixels in place of packed ones: changed ones, or many."""
+    if rng.random() < 0.5:
+        return zlib.compress(bytes(10_000_000))
+    unpacked = zlib.decompressobj()
+    try:
+        return zlib.compress(damaged(rng, unpacked.decompress(body), 2))
+    except zlib.error:
+        return body
 
 
 def _with_jpeg_changes(rng, content):

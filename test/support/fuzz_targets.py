@@ -8,12 +8,19 @@ NAMES = ('image', 'compressed_image', 'camera_info', 'weights', 'class_map', 'pa
          'torch7', 'pytorch')
 
 
+#: Those whose cases or readers use messages and rclpy.
+NEEDS_ROS = ('image', 'compressed_image', 'camera_info', 'parameter_file')
+
+
 def target_of(name):
     """Return a target.
 
     Raises:
         ValueError: There is no such target.
     """
+    if name.startswith('canary:'):
+        from support.fuzz_canaries import canary
+        return canary(name.removeprefix('canary:'))
     if name not in NAMES:
         raise ValueError(f'target {name}, wanted one of {", ".join(NAMES)}')
     return globals()[f'_{name}']()

@@ -48,7 +48,7 @@ test-pythons:
 
 fuzz:
 	@scripts/setup.sh test train
-	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' scripts/fuzz.sh
+	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' MOST_SEC='$(MOST_SEC)' scripts/fuzz.sh
 
 lint:
 	@scripts/setup.sh dev

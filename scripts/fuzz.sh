@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Fuzz the readers of what comes from outside: make fuzz [TARGET=…] [CASES=100000] [SEED=…]
+# Fuzz the readers of what comes from outside:
+#
+#   make fuzz [TARGET=image] [CASES=100000] [SEED=1] [MOST_SEC=0]   MOST_SEC: for each target, or 0
 #
 # By Atheris, which follows the coverage of the Python code, where it can be installed; else by the
 # same cases without coverage. Exit code 1, and the name of the case, if one breaks a promise.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-cases=${CASES:-100000} seed=${SEED:-1} runs=$PWD/runs/fuzz
+cases=${CASES:-100000} seed=${SEED:-1} most_sec=${MOST_SEC:-0} runs=$PWD/runs/fuzz
+export OMP_NUM_THREADS=1  # Threads that wait for each other would be measured as well.
 . scripts/ros_env.sh
 has_atheris=
 python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
@@ -19,7 +22,7 @@ for target in $targets; do
     mkdir -p "$runs/$target"
     if [ -n "$has_atheris" ]; then
         nice -n 10 python -m support.fuzz_atheris "$target" -runs="$cases" -seed="$seed" \
-            -timeout=30 -rss_limit_mb=4000 -verbosity=0 -artifact_prefix="$runs/$target/" \
+            -timeout=120 -max_total_time="$most_sec" -rss_limit_mb=4000 -verbosity=0 -artifact_prefix="$runs/$target/" \
             > "$runs/$target.log" 2>&1
     else
         nice -n 10 python -m support.fuzz_run "$target" --seed "$seed" --count "$cases" \

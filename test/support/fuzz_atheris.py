@@ -35,7 +35,7 @@ def examine(data):
     """Judge an input, and count it."""
     examiner.report.cases += 1
     examiner.examine(data)
-    if examiner.report.cases % 1000 == 0:
+    if examiner.report.cases % 500 == 0:
         report = examiner.report
         print(f'{name}: {report.cases} cases, {report.accepted} accepted, slowest '
               f'{report.slowest_sec:.3f} s, most {report.most_mb:.0f} MB', flush=True)

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import time
+import zipfile
 import zlib
 
 import cv2
@@ -16,6 +17,7 @@ from support.damaged import png_chunk
 from support.fuzz_memory import PeakMemory
 from support.jpegs import jpeg, with_extra_bytes
 
+from enet_ros.importers.pickled_tensors import load_pickled
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_files import read_class_file
 from enet_ros.network.class_map import ClassMapError
@@ -25,6 +27,7 @@ from enet_ros.perception.encodings import EncodingError, decode_compressed, deco
 from enet_ros.perception.formats.jpeg import MAX_PIECES
 from enet_ros.perception.parameter_files import matches, values_of_node
 from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.segmenter import check_resolution
 from enet_ros.perception.settings import make_settings
 
 DEEP = ['[' * 200_000, '{a: ' * 100_000, '- ' * 100_000, '? ' * 100_000, '[' * 41 + ']' * 41]
@@ -194,3 +197,29 @@ def test_a_tiff_of_very_many_strips_is_refused():
                                           cv2.IMWRITE_TIFF_ROWSPERSTRIP, 1])[1].tobytes()
     with pytest.raises(EncodingError, match='9000 numbers in tag 27[39], wanted at most 8192'):
         decode_compressed(file)
+
+
+def zipped(pickled):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('archive/data.pkl', pickled)
+        archive.writestr('archive/version', '3')
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('wrap', [bytes, zipped])
+@pytest.mark.parametrize(('pickled', 'message'), [
+    (b'\x80\x02c' + b'x' * 500_000 + b'\nname\n.', 'names a class in more than 1000 characters'),
+    (b'\x80\x02' + b'(' * 20_000_000 + b'.', 'its pickle (has|takes)')])
+def test_a_pickle_without_measure_is_refused_soon(wrap, pickled, message):
+    content, peak, started = wrap(pickled), PeakMemory(), time.process_time()
+    with pytest.raises(CheckpointError, match=message):
+        load_pickled(content)
+    assert time.process_time() - started < 1.5
+    assert peak.grown_mb() < 300
+
+
+@pytest.mark.parametrize('resolution', [[10**400, 8], [10**400 + 8, 12], [12, 10**30]])
+def test_a_resolution_too_large_for_a_float_is_refused(resolution):
+    with pytest.raises(ValueError, match='resolution is'):
+        check_resolution(resolution)

@@ -4,8 +4,29 @@ from __future__ import annotations
 
 import struct
 
-NUMBERS = (0, 1, 2, 3, 4, 7, 8, 16, 127, 128, 255, 256, 4096, 65535, 65536, 2**24, 2**30,
-           2**31 - 1, 2**31, 2**32 - 8, 2**32 - 1)
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    16,
+    127,
+    128,
+    255,
+    256,
+    4096,
+    65535,
+    65536,
+    2**24,
+    2**30,
+    2**31 - 1,
+    2**31,
+    2**32 - 8,
+    2**32 - 1,
+)
 
 
 def flip(rng, data):
@@ -22,21 +43,21 @@ def set_number(rng, data):
     size = struct.calcsize(layout)
     at = rng.randrange(len(data))
     number = rng.choice((*NUMBERS, len(data), len(data) - 1, len(data) + 1, rng.getrandbits(32)))
-    data[at:at + size] = struct.pack(rng.choice('<>') + layout, number % (1 << 8 * size))
+    data[at : at + size] = struct.pack(rng.choice('<>') + layout, number % (1 << 8 * size))
 
 
 def truncate(rng, data):
-    del data[rng.randrange(len(data)):]
+    del data[rng.randrange(len(data)) :]
 
 
 def delete(rng, data):
     at = rng.randrange(len(data))
-    del data[at:at + rng.randint(1, 16)]
+    del data[at : at + rng.randint(1, 16)]
 
 
 def repeat(rng, data):
     at = rng.randrange(len(data))
-    data[at:at] = data[at:at + rng.randint(1, 64)] * rng.randint(1, 4)
+    data[at:at] = data[at : at + rng.randint(1, 64)] * rng.randint(1, 4)
 
 
 def insert(rng, data):
@@ -47,11 +68,22 @@ def insert(rng, data):
 def move(rng, data):
     """Copy a piece over another one."""
     source, target, size = rng.randrange(len(data)), rng.randrange(len(data)), rng.randint(1, 64)
-    data[target:target + size] = data[source:source + size]
+    data[target : target + size] = data[source : source + size]
 
 
-OPERATIONS = (flip, flip, set_byte, set_byte, set_number, set_number, truncate, delete, repeat,
-              insert, move)
+OPERATIONS = (
+    flip,
+    flip,
+    set_byte,
+    set_byte,
+    set_number,
+    set_number,
+    truncate,
+    delete,
+    repeat,
+    insert,
+    move,
+)
 
 
 def damaged(rng, content, most=4, within=None):
@@ -75,7 +107,9 @@ def with_words(rng, text, words):
         elif kind == 1:
             parts.insert(at, rng.choice(words))
         elif kind == 2:
-            parts[at] += rng.choice(('\n', '\t', '\0', '\r', ':', ',', '-', ' #', rng.choice(words)))
+            parts[at] += rng.choice(
+                ('\n', '\t', '\0', '\r', ':', ',', '-', ' #', rng.choice(words))
+            )
         elif len(parts) > 1:
             del parts[at]
     return ' '.join(parts)

@@ -17,11 +17,39 @@ from enet_ros.ros.calibration import judge
 from enet_ros.ros.messages import scaled_camera_info
 
 FRAME_SIZES = ((320, 192), (640, 384), (320, 240), (1, 1), (8000, 8000))
-SPECIAL = (0.0, 1.0, -1.0, math.nan, math.inf, -math.inf, 1e-300, 1e300, 5e-324, -0.0, 1e30, -1e30,
-           1e-9, 1e4, -1e6)
+SPECIAL = (
+    0.0,
+    1.0,
+    -1.0,
+    math.nan,
+    math.inf,
+    -math.inf,
+    1e-300,
+    1e300,
+    5e-324,
+    -0.0,
+    1e30,
+    -1e30,
+    1e-9,
+    1e4,
+    -1e6,
+)
 SIZES = (0, 1, 2, 3, 100, 320, 192, 2000, 2**31, 2**32 - 1)
-MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant', 'fisheye', '', 'none', ' Plumb Bob',
-          'kannala_brandt4', 'thin_prism', 'x' * 3000, 'plumb\nbob', '\x1b[31m', '\u20ac\0')
+MODELS = (
+    'plumb_bob',
+    'rational_polynomial',
+    'equidistant',
+    'fisheye',
+    '',
+    'none',
+    ' Plumb Bob',
+    'kannala_brandt4',
+    'thin_prism',
+    'x' * 3000,
+    'plumb\nbob',
+    '\x1b[31m',
+    '\u20ac\0',
+)
 
 
 class UnreadableMessage(Exception):
@@ -46,8 +74,10 @@ def coefficients(rng):
     """Draw a distortion: any numbers, or extreme ones alone."""
     if rng.random() < 0.5:
         return [number(rng) for _ in range(rng.randint(0, 16))]
-    return [rng.choice((-1e300, -1e30, -1e6, -30., -1., -.3, 0., 1e-9, .3, 5., 1e4, 1e30, 1e300))
-            for _ in range(rng.randint(4, 14))]
+    return [
+        rng.choice((-1e300, -1e30, -1e6, -30.0, -1.0, -0.3, 0.0, 1e-9, 0.3, 5.0, 1e4, 1e30, 1e300))
+        for _ in range(rng.randint(4, 14))
+    ]
 
 
 def camera_info(rng):
@@ -57,13 +87,24 @@ def camera_info(rng):
         for _ in range(rng.choice((0, 0, 1, 2, 3))):
             getattr(info, name)[rng.randrange(count)] = number(rng)
     if rng.random() < 0.2:
-        info.k = [rng.uniform(1e-3, 2000), 0.0, rng.uniform(0, 1000), 0.0, rng.uniform(1e-3, 2000),
-                  rng.uniform(0, 1000), 0.0, 0.0, 1.0]
+        info.k = [
+            rng.uniform(1e-3, 2000),
+            0.0,
+            rng.uniform(0, 1000),
+            0.0,
+            rng.uniform(1e-3, 2000),
+            rng.uniform(0, 1000),
+            0.0,
+            0.0,
+            1.0,
+        ]
     if rng.random() < 0.5:
         info.d = coefficients(rng)
     if rng.random() < 0.5:
         info.distortion_model = rng.choice(MODELS)
-    for name in rng.sample(('width', 'height', 'binning_x', 'binning_y'), rng.choice((0, 0, 1, 2))):
+    for name in rng.sample(
+        ('width', 'height', 'binning_x', 'binning_y'), rng.choice((0, 0, 1, 2))
+    ):
         setattr(info, name, rng.choice(SIZES))
     for name in rng.sample(('x_offset', 'y_offset', 'width', 'height'), rng.choice((0, 0, 1, 2))):
         setattr(info.roi, name, rng.choice(SIZES))
@@ -75,11 +116,20 @@ def serialized(info):
     body = struct.pack('<iI', 1700000000, 5) + text('<', 'camera')
     body = padded(body, 4) + struct.pack('<II', info.height, info.width)
     body = padded(body + text('<', info.distortion_model), 4) + struct.pack('<I', len(info.d))
-    body = padded(body, 8) + struct.pack(f'<{len(info.d) + 30}d', *info.d, *info.k, *info.r,
-                                         *info.p)
+    body = padded(body, 8) + struct.pack(
+        f'<{len(info.d) + 30}d', *info.d, *info.k, *info.r, *info.p
+    )
     roi = info.roi
-    body += struct.pack('<6I?', info.binning_x, info.binning_y, roi.x_offset, roi.y_offset,
-                        roi.height, roi.width, roi.do_rectify)
+    body += struct.pack(
+        '<6I?',
+        info.binning_x,
+        info.binning_y,
+        roi.x_offset,
+        roi.y_offset,
+        roi.height,
+        roi.width,
+        roi.do_rectify,
+    )
     return b'\0\1\0\0' + body
 
 
@@ -102,8 +152,11 @@ def run_camera_info(content):
         info = deserialize_message(bytes(content[1:]), CameraInfo)
     except Exception as error:
         raise UnreadableMessage(type(error).__name__) from error
-    check(info, FRAME_SIZES[number_of_case // 2 % len(FRAME_SIZES)],
-          rectified=bool(number_of_case % 2))
+    check(
+        info,
+        FRAME_SIZES[number_of_case // 2 % len(FRAME_SIZES)],
+        rectified=bool(number_of_case % 2),
+    )
 
 
 def check(info, size, *, rectified):
@@ -117,6 +170,8 @@ def check(info, size, *, rectified):
         if judgement.is_publishable:
             assert isinstance(scaled_camera_info(judgement.info, (160, 96)), CameraInfo)
         if judgement.camera is not None:
-            rays = judgement.camera.rays(np.array([[0., 0.], [80., 48.], [159., 95.]]), (160, 96))
+            rays = judgement.camera.rays(
+                np.array([[0.0, 0.0], [80.0, 48.0], [159.0, 95.0]]), (160, 96)
+            )
             lengths = np.linalg.norm(rays, axis=1)
             assert np.all(np.isnan(lengths) | (np.abs(lengths - 1) < 0.02))

@@ -20,12 +20,35 @@ from enet_ros.ros.cdr import read_image, read_stamp_ns
 
 NETWORK_INPUT = np.empty((96, 160, 3), np.uint8)
 SCRATCH, DEPTH = Scratch(), BitDepth()
-NAMES = (*ENCODING_TABLE, *ALIASES, '16UC1', '32FC1', '8UC7', 'rgb8 ', 'RGB8', '', 'rgb8\n[FATAL]',
-         'x' * 5000, '\x1b[31mrgb8', 'rgb\u20ac', 'bayer_xxxx8', 'YUV 420')
+NAMES = (
+    *ENCODING_TABLE,
+    *ALIASES,
+    '16UC1',
+    '32FC1',
+    '8UC7',
+    'rgb8 ',
+    'RGB8',
+    '',
+    'rgb8\n[FATAL]',
+    'x' * 5000,
+    '\x1b[31mrgb8',
+    'rgb\u20ac',
+    'bayer_xxxx8',
+    'YUV 420',
+)
 POOL = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8).tobytes()
-FORMATS = ('', 'jpeg', 'bgr8; jpeg compressed bgr8', 'bayer_rggb8; jpeg compressed bayer_rggb8',
-           'bayer_grbg16; png compressed bayer_grbg16', 'mono16; png compressed mono16',
-           '16UC1; compressedDepth png', 'bayer_abcd8; png compressed', 'tiff\n\0', 'x' * 3000)
+FORMATS = (
+    '',
+    'jpeg',
+    'bgr8; jpeg compressed bgr8',
+    'bayer_rggb8; jpeg compressed bayer_rggb8',
+    'bayer_grbg16; png compressed bayer_grbg16',
+    'mono16; png compressed mono16',
+    '16UC1; compressedDepth png',
+    'bayer_abcd8; png compressed',
+    'tiff\n\0',
+    'x' * 3000,
+)
 
 
 def padded(content, size):
@@ -38,12 +61,24 @@ def text(order, value):
     return struct.pack(order + 'I', len(content)) + content
 
 
-def serialized(encoding, width, height, step, data, *, order='<', is_bigendian=False,
-               frame_id='camera', size=None):
+def serialized(
+    encoding,
+    width,
+    height,
+    step,
+    data,
+    *,
+    order='<',
+    is_bigendian=False,
+    frame_id='camera',
+    size=None,
+):
     """Return a sensor_msgs/Image as CDR; ``size`` is what it says of its data."""
     body = struct.pack(order + 'iI', 1700000000, 5) + text(order, frame_id)
     body = padded(body, 4) + struct.pack(order + 'II', height, width) + text(order, encoding)
-    body = padded(body + bytes([is_bigendian]), 4) + struct.pack(order + 'II', step, len(data) if size is None else size)
+    body = padded(body + bytes([is_bigendian]), 4) + struct.pack(
+        order + 'II', step, len(data) if size is None else size
+    )
     return (b'\0\1\0\0' if order == '<' else b'\0\0\0\0') + body + data
 
 
@@ -59,19 +94,49 @@ def draw_image(rng):
         width, height = width + width % 2, height + height % 2
     entry = ENCODING_TABLE.get(encoding, ENCODING_TABLE['rgb8'])
     row = int(entry.first_plane * width)
-    step = rng.choice((row, row, row, row + rng.randint(0, 9), row - 1, 0, 4, row * 3 // 2,
-                       rng.choice(NUMBERS))) % 2**32
+    step = (
+        rng.choice(
+            (
+                row,
+                row,
+                row,
+                row + rng.randint(0, 9),
+                row - 1,
+                0,
+                4,
+                row * 3 // 2,
+                rng.choice(NUMBERS),
+            )
+        )
+        % 2**32
+    )
     rows = entry.rows_per_row * height
-    length = int(rng.choice((step * rows, step * rows, row * rows,
-                             step * rows - (step - row) * entry.last_plane,
-                             step * rows + rng.randint(-3, 3), rng.choice(NUMBERS))))
+    length = int(
+        rng.choice(
+            (
+                step * rows,
+                step * rows,
+                row * rows,
+                step * rows - (step - row) * entry.last_plane,
+                step * rows + rng.randint(-3, 3),
+                rng.choice(NUMBERS),
+            )
+        )
+    )
     length = max(0, min(length, len(POOL)))
     if rng.random() < 0.08:
         width, height = rng.choice((width, *NUMBERS)), rng.choice((height, *NUMBERS))
     start = rng.randrange(len(POOL) - length + 1)
-    content = serialized(encoding, width, height, step, POOL[start:start + length],
-                         order=rng.choice('<<<>'), is_bigendian=rng.random() < 0.3,
-                         size=rng.choice((None,) * 9 + (length + 1,)))
+    content = serialized(
+        encoding,
+        width,
+        height,
+        step,
+        POOL[start : start + length],
+        order=rng.choice('<<<>'),
+        is_bigendian=rng.random() < 0.3,
+        size=rng.choice((None,) * 9 + (length + 1,)),
+    )
     return damaged(rng, content, within=120) if rng.random() < 0.35 else content
 
 
@@ -91,31 +156,62 @@ def files():
     gray = frame[..., 1]
     deep = gray.astype(np.uint16) * 200
     rgba = np.dstack((frame, gray))
-    jpegs = [jpeg(frame), jpeg(frame, progressive=True), jpeg(gray), jpeg(frame, restart=3),
-             jpeg(frame, sampling='444'), jpeg(frame, sampling='411'), as_file(frame, 'JPEG'),
-             as_file(frame, 'JPEG', orientation=6),
-             with_extra_bytes(jpeg(frame, restart=2), 1, 4),
-             jpeg(frame) + bytes(500), as_file(_cmyk(frame), 'JPEG')]
-    others = [cv2.imencode(ending, pixels, options)[1].tobytes() for ending, pixels, options in (
-        ('.png', frame, []), ('.png', gray, []), ('.png', deep, []), ('.png', rgba, []),
-        ('.png', gray, [cv2.IMWRITE_PNG_BILEVEL, 1]), ('.webp', frame, []),
-        ('.webp', frame, [cv2.IMWRITE_WEBP_QUALITY, 101]), ('.webp', rgba, []),
-        ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 1]), ('.tiff', deep, []),
-        ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 5]),
-        ('.tiff', gray, [cv2.IMWRITE_TIFF_COMPRESSION, 32773]),
-        ('.tiff', rgba, [cv2.IMWRITE_TIFF_COMPRESSION, 8]))]
-    return tuple(jpegs + others + [as_file(_palette(frame), 'PNG'), as_file(_palette(frame), 'TIFF'),
-                                   as_file(frame, 'TIFF', tiffinfo={274: 6}), b'GIF89a' + bytes(9),
-                                   b'BM', b'', b'\xff\xd8\xff', b'\0\0\0\1' + bytes(50)])
+    jpegs = [
+        jpeg(frame),
+        jpeg(frame, progressive=True),
+        jpeg(gray),
+        jpeg(frame, restart=3),
+        jpeg(frame, sampling='444'),
+        jpeg(frame, sampling='411'),
+        as_file(frame, 'JPEG'),
+        as_file(frame, 'JPEG', orientation=6),
+        with_extra_bytes(jpeg(frame, restart=2), 1, 4),
+        jpeg(frame) + bytes(500),
+        as_file(_cmyk(frame), 'JPEG'),
+    ]
+    others = [
+        cv2.imencode(ending, pixels, options)[1].tobytes()
+        for ending, pixels, options in (
+            ('.png', frame, []),
+            ('.png', gray, []),
+            ('.png', deep, []),
+            ('.png', rgba, []),
+            ('.png', gray, [cv2.IMWRITE_PNG_BILEVEL, 1]),
+            ('.webp', frame, []),
+            ('.webp', frame, [cv2.IMWRITE_WEBP_QUALITY, 101]),
+            ('.webp', rgba, []),
+            ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 1]),
+            ('.tiff', deep, []),
+            ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 5]),
+            ('.tiff', gray, [cv2.IMWRITE_TIFF_COMPRESSION, 32773]),
+            ('.tiff', rgba, [cv2.IMWRITE_TIFF_COMPRESSION, 8]),
+        )
+    ]
+    return tuple(
+        jpegs
+        + others
+        + [
+            as_file(_palette(frame), 'PNG'),
+            as_file(_palette(frame), 'TIFF'),
+            as_file(frame, 'TIFF', tiffinfo={274: 6}),
+            b'GIF89a' + bytes(9),
+            b'BM',
+            b'',
+            b'\xff\xd8\xff',
+            b'\0\0\0\1' + bytes(50),
+        ]
+    )
 
 
 def _cmyk(frame):
     from PIL import Image
+
     return Image.fromarray(frame).convert('CMYK')
 
 
 def _palette(frame):
     from PIL import Image
+
     return Image.fromarray(frame).convert('P')
 
 
@@ -123,8 +219,8 @@ def _with_png_changes(rng, content):
     """Change a PNG inside its checksums: header, pixels, order and number of chunks."""
     chunks, at = [], 8
     while at + 12 <= len(content):
-        length = int.from_bytes(content[at:at + 4], 'big')
-        chunks.append((content[at + 4:at + 8], content[at + 8:at + 8 + length]))
+        length = int.from_bytes(content[at : at + 4], 'big')
+        chunks.append((content[at + 4 : at + 8], content[at + 8 : at + 8 + length]))
         at += 12 + length
     for _ in range(rng.randint(1, 3)):
         at = rng.randrange(len(chunks))
@@ -140,8 +236,15 @@ def _with_png_changes(rng, content):
             sizes = [rng.choice((1, 8, 500, 8000, *NUMBERS)) for _ in range(2)]
             chunks[at] = name, struct.pack('>II', *sizes) + body[8:]
         elif kind == 4:
-            chunks.insert(at, (rng.choice((b'acTL', b'fcTL', b'tRNS', b'iCCP', b'eXIf', b'gAMA',
-                                           b'PLTE', b'tEXt')), rng.randbytes(rng.randrange(40))))
+            chunks.insert(
+                at,
+                (
+                    rng.choice(
+                        (b'acTL', b'fcTL', b'tRNS', b'iCCP', b'eXIf', b'gAMA', b'PLTE', b'tEXt')
+                    ),
+                    rng.randbytes(rng.randrange(40)),
+                ),
+            )
     return content[:8] + b''.join(png_chunk(name, body) for name, body in chunks)
 
 
@@ -165,8 +268,15 @@ def _with_jpeg_changes(rng, content):
         return damaged(rng, content, within=700)
     if kind == 2:
         segment = bytes([0xFF, rng.choice((0xDD, 0xEE, 0xE1, 0xE2, 0xC0, 0xC2, 0xDB, 0xFE))])
-        body = rng.choice((b'', b'Adobe\0\x64\0\0\0\0', b'ICC_PROFILE\0\1\1', b'Exif\0\0',
-                           rng.randbytes(rng.randrange(20))))
+        body = rng.choice(
+            (
+                b'',
+                b'Adobe\0\x64\0\0\0\0',
+                b'ICC_PROFILE\0\1\1',
+                b'Exif\0\0',
+                rng.randbytes(rng.randrange(20)),
+            )
+        )
         return content[:2] + segment + struct.pack('>H', len(body) + 2) + body + content[2:]
     at = rng.randrange(len(content) // 2, len(content))
     return content[:at] + bytes([0xFF, rng.randrange(0xC0, 0x100)]) + content[at:]

@@ -18,25 +18,130 @@ from enet_ros.perception.parameter_table import ConfigError
 from enet_ros.perception.settings import BY_NAME, make_settings
 
 #: Words that YAML or JSON reads as something unusual, and names that are no text to show.
-WORDS = ('null', '~', 'true', 'yes', 'off', '.nan', '-.inf', '1e999', '-1', '256', '0x1F', '0b12',
-         '0o9', '1_000', '2001-99-99', '2001-01-01', '12:30:45', '!!binary aGk=', '!!set {a}',
-         '!!python/object/apply:os.system [id]', '!!int x', '!!float x', '!!timestamp x', '!!omap',
-         '0x' + 'F' * 6000, '&a', '*a', '*missing', '<<: *a', '{}', '[]', '[', '{', ']', '}', '{a: b, a: c}', '? x',
-         '"\\ud800"', '"\\0"', '"\\n"', '""', "''", '|', '>', '%YAML 9.9', '---', '...', '9' * 400,
-         '9' * 5000, '\u20ac', '\u202e', 'NaN', 'Infinity', '{"a": 1}', '[[1]]', 'Road', '/**',
-         'ros__parameters:', '!<tag:yaml.org,2002:str>', '#', '@', '`', ': :', '- -', '\ufeff')
+WORDS = (
+    'null',
+    '~',
+    'true',
+    'yes',
+    'off',
+    '.nan',
+    '-.inf',
+    '1e999',
+    '-1',
+    '256',
+    '0x1F',
+    '0b12',
+    '0o9',
+    '1_000',
+    '2001-99-99',
+    '2001-01-01',
+    '12:30:45',
+    '!!binary aGk=',
+    '!!set {a}',
+    '!!python/object/apply:os.system [id]',
+    '!!int x',
+    '!!float x',
+    '!!timestamp x',
+    '!!omap',
+    '0x' + 'F' * 6000,
+    '&a',
+    '*a',
+    '*missing',
+    '<<: *a',
+    '{}',
+    '[]',
+    '[',
+    '{',
+    ']',
+    '}',
+    '{a: b, a: c}',
+    '? x',
+    '"\\ud800"',
+    '"\\0"',
+    '"\\n"',
+    '""',
+    "''",
+    '|',
+    '>',
+    '%YAML 9.9',
+    '---',
+    '...',
+    '9' * 400,
+    '9' * 5000,
+    '\u20ac',
+    '\u202e',
+    'NaN',
+    'Infinity',
+    '{"a": 1}',
+    '[[1]]',
+    'Road',
+    '/**',
+    'ros__parameters:',
+    '!<tag:yaml.org,2002:str>',
+    '#',
+    '@',
+    '`',
+    ': :',
+    '- -',
+    '\ufeff',
+)
 ENDINGS = ('.yaml', '.json', '.txt', '.yml')
-CLASSES = [{'name': 'Road', 'color': [128, 64, 128], 'drivable': True}, {'name': 'Sky'},
-           {'name': 'Car', 'color': [1, 2, 3]}, {'name': 'any', 'one_of': ['Road', 'Car']}]
-PARAMETERS = {'/**': {'ros__parameters': {
-    'weights': 'enet_camvid', 'resolution': [640, 360], 'threads': 2, 'ground': {
-        'height': 1.5, 'pose': 'off', 'pitch': -0.1}, 'drivable': {'majority': 3},
-    'cameras': ['front', 'rear'], 'front': {'ground': {'height': 2}},
-    'class_map': {'Road': {'color': [1, 2, 3], 'drivable': True}}}}}
-VALUES = (None, True, False, 0, -1, 1, 256, 2**63, 10**400, 1.5, float('nan'), float('inf'), 1e300,
-          '', 'Road', 'Road ', 'a\nb', '\0', '\x1b[31m', '\u20ac', 'x' * 5000, 'off', '1.0', [], {},
-          [[]], [1, 2, 3], [1, 2], [1.0, 2, 3], [None], ['a', 1], {'a': {}}, {'name': 'x'},
-          list(range(300)))
+CLASSES = [
+    {'name': 'Road', 'color': [128, 64, 128], 'drivable': True},
+    {'name': 'Sky'},
+    {'name': 'Car', 'color': [1, 2, 3]},
+    {'name': 'any', 'one_of': ['Road', 'Car']},
+]
+PARAMETERS = {
+    '/**': {
+        'ros__parameters': {
+            'weights': 'enet_camvid',
+            'resolution': [640, 360],
+            'threads': 2,
+            'ground': {'height': 1.5, 'pose': 'off', 'pitch': -0.1},
+            'drivable': {'majority': 3},
+            'cameras': ['front', 'rear'],
+            'front': {'ground': {'height': 2}},
+            'class_map': {'Road': {'color': [1, 2, 3], 'drivable': True}},
+        }
+    }
+}
+VALUES = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    256,
+    2**63,
+    10**400,
+    1.5,
+    float('nan'),
+    float('inf'),
+    1e300,
+    '',
+    'Road',
+    'Road ',
+    'a\nb',
+    '\0',
+    '\x1b[31m',
+    '\u20ac',
+    'x' * 5000,
+    'off',
+    '1.0',
+    [],
+    {},
+    [[]],
+    [1, 2, 3],
+    [1, 2],
+    [1.0, 2, 3],
+    [None],
+    ['a', 1],
+    {'a': {}},
+    {'name': 'x'},
+    list(range(300)),
+)
 
 
 @cache
@@ -54,11 +159,18 @@ def changed(rng, value, depth=0):
     if rng.random() < (0.05, 0.08, 0.12, 0.2)[min(depth, 3)]:
         return rng.choice(VALUES)
     if isinstance(value, dict):
-        items = [(rng.choice(VALUES[:18]) if rng.random() < 0.06 else key,
-                  changed(rng, item, depth + 1)) for key, item in value.items()
-                 if rng.random() > 0.04]
-        return {key if isinstance(key, (str, int, float, bool)) else str(key): item
-                for key, item in items}
+        items = [
+            (
+                rng.choice(VALUES[:18]) if rng.random() < 0.06 else key,
+                changed(rng, item, depth + 1),
+            )
+            for key, item in value.items()
+            if rng.random() > 0.04
+        ]
+        return {
+            key if isinstance(key, (str, int, float, bool)) else str(key): item
+            for key, item in items
+        }
     if isinstance(value, list):
         items = [changed(rng, item, depth + 1) for item in value if rng.random() > 0.05]
         return items + items[:1] * rng.choice((0, 0, 0, 1, 300 if depth == 0 else 1))
@@ -72,10 +184,14 @@ def bomb(rng, key):
         return f'{key}: &a {{x: *a}}\n'
     if kind == 1:
         return f'{key}: &a [*a, *a]\n'
-    lines, brackets = [f'l0: &l0 {{x: 1}}' if kind == 2 else 'l0: &l0 [x]'], '{}' if kind == 2 else '[]'
+    lines, brackets = (
+        ['l0: &l0 {x: 1}' if kind == 2 else 'l0: &l0 [x]'],
+        '{}' if kind == 2 else '[]',
+    )
     for level in range(1, levels):
-        inside = ', '.join(f'k{i}: *l{level - 1}' if kind == 2 else f'*l{level - 1}'
-                           for i in range(width))
+        inside = ', '.join(
+            f'k{i}: *l{level - 1}' if kind == 2 else f'*l{level - 1}' for i in range(width)
+        )
         lines.append(f'l{level}: &l{level} {brackets[0]}{inside}{brackets[1]}')
     return '\n'.join((*lines, f'{key}: *l{levels - 1}')) + '\n'
 
@@ -91,10 +207,13 @@ def _written(rng, tree, ending):
     if ending == '.json':
         return json.dumps(tree, ensure_ascii=rng.random() < 0.5)
     if ending == '.txt':
-        return '\n'.join(str(entry.get('name') if isinstance(entry, dict) else entry)
-                         for entry in (tree if isinstance(tree, list) else [tree]))
-    return yaml.dump(tree, default_flow_style=rng.choice((None, True, False)),
-                     allow_unicode=rng.random() < 0.5)
+        return '\n'.join(
+            str(entry.get('name') if isinstance(entry, dict) else entry)
+            for entry in (tree if isinstance(tree, list) else [tree])
+        )
+    return yaml.dump(
+        tree, default_flow_style=rng.choice((None, True, False)), allow_unicode=rng.random() < 0.5
+    )
 
 
 def _text(rng, tree, ending, key):
@@ -145,6 +264,7 @@ def draw_parameter_file(rng):
 def run_parameter_file(content):
     """Read a parameter file, and take its values as warm and the node do."""
     from enet_ros.ros.parameter_rows import find_row
+
     path = scratch_file('.yaml')
     path.write_bytes(content)
     values = values_of_node(path, '/segment_node')

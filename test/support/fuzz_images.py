@@ -86,6 +86,15 @@ def _side(rng):
     return rng.choice((0, 1, 2, 3, 4, 5, 7, 8, 16, 31, 64, 160, rng.randint(1, 200)))
 
 
+def _length(rng, entry, width, height, step):
+    """Draw a number of bytes: as the fields ask for, tight, without a padding, or another."""
+    rows, row = entry.rows_per_row * height, entry.first_plane * width
+    last = (step - row) * entry.last_plane
+    choices = (step * rows, step * rows, row * rows, step * rows - last)
+    length = rng.choice((*choices, step * rows + rng.randint(-3, 3), rng.choice(NUMBERS)))
+    return max(0, min(int(length), len(POOL)))
+
+
 def draw_image(rng):
     """Draw an Image: mostly nearly right, since what is far off ends at the first check."""
     encoding = rng.choice(NAMES if rng.random() < 0.3 else tuple(ENCODING_TABLE))
@@ -94,49 +103,15 @@ def draw_image(rng):
         width, height = width + width % 2, height + height % 2
     entry = ENCODING_TABLE.get(encoding, ENCODING_TABLE['rgb8'])
     row = int(entry.first_plane * width)
-    step = (
-        rng.choice(
-            (
-                row,
-                row,
-                row,
-                row + rng.randint(0, 9),
-                row - 1,
-                0,
-                4,
-                row * 3 // 2,
-                rng.choice(NUMBERS),
-            )
-        )
-        % 2**32
-    )
-    rows = entry.rows_per_row * height
-    length = int(
-        rng.choice(
-            (
-                step * rows,
-                step * rows,
-                row * rows,
-                step * rows - (step - row) * entry.last_plane,
-                step * rows + rng.randint(-3, 3),
-                rng.choice(NUMBERS),
-            )
-        )
-    )
-    length = max(0, min(length, len(POOL)))
+    step = rng.choice((row, row, row, row + rng.randint(0, 9), row - 1, 0, 4, row * 3 // 2))
+    step = (step if rng.random() < 0.9 else rng.choice(NUMBERS)) % 2**32
+    length = _length(rng, entry, width, height, step)
     if rng.random() < 0.08:
         width, height = rng.choice((width, *NUMBERS)), rng.choice((height, *NUMBERS))
     start = rng.randrange(len(POOL) - length + 1)
     content = serialized(
-        encoding,
-        width,
-        height,
-        step,
-        POOL[start : start + length],
-        order=rng.choice('<<<>'),
-        is_bigendian=rng.random() < 0.3,
-        size=rng.choice((None,) * 9 + (length + 1,)),
-    )
+        encoding, width, height, step, POOL[start:start + length], order=rng.choice('<<<>'),
+        is_bigendian=rng.random() < 0.3, size=rng.choice((None,) * 9 + (length + 1,)))
     return damaged(rng, content, within=120) if rng.random() < 0.35 else content
 
 
@@ -149,58 +124,39 @@ def run_image(content):
     assert raw.rgb().shape == (image.height, image.width, 3)
 
 
+#: Ending, index of the picture in _pictures, and options of OpenCV.
+_BY_OPENCV = (
+    ('.png', 0, ()), ('.png', 1, ()), ('.png', 2, ()), ('.png', 3, ()),
+    ('.png', 1, (cv2.IMWRITE_PNG_BILEVEL, 1)), ('.webp', 0, ()), ('.webp', 3, ()),
+    ('.webp', 0, (cv2.IMWRITE_WEBP_QUALITY, 101)), ('.tiff', 2, ()),
+    ('.tiff', 0, (cv2.IMWRITE_TIFF_COMPRESSION, 1)),
+    ('.tiff', 0, (cv2.IMWRITE_TIFF_COMPRESSION, 5)),
+    ('.tiff', 1, (cv2.IMWRITE_TIFF_COMPRESSION, 32773)),
+    ('.tiff', 3, (cv2.IMWRITE_TIFF_COMPRESSION, 8)))
+
+
+def _pictures():
+    """Return a picture in color, in grey, in 16 bits and with alpha."""
+    frame = street(64, 48)
+    gray = frame[..., 1]
+    return frame, gray, gray.astype(np.uint16) * 200, np.dstack((frame, gray))
+
+
 @cache
 def files():
     """Return small files of every kind, and some that are nearly right."""
-    frame = street(64, 48)
-    gray = frame[..., 1]
-    deep = gray.astype(np.uint16) * 200
-    rgba = np.dstack((frame, gray))
-    jpegs = [
-        jpeg(frame),
-        jpeg(frame, progressive=True),
-        jpeg(gray),
-        jpeg(frame, restart=3),
-        jpeg(frame, sampling='444'),
-        jpeg(frame, sampling='411'),
-        as_file(frame, 'JPEG'),
-        as_file(frame, 'JPEG', orientation=6),
-        with_extra_bytes(jpeg(frame, restart=2), 1, 4),
-        jpeg(frame) + bytes(500),
-        as_file(_cmyk(frame), 'JPEG'),
-    ]
-    others = [
-        cv2.imencode(ending, pixels, options)[1].tobytes()
-        for ending, pixels, options in (
-            ('.png', frame, []),
-            ('.png', gray, []),
-            ('.png', deep, []),
-            ('.png', rgba, []),
-            ('.png', gray, [cv2.IMWRITE_PNG_BILEVEL, 1]),
-            ('.webp', frame, []),
-            ('.webp', frame, [cv2.IMWRITE_WEBP_QUALITY, 101]),
-            ('.webp', rgba, []),
-            ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 1]),
-            ('.tiff', deep, []),
-            ('.tiff', frame, [cv2.IMWRITE_TIFF_COMPRESSION, 5]),
-            ('.tiff', gray, [cv2.IMWRITE_TIFF_COMPRESSION, 32773]),
-            ('.tiff', rgba, [cv2.IMWRITE_TIFF_COMPRESSION, 8]),
-        )
-    ]
-    return tuple(
-        jpegs
-        + others
-        + [
-            as_file(_palette(frame), 'PNG'),
-            as_file(_palette(frame), 'TIFF'),
-            as_file(frame, 'TIFF', tiffinfo={274: 6}),
-            b'GIF89a' + bytes(9),
-            b'BM',
-            b'',
-            b'\xff\xd8\xff',
-            b'\0\0\0\1' + bytes(50),
-        ]
-    )
+    pictures = _pictures()
+    frame, gray = pictures[:2]
+    jpegs = (jpeg(frame), jpeg(frame, progressive=True), jpeg(gray), jpeg(frame, restart=3),
+             jpeg(frame, sampling='444'), jpeg(frame, sampling='411'), as_file(frame, 'JPEG'),
+             as_file(frame, 'JPEG', orientation=6), jpeg(frame) + bytes(500),
+             with_extra_bytes(jpeg(frame, restart=2), 1, 4), as_file(_cmyk(frame), 'JPEG'))
+    by_opencv = (cv2.imencode(ending, pictures[index], options)[1].tobytes()
+                 for ending, index, options in _BY_OPENCV)
+    by_pillow = (as_file(_palette(frame), 'PNG'), as_file(_palette(frame), 'TIFF'),
+                 as_file(frame, 'TIFF', tiffinfo={274: 6}))
+    others = (b'GIF89a' + bytes(9), b'BM', b'', b'\xff\xd8\xff', b'\0\0\0\1' + bytes(50))
+    return (*jpegs, *by_opencv, *by_pillow, *others)
 
 
 def _cmyk(frame):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
@@ -80,10 +81,9 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     Raises:
         DatasetError: The file is unreadable, or an entry cannot be used. The message names it.
     """
-    import yaml
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        content = load_yaml(read_limited(path))
+    except (OSError, PlainYamlError) as error:
         raise DatasetError(f'{path}: unreadable ({error})') from error
     entries = content.get('sources') if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:

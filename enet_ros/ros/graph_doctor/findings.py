@@ -44,8 +44,8 @@ class Kind(Enum):
     NO_ANSWER = Advice(W, 'The node does not answer its services.',
                        'Wait if it starts or builds an engine; else restart it and read its log.')
     NOT_ACTIVE = Advice(E, 'The node is not active, so it publishes nothing.',
-                        'Run `ros2 lifecycle set NODE configure` and then `activate`; read the log '
-                        'of the node if that fails.')
+                        'Run `ros2 lifecycle set NODE configure` and then `activate`; read the '
+                        'log of the node if that fails.')
     ENGINE = Advice(W, 'The node builds or loads its network.',
                     'Wait. `enet-ros warm` builds the engine before the next start.')
     NODE_WARNS = Advice(W, 'The node warns on /diagnostics.',
@@ -82,11 +82,11 @@ class Kind(Enum):
     STAMP_STILL = Advice(W, 'The stamps of the images stand still.',
                          'Let the driver set header.stamp to the time of each exposure.')
     STAMP_PAST = Advice(W, 'The stamps of the images lie in the past.',
-                        'Synchronise the clocks (chrony, PTP); for a bag set use_sim_time and play '
-                        'it with --clock.')
+                        'Synchronise the clocks (chrony, PTP); for a bag set use_sim_time and '
+                        'play it with --clock.')
     STAMP_FUTURE = Advice(W, 'The stamps of the images lie in the future.',
                           'Synchronise the clocks (chrony, PTP), or let the driver use ROS time.')
-    STAMP_DROPPED = Advice(E, 'The node drops every frame: stamps differ by max_frame_age or more.',
+    STAMP_DROPPED = Advice(E, 'The node drops frames: stamps differ by max_frame_age or more.',
                            'Synchronise the clocks, or set max_frame_age to 0.')
     NO_CLOCK = Advice(E, 'use_sim_time is true, and /clock is silent.',
                       'Play the bag with --clock, start the simulator, or set use_sim_time false.')

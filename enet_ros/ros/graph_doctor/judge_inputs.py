@@ -145,6 +145,8 @@ def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Fi
 
 
 def _judge_transforms(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
+    if found.frames is None:  # The node itself warns that it has no TF.
+        return
     base = str(found.parameters.get('base_frame') or '')
     odometry = str(found.parameters.get('odom_frame') or '')
     pose = found.parameters.get('ground.pose', 'off')

@@ -37,8 +37,8 @@ def read_nav2_file(path: Path) -> list[Nav2Source]:
         raise ValueError(f'--nav2 {path} is no YAML file: {" ".join(str(error).split())}'
                          ) from error
     if not sources:
-        raise ValueError(f'--nav2 {path} has no entry class_types, wanted a file with the semantic '
-                         'segmentation layer, such as config/nav2_semantic.yaml')
+        raise ValueError(f'--nav2 {path} has no entry class_types, wanted a file with the '
+                         'semantic segmentation layer, such as config/nav2_semantic.yaml')
     return sources
 
 

@@ -50,7 +50,7 @@ class Observation:
         statuses: Last DiagnosticStatus of each camera, by name.
         clock_publishers: Number of publishers of /clock.
         has_clock: Whether /clock came.
-        frames: Pairs of frames that TF connects.
+        frames: Pairs of frames that TF connects, or None if the TF messages are not installed.
         class_names: Names in LabelInfo, or None if none came.
         silent_topics: Topics of the Nav2 file that nobody publishes, by key.
     """
@@ -64,7 +64,7 @@ class Observation:
     statuses: dict[str, object] = field(default_factory=dict)
     clock_publishers: int = 0
     has_clock: bool = False
-    frames: set[tuple[str, str]] = field(default_factory=set)
+    frames: set[tuple[str, str]] | None = field(default_factory=set)
     class_names: list[str] | None = None
     silent_topics: dict[str, str] = field(default_factory=dict)
 

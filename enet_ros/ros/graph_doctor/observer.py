@@ -18,11 +18,15 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from tf2_msgs.msg import TFMessage
 
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.graph_doctor.observation import KEPT, Observation, Topic
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # They are not among the ROS 2 wheels.
+    TFMessage = None
 
 DISCOVERY_SEC = 2.0
 ANSWER_SEC = 2.0
@@ -165,9 +169,12 @@ class Observer:
             for topic in found.inputs if topic.type_name in INPUT_TYPES]
         subscriptions += [
             subscribe(Clock, '/clock', self._keep_clock, copy_of(INPUT_QOS)),
-            subscribe(DiagnosticArray, '/diagnostics', partial(_keep_statuses, found), TF_QOS),
-            subscribe(TFMessage, '/tf', partial(_keep_frames, found), TF_QOS),
-            subscribe(TFMessage, '/tf_static', partial(_keep_frames, found), STATIC_TF_QOS)]
+            subscribe(DiagnosticArray, '/diagnostics', partial(_keep_statuses, found), TF_QOS)]
+        if TFMessage is None:
+            found.frames = None
+        else:
+            subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, found), qos)
+                              for topic, qos in (('/tf', TF_QOS), ('/tf_static', STATIC_TF_QOS))]
         if LabelInfo is not None:
             subscriptions.append(subscribe(LabelInfo, f'{found.node}/label_info',
                                            partial(_keep_names, found), copy_of(LATCHED_QOS)))
@@ -192,7 +199,7 @@ def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:
                            if status.name.startswith(prefix)})
 
 
-def _keep_frames(found: Observation, message: TFMessage) -> None:
+def _keep_frames(found: Observation, message) -> None:
     found.frames.update((transform.header.frame_id.lstrip('/'),
                          transform.child_frame_id.lstrip('/')) for transform in message.transforms)
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
 from enet_ros.ros.graph_doctor.findings import Finding, Kind, exit_code, table  # noqa: E402
 from enet_ros.ros.graph_doctor.judge import judge  # noqa: E402
@@ -67,7 +67,7 @@ def test_shared_memory_that_is_absent_or_full(tmp_path, monkeypatch):
 
 def test_the_nav2_file_of_the_package_fits_its_weights():
     [source] = read_nav2_file(REPOSITORY / 'config/nav2_semantic.yaml')
-    class_map = Segmenter.from_file(resolution=(160, 96)).class_map
+    class_map = read_checkpoint(weights_path('')).class_map
     names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled, strict=True)
              if not unlabeled]
     found = Observation('/enet', state='active', class_names=names)

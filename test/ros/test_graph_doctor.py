@@ -46,9 +46,11 @@ def sending(bench, make, kind=Image, topic='image', hz=15.0):
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield
-    stop.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
             problem = str(error)
             continue
         stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        samples.append(Sample((image.width, image.height), header.frame_id, stamp_ns,
+        height, width = image.rgb().shape[:2]
+        samples.append(Sample((width, height), header.frame_id, stamp_ns,
                               now_ns - stamp_ns if now_ns >= 0 else None))
     return samples, problem
 

@@ -14,6 +14,7 @@ Run = Callable[[argparse.Namespace], int]
 #: that help is instant.
 COMMANDS = {
     'segment': 'label images and videos, without ROS',
+    'label-import': 'turn what people drew in CVAT, Label Studio or labelme into a data set',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
     'eval': "score weights on a data set's split",
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
@@ -75,9 +76,14 @@ def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | N
         command = commands.add_parser(name, help=summary, description=summary)
         if name == chosen:
             module = importlib.import_module(
-                f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
+                f'enet_ros.cli.{_module_name(name)}')
             command.description = module.DESCRIPTION
             command.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(command)
             run = module.run
     return parser, run
+
+
+def _module_name(command: str) -> str:
+    """Return the name of a command's module."""
+    return f'{command}_' if keyword.iskeyword(command) else command.replace('-', '_')

@@ -18,6 +18,7 @@ COMMANDS = {
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
     'eval': "score weights on a data set's split",
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
+    'compare': 'tell two weights, precisions or settings apart on one recording',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',

@@ -65,11 +65,13 @@ class Stillness:
         Args:
             image: (H, W, 3) uint8 RGB.
         """
-        grey = cv2.blur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3))  # against sensor noise
+        grey = cv2.blur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (5, 5))  # against sensor noise
         before, self._before = self._before, grey
         if before is None or before.shape != grey.shape:
             return None
-        still = cv2.absdiff(grey, before) <= STILL_GREY
+        still = (cv2.absdiff(grey, before) <= STILL_GREY).astype(np.uint8)
+        # Where the image changes, some pixels keep their grey by chance. Their neighbours do not.
+        still = cv2.erode(still, np.ones((5, 5), np.uint8)) > 0
         return still if still.mean() >= LEAST_STILL else None
 
 

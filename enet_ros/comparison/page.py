@@ -15,7 +15,7 @@ from enet_ros.comparison.sides import Side
 
 CHART_WIDTH, CHART_HEIGHT = 960, 160
 MAX_POINTS = 480  # of a curve; more frames are averaged
-COLORS = {'a': '#c2410c', 'b': '#1d4ed8', 'both': '#15803d'}
+COLORS = {'a': '#c2410c', 'b': '#1d4ed8', 'both': '#15803d', 'labels': '#7e22ce'}
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; background: #f8fafc;
@@ -92,7 +92,7 @@ def _charts(result: Comparison) -> str:
         return '<p class="quiet">A curve needs two frames.</p>'
     curves = [('drivable IoU, A against B', [item.iou for item in differences], 'both')]
     if result.same_classes:
-        curves.append(('agreement of labels', [item.agreement for item in differences], 'a'))
+        curves.append(('agreement of labels', [item.agreement for item in differences], 'labels'))
     drivable = [(f'drivable, {name.upper()}', measures.drivable, name)
                 for name, measures in zip('ab', result.measures)]
     return _chart(curves) + '<p></p>' + _chart(drivable)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.backends.base import PRECISIONS
+from enet_ros.backends.base import PRECISIONS, canonical_precision
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
@@ -134,7 +134,7 @@ def _split(text: str) -> tuple[str, str]:
         raise ValueError(f"'{text}' has the precision '{precision}', wanted WEIGHTS or "
                          'WEIGHTS:PRECISION with one of '
                          f'{", ".join(dict.fromkeys(PRECISIONS.values()))}')
-    return name, precision
+    return name, canonical_precision(precision)
 
 
 def _of_file(path: Path, node: str) -> tuple[dict[str, object], dict]:

@@ -20,17 +20,18 @@ CLASSES = {'site road': ('Road',), 'kerb': ('Pavement',), 'sky': ('Sky',)}
 COLORS = {'site road': (200, 40, 60), 'kerb': (40, 200, 60), 'sky': (30, 60, 250)}
 
 
-def street(count, seconds=0.7):
-    """Return name -> (frame, labels by CLASSES with 255 elsewhere) of two drives."""
+def street(count, seconds=0.7, drives=2):
+    """Return name -> (frame, labels by CLASSES with 255 elsewhere) of some drives."""
     drawn = {}
     for i in range(count):
-        scene = RoadScene(*SIZE, seed=i * 2 // count)
+        drive = i * drives // count
+        scene = RoadScene(*SIZE, seed=drive)
         frame, camvid = scene.render(i * seconds)
         labels = np.full(camvid.shape, 255, np.uint8)
         for value, names in enumerate(CLASSES.values()):
             for name in names:
                 labels[camvid == CAMVID_NAMES.index(name)] = value
-        drawn[f'drive{i * 2 // count}_{i:03d}.png'] = frame, labels
+        drawn[f'drive{drive}_{i:03d}.png'] = frame, labels
     return drawn
 
 

@@ -125,6 +125,22 @@ def test_settings_are_compared_by_parameter_files(tmp_path, folder, case):
     assert code == 0 and differ(found['a'], found['b'])
 
 
+def test_frames_of_an_upside_down_camera_are_rotated_for_the_network(tmp_path, folder, frames):
+    rotated = tmp_path / 'rotated'
+    rotated.mkdir()
+    for i, frame in enumerate(frames):
+        write_picture(rotated / f'{i:03d}.png', np.ascontiguousarray(frame[::-1, ::-1]))
+    (tmp_path / 'b.yaml').write_text('enet: {ros__parameters: {resolution: [160, 96], '
+                                     'rotate: 180, precision: float32}}')
+    assert compare(tmp_path, 'enet_camvid:float32', tmp_path / 'b.yaml', folder)[0] == 0
+    (tmp_path / 'page.html').unlink()
+    upright = json.loads((tmp_path / 'figures.json').read_text())['a']['drivable']
+    (tmp_path / 'figures.json').unlink()
+    _, found = compare(tmp_path, 'enet_camvid:float32', tmp_path / 'b.yaml', rotated)
+    assert found['b']['drivable'] == pytest.approx(upright, abs=0.01)
+    assert abs(found['a']['drivable'] - upright) > 0.05
+
+
 def test_other_resolutions_are_compared_at_the_larger_one(tmp_path, folder, capsys):
     (tmp_path / 'b.yaml').write_text('/**:\n  ros__parameters:\n    resolution: [320, 192]\n'
                                      '    stall_timeout: 3.0\n')
@@ -272,6 +288,14 @@ def test_a_frame_of_which_nothing_is_drivable_agrees():
     nothing = np.zeros((4, 4), np.uint8)
     difference = compare_frame('x', (nothing, nothing), (nothing, nothing), same_classes=True)
     assert (difference.iou, difference.agreement, difference.size) == (1.0, 1.0, 0.0)
+
+
+def test_the_masks_of_a_frame_overlap_as_counted():
+    a = np.array([[255, 255, 255, 0], [0, 0, 0, 0]], np.uint8)
+    b = np.array([[0, 255, 255, 255], [255, 0, 0, 0]], np.uint8)
+    difference = compare_frame('x', (a, b), (a, b), same_classes=False)
+    assert (difference.iou, difference.only_a, difference.only_b) == (2 / 5, 1 / 8, 2 / 8)
+    assert difference.agreement is None and difference.size == 3 / 8
 
 
 def test_the_worst_frames_are_kept_one_a_second_and_drawn_seldom():

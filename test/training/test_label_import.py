@@ -87,8 +87,10 @@ def test_colours_of_cvat_become_those_of_the_classes(folder, tmp_path, drawn):
     assert dict(zip(classes.names, classes.colors)) == COLORS
 
 
-def test_whole_drives_validate_where_there_are_several(folder, tmp_path, drawn, capsys):
-    assert label_import(write_labelme(folder, drawn), tmp_path / 'site', '--val', 0.4) == 0
+@pytest.mark.parametrize('split_by', ['auto', 'sequence'])
+def test_whole_drives_validate_where_there_are_several(folder, tmp_path, drawn, capsys, split_by):
+    assert label_import(write_labelme(folder, drawn), tmp_path / 'site', '--val', 0.4,
+                        '--split-by', split_by) == 0
     drives = {split: {path.name.split('_')[0] for path in (tmp_path / 'site' / split).iterdir()}
               for split in ('train', 'val')}
     assert not drives['train'] & drives['val'] and all(drives.values())

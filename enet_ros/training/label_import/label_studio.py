@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
@@ -149,16 +150,7 @@ def decode_brush(data: bytes, count: int, label: str) -> np.ndarray:
     Raises:
         ImportLabelsError: The number is another one, or the bits end too early.
     """
-    bits, at = np.unpackbits(np.frombuffer(data, np.uint8)).tobytes(), 0
-    text = bits.translate(bytes([48, 49]) + bytes(254)).decode('ascii')
-
-    def take(length: int) -> int:
-        nonlocal at
-        at += length
-        if at > len(text):
-            raise ImportLabelsError(f"a brush stroke of '{label}' is cut short; export again")
-        return int(text[at - length:at], 2)
-
+    take = _bit_reader(data, label)
     stored = take(32)
     if stored != count:
         raise ImportLabelsError(f"a brush stroke of '{label}' has {stored} values, but the frame "
@@ -174,3 +166,17 @@ def decode_brush(data: bytes, count: int, label: str) -> np.ndarray:
             values[filled:end] = [take(value_bits) & 255 for _ in range(filled, end)]
         filled = end
     return values
+
+
+def _bit_reader(data: bytes, label: str) -> Callable[[int], int]:
+    """Return a function that takes the next bits of packed data as a number."""
+    bits, at = np.unpackbits(np.frombuffer(data, np.uint8)).tobytes(), 0
+    text = bits.translate(b'01' + bytes(254)).decode('ascii')
+
+    def take(length: int) -> int:
+        nonlocal at
+        at += length
+        if at > len(text):
+            raise ImportLabelsError(f"a brush stroke of '{label}' is cut short; export again")
+        return int(text[at - length:at], 2)
+    return take

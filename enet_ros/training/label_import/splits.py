@@ -51,12 +51,18 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
     if len(groups) < 2:
         raise ImportLabelsError(f'there is one {kind}, wanted two or more for two splits'
                                 + ('; or --split-by frame' if by_sequence else ''))
+    chosen = _draw(groups, fraction * len(names), seed)
+    return chosen, (f'{len(chosen)} of {len(names)} frames validate, chosen by {kind} with the '
+                    f'seed {seed}')
+
+
+def _draw(groups: dict[str, list[str]], count: float, seed: int) -> set[str]:
+    """Draw whole groups until about ``count`` names are chosen: one group at least, never all."""
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     chosen: set[str] = set()
-    for key in order[:-1]:  # one stays for training
-        if chosen and len(chosen) + len(groups[key]) / 2 > fraction * len(names):
+    for key in order[:-1]:
+        if chosen and len(chosen) + len(groups[key]) / 2 > count:
             break
         chosen |= set(groups[key])
-    return chosen, (f'{len(chosen)} of {len(names)} frames validate, chosen by {kind} with the '
-                    f'seed {seed}')
+    return chosen

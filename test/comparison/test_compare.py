@@ -125,17 +125,16 @@ def test_settings_are_compared_by_parameter_files(tmp_path, folder, case):
     assert code == 0 and differ(found['a'], found['b'])
 
 
-def test_frames_of_an_upside_down_camera_are_rotated_for_the_network(tmp_path, folder, frames):
+def test_frames_of_an_upside_down_camera_are_rotated_for_the_network(tmp_path, frames):
     rotated = tmp_path / 'rotated'
     rotated.mkdir()
     for i, frame in enumerate(frames):
         write_picture(rotated / f'{i:03d}.png', np.ascontiguousarray(frame[::-1, ::-1]))
     (tmp_path / 'b.yaml').write_text('enet: {ros__parameters: {resolution: [160, 96], '
                                      'rotate: 180, precision: float32}}')
-    assert compare(tmp_path, 'enet_camvid:float32', tmp_path / 'b.yaml', folder)[0] == 0
-    (tmp_path / 'page.html').unlink()
-    upright = json.loads((tmp_path / 'figures.json').read_text())['a']['drivable']
-    (tmp_path / 'figures.json').unlink()
+    segmenter = Segmenter.from_file(resolution=SIZE, precision='float32')
+    upright = np.mean([segmenter.infer(cv2.resize(frame, SIZE)[None])[0].labels == ROAD
+                       for frame in frames])
     _, found = compare(tmp_path, 'enet_camvid:float32', tmp_path / 'b.yaml', rotated)
     assert found['b']['drivable'] == pytest.approx(upright, abs=0.01)
     assert abs(found['a']['drivable'] - upright) > 0.05

@@ -15,6 +15,7 @@ Run = Callable[[argparse.Namespace], int]
 COMMANDS = {
     'segment': 'label images and videos, without ROS',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
+    'draw': 'draw a data set of synthetic roads for train',
     'eval': "score weights on a data set's split",
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',

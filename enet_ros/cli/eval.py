@@ -16,7 +16,8 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--dataset', required=True, metavar='NAME',
-                        help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums, synthetic or folders')
+                        help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums, '
+                             'synthetic or folders')
     parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
     parser.add_argument('--split', default='val', metavar='NAME',
                         help='split to score (default: val)')

@@ -52,8 +52,10 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
-    others = {f'{split.name} {split.split}': score
-              for split, score in zip(validations[1:], scores[1:])}
+    others = {}
+    for number, (split, score) in enumerate(zip(validations[1:], scores[1:]), start=2):
+        name = f'{split.name} {split.split}'
+        others[f'{name} ({number})' if name in others else name] = score
     checkpoint.scores = {validation.split: scores[0], **others}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     scores = {**scores[0], **({'others': others} if others else {})}

@@ -16,6 +16,7 @@ COMMANDS = {
     'segment': 'label images and videos, without ROS',
     'label-import': 'turn what people drew in CVAT, Label Studio or labelme into a data set',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
+    'draw': 'draw a data set of synthetic roads for train',
     'eval': "score weights on a data set's split",
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
     'compare': 'tell two weights, precisions or settings apart on one recording',

@@ -60,6 +60,8 @@ class Checkpoint:
             :class:`enet_ros.network.pytorch_enet.PyTorchENet`, which imported weights can need.
         scores: figures by name, as measured by the writer of the file.
         origin: where the weights come from, and under which terms.
+        sources: names of all data sets that it was trained on, those of its start weights
+            included; empty if they are not known.
         int8: the frame graph quantised from these weights (docs/int8.md), or None.
     """
 
@@ -74,6 +76,7 @@ class Checkpoint:
     architecture: str = 'enet'
     scores: dict = field(default_factory=dict)
     origin: str = ''
+    sources: tuple[str, ...] = ()
     int8: QuantizedGraph | None = None
 
     def least_confidence_at(self, resolution: Sequence[int]) -> tuple[float, str]:
@@ -201,7 +204,8 @@ def _from_metadata(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> 
         temperature=float(temperature), least_confidence=float(least_confidence),
         decoder_activation=metadata.get('decoder_activation', 'prelu'),
         architecture=metadata.get('architecture', 'enet'),
-        scores=read_dict(metadata, 'scores'), origin=printable(metadata.get('origin', '')))
+        scores=read_dict(metadata, 'scores'), origin=printable(metadata.get('origin', '')),
+        sources=tuple(read_names(metadata, 'sources', [])))
 
 
 def checked(checkpoint: Checkpoint) -> Checkpoint:
@@ -289,6 +293,7 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         'decoder_activation': checkpoint.decoder_activation,
         'architecture': checkpoint.architecture,
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
+        'sources': json.dumps(list(checkpoint.sources)),
     }
 
 

@@ -20,7 +20,7 @@ SOURCES = sorted(path for folder in ('enet_ros', 'launch', 'examples')
                  for path in (REPOSITORY / folder).rglob('*.py'))
 #: Children of our own process, which read a pickle that their parent wrote into their pipe.
 PIPES = {'enet_ros/backends/compile_child.py', 'enet_ros/backends/tensorrt/build.py'}
-SAFE_LOADERS = {'_Loader'}  # of parameter_files.py: yaml's CSafeLoader or SafeLoader
+SAFE_LOADERS = {'safe_loader'}  # of plain_yaml.py: yaml's CSafeLoader or SafeLoader
 HUGE = 60 << 30  # bytes that a file claims to have
 MOST_MEMORY_MB = 40
 
@@ -69,9 +69,12 @@ def test_what_could_execute_is_seen(text):
     assert found_in(text)
 
 
-def test_the_loader_of_parameter_files_is_safe():
-    from enet_ros.perception.parameter_files import _Loader
-    assert _Loader in (yaml.SafeLoader, getattr(yaml, 'CSafeLoader', None))
+@pytest.mark.parametrize('text', ['!!python/object/apply:os.getcwd []', '!!python/name:os.system',
+                                  '!!python/tuple [1, 2]'])
+def test_plain_yaml_makes_no_object_of_python(text):
+    from enet_ros.network.plain_yaml import load_yaml
+    with pytest.raises((ValueError, yaml.YAMLError)):
+        load_yaml(text)
 
 
 BOMB = '!!python/object/apply:os.mkdir [executed]\n'

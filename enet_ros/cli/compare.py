@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution
+from enet_ros.cli.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Tell two weights, precisions or settings apart on one recording, before a robot runs them.
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, default=Path('compare.html'), metavar='FILE',
                         help='page to write, which must not exist yet (default: compare.html)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures as JSON')
+    add_force(parser)
     parser.add_argument('--resolution', type=resolution, default=(640, 360), metavar='WxH',
                         help='resolution of the network for a side that is no parameter file '
                              '(default: 640x360)')
@@ -63,9 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.comparison.run import compare
     from enet_ros.comparison.sides import Options, Side
     from enet_ros.comparison.truth import find_truth
-    for path in filter(None, (args.out, args.json)):
-        if path.exists():
-            raise ValueError(f"'{path}' exists, and nothing is overwritten; wanted another name")
+    check_absent([args.out, args.json], force=args.force)
     recording = open_recording(args.recording)
     truth = find_truth(recording.path)
     options = Options(args.resolution, args.backend, args.threads, args.node)

@@ -45,10 +45,10 @@ def load_yaml(text: str):
         ImportError: PyYAML is not installed.
     """
     import yaml
-    loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # eight times as fast
+    safe_loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # eight times as fast
     try:
-        _check_events(yaml.parse(text, loader), yaml)
-        return yaml.load(text, loader)
+        _check_events(yaml.parse(text, safe_loader), yaml)
+        return yaml.load(text, safe_loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f' in line {mark.line + 1}' if mark else ''

@@ -22,8 +22,8 @@ SMALL = ['--resolution', '160x96']
 MINE = b'this was here before'
 #: Destinations of options that name something to write.
 WRITTEN = {'out', 'json', 'plot', 'output'}
-#: A run of training is a folder: it is continued, or refused by prepare_run_folder.
-FOLDERS = {'train'}
+#: They write a folder: a run is continued or refused, and a data set wants a new folder.
+FOLDERS = {'train', 'draw', 'label-import'}
 
 
 @pytest.fixture

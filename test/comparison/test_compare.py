@@ -211,7 +211,7 @@ def test_a_wrong_call_is_one_sentence(tmp_path, folder, capsys, a, recording, re
 def test_no_file_is_overwritten(tmp_path, folder, capsys):
     (tmp_path / 'page.html').write_text('mine')
     assert compare(tmp_path, 'enet_camvid', 'enet_camvid', folder)[0] == 2
-    assert "page.html' exists, and nothing is overwritten" in capsys.readouterr().err
+    assert "page.html' exists already and is not overwritten" in capsys.readouterr().err
     assert (tmp_path / 'page.html').read_text() == 'mine'
 
 

@@ -57,7 +57,7 @@ def _look_once(args: argparse.Namespace) -> int:
     graph = look(args, has_ros=all(findings.ros.get(name) for name in ('rclpy', 'enet_ros.msg')))
     if getattr(args, 'json', False):
         print(json.dumps({'findings': asdict(findings), 'choice': choice(findings),
-                          'trial': trial, 'missing': missing, 'graph': graph.as_dict()}, indent=1))
+                          'trial': trial, 'missing': missing, 'graph': asdict(graph)}, indent=1))
     else:
         print('\n'.join([*report(findings, missing, trial), *graph.lines()]))
     return max(1 if missing else 0, graph.code)

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass
@@ -26,11 +26,6 @@ class GraphLook:
     nodes: list[str] = field(default_factory=list)
     findings: list[dict[str, str]] = field(default_factory=list)
     note: str = ''
-
-    def as_dict(self) -> dict:
-        """Return what --json prints."""
-        return {'code': self.code, 'nodes': self.nodes, 'findings': self.findings,
-                'note': self.note}
 
     def lines(self) -> list[str]:
         """Return the lines to print."""
@@ -89,7 +84,7 @@ def watch(args: argparse.Namespace) -> int:
             found = look(args, has_ros=True)
             code = found.code
             if args.json:
-                print(json.dumps(found.as_dict()), flush=True)
+                print(json.dumps(asdict(found)), flush=True)
             else:
                 print('\n'.join([time.strftime('%H:%M:%S'), *found.lines()]), flush=True)
             time.sleep(args.watch)

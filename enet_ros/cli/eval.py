@@ -55,19 +55,18 @@ def run(args: argparse.Namespace) -> int:
 
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
     from enet_ros.training.drivable_scores import DrivableScores
-    from enet_ros.training.evaluate import report
+    from enet_ros.training.evaluate import names_of, report
     from enet_ros.training.metrics import without_nan
     check_absent([args.json, args.floors, args.worst], force=args.force)
     checkpoint = read_checkpoint(weights_path(args.weights))
     splits = _open(args, checkpoint.class_map)
     drivable = [DrivableScores(split.class_map, split.sets) for split in splits]
     results = {}
-    for number, (split, watch) in enumerate(zip(splits, drivable), start=1):
+    for name, split, watch in zip(names_of(splits), splits, drivable):
         scores, text = report(checkpoint, split, args.resolution, args.backend, args.precision,
                               args.threads, args.change, watch)
         scores['floors'] = watch.curve.to_json()
-        name = f'{split.name} {split.split}'
-        results[f'{name} ({number})' if name in results else name] = scores
+        results[name] = scores
         print(f'{text}\n{watch.curve}')
     if args.json:
         found = results if args.data else scores

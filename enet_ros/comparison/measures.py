@@ -117,18 +117,18 @@ class SideMeasures:
             'flicker': float(np.mean(self.flickers)) if self.flickers else None}
 
 
+@dataclass
 class Overlap:
-    """IoU of drivable masks with labels, over the pixels that are labelled."""
+    """Adds up the intersection and the union of two masks."""
 
-    def __init__(self):
-        self._both = self._either = 0
+    intersection: int = 0
+    union: int = 0
 
-    def add(self, mask: np.ndarray, truth: np.ndarray, known: np.ndarray) -> None:
-        """Add a frame: (H, W) uint8 mask, (H, W) bool truth and which pixels are labelled."""
-        mask = (mask > 0) & known
-        self._both += np.count_nonzero(mask & truth)
-        self._either += np.count_nonzero(mask | (truth & known))
+    def add(self, ours: np.ndarray, truth: np.ndarray) -> None:
+        """Add two bool arrays of one shape."""
+        self.intersection += int(np.count_nonzero(ours & truth))
+        self.union += int(np.count_nonzero(ours | truth))
 
     def iou(self) -> float | None:
-        """Return the IoU over all frames, or None if nothing was drivable."""
-        return self._both / self._either if self._either else None
+        """Return the IoU of everything added so far, or None where nothing was added."""
+        return self.intersection / self.union if self.union else None

@@ -7,6 +7,7 @@ import numpy as np
 
 from enet_ros.comparison.sides import SideFrame
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.compression import jpeg_of
 from enet_ros.perception.overlay import blend, color_mask
 
 WIDTH = 480
@@ -48,5 +49,4 @@ def _draw_difference(image: np.ndarray, frames: list[SideFrame],
 def _jpeg(image: np.ndarray) -> bytes:
     height = max(1, round(image.shape[0] * WIDTH / image.shape[1]))
     small = cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
+    return bytes(jpeg_of(small, JPEG_QUALITY))

@@ -142,8 +142,9 @@ def _score(result: Comparison, truth: Truth | None, frame: RecordedFrame,
         return
     if labelled is not None:
         result.labelled += 1
+        truth_mask, known = labelled
         for overlap, own in zip(result.truth, frames):
-            overlap.add(resize_labels(own.mask, size), *labelled)
+            overlap.add((resize_labels(own.mask, size) > 0) & known, truth_mask & known)
 
 
 class Worst:

@@ -8,10 +8,8 @@ import numpy as np
 
 from enet_ros.media import open_image
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.training.datasets import read_classes
+from enet_ros.training.datasets import CLASS_FILES, read_classes
 from enet_ros.training.label_images import read_values
-
-CLASS_FILES = ('classes.yaml', 'classes.yml', 'classes.json')
 
 
 class Truth:

@@ -79,6 +79,15 @@ def read_class_list(path: Path) -> ClassMap:
         raise ClassMapError(f'{path}: {error}') from error
 
 
+def class_list_text(class_map: ClassMap) -> str:
+    """Return the YAML text that :func:`read_class_list` reads back."""
+    # JSON values are YAML values, whatever a name has in it.
+    return ''.join(
+        f'- name: {json.dumps(name)}\n  color: {list(color)}\n  drivable: '
+        f'{json.dumps(drivable)}\n'
+        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable))
+
+
 def read_class_sets(path: Path) -> dict[str, tuple[str, ...]]:
     """Read the sets of a class list: names of labels that stand for one of several classes.
 

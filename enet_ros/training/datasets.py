@@ -34,6 +34,9 @@ FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
 #: File beside frames that :func:`enet_ros.training.drawn_set.draw_dataset` drew: how it did.
 DRAWN = 'drawn.json'
 
+#: Names of the class file in the folder of a data set of folders.
+CLASS_FILES = ('classes.yaml', 'classes.yml', 'classes.json')
+
 Pairs = tuple[tuple[Path, Path], ...]
 
 
@@ -225,7 +228,7 @@ def synthetic(root: Path, split: str) -> SegmentationData:
 
 
 def _find_classes(root: Path) -> Path:
-    for name in ('classes.yaml', 'classes.yml', 'classes.json'):
+    for name in CLASS_FILES:
         if (root / name).is_file():
             return root / name
     raise DatasetError(f'{root}: no classes.yaml and no classes.json; wanted a list of '

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.training.batches import SyntheticFrames
 from enet_ros.training.datasets import DRAWN
 
@@ -43,17 +44,15 @@ def draw_dataset(out: Path, class_map: ClassMap, counts: dict[str, int], *,
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise FileExistsError(f'{out} is not empty, wanted a new folder')
-    classes = [{'name': name, 'color': list(color), 'drivable': drivable} for name, color, drivable
-               in zip(class_map.names, class_map.colors, class_map.drivable)]
-    (out / 'classes.json').write_text(json.dumps(classes, indent=1) + '\n')
+    (out / 'classes.yaml').write_text(class_list_text(class_map), encoding='utf-8')
     kinds = [SyntheticFrames(class_map, size, varied=varied) for size in SIZES]
     done = 0
     for split, count in counts.items():
         for folder in (out / split, out / f'{split}annot'):
             folder.mkdir()
         for number, (frame, labels) in enumerate(_frames(kinds, split, count)):
-            _write(out / split / f'{number:06}.jpg', frame[..., ::-1])
-            _write(out / f'{split}annot' / f'{number:06}.png', labels)
+            (out / split / f'{number:06}.jpg').write_bytes(jpeg_of(frame, JPEG_QUALITY))
+            (out / f'{split}annot' / f'{number:06}.png').write_bytes(png_of(labels))
             done += 1
             yield done
     # Last, so that a folder that was drawn in part is no data set.
@@ -67,8 +66,3 @@ def _frames(kinds: list[SyntheticFrames], split: str,
     for start in range(0, count, FRAMES_A_ROAD):
         road = first + start // FRAMES_A_ROAD
         yield from kinds[road % len(kinds)].render(road, min(FRAMES_A_ROAD, count - start))
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == '.jpg' else []
-    path.write_bytes(cv2.imencode(path.suffix, image, options)[1])

@@ -83,13 +83,9 @@ class DrivableScores:
     """
 
     def __init__(self, class_map: ClassMap, sets: LabelSets | None = None):
-        allowed = (sets or LabelSets(class_map.names)).table()
-        drivable = np.array(class_map.drivable)
-        means_something = allowed.any(1)
-        self._is_drivable = np.zeros(256, bool)
-        self._is_drivable[:len(drivable)] = drivable
-        self._is_road = means_something & ~(allowed & ~drivable).any(1)
-        self._is_other = means_something & ~(allowed & drivable).any(1)
+        labels = (sets or LabelSets(class_map.names)).drivable_labels(class_map.drivable)
+        self._is_road, self._is_other = labels
+        self._is_drivable = class_map.drivable_lut() > 0
         self.curve, self.iou = FloorCurve(), {}
 
     def __call__(self, index: int, truth: np.ndarray, result: Segmentation) -> None:

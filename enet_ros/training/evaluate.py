@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -65,6 +65,15 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         if each:
             each(index, truth, result)
     return {'images': len(data), **matrix.compute(), 'ece': calibration.compute()}
+
+
+def names_of(splits: Sequence[SegmentationData]) -> list[str]:
+    """Return a name for each split; a number is added where one occurs twice."""
+    names: list[str] = []
+    for number, split in enumerate(splits, start=1):
+        name = f'{split.name} {split.split}'
+        names.append(f'{name} ({number})' if name in names else name)
+    return names
 
 
 def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:

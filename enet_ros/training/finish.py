@@ -23,7 +23,7 @@ from enet_ros.training.averaging import refresh_batch_norm
 from enet_ros.training.batches import MEAN, STD, Frames
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.confidence_limit import limit_of_split
-from enet_ros.training.evaluate import evaluate
+from enet_ros.training.evaluate import evaluate, names_of
 from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
@@ -48,14 +48,11 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
          for network in _candidates(module, data, options)),
         key=lambda pair: pair[0].scores['miou'])
     checkpoint.temperature = best_temperature(*_certain_logits(
-        network, validations, options.resolution))
+        network, data.validation_frames, validations[1:], options.resolution))
     checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
-    others = {}
-    for number, (split, score) in enumerate(zip(validations[1:], scores[1:]), start=2):
-        name = f'{split.name} {split.split}'
-        others[f'{name} ({number})' if name in others else name] = score
+    others = dict(zip(names_of(validations)[1:], scores[1:]))
     checkpoint.scores = {validation.split: scores[0], **others}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     scores = {**scores[0], **({'others': others} if others else {})}
@@ -64,11 +61,11 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     draw_samples(run / 'samples.png', checkpoint, validation)
 
 
-def _certain_logits(network: ENet, validations: Sequence[SegmentationData],
+def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationData],
                     size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Sample the first split, and the others whose labels are classes and no sets of them."""
-    certain = [split for number, split in enumerate(validations) if not number or not split.sets]
-    samples = [sample_logits(network, Frames(split), size) for split in certain]
+    certain = [first, *(Frames(split) for split in others if not split.sets)]
+    samples = [sample_logits(network, frames, size) for frames in certain]
     return tuple(np.concatenate(parts) for parts in zip(*samples))
 
 

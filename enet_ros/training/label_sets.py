@@ -73,6 +73,21 @@ class LabelSets:
             allowed[label, list(members)] = True
         return allowed
 
+    def drivable_labels(self, drivable: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+        """Return which labels are drivable for certain, and which are not for certain.
+
+        A set is drivable, or not drivable, if all of its classes are. Others tell nothing.
+
+        Args:
+            drivable: Whether each class is drivable.
+
+        Returns:
+            Two arrays, (256,) bool. A label that means nothing is in neither.
+        """
+        allowed, may_drive = self.table(), np.array(drivable)
+        on_road, off_road = allowed[:, may_drive].any(1), allowed[:, ~may_drive].any(1)
+        return on_road & ~off_road, off_road & ~on_road
+
     def label_weights(self, class_weights: np.ndarray) -> np.ndarray:
         """Return the weight of each label in the loss, (256,) float32.
 

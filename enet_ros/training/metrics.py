@@ -87,8 +87,8 @@ class ConfusionMatrix:
         count.
         """
         drivable = np.array(self.class_map.drivable)
-        is_road = ~(self._allowed & ~drivable).any(1)
-        is_other = ~(self._allowed & drivable).any(1)
+        is_road, is_other = (labels[:len(self.matrix)]
+                             for labels in self.sets.drivable_labels(drivable))
         claimed = self.matrix[:, :-1][:, drivable].sum(1)
         hits = claimed[is_road].sum()
         return float(_ratio(hits, self.matrix[is_road].sum() + claimed[is_other].sum()))

@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
-from enet_ros.ros.graph_doctor.observation import Observation, Topic
+from enet_ros.ros.graph_doctor.observation import Observation, Topic, node_of
 
 MASKS = '/labels', '/drivable_mask', '/overlay', '/points', '/grid', '/obstacles', '/free_space'
 
@@ -58,13 +58,13 @@ def _judge_diagnostics(found: Observation) -> Iterator[Finding]:
 def _judge_ends(found: Observation) -> Iterator[Finding]:
     for topic in [*found.inputs, *found.outputs]:
         for publisher, subscriber in product(topic.publishers, topic.subscribers):
-            if found.node not in (_name(publisher), _name(subscriber)):
+            if found.node not in (node_of(publisher), node_of(subscriber)):
                 continue
             for policy in mismatches(publisher.qos_profile, subscriber.qos_profile):
-                yield Finding(Kind.QOS, f'{topic.name}: {_name(publisher)} and '
-                                        f'{_name(subscriber)} cannot match: {policy}')
+                yield Finding(Kind.QOS, f'{topic.name}: {node_of(publisher)} and '
+                                        f'{node_of(subscriber)} cannot match: {policy}')
     for topic in found.outputs:
-        names = sorted({_name(end) for end in topic.publishers})
+        names = sorted({node_of(end) for end in topic.publishers})
         if len(names) > 1:
             yield Finding(Kind.TWO_NODES, f'{topic.name} is published by {", ".join(names)}')
     masks = [topic for topic in found.outputs if topic.name.endswith(MASKS)]
@@ -75,10 +75,6 @@ def _judge_ends(found: Observation) -> Iterator[Finding]:
 
 def _has_listener(topic: Topic) -> bool:
     return bool(topic.subscribers)
-
-
-def _name(end) -> str:
-    return f'{end.node_namespace.rstrip("/")}/{end.node_name}'
 
 
 def mismatches(offered, requested) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rclpy.serialization import deserialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.encodings import (
@@ -17,7 +18,7 @@ from enet_ros.perception.encodings import (
 from enet_ros.ros.calibration import judge as judge_calibration
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.observation import Observation, Topic
+from enet_ros.ros.graph_doctor.observation import Observation, Topic, node_of
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
@@ -64,7 +65,7 @@ def _judge_clock(found: Observation) -> Iterator[Finding]:
 
 
 def _judge_publishers(topic: Topic) -> Iterator[Finding]:
-    names = [f'{end.node_namespace.rstrip("/")}/{end.node_name}' for end in topic.publishers]
+    names = [node_of(end) for end in topic.publishers]
     if not names:
         yield Finding(Kind.NO_PUBLISHER, f'{topic.name} has no publisher')
     elif len(names) > 1:
@@ -92,7 +93,7 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
         except EncodingError as error:
             problem = str(error)
             continue
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        stamp_ns = Time.from_msg(header.stamp).nanoseconds
         height, width = image.rgb().shape[:2]
         samples.append(Sample((width, height), header.frame_id, stamp_ns,
                               now_ns - stamp_ns if now_ns >= 0 else None))

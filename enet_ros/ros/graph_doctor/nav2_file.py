@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 TOPIC_KEYS = ('segmentation_topic', 'confidence_topic', 'pointcloud_topic', 'labels_topic')
 
@@ -31,11 +31,10 @@ def read_nav2_file(path: Path) -> list[Nav2Source]:
         ValueError: The file is not YAML, or has no such layer.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-        sources = [_read_source(entry) for entry in _mappings(content) if 'class_types' in entry]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'--nav2 {path} is no YAML file: {" ".join(str(error).split())}'
-                         ) from error
+        content = load_yaml(read_limited(path))
+    except PlainYamlError as error:
+        raise ValueError(f'--nav2 {path} is no YAML file: {error}') from error
+    sources = [_read_source(entry) for entry in _mappings(content) if 'class_types' in entry]
     if not sources:
         raise ValueError(f'--nav2 {path} has no entry class_types, wanted a file with the '
                          'semantic segmentation layer, such as config/nav2_semantic.yaml')

@@ -9,6 +9,16 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 KEPT = 10  # messages of a topic that are kept; the others are only counted
 
 
+def full_name(namespace: str, name: str) -> str:
+    """Return the full name of a node."""
+    return f'{namespace.rstrip("/")}/{name}'
+
+
+def node_of(end: TopicEndpointInfo) -> str:
+    """Return the full name of the node that a publisher or subscriber belongs to."""
+    return full_name(end.node_namespace, end.node_name)
+
+
 @dataclass
 class Topic:
     """One topic of the node.

@@ -16,11 +16,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.graph_doctor.observation import KEPT, Observation, Topic
+from enet_ros.ros.graph_doctor.observation import KEPT, Observation, Topic, full_name
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
 
 try:
@@ -69,7 +70,7 @@ class Observer:
 
     def names(self) -> list[str]:
         """Return the full names of all other nodes, each as often as it is there."""
-        return sorted(f'{namespace.rstrip("/")}/{name}'
+        return sorted(full_name(namespace, name)
                       for name, namespace in self._node.get_node_names_and_namespaces()
                       if name != self._node.get_name())
 
@@ -190,7 +191,7 @@ class Observer:
             topic.messages.append((self._clock_ns if uses_clock else time.time_ns(), message))
 
     def _keep_clock(self, message: Clock) -> None:
-        self._clock_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
+        self._clock_ns = Time.from_msg(message.clock).nanoseconds
 
 
 def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:

@@ -140,7 +140,11 @@ def report_of(record: Record, source: str, resolution: tuple[int, int]) -> Repor
         source=source, backend=last.backend, precision=last.precision,
         resolution=list(resolution), frames_in=published + dropped, frames_out=published,
         dropped=dropped, fps=round(record.fps(), 2), latency_ms=record.latency_ms(),
-        road_iou=record.road.iou(), drivable_iou_metres=record.metres.iou())
+        road_iou=_rounded(record.road.iou()), drivable_iou_metres=_rounded(record.metres.iou()))
+
+
+def _rounded(iou: float | None) -> float | None:
+    return None if iou is None else round(iou, 4)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -155,8 +159,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_absent(files.values(), force=arguments.force)
     class_map = read_checkpoint(weights_path('')).class_map
     isolate()
-    record = observe_demo(arguments.source, arguments.duration,
-                          files['overlay.mp4'])
+    record = observe_demo(arguments.source, arguments.duration, files['overlay.mp4'])
     report = report_of(record, arguments.source, (640, 360))
     write_picture(files['overlay.png'], with_legend(image_of(record), class_map))
     files['report.json'].write_text(json.dumps(asdict(report), indent=2) + '\n')

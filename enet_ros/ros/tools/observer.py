@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from enet_ros.comparison.measures import Overlap
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
 from enet_ros.ros.cdr import read_stamp_ns
@@ -20,23 +21,6 @@ from enet_ros.ros.receiver import Receiver
 from enet_ros.scene.textures import ROAD
 
 KEPT_TRUTHS = 100
-
-
-@dataclass
-class Overlap:
-    """Adds up the intersection and the union of two masks."""
-
-    intersection: int = 0
-    union: int = 0
-
-    def add(self, ours: np.ndarray, truth: np.ndarray) -> None:
-        """Add two bool arrays of one shape."""
-        self.intersection += int(np.count_nonzero(ours & truth))
-        self.union += int(np.count_nonzero(ours | truth))
-
-    def iou(self) -> float | None:
-        """Return the IoU of everything added so far, or None where nothing was added."""
-        return round(self.intersection / self.union, 4) if self.union else None
 
 
 @dataclass

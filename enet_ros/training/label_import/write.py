@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.media import SourceError, as_shown, decode_image, write_picture
+from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import FRAME_SUFFIXES
 from enet_ros.training.label_import.classes import LabelIds
@@ -60,7 +60,7 @@ def write_dataset(out: Path, frames: list[DrawnFrame], files: FrameFiles, ids: L
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
     try:
         written = _write_all(partial, zip(frames, targets), files, ids, validation)
-        (partial / 'classes.yaml').write_text(_class_file(ids), encoding='utf-8')
+        (partial / 'classes.yaml').write_text(class_list_text(ids.class_map), encoding='utf-8')
         partial.chmod(0o777 & ~_umask())
         if out.is_dir():
             out.rmdir()
@@ -166,12 +166,3 @@ def _names_of(frames: list[DrawnFrame]) -> list[str]:
                                     f'{name}.png; wanted different names')
         names.append(name)
     return names
-
-
-def _class_file(ids: LabelIds) -> str:
-    """Return the text of a class file. JSON values are YAML values, whatever a name has."""
-    class_map = ids.class_map
-    return ''.join(
-        f'- name: {json.dumps(name)}\n  color: {list(color)}\n  drivable: '
-        f'{json.dumps(drivable)}\n'
-        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable))

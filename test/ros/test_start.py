@@ -176,7 +176,8 @@ def test_a_client_that_ends_before_its_answer_is_no_loss(outside, tmp_path, numb
             'client = node.create_client(ChangeState, "/enet/change_state")\n'
             'client.wait_for_service(); request = ChangeState.Request()\n'
             'request.transition.id = 1; client.call_async(request)\n'
-            'time.sleep(100)\n')
+            # A thread of DDS may take the signal, and then Python sees it after this call.
+            'while True: time.sleep(0.1)\n')
     client = subprocess.Popen([sys.executable, '-c', code])
     wait_until(lambda: node.call(GetState, 'get_state').current_state.label == 'configuring')
     client.send_signal(number)

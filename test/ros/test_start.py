@@ -170,14 +170,15 @@ def test_a_client_that_ends_before_its_answer_is_no_loss(outside, tmp_path, numb
     """As ``ros2 lifecycle set`` and Ctrl-C, or a manager that dies."""
     node = outside('-p', 'autostart:=false', *SMALL, ENET_ROS_CACHE=str(tmp_path))
     node.call(GetState, 'get_state')
-    code = ('import rclpy, time\n'
+    code = ('import rclpy, signal, time\n'
             'from lifecycle_msgs.srv import ChangeState\n'
+            # A shell has its background jobs ignore SIGINT, and so their children.
+            'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
             'rclpy.init(); node = rclpy.create_node("impatient")\n'
             'client = node.create_client(ChangeState, "/enet/change_state")\n'
             'client.wait_for_service(); request = ChangeState.Request()\n'
             'request.transition.id = 1; client.call_async(request)\n'
-            # A thread of DDS may take the signal, and then Python sees it after this call.
-            'while True: time.sleep(0.1)\n')
+            'time.sleep(100)\n')
     client = subprocess.Popen([sys.executable, '-c', code])
     wait_until(lambda: node.call(GetState, 'get_state').current_state.label == 'configuring')
     client.send_signal(number)

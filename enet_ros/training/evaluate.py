@@ -67,10 +67,15 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
     return {'images': len(data), **matrix.compute(), 'ece': calibration.compute()}
 
 
-def names_of(splits: Sequence[SegmentationData]) -> list[str]:
-    """Return a name for each split; a number is added where one occurs twice."""
+def names_of(splits: Sequence[SegmentationData], first: int = 1) -> list[str]:
+    """Return a name for each split; its number is added where a name occurs twice.
+
+    Args:
+        splits: The splits.
+        first: Number of the first of them.
+    """
     names: list[str] = []
-    for number, split in enumerate(splits, start=1):
+    for number, split in enumerate(splits, start=first):
         name = f'{split.name} {split.split}'
         names.append(f'{name} ({number})' if name in names else name)
     return names

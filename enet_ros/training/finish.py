@@ -52,7 +52,7 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
-    others = dict(zip(names_of(validations)[1:], scores[1:]))
+    others = dict(zip(names_of(validations[1:], first=2), scores[1:]))
     checkpoint.scores = {validation.split: scores[0], **others}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     scores = {**scores[0], **({'others': others} if others else {})}

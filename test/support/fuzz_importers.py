@@ -217,7 +217,8 @@ def _rezipped(rng, content):
                 name = rng.choice(('../evil', '/etc/evil', 'archive/constants.pkl', 'x', 'a/b/c'))
             elif change < 0.18:
                 continue
-            target.writestr(name, body)
+            # By its name alone an entry would have the time of now, so no case would repeat.
+            target.writestr(zipfile.ZipInfo(name), body, target.compression)
     return file.getvalue()
 
 

@@ -21,6 +21,7 @@ PARAMETERS = ('/**: {ros__parameters: {resolution: [160, 96], precision: float32
               'diagnostics_period: 0.2}}')
 #: Python imports a module of this name at its start.
 SITECUSTOMIZE = """
+import sys
 sys.path.insert(0, {support!r})
 if any('segment_node' in argument for argument in sys.orig_argv):
     from pathlib import Path

@@ -1,0 +1,62 @@
+"""The process is ended by any signal and started again, and runs out of memory for one frame."""
+
+import re
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from support.planner import array_of, image_message, stamp_of  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.mark.parametrize(('number', 'code'), [
+    (signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_node_that_was_ended_amid_frames_is_right_after_a_restart(
+        node_process, planner, road_frame, other_frame, fresh, number, code):
+    sees = planner()
+    for _ in range(2):
+        node = node_process()
+        sees.camera()
+        assert np.array_equal(sees.answers(road_frame), fresh(road_frame))
+        for _ in range(5):
+            sees.send(other_frame)
+        node.process.send_signal(number)
+        started = time.monotonic()
+        assert node.process.wait(10) == code, node.said()
+        assert time.monotonic() - started < 2.0
+        assert 'Traceback' not in node.said()
+    node_process()
+    sees.camera()
+    assert np.array_equal(sees.answers(other_frame), fresh(other_frame))
+
+
+def address_space(pid):
+    """Return the bytes of address space that a process has."""
+    return int(re.search(r'VmSize:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1]) * 1024
+
+
+@pytest.mark.parametrize('room_mb', [8, 64, 140])
+def test_memory_that_runs_out_for_a_huge_frame_costs_that_frame(
+        node_process, planner, road_frame, fresh, room_mb):
+    node, sees = node_process(), planner()
+    sees.camera()
+    assert np.array_equal(sees.answers(road_frame), fresh(road_frame))
+    pid = node.process.pid
+    huge = image_message(np.zeros((6000, 8000, 3), np.uint8), sees.now_ns())  # 144 MB
+    resource.prlimit(pid, resource.RLIMIT_AS, (address_space(pid) + room_mb * 2 ** 20,
+                                               resource.RLIM_INFINITY))
+    stamp = sees.send(huge, stamp_of(huge))
+    time.sleep(3.0)
+    assert np.array_equal(sees.answers(road_frame), fresh(road_frame)), node.said()
+    resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert np.array_equal(sees.answers(road_frame), fresh(road_frame))
+    assert node.lives(), node.said()
+    assert not any(array_of(mask).any() for mask in sees.messages['drivable_mask']
+                   if stamp_of(mask) == stamp)

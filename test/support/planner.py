@@ -24,9 +24,9 @@ from enet_ros.perception.encode import encode_image
 
 WAIT_SEC = 40.0
 FLOOR = 0.5
+FLOOR_BYTE = 127  # of ~/confidence, which is rounded to a byte
 #: Parameters of a node whose masks can be checked pixel by pixel.
 CHECKED = {'output_size': 'network', 'confidence_floor': FLOOR}
-DTYPES = {'mono8': np.uint8, '32FC1': np.float32}
 
 
 def image_message(frame: np.ndarray, stamp_ns: int, encoding: str = 'rgb8') -> Image:
@@ -40,9 +40,9 @@ def image_message(frame: np.ndarray, stamp_ns: int, encoding: str = 'rgb8') -> I
 
 
 def array_of(message: Image) -> np.ndarray:
-    """Return the pixels of a mono8 or 32FC1 message."""
-    return np.frombuffer(message.data, DTYPES[message.encoding]).reshape(
-        message.height, message.width)
+    """Return the pixels of a mono8 message."""
+    assert message.encoding == 'mono8'
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
 def stamp_of(message) -> int:
@@ -161,13 +161,13 @@ class Planner:
             if not free.any():
                 continue  # Unknown is never free: a stall has such a mask, with a stamp of its own.
             assert stamp in self.sent, f'a mask of {stamp}, which no frame had'
-            seen = self.wait(lambda stamp=stamp: self._seen(stamp), f'what {stamp} was made from')
+            seen = self.wait(lambda stamp=stamp: self.seen(stamp), f'what {stamp} was made from')
             assert any(not (free & ~area).any() for area in seen), f'free, not seen so: {stamp}'
         return len(masks)
 
-    def _seen(self, stamp):
+    def seen(self, stamp):
         """Return where a frame of a stamp was drivable and confident enough, one array each."""
         labels, confidences = ([array_of(m) for m in list(self.messages[topic])
                                 if stamp_of(m) == stamp] for topic in ('labels', 'confidence'))
-        return [self._drivable[label] & (confidence >= FLOOR)
+        return [self._drivable[label] & (confidence >= FLOOR_BYTE)
                 for label, confidence in zip(labels, confidences)]

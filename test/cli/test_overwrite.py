@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import json
-import keyword
 import os
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from support.other_weights import as_modules, as_torch7
 
-from enet_ros.cli.main import COMMANDS, main
+from enet_ros.cli.main import COMMANDS, _module_name, main
 from enet_ros.cli.overwrite import check_absent
 from enet_ros.media import write_picture
 from enet_ros.network.classes import CAMVID_NAMES
@@ -99,8 +98,7 @@ def test_force_replaces_scores(place):
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_every_command_that_names_a_file_to_write_has_force(name):
-    module = importlib.import_module(
-        f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
+    module = importlib.import_module(f'enet_ros.cli.{_module_name(name)}')
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     writes = {action.dest for action in parser._actions

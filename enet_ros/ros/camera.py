@@ -318,19 +318,12 @@ class Camera:
         due_sec = self.health.seconds_to_stall(timeout_sec)
         if due_sec > 0.0:
             return due_sec
-        self._publish_unknown()
+        self.publish_unknown()
         self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
                                       throttle_duration_sec=WARNING_PERIOD_SEC)
         return math.inf
 
-    def give_up(self, reason: str) -> None:
-        """Publish a mask of unknown, and nothing after it, since the process ends."""
-        self._publish_unknown()
-        self.health.give_up(reason)
-        with self._gate:
-            self._active_since_sec = math.inf
-
-    def _publish_unknown(self) -> None:
+    def publish_unknown(self) -> None:
         """Publish a mask of unknown, if one of a frame was published before."""
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:

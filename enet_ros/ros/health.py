@@ -189,11 +189,6 @@ class CameraHealth:
                                f'{timeout_sec})')
             return 0.0
 
-    def give_up(self, reason: str) -> None:
-        """Report an error that does not end."""
-        with self._lock:
-            self.is_stalled, self.last_error = True, reason
-
     def summary(self) -> tuple[Level, str]:
         """Return a level and a sentence. The warnings since the last call are forgotten."""
         with self._lock:

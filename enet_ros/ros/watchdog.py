@@ -88,7 +88,9 @@ class Watchdog:
         reason = hang_problem(self._segmenter.backend.name, hang_sec, timeout_sec)
         self._node.get_logger().fatal(f'{reason} ({HELP})')
         for camera in self._cameras:
-            camera.give_up(reason)
+            camera.publish_unknown()
+            camera.deactivate()  # so that no mask follows
+            camera.health.is_stalled, camera.health.last_error = True, reason
         self._publish_diagnostics()
         raise ProcessFailure(reason, EXIT_HANGS)
 

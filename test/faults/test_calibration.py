@@ -1,4 +1,4 @@
-"""The camera info is missing, late, of another size, zero or NaN: the masks go on, metres do not."""
+"""A camera info that is missing, late, of another size, zero or NaN costs the metres alone."""
 
 import math
 

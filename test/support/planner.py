@@ -159,7 +159,7 @@ class Planner:
         for mask in masks:
             free, stamp = array_of(mask) > 0, stamp_of(mask)
             if not free.any():
-                continue  # Unknown is never free: a stall has such a mask, with a stamp of its own.
+                continue  # A stall has such a mask, with a stamp of its own.
             assert stamp in self.sent, f'a mask of {stamp}, which no frame had'
             seen = self.wait(lambda stamp=stamp: self.seen(stamp), f'what {stamp} was made from')
             assert any(not (free & ~area).any() for area in seen), f'free, not seen so: {stamp}'

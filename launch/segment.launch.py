@@ -3,10 +3,12 @@
     ros2 launch enet_ros segment.launch.py image_topic:=/camera/image_raw rviz:=true
 
 ``ros2 launch enet_ros segment.launch.py -s`` lists the arguments. An argument at its default never
-overrides the parameter file.
+overrides the parameter file. If the node ends by itself, as after a hang of the network
+(exit code 70), a crash or SIGKILL, it is started anew. Exit code 0 is a stop that was asked for,
+and 1 a start that the log explains, such as a bad parameter: these are left alone.
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, TimerAction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -29,7 +31,11 @@ ARGUMENTS = {
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
     'use_sim_time': ('', 'Overrides the parameter use_sim_time: true or false.'),
     'autostart': ('', 'Overrides the parameter autostart: true or false.'),
+    'respawn': ('true', 'Whether the node is started anew after an exit code other than 0 and 1.'),
 }
+#: Exit codes of a node that is not started anew.
+EXPECTED_EXITS = (0, 1)
+RESPAWN_DELAY_SEC = 1.0
 TEXT_OVERRIDES = ('backend', 'weights')
 FLAG_OVERRIDES = ('use_sim_time', 'autostart')
 
@@ -43,17 +49,29 @@ def flag(name: str, text: str) -> bool:
 
 def segment_node(context) -> list:
     """Build the node from the arguments that were given."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    return [start_node({name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS})]
+
+
+def start_node(given: dict[str, str]) -> Node:
+    """Return the action that starts the node, and starts it anew when it must."""
+    def respawn(event, context) -> list:
+        if context.is_shutdown or event.returncode in EXPECTED_EXITS:
+            return []
+        return [LogInfo(msg=f'segment_node ended with exit code {event.returncode}, and is '
+                            f'started anew in {RESPAWN_DELAY_SEC:.0f} s'),
+                TimerAction(period=RESPAWN_DELAY_SEC, actions=[start_node(given)])]
+
     overrides = {name: given[name] for name in TEXT_OVERRIDES if given[name]}
     overrides |= {name: flag(name, given[name]) for name in FLAG_OVERRIDES if given[name]}
-    return [Node(
+    return Node(
         package='enet_ros', executable='segment_node', name='enet',
         namespace=given['namespace'], output='screen', emulate_tty=True,
         parameters=[given['params_file'], overrides],
         remappings=[('image', given['image_topic']),
                     ('image/compressed', given['image_topic'] + '/compressed'),
                     ('camera_info', given['camera_info_topic'])],
-        arguments=['--ros-args', '--log-level', given['log_level']])]
+        on_exit=respawn if flag('respawn', given['respawn']) else None,
+        arguments=['--ros-args', '--log-level', given['log_level']])
 
 
 def generate_launch_description() -> LaunchDescription:

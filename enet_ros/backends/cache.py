@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -84,6 +85,21 @@ def write_cached(name: str, content: bytes, folder: Path | None = None) -> bool:
     """Keep a file; it appears whole or not at all. Returns whether it was kept."""
     folder = folder or cache_folder()
     return folder is not None and write_file(folder / name, content)
+
+
+def write_problem(size: int) -> str:
+    """Say that a file of some bytes could not be kept in the cache folder, and what to do.
+
+    Returns:
+        A sentence, or '' if there is no folder, which :func:`cache_problem` says.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return ''
+    free = shutil.disk_usage(folder).free
+    return (f'the compiled network of {size / 1e6:.1f} MB cannot be kept in {folder}, where '
+            f'{free / 1e6:.1f} MB are free, so it is compiled at every start; make room there, '
+            'or set ENET_ROS_CACHE to another folder of your own')
 
 
 def _is_ours(status: os.stat_result) -> bool:

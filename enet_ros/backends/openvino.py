@@ -20,6 +20,7 @@ from enet_ros.backends.cache import (
     cache_problem,
     read_cached,
     write_cached,
+    write_problem,
 )
 from enet_ros.backends.compile_job import compile_in_child
 from enet_ros.machine import processor_flags
@@ -280,8 +281,9 @@ class OpenVinoBackend:
         if compiled is None:
             self.from_cache = False
             compiled = self._compile(self._converted(confidence=confidence), config)
-            if request.use_cache:
-                write_cached(name, compiled.export_model().getvalue())
+            blob = compiled.export_model().getvalue() if request.use_cache else None
+            if blob and not write_cached(name, blob) and request.report:
+                request.report(write_problem(len(blob)) or 'the compiled network is not kept')
         return compiled
 
     def _load(self, name: str, config: dict[str, object]) -> ov.CompiledModel | None:

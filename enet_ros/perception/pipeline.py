@@ -110,6 +110,8 @@ class Pipeline:
 
     Attributes:
         segmenter: The network. Only the segmenting thread uses it.
+        network_since_sec: When the network was given the frames that it has in hand, by
+            ``time.monotonic``, or None while it has none.
     """
 
     def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots,
@@ -128,6 +130,7 @@ class Pipeline:
         self._judges = [FrameJudge(least_confidence) for _ in cameras]
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._batches: dict[int, np.ndarray] = {}
+        self.network_since_sec: float | None = None
         self._segmented: queue.Queue[list[FrameInFlight]] = queue.Queue(maxsize=1)
         for name, run in (('segment frames', self._run_segmenting),
                           ('publish frames', self._run_publishing)):
@@ -195,11 +198,14 @@ class Pipeline:
                           or frame.times.started >= due_sec)
             if frame.camera_settings.settings.rotate:
                 upside_down.append(i)
+        self.network_since_sec = time.monotonic()
         try:
             results = self.segmenter.infer(batch, confidence=confidence, upside_down=upside_down)
         except Exception as error:  # A runtime has its own exceptions. The next frame may succeed.
             self._drop_failed(frames, 'the network failed: ', error)
             return []
+        finally:
+            self.network_since_sec = None
         for frame, result in zip(frames, results):
             frame.segmentation, frame.times.inferred = result, time.perf_counter()
         return frames

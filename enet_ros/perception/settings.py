@@ -273,6 +273,11 @@ class NodeSettings(CheckedSettings):
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
         range=(0.0, 3600.0))
+    backend_timeout: float = parameter(
+        30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '
+        'hangs: ~/drivable_mask is published with nothing drivable, and the process ends with '
+        'exit code 70. The launch files then start it anew. 0 turns this off.',
+        range=(0.0, 3600.0))
     suspect_frames: str = parameter(
         'warn', 'What becomes of a frame that is black, saturated, of one color, noise, frozen, '
         'blurred or unlike the training images. warn shows the reason in /diagnostics and the '

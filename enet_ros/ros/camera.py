@@ -318,14 +318,18 @@ class Camera:
         due_sec = self.health.seconds_to_stall(timeout_sec)
         if due_sec > 0.0:
             return due_sec
+        self.publish_unknown()
+        self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
+                                      throttle_duration_sec=WARNING_PERIOD_SEC)
+        return math.inf
+
+    def publish_unknown(self) -> None:
+        """Publish a mask of unknown, if one of a frame was published before."""
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:
                 for name, message in make_unknown_masks(
                         *self._last_published, self._node.get_clock().now().to_msg()).items():
                     self._publishers[name].publish(message)
-        self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
-                                      throttle_duration_sec=WARNING_PERIOD_SEC)
-        return math.inf
 
 
 def create_publishers(node: LifecycleNode, setup: CameraSetup) -> dict[str, LifecyclePublisher]:

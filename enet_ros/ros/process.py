@@ -16,7 +16,22 @@ from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 ERROR_PERIOD_SEC = 5.0  # between two lines about callbacks that fail
+EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h; neither Python nor launch uses it
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
+
+
+class ProcessFailure(Exception):
+    """A fault that a callback cannot mend. It ends the process with an exit code of its own."""
+
+    def __init__(self, reason: str, exit_code: int):
+        """Keep the exit code.
+
+        Args:
+            reason: Sentence that has been logged already.
+            exit_code: Exit code, neither 0 nor 1.
+        """
+        super().__init__(reason)
+        self.exit_code = exit_code
 
 
 class StartupTimer:
@@ -97,6 +112,12 @@ class StopSignals:
         self._finished.set()
         _exit(exit_code)
 
+    def end_within_grace(self, exit_code: int) -> None:
+        """End the process soon, even if the clean end of the main thread hangs."""
+        timer = threading.Timer(GRACE_SEC, _exit, [exit_code])
+        timer.daemon = True
+        timer.start()
+
     def _wait(self) -> None:
         signal.sigwait(STOP_SIGNALS)
         self.received = True
@@ -137,6 +158,9 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
         exit_code = 0 if _spin(node, start) else 1
     except ExternalShutdownException:
         exit_code = 0
+    except ProcessFailure as failure:
+        exit_code = failure.exit_code
+        stop.end_within_grace(exit_code)
     except (ValueError, RCLError) as error:
         if not stop.received:
             print(explain_start(str(error)), file=sys.stderr)
@@ -169,6 +193,8 @@ def _spin(node, start: Callable[[object], Coroutine] | None) -> bool:
             return True
         except ExternalShutdownException:
             return True
+        except ProcessFailure:
+            raise
         except Exception as error:  # One callback failed. A robot needs the others.
             if not node.context.ok():
                 raise

@@ -118,7 +118,7 @@ class SegmentNode(LifecycleNode):
                                   segmenter.least_confidence)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
                                   [camera.calibration.subscription for camera in self._cameras])
-        self._watchdog = Watchdog(self, self._cameras, segmenter, self._startup)
+        self._watchdog = Watchdog(self, self._cameras, self._pipeline, self._startup)
         if LabelInfo is None:
             self.get_logger().info('~/label_info is off: vision_msgs is not installed')
 

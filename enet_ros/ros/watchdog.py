@@ -8,10 +8,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
-from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.pipeline import Pipeline
 from enet_ros.ros.camera import Camera
+from enet_ros.ros.hang import HangClock, hang_problem
 from enet_ros.ros.health import Level
-from enet_ros.ros.process import StartupTimer
+from enet_ros.ros.process import EXIT_HANGS, ProcessFailure, StartupTimer
 from enet_ros.ros.progress import status_name
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
@@ -24,18 +25,19 @@ STALL_CHECK_SEC = 0.05, 0.5
 class Watchdog:
     """Watches the cameras of an active node. The executor's thread calls every method."""
 
-    def __init__(self, node: LifecycleNode, cameras: Sequence[Camera], segmenter: Segmenter,
+    def __init__(self, node: LifecycleNode, cameras: Sequence[Camera], pipeline: Pipeline,
                  startup: StartupTimer):
         """Create ``/diagnostics``, which is silent until :meth:`activate`.
 
         Args:
             node: The lifecycle node.
             cameras: The cameras.
-            segmenter: The network.
+            pipeline: The pipeline, with the network.
             startup: Timer of the start, which ends with the first frame.
         """
         self._node, self._cameras = node, list(cameras)
-        self._segmenter, self._startup = segmenter, startup
+        self._pipeline, self._startup = pipeline, startup
+        self._segmenter, self._hang = pipeline.segmenter, HangClock()
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers: list = []
@@ -63,7 +65,8 @@ class Watchdog:
         self._node.destroy_lifecycle_publisher(self._diagnostics)
 
     def _check_stalls(self) -> None:
-        """Look for stalls, and again when the next one could be due."""
+        """Look for a hang and for stalls, and again when the next stall could be due."""
+        self._check_hang()
         least, greatest = STALL_CHECK_SEC
         due_sec = min(camera.check_stall() for camera in self._cameras)
         if not self._startup.is_finished:
@@ -71,6 +74,25 @@ class Watchdog:
             due_sec = least
         self.stall_timer.timer_period_ns = round(1e9 * min(max(due_sec, least), greatest))
         self.stall_timer.reset()
+
+    def _check_hang(self) -> None:
+        """Say what hangs, and end the process if the network does.
+
+        Raises:
+            ProcessFailure: The network has had a frame for ``backend_timeout``.
+        """
+        hang_sec = self._hang.look(self._pipeline.network_since_sec)
+        timeout_sec = self._node.get_parameter('backend_timeout').value
+        if not timeout_sec or hang_sec <= timeout_sec:
+            return
+        reason = hang_problem(self._segmenter.backend.name, hang_sec, timeout_sec)
+        self._node.get_logger().fatal(f'{reason} ({HELP})')
+        for camera in self._cameras:
+            camera.publish_unknown()
+            camera.deactivate()  # so that no mask follows
+            camera.health.is_stalled, camera.health.last_error = True, reason
+        self._publish_diagnostics()
+        raise ProcessFailure(reason, EXIT_HANGS)
 
     def _log_first_frame(self) -> None:
         """Log once how long it took from the start of the process to the first message."""

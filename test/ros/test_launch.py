@@ -1,14 +1,11 @@
 """The launch files, parsed and started; and that they name what exists."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from support.launch_files import end_launch, start_launch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -43,29 +40,15 @@ def launched():
     """Start ``ros2 launch enet_ros FILE ARGUMENT...`` through the launch library."""
     pytest.importorskip('launch_ros', reason='launch and launch_ros are not installed: they are '
                                              'not among the ROS 2 wheels')
-    code = ('import sys; from launch import LaunchService; '
-            'from launch.actions import IncludeLaunchDescription as Include; '
-            'from launch.launch_description_sources import PythonLaunchDescriptionSource as S; '
-            's = LaunchService(); '
-            's.include_launch_description(__import__("launch").LaunchDescription([Include('
-            'S(sys.argv[1]), launch_arguments=[a.split(":=", 1) for a in sys.argv[2:]])])); '
-            'sys.exit(s.run())')
     started = []
 
     def launch(name, *arguments):
-        started.append(subprocess.Popen(
-            [sys.executable, '-P', '-c', code, str(REPOSITORY / 'launch' / name), *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True))
+        started.append(start_launch(name, *arguments))
         return started[-1]
 
     yield launch
     for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        end_launch(process)
 
 
 def output_until(process, text, seconds=60.0):

@@ -1,0 +1,40 @@
+"""Launch files through the launch library, as ``ros2 launch`` starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
+CODE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(sys.argv[1]),
+    launch_arguments=[argument.split(':=', 1) for argument in sys.argv[2:]])]))
+sys.exit(service.run())
+"""
+
+
+def start_launch(name: str, *arguments: str, **environment: str) -> subprocess.Popen:
+    """Start ``ros2 launch enet_ros NAME ARGUMENT...`` in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, '-P', '-c', CODE, str(LAUNCH / name), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, **environment})
+
+
+def end_launch(process: subprocess.Popen):
+    """End it as Ctrl-C does, or by force."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)

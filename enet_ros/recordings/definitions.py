@@ -12,6 +12,7 @@ _FOLDER = Path(__file__).resolve().parent / 'definitions'
 #: Type -> file in ``definitions``. Ours are those of msg/; a test compares them. The fields of
 #: vision_msgs are those of its release 4.
 OWN_TYPES = {'enet_ros/msg/DrivableArea': 'DrivableArea.msg',
+             'enet_ros/msg/FrameTiming': 'FrameTiming.msg',
              'vision_msgs/msg/VisionClass': 'VisionClass.msg',
              'vision_msgs/msg/LabelInfo': 'LabelInfo.msg'}
 

@@ -13,7 +13,8 @@ def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
     """Return the recordings that are named, or that lie in the folders that are named.
 
     A folder with a metadata.yaml is one recording. So is a folder of one file, or of the parts of
-    one recording: NAME_0.mcap, NAME_1.mcap, ... Any other folder is one of recordings: it holds folders and files of them.
+    one recording: NAME_0.mcap, NAME_1.mcap, ... Any other folder holds recordings, as folders and
+    files.
 
     Returns:
         The recordings, and whether one was named by itself.

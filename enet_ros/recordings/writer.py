@@ -108,7 +108,7 @@ class RecordingWriter:
     def _read_unfinished(self, plan: object) -> None:
         path = self._folder / _PLAN
         if not path.exists():
-            _write(path, json.dumps(plan, indent=1).encode())
+            write_whole(path, json.dumps(plan, indent=1).encode())
             return
         try:
             other = json.loads(path.read_text())
@@ -183,7 +183,7 @@ class RecordingWriter:
         os.fsync(self._stream.fileno())
         self._stream.close()
         self.parts.append(self._part)
-        _write(self._folder / _STATE, encode_state({
+        write_whole(self._folder / _STATE, encode_state({
             'parts': [asdict(part) for part in self.parts], 'state': dict(state),
             'before': self._before}))
         final = self._folder / self._part.path
@@ -198,7 +198,7 @@ class RecordingWriter:
         Args:
             facts: What metadata.yaml tells about the run.
         """
-        _write(self._folder / 'metadata.yaml', yaml.safe_dump(
+        write_whole(self._folder / 'metadata.yaml', yaml.safe_dump(
             {'rosbag2_bagfile_information': self._metadata(facts)}, sort_keys=False).encode())
         names = {'metadata.yaml', *(part.path for part in self.parts)}
         for path in self._folder.iterdir():
@@ -278,7 +278,7 @@ def _difference(other: object, plan: Mapping[str, object]) -> str:
         f'{name} was {other.get(name)!s:.200}, now {plan[name]!s:.200}' for name in names)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole or not there."""
     writing = path.with_name(path.name + '.writing')
     with writing.open('wb') as stream:

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def bag(capsys):
-    """Run ``enet-ros bag`` in this process with a small network: bag(arguments) -> (code, text)."""
+    """Run ``enet-ros bag`` with a small network: bag(arguments) -> (exit code, text)."""
     pytest.importorskip('rosbags', reason='the extra bag is not installed')
     from enet_ros.cli.main import main
 

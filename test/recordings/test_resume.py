@@ -40,9 +40,16 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the code may catch it."""
 
 
-def kill_at(monkeypatch, name, count):
-    """Raise at the n-th call of a function of the writer's module."""
-    real, calls = getattr(writer.os, name), []
+def killed(bag, monkeypatch, moment, *arguments):
+    """Run the command, and kill it when it gives a file its name for the n-th time."""
+    with monkeypatch.context() as patch:
+        kill_at(patch, moment)
+        with pytest.raises(Killed):
+            bag(*arguments)
+
+
+def kill_at(monkeypatch, count):
+    real, calls = writer.os.replace, []
 
     def failing(*arguments):
         calls.append(arguments)
@@ -50,7 +57,7 @@ def kill_at(monkeypatch, name, count):
             raise Killed
         return real(*arguments)
 
-    monkeypatch.setattr(writer.os, name, failing)
+    monkeypatch.setattr(writer.os, 'replace', failing)
 
 
 @pytest.mark.parametrize('moment', range(1, 9))
@@ -61,9 +68,7 @@ def test_a_run_that_is_killed_anywhere_ends_in_an_equal_recording(bag, tmp_path,
     assert bag(path, '-o', tmp_path / 'whole' / 'out', *SMALL, *params)[0] == 0
     whole = contents(tmp_path / 'whole' / 'out')
     assert len(whole) > 3
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at(patch, 'replace', moment)
-        bag(path, '-o', tmp_path / 'out', *SMALL, *params)
+    killed(bag, monkeypatch, moment, path, '-o', tmp_path / 'out', *SMALL, *params)
     assert not (tmp_path / 'out').exists()
     code, text = bag(path, '-o', tmp_path / 'out', *SMALL, *params)
     assert code == 0, text
@@ -122,9 +127,7 @@ def test_nothing_is_overwritten(bag, tmp_path):
 
 def test_an_unfinished_run_with_other_options_is_not_gone_on_with(bag, tmp_path, monkeypatch):
     path, out = drive(tmp_path), tmp_path / 'out'
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at(patch, 'replace', 6)
-        bag(path, '-o', out, *SMALL)
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
     before = contents(tmp_path / 'out.partial')
     code, text = bag(path, '-o', out, *SMALL, '--outputs', 'labels')
     assert code == 2
@@ -149,9 +152,7 @@ def test_two_runs_do_not_write_one_recording(bag, tmp_path):
 
 def test_a_state_that_is_no_state_is_named(bag, tmp_path, monkeypatch):
     path, out = drive(tmp_path), tmp_path / 'out'
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at(patch, 'replace', 6)
-        bag(path, '-o', out, *SMALL)
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
     (tmp_path / 'out.partial' / 'state.json').write_bytes(b'\x80\x04.')
     code, text = bag(path, '-o', out, *SMALL)
     assert code == 2

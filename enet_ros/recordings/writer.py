@@ -7,6 +7,7 @@ from its end. So whatever kills a run, the parts that have their names are good.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -188,7 +189,8 @@ class RecordingWriter:
             'before': self._before}))
         final = self._folder / self._part.path
         os.replace(f'{final}.writing', final)
-        self._before, self.state = {'state': dict(state)}, dict(state)
+        self.state = copy.deepcopy(dict(state))  # The cameras go on to change its arrays.
+        self._before = {'state': self.state}
         self._stream = self._mcap = self._part = None
         self._bytes = 0
 

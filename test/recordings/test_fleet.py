@@ -1,7 +1,12 @@
 """Many recordings: one after the other, at a time by Ray, and on a cluster of two nodes."""
 
+import contextlib
 import json
 import os
+import signal
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +160,12 @@ def test_which_recordings_are_meant(tmp_path, drives):
         find_recordings([tmp_path / 'empty'])
 
 
+@pytest.fixture(autouse=True, scope='module')
+def shared_memory():
+    """Keep Ray from killing workers because other programs of this machine fill its memory."""
+    os.environ['RAY_memory_monitor_refresh_ms'] = '0'
+
+
 @pytest.fixture(scope='module')
 def cluster():
     """A Ray cluster of two nodes, each with a raylet process of its own."""
@@ -194,11 +205,41 @@ def test_jobs_on_one_machine_give_the_bytes_of_one_process(bag, tmp_path, drives
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_worker_that_is_killed_is_tried_again(tmp_path, drives, cluster):
-    with fleet.RayRunner(None, cluster.address) as runner:
-        job = fleet.Job(0, str(drives / 'monday'), str(tmp_path / 'out'), BagOptions(
-            values={'resolution': [160, 96], 'precision': 'float32', 'weights': 'die'}))
-        runner._ray.remote(print)  # the runner is connected
-        died = list(runner([job]))
-    assert "'die'" in died[0].error
-    assert died[0].is_final
+def test_a_worker_that_is_killed_is_tried_again_and_goes_on(bag, tmp_path, cluster):
+    """The first try is killed after a part; the second ends in the bytes of a whole run."""
+    path = recordings.write(tmp_path / 'drives' / 'long', recordings.street(60))
+    out, folder = tmp_path / 'many', tmp_path / 'many' / 'long.partial'
+    killed = []
+
+    def kill():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed:
+            if len(list(folder.glob('*.mcap'))) >= 2:
+                killed.extend(pid_of_lock(folder / 'lock'))
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    code, text = bag(tmp_path / 'drives', '-o', out, '--cluster', cluster.address,
+                     '--part-size', '0.6')
+    killer.join()
+    assert killed, 'no worker was found'
+    assert code == 0, text
+    row, = manifest(out)['recordings']
+    assert (row['state'], row['attempts']) == ('done', 2)
+    assert bag(path, '-o', tmp_path / 'one' / 'long', '--part-size', '0.6')[0] == 0
+    assert contents(out / 'long') == contents(tmp_path / 'one' / 'long')
+
+
+def pid_of_lock(lock):
+    """Return the processes, other than this one, that have a file open."""
+    found = []
+    for folder in Path('/proc').glob('[0-9]*/fd'):
+        if int(folder.parent.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if any(entry.resolve() == lock for entry in folder.iterdir()):
+                found.append(int(folder.parent.name))
+    return found

@@ -151,13 +151,14 @@ class Recording:
         return [path]
 
     def _open(self, path: Path) -> Reader:
+        plain = path
         try:
             if path.suffix.lower() in ZSTD_SUFFIXES:
-                path = self._decompressed(path)
-            reader = Reader(path)
+                plain = self._decompressed(path)
+            reader = Reader(plain)
             self._stack.enter_context(reader)
         except Exception as error:  # Decoders and databases have their own exceptions.
-            raise _unreadable(path, error) from error
+            raise _unreadable(path, error, plain) from error
         return reader
 
     def _decompressed(self, path: Path) -> Path:
@@ -178,8 +179,8 @@ def _topic_of(connection: Connection) -> Topic:
                  connection.ext.serialization_format)
 
 
-def _unreadable(path: Path, error: Exception) -> RecordingError:
-    reason = str(error) or type(error).__name__
+def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> RecordingError:
+    reason = (str(error) or type(error).__name__).replace(str(plain), str(path))
     advice = ''
     if 'end magic' in reason or 'footer' in reason.lower():
         advice = ("; it has no end, as when a recorder is killed: 'mcap recover FILE' makes a "

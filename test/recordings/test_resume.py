@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from support import recordings  # noqa: E402
 from enet_ros.recordings import segment, writer  # noqa: E402
 from enet_ros.recordings.state import StateError, decode_state, encode_state  # noqa: E402
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ('--part-size', '0.6')  # MiB; two or three drawn frames
 FEW = 9
 
@@ -80,7 +82,7 @@ def test_a_run_that_is_killed_anywhere_ends_in_an_equal_recording(bag, tmp_path,
 
 def start(path, out, *arguments):
     return subprocess.Popen(
-        [sys.executable, '-m', 'enet_ros.cli.main', 'bag', str(path), '-o', str(out),
+        [sys.executable, REPOSITORY / 'bin' / 'enet-ros', 'bag', str(path), '-o', str(out),
          '--resolution', '160x96', '--precision', 'float32', *map(str, arguments)],
         stderr=subprocess.PIPE, text=True)
 

@@ -17,6 +17,7 @@ from enet_ros.recordings.segment import BagOptions, open_segmenter, segment_reco
 
 #: Packages that decide the bytes of the result, beside the processor.
 _PACKAGES = ('openvino', 'torch', 'numpy', 'opencv-python-headless', 'rosbags')
+CONNECT_SEC = 10.0
 #: Environment variables that a worker on this machine needs to find the package.
 _ENVIRONMENT = ('PYTHONPATH', 'ENET_ROS_CACHE', 'LD_LIBRARY_PATH')
 
@@ -151,6 +152,8 @@ class RayRunner:
         Raises:
             ConnectionError: There is no such cluster.
         """
+        if cluster is not None:
+            _check_address(cluster)
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
         os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
         import ray
@@ -165,8 +168,7 @@ class RayRunner:
                 ray.init(cluster, **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConnectionError(f"no Ray cluster answers at '{cluster}': {first}; start one by "
-                                  "'ray start --head', or give no --cluster") from error
+            raise _no_cluster(cluster, first) from error
         self._most = jobs
         # Each job has one CPU of Ray, so as many threads as that stands for.
         self._threads = max(1, (os.cpu_count() or 1) // jobs) if jobs and not cluster else 1
@@ -201,6 +203,30 @@ class RayRunner:
     def _with_threads(self, job: Job) -> Job:
         values = {'threads': self._threads, **job.options.values}
         return replace(job, options=replace(job.options, values=values))
+
+
+def _check_address(cluster: str) -> None:
+    """Check that something answers at an address, since Ray waits for many minutes.
+
+    Args:
+        cluster: 'auto', or host:port with or without 'ray://' before it.
+
+    Raises:
+        ConnectionError: Nothing answers.
+    """
+    host, _, port = cluster.removeprefix('ray://').rpartition(':')
+    if cluster == 'auto':
+        return
+    try:
+        socket.create_connection((host.strip('[]'), int(port)), timeout=CONNECT_SEC).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(cluster, str(error)) from error
+
+
+def _no_cluster(cluster: str | None, reason: str) -> ConnectionError:
+    where = f"no Ray cluster answers at '{cluster}'" if cluster else 'Ray does not start here'
+    return ConnectionError(f"{where}: {reason}; start one by 'ray start --head', or give no "
+                           '--cluster')
 
 
 def _died(error: Exception) -> str:

@@ -160,6 +160,18 @@ def test_which_recordings_are_meant(tmp_path, drives):
         find_recordings([tmp_path / 'empty'])
 
 
+@pytest.mark.parametrize('address', [
+    '127.0.0.1:9', 'nowhere', '127.0.0.1:99999', 'ray://127.0.0.1:9'])
+def test_a_cluster_that_does_not_answer_is_named_at_once(bag, tmp_path, drives, address):
+    pytest.importorskip('ray', reason='the extra fleet is not installed')
+    began_sec = time.monotonic()
+    code, text = bag(drives, '-o', tmp_path / 'out', '--cluster', address)
+    assert code == 2
+    assert f"no Ray cluster answers at '{address}': " in text
+    assert "start one by 'ray start --head', or give no --cluster" in text
+    assert time.monotonic() - began_sec < 20.0
+
+
 @pytest.fixture(autouse=True, scope='module')
 def shared_memory():
     """Keep Ray from killing workers because other programs of this machine fill its memory."""

@@ -4,7 +4,7 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
+.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -15,7 +15,10 @@ help:
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
+	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
 	@echo 'make lint           ruff'
+	@echo 'make hashes         write constraints/bare.hashes.txt anew from constraints/bare.txt'
+	@echo 'make audit          look every pin up in the database of known vulnerabilities'
 
 setup:
 	@scripts/setup.sh
@@ -24,7 +27,7 @@ setup:
 demo:
 	@scripts/setup.sh
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)'
+	    --duration '$(DURATION)' --out '$(OUT)' $(if $(filter demo_out,$(OUT)),--force)
 
 bench:
 	@scripts/setup.sh bench
@@ -45,6 +48,16 @@ test-gpu:
 test-pythons:
 	@scripts/test_pythons.sh
 
+fuzz:
+	@scripts/setup.sh test train
+	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' MOST_SEC='$(MOST_SEC)' scripts/fuzz.sh
+
 lint:
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check .
+
+hashes:
+	@scripts/hashes.sh
+
+audit:
+	@scripts/audit.sh

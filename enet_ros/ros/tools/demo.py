@@ -19,6 +19,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
+from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.media import SourceError, VideoWriter, existing, write_picture
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.perception.grid import GridSpec
@@ -51,6 +52,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
                         help='seconds to observe (default: 20)')
     parser.add_argument('--out', type=Path, default=Path('demo_out'),
                         help='folder to write to (default: demo_out)')
+    add_force(parser)
     arguments = parser.parse_args(argv)
     if not 0.5 <= arguments.duration <= 36000:
         parser.error(f'DURATION is {arguments.duration}, wanted 0.5 to 36000 seconds')
@@ -149,12 +151,15 @@ def run(arguments: argparse.Namespace) -> None:
     """
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
+    files = {name: out / name for name in ('overlay.mp4', 'overlay.png', 'report.json')}
+    check_absent(files.values(), force=arguments.force)
     class_map = read_checkpoint(weights_path('')).class_map
     isolate()
-    record = observe_demo(arguments.source, arguments.duration, out / 'overlay.mp4')
+    record = observe_demo(arguments.source, arguments.duration,
+                          files['overlay.mp4'])
     report = report_of(record, arguments.source, (640, 360))
-    write_picture(out / 'overlay.png', with_legend(image_of(record), class_map))
-    (out / 'report.json').write_text(json.dumps(asdict(report), indent=2) + '\n')
+    write_picture(files['overlay.png'], with_legend(image_of(record), class_map))
+    files['report.json'].write_text(json.dumps(asdict(report), indent=2) + '\n')
     print_summary(report, out)
 
 

@@ -34,7 +34,7 @@ bench:
 	@. scripts/ros_env.sh && exec enet-ros bench $(ARGS)
 
 test:
-	@scripts/setup.sh test train bench int8
+	@scripts/setup.sh test train bench int8 bag fleet
 	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
 
 test-tensorrt:

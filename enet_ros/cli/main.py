@@ -26,11 +26,12 @@ COMMANDS = {
     'params': 'print the parameters of the node, as text or as a parameter file',
     'policy': 'print the SROS 2 policy of the node: each topic and service that it needs',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
+    'bag': 'label recordings (rosbag2), one or many, without ROS',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 
 #: The extra of pyproject.toml that a command needs, where it is not 'train'.
-EXTRAS = {'bench': 'bench', 'export': 'export'}
+EXTRAS = {'bag': 'bag', 'bench': 'bench', 'export': 'export'}
 
 
 EPILOG = """\

@@ -9,13 +9,13 @@ from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
+from enet_ros.perception.camera_info import judge as judge_calibration
 from enet_ros.perception.encodings import (
     CompressedFile,
     EncodingError,
     read_compressed,
     read_raw_image,
 )
-from enet_ros.ros.calibration import judge as judge_calibration
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import Observation, Topic, node_of

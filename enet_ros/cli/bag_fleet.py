@@ -1,0 +1,79 @@
+"""``enet-ros bag`` over many recordings: progress, and what is told at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from enet_ros.recordings.fleet import RayRunner, asked_of, run_all, run_here
+from enet_ros.recordings.manifest import DONE, FAILED, MANIFEST, Entry, Manifest
+from enet_ros.recordings.segment import BagOptions
+
+
+def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOptions) -> int:
+    """Label recordings into a folder; return the exit code."""
+    from tqdm import tqdm
+    manifest = Manifest(args.out, paths, asked_of(options))
+    waiting, total = len(manifest.waiting()), len(manifest.entries)
+    print(f'{total} recordings, {total - waiting} done before', file=sys.stderr)
+    with ExitStack() as stack:
+        runner = run_here
+        if waiting and (args.jobs or args.cluster):
+            runner = stack.enter_context(_ray_runner(args))
+            print(f'runs by {runner.place}', file=sys.stderr)
+        bar = stack.enter_context(tqdm(
+            total=total, initial=total - waiting, unit='recording', file=sys.stderr,
+            mininterval=0.5 if sys.stderr.isatty() else 5.0))
+        try:
+            run_all(manifest, args.out, options, runner, args.retries,
+                    lambda entry: _tell(entry, bar))
+        except KeyboardInterrupt:
+            print(f'what is done stays in {args.out}; the same command goes on from there',
+                  file=sys.stderr)
+            raise
+    return _report(manifest, args.out)
+
+
+def _ray_runner(args: argparse.Namespace) -> RayRunner:
+    try:
+        return RayRunner(args.jobs, args.cluster)
+    except ImportError as error:
+        from enet_ros.machine import how_to_install
+        raise ValueError(f'{error}; --jobs and --cluster need Ray: {how_to_install("fleet")}'
+                         ) from error
+
+
+def _tell(entry: Entry, bar) -> None:
+    """Print one line about a recording that is done, or failed for good."""
+    if entry.state == FAILED:
+        text = f'failed: {entry.input}, {entry.attempts} tries: {entry.error}'
+    else:
+        text = f'{entry.output}: {entry.frames} frames on {entry.host}'
+    bar.write(text, sys.stderr)
+    bar.update(1)
+
+
+def _report(manifest: Manifest, out: Path) -> int:
+    """Print what failed and what is mixed; return the exit code."""
+    done = [entry for entry in manifest.entries if entry.state == DONE]
+    failed = [entry for entry in manifest.entries if entry.state == FAILED]
+    unreadable = [entry for entry in done if entry.unreadable or not entry.frames]
+    for entry in done:
+        for line in entry.warnings:
+            print(f'warning: {entry.output}: {line}', file=sys.stderr)
+    kinds = manifest.kinds()
+    if len(kinds) > 1:
+        lines = '\n  '.join(f'{kind}: {", ".join(names)}' for kind, names in kinds.items())
+        print('warning: the machines are of several kinds, whose labels may differ in single '
+              f'pixels:\n  {lines}\ngive --backend and --precision, or machines of one kind',
+              file=sys.stderr)
+    print(f'{len(done)} recordings done, {len(failed)} failed; written to {out}, listed in '
+          f'{out / MANIFEST}', file=sys.stderr)
+    if failed:
+        lines = '\n  '.join(f'{entry.input}: {entry.error}' for entry in failed)
+        print(f'enet-ros bag: {len(failed)} of {len(manifest.entries)} recordings failed:\n  '
+              f'{lines}', file=sys.stderr)
+    return (2 if not done else 1) if failed else int(bool(unreadable))

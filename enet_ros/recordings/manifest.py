@@ -1,0 +1,135 @@
+"""The manifest of a folder of recordings: what is done, by what, and what failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from enet_ros.recordings.inputs import name_of
+from enet_ros.recordings.reader import RecordingError
+from enet_ros.recordings.writer import write_whole
+
+MANIFEST = 'manifest.json'
+WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
+#: Facts that decide whether two machines give the same bytes.
+KIND = ('backend', 'precision', 'processor', 'versions')
+
+
+@dataclass
+class Entry:
+    """One recording of the manifest.
+
+    Attributes:
+        input: The recording.
+        output: Name of the folder of its result.
+        state: 'waiting', 'done' or 'failed'.
+        attempts: Number of tries, of this run and those before.
+        error: Why the last try failed, or ''.
+        frames: Number of frames that were labelled.
+        unreadable: Number of frames that could not be read.
+        warnings: Sentences about what is missing or was doubtful.
+        facts: Weights, backend, precision, processor and versions.
+        host: Name of the machine.
+        seconds: Time that the last try took.
+    """
+
+    input: str
+    output: str
+    state: str = WAITING
+    attempts: int = 0
+    error: str = ''
+    frames: int = 0
+    unreadable: int = 0
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    host: str = ''
+    seconds: float = 0.0
+
+
+class Manifest:
+    """What is done of a folder of recordings. It is written after each change.
+
+    Attributes:
+        entries: The recordings.
+    """
+
+    def __init__(self, out: Path, paths: Sequence[Path], asked: Mapping[str, object]):
+        """Begin a manifest, or go on with the one that is there.
+
+        Args:
+            out: Folder of the results.
+            paths: The recordings.
+            asked: What is asked of them.
+
+        Raises:
+            FileExistsError: The folder exists and has no manifest.
+            RecordingError: Its manifest is of other options, or cannot be read.
+        """
+        self._path, self._asked = out / MANIFEST, json.loads(json.dumps(asked))
+        self.entries = [Entry(str(path.resolve()), name_of(path)) for path in paths]
+        if self._path.exists():
+            self._go_on()
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise FileExistsError(f"'{out}' exists already and has no {MANIFEST}; choose another "
+                                  'folder for -o: nothing is overwritten')
+        out.mkdir(parents=True, exist_ok=True)
+        self._out = out
+        for entry in self.entries:
+            if (out / entry.output).exists() and entry.state != DONE:
+                self._take_finished(entry)
+        self.write()
+
+    def _go_on(self) -> None:
+        """Take over what the manifest of the run before says."""
+        try:
+            saved = json.loads(self._path.read_text())
+            asked = saved['asked']
+            before = {row['input']: Entry(**row) for row in saved['recordings']}
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordingError(f"'{self._path}' cannot be read ({error}); choose another folder "
+                                 'for -o, or remove it to begin anew') from error
+        changed = [name for name in self._asked if asked.get(name) != self._asked[name]]
+        if changed:
+            raise RecordingError(
+                f"'{self._path}' is of a run with other options: " + ', '.join(
+                    f'{name} was {asked.get(name)}, now {self._asked[name]}' for name in changed)
+                + '; choose another folder for -o, or give the same options to go on')
+        mine = {entry.input for entry in self.entries}
+        self.entries = [before.get(entry.input, entry) for entry in self.entries] + [
+            entry for name, entry in before.items() if name not in mine and entry.state == DONE]
+        for entry in self.entries:
+            if entry.state == FAILED:
+                entry.state, entry.error = WAITING, ''
+
+    def _take_finished(self, entry: Entry) -> None:
+        """Take over a result that was finished just before the run before was stopped.
+
+        Raises:
+            FileExistsError: It is of another recording, or of nobody knows what.
+        """
+        if entry.attempts == 0:
+            raise FileExistsError(f"'{self._out / entry.output}' exists already and is not in the "
+                                  'manifest; move it away: nothing is overwritten')
+        entry.state = DONE
+
+    def waiting(self) -> list[Entry]:
+        """Return the recordings that are not done."""
+        return [entry for entry in self.entries if entry.state == WAITING]
+
+    def kinds(self) -> dict[str, list[str]]:
+        """Return the recordings of each kind of machine: words for the kind -> inputs."""
+        found: dict[str, list[str]] = {}
+        for entry in self.entries:
+            if entry.state == DONE and entry.facts:
+                kind = ', '.join(f'{name} {entry.facts.get(name, "?")}' for name in KIND)
+                found.setdefault(kind, []).append(entry.output)
+        return found
+
+    def write(self) -> None:
+        """Write the manifest, whole or not at all."""
+        kinds = self.kinds()
+        write_whole(self._path, json.dumps({
+            'asked': self._asked, 'is_mixed': len(kinds) > 1, 'kinds': kinds,
+            'recordings': [asdict(entry) for entry in self.entries]}, indent=1).encode())

@@ -1,0 +1,140 @@
+"""Recordings with bad frames, missing transforms and names that clash; transforms themselves."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='the extra bag is not installed')
+
+from support import recordings  # noqa: E402
+
+from enet_ros.perception.pose import Pose  # noqa: E402
+from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
+
+RAW = 'sensor_msgs/msg/Image'
+SECOND = 10**9
+
+
+def test_bad_frames_are_counted_and_named_and_kept(bag, tmp_path):
+    rows = recordings.street(4)
+    images = [i for i, row in enumerate(rows) if row[1] == RAW]
+    rows[images[1]][3].encoding = 'rgb16000'
+    rows[images[2]] = (*rows[images[2]][:3], b'\0\1\0\0cut')
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 1
+    assert '2 frames labelled, 2 could not be read' in text
+    assert 'warning: /image: frames that could not be read (2 times): ' in text
+    assert 'rgb16000' in text
+    found = recordings.read(tmp_path / 'out')
+    assert sum(row[0] == '/image' for row in found) == 4
+    assert (b'\0\1\0\0cut') in [row[3] for row in found]
+    labels = [row[2] for row in found if row[0] == '/enet/labels']
+    assert labels == [rows[images[0]][2], rows[images[3]][2]]
+
+
+def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):
+    rows = recordings.street(2, metres=True)
+    path = recordings.write(tmp_path / 'drive', rows)
+    assert bag(path, '-o', tmp_path / 'tf')[0] == 0
+    params = tmp_path / 'params.yaml'
+    camera = recordings.SCENE.camera
+    params.write_text('/enet:\n  ros__parameters:\n    ground.pose: parameters\n'
+                      f'    ground.height: {float(camera.height_m)}\n'
+                      f'    ground.pitch: {float(camera.pitch_rad)}\n')
+    assert bag(path, '-o', tmp_path / 'own', '--params', params)[0] == 0
+    by_tf, by_hand = (recordings.decoded(tmp_path / name)['/enet/obstacles']
+                      for name in ('tf', 'own'))
+    for (_, one), (_, other) in zip(by_tf, by_hand, strict=True):
+        assert one.header.frame_id == 'base_link'
+        points = [np.frombuffer(cloud.data, '<f4') for cloud in (one, other)]
+        assert points[0].size > 30
+        assert np.allclose(*points, atol=1e-3)
+
+
+def test_metres_that_are_missing_are_named_and_labels_go_on(bag, tmp_path):
+    rows = recordings.street(2, metres=True)
+    types = recordings.store().types
+    rows[0] = (*rows[0][:3], recordings.transform(types, recordings.START_NS, 'map', 'lidar',
+                                                  (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)))
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 0
+    assert ('no outputs in metres (2 times): the recording has no transform from cam to base_link;'
+            ' its frames are lidar, map') in text
+    found = recordings.decoded(tmp_path / 'out')
+    assert len(found['/enet/labels']) == len(found['/enet/drivable_area']) == 2
+    assert '/enet/obstacles' not in found
+    assert np.isnan(found['/enet/drivable_area'][0][1].nearest_edge)
+
+
+def test_outputs_of_a_live_node_are_not_mixed_with_ours(bag, tmp_path):
+    rows = recordings.street(1, topics=('/image', '/enet/labels'))
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2
+    assert 'has the topic /enet/labels already; give another name of the node by --node' in text
+    assert bag(path, '-o', tmp_path / 'out', '--node', 'again', '--topic', '/image')[0] == 0
+
+
+@pytest.mark.parametrize('content', [b'', b'\x89MCAP0\r\n', b'x' * 1000])
+@pytest.mark.parametrize('suffix', ['.mcap', '.db3', '.mcap.zstd'])
+def test_files_that_are_no_recordings_are_refused_in_words(bag, tmp_path, content, suffix):
+    path = tmp_path / f'drive{suffix}'
+    path.write_bytes(content)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2
+    assert f"the recording '{path}' cannot be read: " in text and 'Traceback' not in text
+    assert not list(tmp_path.glob('out*'))
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('--outputs', 'nothing'), "the output 'nothing' is not known"),
+    (('--part-size', '0'), '--part-size is 0, wanted MiB above 0'),
+    (('--jobs', '0'), '--jobs is 0, wanted 1 or more'),
+    (('--node', 'a b'), "--node is 'a b', wanted the name of a node"),
+    (('--backend', 'none'), "backend is 'none'")])
+def test_wrong_options_are_named(bag, tmp_path, arguments, message):
+    path = recordings.write(tmp_path / 'drive', recordings.street(1))
+    code, text = bag(path, '-o', tmp_path / 'out', *arguments)
+    assert code == 2
+    assert message in text
+    assert not list(tmp_path.glob('out*'))
+
+
+def stamp(sec):
+    types = recordings.store().types
+    return recordings.header(types, round(sec * SECOND), '').stamp
+
+
+def transforms_of(*rows):
+    """Return transforms: parent, child, seconds (None is static), x, yaw in radians."""
+    types, made = recordings.store().types, RecordedTransforms()
+    for parent, child, sec, x, yaw in rows:
+        message = recordings.transform(
+            types, round((sec or 0) * SECOND), parent, child, (x, 0.0, 0.5),
+            (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
+        made.add(message.transforms, is_static=sec is None)
+    return made
+
+
+def test_transforms_are_interpolated_and_chained():
+    made = transforms_of(('map', 'base', 1, 0.0, 0.0), ('map', 'base', 2, 2.0, np.pi / 2),
+                         ('base', 'cam', None, 1.0, 0.0))
+    move, turn = made.lookup('/map', 'cam', stamp(1.5))
+    assert move == pytest.approx((1.0 + np.cos(np.pi / 4), np.sin(np.pi / 4), 1.0))
+    assert np.allclose(Pose.from_quaternion((0, 0, 1), turn).rotation_matrix,
+                       Pose.from_quaternion((0, 0, 1), (0, 0, np.sin(np.pi / 8),
+                                                        np.cos(np.pi / 8))).rotation_matrix)
+    back, _ = made.lookup('cam', 'map', stamp(1.0))
+    assert back == pytest.approx((-1.0, 0.0, -1.0))
+    assert made.lookup('map', 'base', stamp(2.4))[0] == pytest.approx((2.0, 0.0, 0.5))
+
+
+def test_transforms_that_are_not_there_are_refused_in_words():
+    made = transforms_of(('map', 'base', 1, 0.0, 0.0), ('odom', 'cam', None, 0.0, 0.0))
+    with pytest.raises(LookupError, match='is 2.0 s from the frame, wanted at most 0.5 s'):
+        made.lookup('map', 'base', stamp(3))
+    with pytest.raises(LookupError, match='no transform from cam to map; its frames are base, '):
+        made.lookup('map', 'cam', stamp(1))
+    with pytest.raises(LookupError, match='empty frame_id'):
+        made.lookup('map', '', stamp(1))

@@ -35,7 +35,8 @@ class Watchdog:
             startup: Timer of the start, which ends with the first frame.
         """
         self._node, self._cameras = node, list(cameras)
-        self._segmenter, self._startup = segmenter, startup
+        self._startup = startup
+        self._segmenter: Segmenter | None = segmenter  # until the end
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers: list = []
@@ -60,6 +61,9 @@ class Watchdog:
     def destroy(self) -> None:
         """Remove the topic."""
         self.deactivate()
+        # rclpy's timers hold their callbacks, and so this object, until the garbage collector
+        # comes by. The network and its threads shall end now.
+        self._segmenter = None
         self._node.destroy_lifecycle_publisher(self._diagnostics)
 
     def _check_stalls(self) -> None:
@@ -84,6 +88,8 @@ class Watchdog:
                 f'({self._startup})')
 
     def _publish_diagnostics(self) -> None:
+        if self._segmenter is None:  # The executor had noticed the timer before the end.
+            return
         backend = self._segmenter.backend
         last, self._engine_status = self._engine_status, backend.status()
         if self._engine_status not in ('', last):

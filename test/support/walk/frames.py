@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 
+import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from rclpy.time import Time
@@ -27,7 +28,12 @@ BAD_FILES = ('empty', 'text', 'half', 'huge')
 @functools.cache
 def street(size, number):
     """Return one of the walk's frames, (H, W, 3) uint8 RGB."""
-    return street_frame(size, second=1.0 + 0.7 * number, seed=number % 2)
+    return cv2.resize(_view(number), size, interpolation=cv2.INTER_AREA)
+
+
+@functools.cache
+def _view(number):
+    return street_frame((640, 360), second=1.0 + 0.7 * number, seed=number % 2)
 
 
 def good_frame(rgb, encoding, stamp_ns):

@@ -12,7 +12,9 @@ import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
+from collections import Counter  # noqa: E402
 from functools import partial  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from enet_ros.ros.process import run_node  # noqa: E402
 from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
@@ -23,8 +25,9 @@ KINDS = ('publishers', 'subscriptions', 'services', 'clients', 'timers', 'guards
 def count_things(node):
     """Return how many entities, threads and open files the process has."""
     entities = {kind: len(list(getattr(node, kind))) for kind in KINDS}
-    return {**entities, 'threads': len(os.listdir('/proc/self/task')),
-            'files': len(os.listdir('/proc/self/fd'))}
+    threads = Counter(f'threads {path.read_text().strip()}'
+                      for path in Path('/proc/self/task').glob('*/comm'))
+    return {**entities, **threads, 'files': len(os.listdir('/proc/self/fd'))}
 
 
 def answer(node):

@@ -76,13 +76,14 @@ def run_walk(steps, seed, say=print, **options):
     Raises:
         WalkFailed: The node broke a promise. The message names the seed and the step.
     """
-    walk, number = Walk(seed, **options), 0
+    started, walk, number = time.monotonic(), Walk(seed, **options), 0
     try:
         walk.warm_up()
         start = middle = end = hold(walk)
         for number in range(1, steps + 1):
             try:
-                say(f'{number:4d} {walk.step(number)}')
+                line = walk.step(number)
+                say(f'{number:4d} {time.monotonic() - started:6.1f} s  {line}')
             except WalkFailed as failure:
                 say(f'{number:4d} FAILED: {failure}')
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,11 @@ class ProbedProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
             start_new_session=True, env={**os.environ, **environment}, cwd=TESTS)
 
+    @property
+    def pid(self):
+        """The process id."""
+        return self._process.pid
+
     def check(self):
         """Raise WalkFailed if the process has ended."""
         code = self._process.poll()
@@ -62,7 +68,7 @@ class ProbedProcess:
 
     def stop(self):
         """End the process as Ctrl-C does; return its exit code."""
-        self._process.send_signal(2)
+        self._process.send_signal(signal.SIGINT)
         try:
             return self._process.wait(10.0)
         except subprocess.TimeoutExpired:

@@ -69,7 +69,7 @@ REFUSED = [
     ('class_map.Nothing.drivable', True), ('front.ground.height', 2.0),
 ]
 
-SIDEWALK = 'class_map.Sidewalk.drivable'
+PAVEMENT = 'class_map.Pavement.drivable'
 
 
 def choose(walk, *, refused):
@@ -81,9 +81,9 @@ def choose(walk, *, refused):
     """
     if refused:
         return walk.choice(REFUSED)
-    names = [*ANY_TIME, *UNCONFIGURED, *('scan.range_min', SIDEWALK)]
+    names = [*ANY_TIME, *UNCONFIGURED, *('scan.range_min', PAVEMENT)]
     name = walk.choice(names)
-    if name == SIDEWALK:
+    if name == PAVEMENT:
         return name, walk.choice([True, False])
     return name, walk.choice([*ANY_TIME.get(name, ()), *UNCONFIGURED.get(name, ())])
 
@@ -97,7 +97,7 @@ def is_taken(name, value, *, configured, current):
         configured: Whether the node is configured.
         current: The values of all parameters.
     """
-    if name == SIDEWALK:
+    if name == PAVEMENT:
         return configured
     if value in ANY_TIME.get(name, ()) and (name, value) not in REFUSED:
         return True

@@ -29,7 +29,9 @@ FRAME_SEC, TRIES = 3.0, 10   # A best-effort frame may be lost on a busy machine
 FORGET_SEC = 5.0             # after which no frame with the settings before is on its way
 STREAM_HZ = 5.0
 LEAST_EQUAL = 0.995          # of the labels; threads of the network may round differently
-PRECISIONS = [('openvino', 'float32'), ('openvino', 'bfloat16'), ('torch', 'float32')]
+#: What the warm-up goes through: backend, precision, resolution.
+NETWORKS = [('openvino', 'float32', values.SMALL), ('openvino', 'bfloat16', values.SMALL),
+            ('openvino', 'float32', values.OTHER), ('torch', 'float32', values.SMALL)]
 
 
 class Walk:
@@ -162,7 +164,7 @@ class Walk:
 
     def _loosen(self, changes):
         """Judge masks less strictly while votes or closed holes may be in them."""
-        names = {'drivable.majority': 1, 'drivable.max_hole': 0.0, values.SIDEWALK: False}
+        names = {'drivable.majority': 1, 'drivable.max_hole': 0.0, values.PAVEMENT: False}
         if any(name in names for name, _ in changes) or any(
                 self.values.get(name, plain) != plain for name, plain in names.items()):
             self._loose_until_sec = time.monotonic() + FORGET_SEC
@@ -239,8 +241,8 @@ class Walk:
         lut = np.zeros(256, bool)
         class_map = self._reference().class_map
         lut[:len(class_map)] = class_map.drivable
-        if values.SIDEWALK in self.values:
-            lut[class_map.names.index('Sidewalk')] = self.values[values.SIDEWALK]
+        if values.PAVEMENT in self.values:
+            lut[class_map.names.index('Pavement')] = self.values[values.PAVEMENT]
         return lut
 
     def _judge_pair(self, camera, stamp_ns, labels, mask):
@@ -372,16 +374,15 @@ class Walk:
 
     def warm_up(self):
         """Go through every state and precision once, with a frame each."""
-        for backend, precision in PRECISIONS:
-            for size in (values.SMALL, values.OTHER):
-                self._request([('backend', backend), ('precision', precision),
-                               ('resolution', list(size))], atomically=True)
-                self.change(CONFIGURE)
-                if self.state == INACTIVE:
-                    self.change(ACTIVATE)
-                    self.send_good('front', frames.SIZES[0], 0)
-                    self.send_good('rear', frames.SIZES[1], 1)
-                self.go_home()
+        for backend, precision, size in NETWORKS:
+            self._request([('backend', backend), ('precision', precision),
+                           ('resolution', list(size))], atomically=True)
+            self.change(CONFIGURE)
+            if self.state == INACTIVE:  # The processor may lack bfloat16.
+                self.change(ACTIVATE)
+                self.send_good('front', frames.SIZES[0], 0)
+                self.send_good('rear', frames.SIZES[1], 1)
+            self.go_home()
 
     def shut_down(self):
         """Finalize the node, after which it refuses everything, and end its process."""

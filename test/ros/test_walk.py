@@ -10,8 +10,9 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from support.walk import frames, values  # noqa: E402
 from support.walk.process import WalkFailed  # noqa: E402
+from support.walk.requests import ACTIVATE, CONFIGURE  # noqa: E402
 from support.walk.run import Held, compare, run_walk  # noqa: E402
-from support.walk.walk import ACTIVATE, CONFIGURE, Walk  # noqa: E402
+from support.walk.walk import Walk  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SEED = 18
@@ -27,30 +28,30 @@ def test_a_hundred_random_steps_break_no_promise():
 def walk():
     """One active node, for the tests below, which spoil what the walk expects of it."""
     walk = Walk(SEED)
-    walk.change(CONFIGURE)
-    walk.change(ACTIVATE)
-    walk.send_good('front', frames.SIZES[0], 0)
+    walk.requests.change(CONFIGURE)
+    walk.requests.change(ACTIVATE)
+    walk.sender.send_good('front', frames.SIZES[0], 0)
     yield walk
     walk.close()
 
 
 def test_a_wrong_state_is_noticed(walk, monkeypatch):
-    walk.check()
-    monkeypatch.setattr(walk, 'state', 2)
+    walk.requests.check()
+    monkeypatch.setattr(walk.expected, 'state', 2)
     with pytest.raises(WalkFailed, match=r'the node is 3, wanted 2 \(inactive\)'):
-        walk.check()
+        walk.requests.check()
 
 
 def test_a_parameter_that_was_refused_and_set_is_noticed(walk, monkeypatch):
-    monkeypatch.setitem(walk.values, 'overlay_opacity', 0.125)
+    monkeypatch.setitem(walk.expected.values, 'overlay_opacity', 0.125)
     with pytest.raises(WalkFailed, match=r"'overlay_opacity': \(0.5, 0.125\)"):
-        walk.check()
+        walk.requests.check()
 
 
 def test_a_value_that_is_taken_against_expectation_is_noticed(walk, monkeypatch):
     monkeypatch.setattr(values, 'is_taken', lambda *arguments, **options: False)
     with pytest.raises(WalkFailed, match=r'jpeg_quality = 80 was answered .* wanted False'):
-        walk._request([('jpeg_quality', 80)], atomically=False)
+        walk.requests.request([('jpeg_quality', 80)], atomically=False)
 
 
 def test_wrong_labels_are_noticed(walk, monkeypatch):
@@ -58,24 +59,24 @@ def test_wrong_labels_are_noticed(walk, monkeypatch):
     monkeypatch.setattr(frames.Reference, 'labels',
                         lambda *arguments: right(*arguments)[:, ::-1])
     with pytest.raises(WalkFailed, match='of the labels are right'):
-        walk.send_good('front', frames.SIZES[0], 0)
+        walk.sender.send_good('front', frames.SIZES[0], 0)
 
 
 def test_a_mask_that_calls_unseen_ground_free_is_noticed(walk, monkeypatch):
-    monkeypatch.setattr(walk, '_drivable', lambda: np.zeros(256, bool))
-    walk._loose_until_sec = 0.0
+    monkeypatch.setattr(walk.expected, 'drivable', lambda: np.zeros(256, bool))
+    walk.expected.loose_until_sec = 0.0
     with pytest.raises(WalkFailed, match='the mask differs|calls .* pixels free'):
-        walk.send_good('rear', frames.SIZES[0], 0)
-        walk.check()
+        walk.sender.send_good('rear', frames.SIZES[0], 0)
+        walk.requests.check()
     walk._outside.problems.clear()
 
 
 def test_a_mask_of_a_bad_frame_is_noticed(walk):
     labels = np.zeros((2, 2), np.uint8)
-    walk._bad_stamps.add(7)
-    walk._judge_pair('front', 7, labels, labels)
+    walk.sender.bad_stamps.add(7)
+    walk.sender.judge_pair('front', 7, labels, labels)
     with pytest.raises(WalkFailed, match='a mask came for a bad frame of front'):
-        walk.check()
+        walk.requests.check()
     walk._outside.problems.clear()
 
 
@@ -94,7 +95,7 @@ def test_a_node_that_ends_is_noticed():
         os.kill(walk.node.pid, 9)
         with pytest.raises(WalkFailed, match='the node ended with exit code -9'):
             for _ in range(100):
-                walk.check()
+                walk.requests.check()
                 time.sleep(0.05)
     finally:
         walk.close()

@@ -222,8 +222,9 @@ def _observer(names: list[str]) -> Iterator[SoakObserver]:
 def _node_parameters(options: Soak) -> list[str]:
     width, height = options.resolution
     # At the end the cameras stop. A mask for that would be one more than there are frames.
-    return ['stall_timeout:=0.0', f'resolution:=[{width}, {height}]', 
-            f'precision:={options.precision}', 'ground.pose:=parameters', f'diagnostics_period:={SAMPLE_SEC}',
+    return ['stall_timeout:=0.0', f'resolution:=[{width}, {height}]',
+            f'precision:={options.precision}', 'ground.pose:=parameters',
+            f'diagnostics_period:={SAMPLE_SEC}',
             *([f'cameras:=[{", ".join(options.names)}]'] if options.cameras > 1 else ())]
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image as PillowImage
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from support.ground import calibration
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.perception.encodings import decode_image, encode_image
 from enet_ros.perception.resize import resize_frame, resize_labels
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.scene.frames import street_frame
-from support.ground import calibration
 
 SIZES = ((320, 192), (160, 96), (200, 150))
 ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'mono8', 'rgb16', 'yuv422_yuy2', 'nv12', 'bayer_rggb8')

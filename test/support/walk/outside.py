@@ -18,9 +18,9 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
+from support.walk.process import WalkFailed
 
 from enet_ros.ros.outputs import OUTPUTS
-from support.walk.process import WalkFailed
 
 ANSWER_SEC = 120.0  # A configure may compile for a while.
 KEPT_FRAMES = 200

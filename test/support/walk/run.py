@@ -64,19 +64,18 @@ def compare(middle, end, most_growth_mb=MOST_GROWTH_MB):
                          f'{most_growth_mb:g} MB')
 
 
-def run_walk(steps, seed, say=print, **options):
+def run_walk(steps, seed, say=print):
     """Walk, and return what the second half added to the memory, in MB.
 
     Args:
         steps: Number of steps, in two halves.
         seed: Number that decides every step.
         say: Called with one line for each step.
-        **options: See :class:`Walk`.
 
     Raises:
         WalkFailed: The node broke a promise. The message names the seed and the step.
     """
-    started, walk, number = time.monotonic(), Walk(seed, **options), 0
+    started, walk, number = time.monotonic(), Walk(seed), 0
     try:
         walk.warm_up()
         start = middle = end = hold(walk)
@@ -97,6 +96,6 @@ def run_walk(steps, seed, say=print, **options):
     finally:
         walk.close()
     say(f'seed {seed}: {steps} steps; after the warm-up {start.rss_mb:.1f} MB, in the middle '
-        f'{middle.rss_mb:.1f} MB, at the end {end.rss_mb:.1f} MB; {walk.resent} frames were sent '
-        f'again; {end.counts}')
+        f'{middle.rss_mb:.1f} MB, at the end {end.rss_mb:.1f} MB; {walk.sender.resent} frames '
+        f'were sent again; {end.counts}')
     return end.rss_mb - middle.rss_mb

@@ -10,7 +10,6 @@ stop = StopSignals()  # before the imports, as in bin/segment_node
 
 import json  # noqa: E402
 import os  # noqa: E402
-import sys  # noqa: E402
 import threading  # noqa: E402
 from collections import Counter  # noqa: E402
 from functools import partial  # noqa: E402
@@ -32,7 +31,9 @@ def count_things(node):
 
 def answer(node):
     """Write the counts to stdout for each line on stdin."""
-    for _ in sys.stdin:
+    # A thread that waits in sys.stdin holds its lock, and a process that forks from this one
+    # would wait for that lock for ever when multiprocessing closes its sys.stdin.
+    for _ in open(os.dup(0)):
         print(json.dumps(count_things(node)), flush=True)
 
 

@@ -38,7 +38,8 @@ class Requests:
                                    self._node.check).success
         if answer != (target is not None and not reason):
             raise WalkFailed(f'transition {number} from {self._expected.label} was answered '
-                             f'{answer}; {reason or "no reason is known"}')
+                             f'{answer}; {reason or "no reason is known"}; the node said:\n'
+                             f'{self._node.tail(8)}')
         if answer:
             self._enter(target)
         return f'transition {number}: {answer}'

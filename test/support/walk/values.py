@@ -32,7 +32,7 @@ ANY_TIME = {
     'scan.angle_increment': [0.0174533, 0.5],
     'scan.range_min': [0.0, 1.0],
     'scan.range_max': [5.0, 20.0],
-    'grid.length': [0.1, 20.0],
+    'grid.length': [5.0, 20.0],
     'grid.resolution': [0.1, 1.0],
 }
 

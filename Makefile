@@ -3,14 +3,21 @@ SHELL := /bin/bash
 SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
+STEPS ?= 500
+SEED ?= 1
+MINUTES ?= 30
+CAMERAS ?= 1
 
-.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
+.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
+	@echo 'make soak           a node among its cameras for long: sums, memory, latency; alone'
+	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
+	@echo 'make walk           one node walked at random, by a seed [STEPS=500] [SEED=1]'
 	@echo 'make test           every test that this machine can run, but test-tensorrt'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
@@ -32,6 +39,15 @@ demo:
 bench:
 	@scripts/setup.sh bench
 	@. scripts/ros_env.sh && exec enet-ros bench $(ARGS)
+
+soak:
+	@scripts/setup.sh bench
+	@. scripts/ros_env.sh && exec enet-ros soak --minutes $(MINUTES) --cameras $(CAMERAS) $(ARGS)
+
+walk:
+	@scripts/setup.sh test
+	@. scripts/ros_env.sh && cd test && exec python -m support.walk \
+	    --steps $(STEPS) --seed $(SEED)
 
 test:
 	@scripts/setup.sh test train bench int8 bag fleet

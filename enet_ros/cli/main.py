@@ -21,6 +21,7 @@ COMMANDS = {
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
     'compare': 'tell two weights, precisions or settings apart on one recording',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',
+    'soak': 'run the node among its cameras for a long time: frames, memory, latency',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
@@ -31,7 +32,7 @@ COMMANDS = {
 }
 
 #: The extra of pyproject.toml that a command needs, where it is not 'train'.
-EXTRAS = {'bag': 'bag', 'bench': 'bench', 'export': 'export'}
+EXTRAS = {'bag': 'bag', 'bench': 'bench', 'soak': 'bench', 'export': 'export'}
 
 
 EPILOG = """\

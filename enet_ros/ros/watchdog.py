@@ -36,8 +36,8 @@ class Watchdog:
             startup: Timer of the start, which ends with the first frame.
         """
         self._node, self._cameras = node, list(cameras)
-        self._pipeline, self._startup = pipeline, startup
-        self._segmenter, self._hang = pipeline.segmenter, HangClock()
+        self._startup, self._hang = startup, HangClock()
+        self._pipeline: Pipeline | None = pipeline  # until the end
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers: list = []
@@ -62,10 +62,15 @@ class Watchdog:
     def destroy(self) -> None:
         """Remove the topic."""
         self.deactivate()
+        # rclpy's timers hold their callbacks, and so this object, until the garbage collector
+        # comes by. The network and its threads shall end now.
+        self._pipeline = None
         self._node.destroy_lifecycle_publisher(self._diagnostics)
 
     def _check_stalls(self) -> None:
         """Look for a hang and for stalls, and again when the next stall could be due."""
+        if self._pipeline is None:  # The executor had noticed the timer before the end.
+            return
         self._check_hang()
         least, greatest = STALL_CHECK_SEC
         due_sec = min(camera.check_stall() for camera in self._cameras)
@@ -85,7 +90,7 @@ class Watchdog:
         timeout_sec = self._node.get_parameter('backend_timeout').value
         if not timeout_sec or hang_sec <= timeout_sec:
             return
-        reason = hang_problem(self._segmenter.backend.name, hang_sec, timeout_sec)
+        reason = hang_problem(self._pipeline.segmenter.backend.name, hang_sec, timeout_sec)
         self._node.get_logger().fatal(f'{reason} ({HELP})')
         for camera in self._cameras:
             camera.publish_unknown()
@@ -106,7 +111,9 @@ class Watchdog:
                 f'({self._startup})')
 
     def _publish_diagnostics(self) -> None:
-        backend = self._segmenter.backend
+        if self._pipeline is None:  # The executor had noticed the timer before the end.
+            return
+        backend = self._pipeline.segmenter.backend
         last, self._engine_status = self._engine_status, backend.status()
         if self._engine_status not in ('', last):
             self._node.get_logger().info(f'{backend.name}: {self._engine_status}')
@@ -115,12 +122,13 @@ class Watchdog:
         self._diagnostics.publish(message)
 
     def _status(self, camera: Camera) -> DiagnosticStatus:
-        backend, (width, height) = self._segmenter.backend, self._segmenter.resolution
+        segmenter = self._pipeline.segmenter
+        backend, (width, height) = segmenter.backend, segmenter.resolution
         level, text = camera.health.summary()
         values = {'backend': backend.name, 'precision': backend.precision,
                   'device': backend.device, 'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
-                  'confidence_check': self._segmenter.confidence_check,
+                  'confidence_check': segmenter.confidence_check,
                   **camera.facts(), **camera.health.statistics(),
                   **({} if level is Level.OK else {'help': HELP})}
         return DiagnosticStatus(

@@ -1,6 +1,8 @@
 """The lifecycle and the parameters of the node, and that it does nothing for nobody."""
 
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -119,3 +121,19 @@ def test_a_slow_network_delays_no_parameter_or_lifecycle_call(bench, road_frame)
     for transition in (4, 2):  # deactivate, cleanup
         request.transition.id = transition
         assert seconds(ChangeState, 'change_state', transition=request.transition) < 0.1
+
+
+def test_cleanup_releases_the_network_without_waiting_for_the_garbage_collector(bench, road_frame):
+    """It may hold hundreds of MB, or a GPU's memory, and threads of its runtime."""
+    node = bench()
+    node.listen('labels', 'drivable_mask')
+    node.reply(node.image(road_frame), 'labels')
+    gc.collect()
+    network = weakref.ref(node.node._pipeline.segmenter)
+    gc.disable()
+    try:
+        node.node.trigger_deactivate()
+        node.node.trigger_cleanup()
+        node.wait(lambda: network() is None, 'the end of the network', seconds=5.0)
+    finally:
+        gc.enable()

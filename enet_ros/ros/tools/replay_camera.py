@@ -25,6 +25,7 @@ from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_override
 from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 
+MATCH_SEC = 0.5  # in which publisher and subscriber find each other
 COMPRESSIONS = {'jpeg': '.jpg', 'png': '.png', 'tiff': '.tiff', 'webp': '.webp'}
 
 #: name -> (default, description)
@@ -39,6 +40,7 @@ PARAMETERS = {
                     'ends.'),
     'preload': (0, 'Number of frames that are prepared at the start and repeated for ever. 0 '
                    'prepares each frame when it is due.'),
+    'wait': (False, 'Whether frames of preload wait until somebody subscribes to the images.'),
     'frame_id': ('camera_optical_frame', 'TF frame of the headers (REP 105).'),
     'width': (640, 'Width of the synthetic street, in pixels.'),
     'height': (360, 'Height of the synthetic street, in pixels.'),
@@ -85,6 +87,7 @@ class ReplayCamera(Node):
         self._dropout = checked_dropout(self._value('dropout_every'), self._value('dropout_for'))
         self._started: Time | None = None
         self._taken = self._sent = 0
+        self._thread: threading.Thread | None = None
         self._make_publishers()
         self._start()
         self.get_logger().info(f'{self._value("source")} at {self._rate_hz:g} frames a second, '
@@ -114,7 +117,8 @@ class ReplayCamera(Node):
 
     def _start(self) -> None:
         if self._preload:
-            threading.Thread(target=self._publish_on, daemon=True).start()
+            self._thread = threading.Thread(target=self._publish_on, daemon=True)
+            self._thread.start()
         else:
             self.create_timer(1.0 / self._rate_hz, self._publish_next)
 
@@ -136,6 +140,10 @@ class ReplayCamera(Node):
 
     def _publish_on(self) -> None:
         """Publish at the rate, without the executor's work for each frame."""
+        wait = self._value('wait')
+        while wait and self.context.ok():
+            wait = not self._image.get_subscription_count()
+            time.sleep(MATCH_SEC)  # The subscriber has to know of the publisher, too.
         due, period_sec = time.monotonic(), 1.0 / self._rate_hz
         while self.context.ok():
             due = max(due + period_sec, time.monotonic() - period_sec)
@@ -157,6 +165,13 @@ class ReplayCamera(Node):
             self._publish(now.to_msg(), *prepared)
             self._sent += 1
         self._taken += 1
+
+    def destroy_node(self) -> None:
+        """Say how many frames were sent, after the last one."""
+        if self._thread is not None:
+            self._thread.join(1.0)
+        print(f'{self._sent} frames sent', flush=True)
+        super().destroy_node()
 
     def _drops_out(self, now: Time) -> bool:
         """Tell whether the camera fails at a time. The source goes on behind the failure."""

@@ -24,11 +24,12 @@ COMMANDS = {
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
+    'bag': 'label recordings (rosbag2), one or many, without ROS',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 
 #: The extra of pyproject.toml that a command needs, where it is not 'train'.
-EXTRAS = {'bench': 'bench', 'export': 'export'}
+EXTRAS = {'bag': 'bag', 'bench': 'bench', 'export': 'export'}
 
 
 EPILOG = """\

@@ -24,12 +24,12 @@ from enet_ros.perception.encodings import (
     decode_into,
 )
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
+from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.stamps import FrameClock, age_problem
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.ground import GroundLocator
 from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
 from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.outputs import (

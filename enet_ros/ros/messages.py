@@ -1,4 +1,4 @@
-"""Arrays to messages, and calibrations to camera models."""
+"""Arrays to messages, and calibrations to those of another size."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from enet_ros.perception.camera_model import CameraModel, scale_camera_matrix
+from enet_ros.perception.camera_info import scaled_matrices
 from enet_ros.perception.resize import resize_labels
 from enet_ros.perception.settings import ScanSettings
-
-#: Greatest difference in the height of a frame and its calibration. Drivers round when they scale.
-SIZE_TOLERANCE_PX = 2
 
 
 class ImageBuffer:
@@ -91,29 +88,6 @@ def polygons(contours: Sequence[np.ndarray]) -> list[Polygon]:
             for contour in contours]
 
 
-def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
-    """Check that a calibration fits frames of a size, as they are or scaled evenly.
-
-    Args:
-        info: Calibration of the camera. Without a matrix it fits all frames.
-        size: (width, height) of the frames.
-
-    Raises:
-        ValueError: It does not fit. The message names both sizes.
-    """
-    crop, binning = _crop_and_binning(info)
-    width, height = (length // merged for length, merged in zip(crop, binning))
-    if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
-        raise ValueError(f'the camera info is for {width}x{height}, frames are '
-                         f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
-
-
-def _crop_and_binning(info: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the sensor pixels that are read, and how many make one, along x and y."""
-    return ((info.roi.width or info.width, info.roi.height or info.height),
-            (max(1, info.binning_x), max(1, info.binning_y)))
-
-
 def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
     """Return the calibration for an image of another size, without a header.
 
@@ -124,30 +98,9 @@ def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
         info: Calibration of the camera. An all-zero K (uncalibrated) stays zero.
         size: (width, height) of the image.
     """
-    roi, (crop, binning) = info.roi, _crop_and_binning(info)
-    scaled = CameraInfo(width=size[0], height=size[1], distortion_model=info.distortion_model,
-                        d=info.d, r=info.r)
-    if info.k[0] and crop[0] >= binning[0] and crop[1] >= binning[1]:
-        scaling = (crop, size, (roi.x_offset, roi.y_offset), binning)
-        scaled.k = scale_camera_matrix(info.k.reshape(3, 3), *scaling).ravel()
-        scaled.p = scale_camera_matrix(info.p.reshape(3, 4), *scaling).ravel()
-    return scaled
-
-
-def camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:
-    """Return the camera model of a calibration.
-
-    Args:
-        info: Calibration of the camera.
-        rectified: Whether the images are rectified.
-
-    Raises:
-        ValueError: See :class:`enet_ros.perception.camera_model.CameraModel`.
-    """
-    return CameraModel(info.width, info.height, tuple(info.k), tuple(info.d), tuple(info.r),
-                       tuple(info.p), info.distortion_model,
-                       (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
-                       (info.binning_x, info.binning_y), rectified)
+    k, p = scaled_matrices(info, size)
+    return CameraInfo(width=size[0], height=size[1], distortion_model=info.distortion_model,
+                      d=info.d, r=info.r, k=k, p=p)
 
 
 def cloud_message(points: np.ndarray) -> PointCloud2:

@@ -13,7 +13,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from support.ground import calibration  # noqa: E402
 
-from enet_ros.ros.calibration import judge  # noqa: E402
+from enet_ros.perception.camera_info import judge  # noqa: E402
 from enet_ros.ros.messages import scaled_camera_info  # noqa: E402
 
 pytestmark = pytest.mark.ros

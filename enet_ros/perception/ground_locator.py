@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from std_msgs.msg import Header
+from typing import Protocol
 
+from enet_ros.perception.camera_info import Judgement
 from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.frame import FrameInFlight, Header, Stamp
 from enet_ros.perception.ground_doubt import GroundDoubt, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.pose import Pose
-from enet_ros.ros.calibration import CalibrationTopic, Judgement
-from enet_ros.ros.health import CameraHealth
-from enet_ros.ros.transforms import Transforms
 
 WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
+
+
+class Transforms(Protocol):
+    """A source of transforms, such as TF."""
+
+    def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[tuple, tuple]:
+        """Return translation and rotation from source to target; LookupError if unknown."""
+
+
+class Calibrations(Protocol):
+    """A source of calibrations of one camera."""
+
+    def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
+        """Judge the newest camera info, or return None if none has come."""
+
+    def take_note(self) -> str:
+        """Return once what was read differently than it was written, a sentence or ''."""
+
+
+class Complaints(Protocol):
+    """Is told what is missing."""
+
+    def complain(self, effect: str, reason: str) -> None:
+        """Take what is missing, and why."""
 
 
 class GroundLocator:
@@ -33,8 +55,8 @@ class GroundLocator:
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
 
-    def locate(self, frame: FrameInFlight, calibration: CalibrationTopic,
-               health: CameraHealth) -> None:
+    def locate(self, frame: FrameInFlight, calibration: Calibrations,
+               health: Complaints) -> None:
         """Fill in the calibration and the ground of a frame.
 
         Args:

@@ -1,0 +1,167 @@
+"""``enet-ros bag``: label recordings, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enet_ros.cli.options import WEIGHTS_HELP, resolution
+
+if TYPE_CHECKING:
+    from enet_ros.recordings.segment import BagOptions, BagReport
+
+DESCRIPTION = """\
+Label recordings (rosbag2: folders, .mcap, .db3), without ROS.
+
+  enet-ros bag drive/ -o drive_labelled
+  enet-ros bag drive.mcap -o labelled --topic /front/image_raw --weights own.safetensors
+  enet-ros bag drives/*.mcap -o labelled --jobs 4
+  enet-ros bag drives/ -o labelled --cluster 10.0.0.5:6379
+
+One recording gives one folder of rosbag2. Several, or a folder of them, give a folder with one of
+each and manifest.json. Each has the original messages as they were, and the topics that the node
+/enet would publish, with the stamps of the images. docs/recordings.md explains them.
+
+Nothing is overwritten. A run that was stopped goes on when the same command is given again: what
+is not finished lies beside its place, in a folder that ends in .partial.
+
+exit code:
+  0    everything was labelled
+  1    the rest was labelled: some frames or recordings could not be read, and each is named
+  2    called wrongly, or nothing could be labelled
+  130  stopped by Ctrl-C
+"""
+
+#: Parameters of the node that have options of their own.
+NETWORK = ('weights', 'resolution', 'backend', 'precision', 'threads')
+_MEBIBYTE = 1 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options. An option that is not given takes the node's value."""
+    parser.add_argument('inputs', nargs='+', type=Path, metavar='IN',
+                        help='a recording, or a folder of recordings')
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='OUT',
+                        help='folder to write, which must not exist')
+    parser.add_argument('--topic', action='append', default=[], metavar='[NAME=]TOPIC',
+                        help='topic of a camera, as often as there are cameras; NAME is the '
+                             'name of the camera (default: all cameras)')
+    parser.add_argument('--outputs', metavar='A,B,...',
+                        help='names of the outputs, as in the README (default: labels, '
+                             'drivable_mask, camera_info, drivable_area and what is in metres)')
+    parser.add_argument('--params', type=Path, metavar='FILE',
+                        help='parameter file of the node')
+    parser.add_argument('--node', default='enet', metavar='NAME',
+                        help='name of the node, in that file and in the topics (default: enet)')
+    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
+    parser.add_argument('--resolution', type=resolution, metavar='WxH',
+                        help='resolution of the network, multiples of 8 (default: 640x360)')
+    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt or torch')
+    parser.add_argument('--precision', metavar='P',
+                        help='auto, float32, bfloat16, float16 or int8')
+    parser.add_argument('--threads', type=int, metavar='N', help='CPU threads of each network')
+    parser.add_argument('--part-size', type=float, default=256, metavar='MIB',
+                        help='size of a part before compression; a stopped run goes on at the '
+                             'last whole part (default: 256)')
+    parser.add_argument('--jobs', type=int, metavar='N',
+                        help='number of recordings at a time, each in a process (needs Ray)')
+    parser.add_argument('--cluster', metavar='ADDRESS',
+                        help='address of a Ray cluster, such as 10.0.0.5:6379, or auto')
+    parser.add_argument('--retries', type=int, default=2, metavar='N',
+                        help='how often a recording is tried again after a failure (default: 2)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label recordings; return the exit code."""
+    from enet_ros.recordings.inputs import find_recordings
+    options = _options(args)
+    paths, is_one = find_recordings(args.inputs)
+    if is_one and args.jobs is None and args.cluster is None:
+        return _run_one(paths[0], args.out, options)
+    from enet_ros.cli.bag_fleet import run_many
+    return run_many(paths, args, options)
+
+
+def _options(args: argparse.Namespace) -> BagOptions:
+    """Return what is asked: options before the parameter file, before defaults."""
+    from enet_ros.perception.parameter_files import values_of_node
+    from enet_ros.perception.settings import make_settings
+    from enet_ros.recordings.outputs import DEFAULT_OUTPUTS
+    from enet_ros.recordings.segment import BagOptions
+    node = args.node.strip('/')
+    if not all(part.isidentifier() for part in node.split('/')):
+        raise ValueError(f"--node is '{args.node}', wanted the name of a node, such as enet")
+    if not args.part_size > 0:
+        raise ValueError(f'--part-size is {args.part_size:g}, wanted MiB above 0')
+    for name in ('jobs', 'retries'):
+        value, least = getattr(args, name), int(name == 'jobs')
+        if value is not None and value < least:
+            raise ValueError(f'--{name} is {value}, wanted {least} or more')
+    values = values_of_node(args.params, f'/{node}') if args.params else {}
+    values |= {name: getattr(args, name) for name in NETWORK if getattr(args, name) is not None}
+    make_settings({name: values[name] for name in NETWORK if name in values})
+    outputs = tuple(name.strip() for name in args.outputs.split(',')) if args.outputs \
+        else DEFAULT_OUTPUTS
+    return BagOptions(tuple(args.topic), outputs, values, node,
+                      max(1, int(args.part_size * _MEBIBYTE)))
+
+
+def _run_one(path: Path, out: Path, options: BagOptions) -> int:
+    """Label one recording; return the exit code."""
+    from enet_ros.recordings.segment import open_segmenter, segment_recording
+    from enet_ros.recordings.writer import partial_folder, refuse_existing
+    refuse_existing(out)
+    segmenter = open_segmenter(options.values)
+    print(segmenter.choice, file=sys.stderr)
+    try:
+        with ProgressBar(path.name) as bar:
+            report = segment_recording(path, out, options, segmenter, bar.show)
+    except KeyboardInterrupt:
+        print(f'the parts that are whole stay in {partial_folder(out)}; the same command goes on '
+              'from there', file=sys.stderr)
+        raise
+    return tell(report, out)
+
+
+def tell(report: BagReport, out: Path) -> int:
+    """Print what became of a recording; return the exit code."""
+    for line in report.lines:
+        print(f'warning: {line}', file=sys.stderr)
+    resumed = f', {report.resumed_parts} of them from the run before' if report.resumed_parts \
+        else ''
+    print(f'{report.frames} frames labelled, {report.unreadable} could not be read; written to '
+          f'{out} ({report.parts} parts{resumed})', file=sys.stderr)
+    return 1 if report.unreadable or not report.frames else 0
+
+
+class ProgressBar:
+    """A bar with the time that is left, also where the output is no terminal."""
+
+    def __init__(self, name: str):
+        from tqdm import tqdm
+        self._bar = tqdm(unit='frame', desc=name, file=sys.stderr,
+                         mininterval=0.5 if sys.stderr.isatty() else 5.0)
+        self._begin: int | None = None
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    @property
+    def show(self) -> Callable[[int, int], None]:
+        """What takes the numbers of frames that are done, and of all."""
+        return self._show
+
+    def _show(self, done: int, total: int) -> None:
+        if self._begin is None:  # Frames of the run before say nothing about the time left.
+            self._begin = done
+            self._bar.initial = self._bar.n = done
+            self._bar.total = total
+            self._bar.refresh()
+        else:
+            self._bar.update(done - self._bar.n)

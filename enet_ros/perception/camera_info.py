@@ -1,0 +1,180 @@
+"""What is to be thought of a camera info. A message is anything with its fields: no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from enet_ros.perception.calibration import calibration_problem
+from enet_ros.perception.camera_model import (
+    CameraModel,
+    UncalibratedError,
+    scale_camera_matrix,
+)
+
+#: Greatest difference in the height of a frame and its calibration. Drivers round when they scale.
+SIZE_TOLERANCE_PX = 2
+_SINGLE_FIELDS = ('height', 'width', 'distortion_model', 'binning_x', 'binning_y', 'roi')
+_ARRAYS = ('d', 'k', 'r', 'p')
+
+
+class Region(Protocol):
+    """The fields of sensor_msgs/RegionOfInterest."""
+
+    x_offset: int
+    y_offset: int
+    height: int
+    width: int
+
+
+class CameraInfo(Protocol):
+    """The fields of sensor_msgs/CameraInfo that make a calibration. Matrices are flat arrays."""
+
+    height: int
+    width: int
+    distortion_model: str
+    d: Sequence[float]
+    k: np.ndarray
+    r: np.ndarray
+    p: np.ndarray
+    binning_x: int
+    binning_y: int
+    roi: Region
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is thought of a calibration.
+
+    Attributes:
+        info: The message.
+        camera: The camera that it describes, or None if it cannot be believed.
+        problem: Why it cannot be believed, a sentence, or ''.
+        is_publishable: Whether it may be passed on: it is believed, or says by zeros that the
+            camera is not calibrated.
+        note: What was read differently than it was written, a sentence, or ''.
+    """
+
+    info: CameraInfo
+    camera: CameraModel | None = None
+    problem: str = ''
+    is_publishable: bool = True
+    note: str = ''
+
+    def __str__(self) -> str:
+        """Return what the diagnostics show."""
+        if self.problem:
+            return self.problem
+        name = self.camera.distortion_model or 'no distortion'
+        text = f'{self.camera.width}x{self.camera.height} pixels, {name}'
+        return f'{text}; {self.note}' if self.note else text
+
+
+class CalibrationJudge:
+    """Judges the camera infos of one camera, anew only if something changed. One thread calls it.
+    """
+
+    def __init__(self):
+        self._last: tuple[tuple, Judgement] | None = None
+        self._note = ''
+
+    def judged(self, info: CameraInfo, frame_size: tuple[int, int], *,
+               rectified: bool) -> Judgement:
+        """Judge a camera info.
+
+        Args:
+            info: The newest calibration.
+            frame_size: (width, height) of the frames in pixels.
+            rectified: Whether the frames are rectified.
+        """
+        last = self._last
+        if last is not None and last[0] == (frame_size, rectified) \
+                and (last[1].info is info or is_same_calibration(last[1].info, info)):
+            return last[1]
+        judgement = judge(info, frame_size, rectified=rectified)
+        self._last, self._note = ((frame_size, rectified), judgement), judgement.note
+        return judgement
+
+    def take_note(self) -> str:
+        """Return once what was read differently than it was written, a sentence or ''."""
+        note, self._note = self._note, ''
+        return note
+
+
+def judge(info: CameraInfo, frame_size: tuple[int, int], *, rectified: bool) -> Judgement:
+    """Judge a camera info for frames of a size."""
+    try:
+        camera = camera_model(info, rectified=rectified)
+        check_size(info, frame_size)
+    except UncalibratedError as error:
+        return Judgement(info, problem=str(error))
+    except ValueError as error:
+        return Judgement(info, problem=str(error), is_publishable=False)
+    problem = calibration_problem(camera, frame_size)
+    return Judgement(info, None if problem else camera, problem, is_publishable=not problem,
+                     note=camera.note)
+
+
+def is_same_calibration(one: CameraInfo, other: CameraInfo) -> bool:
+    """Tell whether two camera infos differ in their headers alone."""
+    return all(getattr(one, name) == getattr(other, name) for name in _SINGLE_FIELDS) \
+        and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in _ARRAYS)
+
+
+def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
+    """Check that a calibration fits frames of a size, as they are or scaled evenly.
+
+    Args:
+        info: Calibration of the camera. Without a matrix it fits all frames.
+        size: (width, height) of the frames.
+
+    Raises:
+        ValueError: It does not fit. The message names both sizes.
+    """
+    crop, binning = _crop_and_binning(info)
+    width, height = (length // merged for length, merged in zip(crop, binning))
+    if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
+        raise ValueError(f'the camera info is for {width}x{height}, frames are '
+                         f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
+
+
+def _crop_and_binning(info: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the sensor pixels that are read, and how many make one, along x and y."""
+    return ((info.roi.width or info.width, info.roi.height or info.height),
+            (max(1, info.binning_x), max(1, info.binning_y)))
+
+
+def scaled_matrices(info: CameraInfo, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return K and P for an image of another size, (9,) and (12,) float64, row by row.
+
+    The region of interest and the binning of ``info`` go into them.
+
+    Args:
+        info: Calibration of the camera. An all-zero K (uncalibrated) stays zero.
+        size: (width, height) of the image.
+    """
+    roi, (crop, binning) = info.roi, _crop_and_binning(info)
+    if not info.k[0] or crop[0] < binning[0] or crop[1] < binning[1]:
+        return np.zeros(9), np.zeros(12)
+    scaling = (crop, size, (roi.x_offset, roi.y_offset), binning)
+    return (scale_camera_matrix(info.k.reshape(3, 3), *scaling).ravel(),
+            scale_camera_matrix(info.p.reshape(3, 4), *scaling).ravel())
+
+
+def camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:
+    """Return the camera model of a calibration.
+
+    Args:
+        info: Calibration of the camera.
+        rectified: Whether the images are rectified.
+
+    Raises:
+        ValueError: See :class:`enet_ros.perception.camera_model.CameraModel`.
+    """
+    return CameraModel(info.width, info.height, tuple(info.k), tuple(info.d), tuple(info.r),
+                       tuple(info.p), info.distortion_model,
+                       (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
+                       (info.binning_x, info.binning_y), rectified)

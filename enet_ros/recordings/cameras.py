@@ -1,0 +1,145 @@
+"""Which topics of a recording are cameras, and how the node would name their outputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from enet_ros.perception.settings import make_settings
+from enet_ros.recordings.definitions import typestore
+from enet_ros.recordings.reader import Recording, RecordingError, Topic
+
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+_DEPTH_ENCODINGS = ('16uc1', '32fc1')
+_NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|color|colour')
+
+
+@dataclass(frozen=True)
+class CameraTopic:
+    """A camera of a recording.
+
+    Attributes:
+        name: Name of the camera, empty for the only one.
+        topic: Topic of its images.
+    """
+
+    name: str
+    topic: Topic
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the images are files (CompressedImage)."""
+        return self.topic.type == IMAGE_TYPES[1]
+
+    @property
+    def camera_info(self) -> str:
+        """Topic of the calibration: beside the raw images, as image_transport has it."""
+        return f'{base_of(self.topic.name).rpartition("/")[0]}/camera_info'
+
+    @property
+    def prefix(self) -> str:
+        """The part of an output's topic between the node and the name of the output."""
+        return f'{self.name}/' if self.name else ''
+
+
+def base_of(topic: str) -> str:
+    """Return the topic of the raw images that belong to a topic."""
+    return topic.removesuffix('/compressed')
+
+
+def find_cameras(recording: Recording, chosen: Sequence[str] = (), *,
+                 node: str = 'enet') -> tuple[list[CameraTopic], list[str]]:
+    """Find the cameras of a recording.
+
+    Args:
+        recording: The recording.
+        chosen: 'TOPIC' or 'NAME=TOPIC' each, or none for all that are cameras.
+        node: Name of the node, whose own images are none.
+
+    Returns:
+        The cameras, and a sentence for each image topic that is left out.
+
+    Raises:
+        RecordingError: A topic is not there or has no images, or no topic has.
+    """
+    images = {topic.name: topic for topic in recording.topics if topic.type in IMAGE_TYPES}
+    if chosen:
+        topics = [_chosen_topic(recording, images, text.rpartition('=')[2]) for text in chosen]
+        given, remarks = [text.rpartition('=')[0] for text in chosen], []
+    else:
+        topics, remarks = _all_cameras(recording, images, node)
+        given = [''] * len(topics)
+    names = ([given[0]] if len(topics) == 1 else
+             [name or made for name, made in zip(given, names_of(topics))])
+    try:
+        make_settings({'cameras': names})
+    except ValueError as error:
+        raise RecordingError(f'{error}; wanted --topic NAME=TOPIC') from error
+    return [CameraTopic(name, topic) for name, topic in zip(names, topics)], remarks
+
+
+def names_of(topics: Sequence[Topic]) -> list[str]:
+    """Return names for several cameras: the last parts of their topics that differ."""
+    parts = [[re.sub(r'\W', '_', part) for part in base_of(topic.name).split('/')
+              if part and not _NOT_A_NAME.fullmatch(part)] or ['camera'] for topic in topics]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ['_'.join(own[-count:]) for own in parts]
+        if len(set(names)) == len(names):
+            break
+    else:
+        names = [re.sub(r'\W', '_', topic.name.strip('/')) for topic in topics]
+    return [name if name[0].isalpha() else f'camera_{name.strip("_")}' for name in names]
+
+
+def _chosen_topic(recording: Recording, images: dict[str, Topic], name: str) -> Topic:
+    if name in images:
+        return images[name]
+    other = next((topic for topic in recording.topics if topic.name == name), None)
+    problem = (f"the topic '{name}' has {other.type}, wanted images" if other else
+               f"the recording has no topic '{name}'")
+    raise RecordingError(f"'{recording.path}': {problem}; its image topics are "
+                         f'{", ".join(images) or "none"}')
+
+
+def _all_cameras(recording: Recording, images: dict[str, Topic],
+                 node: str) -> tuple[list[Topic], list[str]]:
+    """Return the topics that are cameras, and why others are left out."""
+    found, remarks = [], []
+    for name, topic in images.items():
+        reason = _why_not(recording, images, topic, node)
+        if reason:
+            remarks.append(f'{name} is left out: {reason}')
+        else:
+            found.append(topic)
+    if not found:
+        others = ', '.join(f'{topic.name} ({topic.type})' for topic in recording.topics) or 'none'
+        raise RecordingError(f"'{recording.path}' has no images of a camera; its topics are "
+                             f'{others}' + ''.join(f'; {remark}' for remark in remarks))
+    return found, remarks
+
+
+def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node: str) -> str:
+    """Return why a topic of images is no camera, or ''."""
+    if topic.name.startswith(f'/{node}/'):
+        return f'it is an output of /{node}'
+    if base_of(topic.name) != topic.name and base_of(topic.name) in images:
+        return f'{base_of(topic.name)} has the same images'
+    if topic.name.endswith('/compressedDepth'):
+        return 'it is depth'
+    first = next(_first_messages(recording, topic), None)
+    if first is None:
+        return 'it has no message'
+    text = getattr(first, 'encoding', None) or getattr(first, 'format', '')
+    if text.lower().startswith(_DEPTH_ENCODINGS):
+        return f"it is depth, '{text}'"
+    return ''
+
+
+def _first_messages(recording: Recording, topic: Topic) -> Iterator[object]:
+    """Yield the messages of a topic that can be read."""
+    for _, _, data in recording.messages([topic]):
+        try:
+            yield typestore().deserialize_cdr(data, topic.type)
+        except Exception:  # rosbags has no narrower class; a bad message is named when it is due
+            continue

@@ -1,0 +1,258 @@
+"""The table of outputs of a recording: the messages of the node, made without ROS.
+
+Each row gives what the row of the same name in ros/outputs.py gives. A test compares them field by
+field. ``~/timing`` is not here: it tells about the clock of a run, and two runs would differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_info import scaled_matrices
+from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
+from enet_ros.perception.encodings import Scratch
+from enet_ros.perception.frame import FrameInFlight, Header
+from enet_ros.perception.grid import rotated_grid
+from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.perceive import Need
+from enet_ros.perception.resize import resize_labels
+from enet_ros.recordings.definitions import typestore
+from enet_ros.recordings.transforms import RecordedTransforms
+
+PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
+_IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+
+
+class OutputError(Exception):
+    """One output cannot be made from a frame. The others go on."""
+
+
+@dataclass
+class OutputContext:
+    """What the messages of one camera need beside the frame, and memory that is used again.
+
+    Attributes:
+        transforms: For the grid in a fixed frame.
+        overlay_rgb: Memory for the RGB frame of the overlay.
+        scratch: Memory for resizing that frame.
+    """
+
+    transforms: RecordedTransforms
+    overlay_rgb: Scratch = field(default_factory=Scratch)
+    scratch: Scratch = field(default_factory=Scratch)
+
+
+def message(type_name: str, **fields: object) -> object:
+    """Return a message of a type, such as 'sensor_msgs/msg/Image'."""
+    return typestore().types[type_name](**fields)
+
+
+def image_message(header: Header, pixels: np.ndarray, encoding: str) -> object:
+    """Return an Image of (H, W) or (H, W, 3) uint8 pixels."""
+    height, width = pixels.shape[:2]
+    return message(_IMAGE, header=header, height=height, width=width, encoding=encoding,
+                   is_bigendian=0, step=pixels.size // height,
+                   data=np.ascontiguousarray(pixels).reshape(-1))
+
+
+def _labels(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
+    return resize_labels(frame.perception.labels, frame.output_size)
+
+
+def _mask(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
+    return resize_labels(frame.perception.mask, frame.output_size)
+
+
+def _confidence(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
+    return resize_labels(cv2.convertScaleAbs(frame.perception.confidence, alpha=255),
+                         frame.output_size)
+
+
+def _overlay(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
+    width, height = frame.output_size
+    memory = context.overlay_rgb.of((height, width, 3))
+    rgb = (frame.image.rgb(memory) if frame.image_size == frame.output_size
+           else frame.image.resize_into(memory, context.scratch))
+    colors = color_mask(frame.perception.labels, frame.camera_settings.color_lut)
+    return blend(rgb, colors, frame.camera_settings.settings.overlay_opacity)
+
+
+Pixels = Callable[[FrameInFlight, OutputContext], np.ndarray]
+
+
+def _image(pixels: Pixels, encoding: str) -> Callable:
+    """Return what makes an Image of pixels."""
+    return lambda frame, context: image_message(frame.header, pixels(frame, context), encoding)
+
+
+def _compressed_message(header: Header, file_format: str, data: memoryview) -> object:
+    return message(_COMPRESSED, header=header, format=file_format,
+                   data=np.frombuffer(data, np.uint8))
+
+
+def _png(pixels: Pixels) -> Callable:
+    """Return what makes a CompressedImage of pixels, which keeps every value."""
+    return lambda frame, context: _compressed_message(
+        frame.header, PNG_FORMAT, png_of(pixels(frame, context)))
+
+
+def _compressed_overlay(frame: FrameInFlight, context: OutputContext) -> object:
+    try:
+        data = jpeg_of(_overlay(frame, context), frame.camera_settings.settings.jpeg_quality)
+    except CompressionError as error:
+        raise OutputError(str(error)) from error
+    return _compressed_message(frame.header, JPEG_FORMAT, data)
+
+
+def _camera_info(frame: FrameInFlight, context: OutputContext) -> object:
+    info = frame.camera_info
+    k, p = scaled_matrices(info, frame.output_size)
+    width, height = frame.output_size
+    whole_image = message('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0,
+                          width=0, do_rectify=False)
+    return message('sensor_msgs/msg/CameraInfo', header=frame.header, height=height, width=width,
+                   distortion_model=info.distortion_model, d=info.d, k=k, r=info.r, p=p,
+                   binning_x=0, binning_y=0, roi=whole_image)
+
+
+def _polygons(contours: tuple | list) -> list:
+    return [message('geometry_msgs/msg/Polygon', points=[
+        message('geometry_msgs/msg/Point32', x=float(x), y=float(y), z=0.0) for x, y in contour])
+        for contour in contours]
+
+
+def _drivable_area(frame: FrameInFlight, context: OutputContext) -> object:
+    width, height = frame.output_size
+    summary = frame.perception.drivable_summary(frame.output_size)
+    base_frame = frame.camera_settings.settings.base_frame if frame.ground is not None else ''
+    return message('enet_ros/msg/DrivableArea', header=frame.header, base_frame=base_frame,
+                   width=width, height=height, fraction=summary.fraction,
+                   confidence=summary.confidence, nearest_edge=summary.nearest_edge_m,
+                   contours_px=_polygons(summary.contours_px),
+                   contours_m=_polygons(summary.contours_m))
+
+
+def _cloud(frame: FrameInFlight, points: np.ndarray) -> object:
+    """Return points (H, W, 3) or (N, 3) float32, in metres, as a cloud."""
+    height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
+    fields = [message('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=7, count=1)
+              for i, name in enumerate('xyz')]
+    return message('sensor_msgs/msg/PointCloud2', header=_base_header(frame), height=height,
+                   width=width, fields=fields, is_bigendian=False, point_step=12,
+                   row_step=12 * width, is_dense=points.ndim == 2,
+                   data=np.ascontiguousarray(points, '<f4').reshape(-1).view(np.uint8))
+
+
+def _points(frame: FrameInFlight, context: OutputContext) -> object:
+    return _cloud(frame, frame.ground.points(frame.output_size))
+
+
+def _obstacles(frame: FrameInFlight, context: OutputContext) -> object:
+    return _cloud(frame, frame.perception.obstacles())
+
+
+def _free_space(frame: FrameInFlight, context: OutputContext) -> object:
+    scan = frame.camera_settings.settings.scan
+    return message('sensor_msgs/msg/LaserScan', header=_base_header(frame),
+                   angle_min=scan.angle_min,
+                   angle_max=scan.angle_min + (scan.count - 1) * scan.angle_increment,
+                   angle_increment=scan.angle_increment, time_increment=0.0, scan_time=0.0,
+                   range_min=scan.range_min, range_max=scan.range_max,
+                   ranges=np.ascontiguousarray(frame.perception.free_space(), np.float32),
+                   intensities=np.zeros(0, np.float32))
+
+
+def _grid(frame: FrameInFlight, context: OutputContext) -> object:
+    settings, spec = frame.camera_settings.settings, frame.camera_settings.grid
+    cells, origin_m, header = frame.perception.grid(), spec.origin_m, _base_header(frame)
+    if settings.odom_frame:
+        try:
+            (x, y, _), rotation = context.transforms.lookup(
+                settings.odom_frame, settings.base_frame, frame.header.stamp)
+        except LookupError as error:
+            raise OutputError(str(error)) from error
+        cells, origin_m = rotated_grid(cells, spec, (x, y), _yaw_of(rotation))
+        header = _header(frame.header.stamp, settings.odom_frame)
+    height, width = cells.shape
+    origin = message(
+        'geometry_msgs/msg/Pose',
+        position=message('geometry_msgs/msg/Point', x=float(origin_m[0]), y=float(origin_m[1]),
+                         z=0.0),
+        orientation=message('geometry_msgs/msg/Quaternion', x=0.0, y=0.0, z=0.0, w=1.0))
+    info = message('nav_msgs/msg/MapMetaData', map_load_time=header.stamp,
+                   resolution=float(spec.resolution_m), width=width, height=height, origin=origin)
+    return message('nav_msgs/msg/OccupancyGrid', header=header, info=info,
+                   data=np.ascontiguousarray(cells, np.int8).reshape(-1))
+
+
+def make_label_info(class_map: ClassMap, stamp_ns: int) -> object:
+    """Make ``~/label_info``: the ids and names of ``~/labels``, without unlabeled classes."""
+    sec, nanosec = divmod(stamp_ns, 10**9)
+    stamp = message('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
+    classes = [message('vision_msgs/msg/VisionClass', class_id=i, class_name=name)
+               for i, name in enumerate(class_map.names) if not class_map.unlabeled[i]]
+    return message('vision_msgs/msg/LabelInfo', header=_header(stamp, ''), class_map=classes,
+                   threshold=0.0)
+
+
+def _header(stamp: object, frame_id: str) -> object:
+    return message('std_msgs/msg/Header', stamp=stamp, frame_id=frame_id)
+
+
+def _base_header(frame: FrameInFlight) -> object:
+    """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
+    return _header(frame.header.stamp, frame.camera_settings.settings.base_frame)
+
+
+def _yaw_of(rotation: tuple[float, float, float, float]) -> float:
+    x, y, z, w = rotation
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+
+@dataclass(frozen=True)
+class Output:
+    """One row of the table.
+
+    Attributes:
+        name: Name of the topic below the node, or below the node and the camera.
+        type: Type of the message.
+        make: Makes the message from a perceived frame. An OutputError leaves it out.
+        needs: What the message is made from. Without it there is no message.
+        uses: What the message holds more with, if it is there.
+    """
+
+    name: str
+    type: str
+    make: Callable[[FrameInFlight, OutputContext], object]
+    needs: Need = Need.NOTHING
+    uses: Need = Need.NOTHING
+
+
+_CLOUD, _IN_METRES = 'sensor_msgs/msg/PointCloud2', Need.MASK | Need.GROUND
+#: Output of each name, in the order of the node.
+OUTPUTS = {output.name: output for output in (
+    Output('labels', _IMAGE, _image(_labels, 'mono8')),
+    Output('drivable_mask', _IMAGE, _image(_mask, 'mono8'), Need.MASK),
+    Output('confidence', _IMAGE, _image(_confidence, 'mono8'), Need.CONFIDENCE),
+    Output('overlay', _IMAGE, _image(_overlay, 'rgb8')),
+    Output('camera_info', 'sensor_msgs/msg/CameraInfo', _camera_info, Need.CALIBRATION),
+    Output('drivable_area', 'enet_ros/msg/DrivableArea', _drivable_area,
+           Need.MASK | Need.CONFIDENCE, uses=Need.GROUND),
+    Output('points', _CLOUD, _points, Need.GROUND),
+    Output('obstacles', _CLOUD, _obstacles, _IN_METRES),
+    Output('free_space', 'sensor_msgs/msg/LaserScan', _free_space, _IN_METRES),
+    Output('grid', 'nav_msgs/msg/OccupancyGrid', _grid, _IN_METRES),
+    Output('labels/compressed', _COMPRESSED, _png(_labels)),
+    Output('drivable_mask/compressed', _COMPRESSED, _png(_mask), Need.MASK),
+    Output('overlay/compressed', _COMPRESSED, _compressed_overlay))}
+
+LABEL_INFO, LABEL_INFO_TYPE = 'label_info', 'vision_msgs/msg/LabelInfo'
+#: What is written unless the user names outputs.
+DEFAULT_OUTPUTS = ('labels', 'drivable_mask', 'camera_info', 'drivable_area', 'obstacles',
+                   'free_space', 'grid')

@@ -1,0 +1,280 @@
+"""One recording to one with labels: its messages as they are, and the outputs of the node."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from enet_ros.network.checkpoint import weights_path
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameter_names import (
+    class_map_changes,
+    find_row,
+    values_of_camera,
+)
+from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.settings import BY_NAME, make_settings
+from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
+from enet_ros.recordings.cameras import CameraTopic, find_cameras
+from enet_ros.recordings.definitions import typestore
+from enet_ros.recordings.outputs import (
+    DEFAULT_OUTPUTS,
+    LABEL_INFO,
+    LABEL_INFO_TYPE,
+    OUTPUTS,
+    make_label_info,
+)
+from enet_ros.recordings.reader import Recording, RecordingError, Topic
+from enet_ros.recordings.survey import RecordedCalibrations, survey
+from enet_ros.recordings.transforms import RecordedTransforms
+from enet_ros.recordings.writer import RecordingWriter, own_topic, refuse_existing
+
+PART_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """What is asked of a recording. It is data, so that it can be sent to another machine.
+
+    Attributes:
+        topics: 'TOPIC' or 'NAME=TOPIC' of each camera, or none for all cameras.
+        outputs: Names of the outputs.
+        values: Parameters of the node by name.
+        node: Name of the node, without a slash before it.
+        part_bytes: Bytes after which a part ends, before compression.
+    """
+
+    topics: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    values: Mapping[str, object] = field(default_factory=dict)
+    node: str = 'enet'
+    part_bytes: int = PART_BYTES
+
+    def __post_init__(self):
+        """Check the outputs.
+
+        Raises:
+            ConfigError: One is not known, or there is none.
+        """
+        unknown = [name for name in self.outputs if name not in OUTPUTS]
+        if unknown or not self.outputs:
+            raise ConfigError(f'the output {unknown[0]!r} is not known' if unknown else
+                              'no output is given') from None
+
+
+@dataclass
+class BagReport:
+    """What became of a recording.
+
+    Attributes:
+        frames: Number of frames that were segmented.
+        unreadable: Number of frames that could not be read.
+        lines: Sentences about what is missing or was doubtful.
+        parts: Number of parts.
+        resumed_parts: Number of those that a run before had made.
+        facts: Weights, backend, precision and what else decides the labels.
+    """
+
+    frames: int
+    unreadable: int
+    lines: list[str]
+    parts: int
+    resumed_parts: int
+    facts: dict[str, str]
+
+
+def open_segmenter(values: Mapping[str, object]) -> Segmenter:
+    """Open the network that the parameters of a node ask for."""
+    settings = make_settings({name: value for name, value in values.items() if name in BY_NAME})
+    return Segmenter.from_file(
+        settings.weights, resolution=settings.resolution, backend=settings.backend,
+        precision=settings.precision, threads=settings.threads)
+
+
+def segment_recording(path: Path, out: Path, options: BagOptions, segmenter: Segmenter,
+                      progress: Callable[[int, int], object] = lambda done, total: None
+                      ) -> BagReport:
+    """Segment the cameras of a recording, and write one with labels.
+
+    Args:
+        path: The recording.
+        out: Folder of the result. It must not exist.
+        options: What is asked.
+        segmenter: The network.
+        progress: Is told the numbers of frames that are done, and of all.
+
+    Raises:
+        RecordingError: The recording cannot be read.
+        UnfinishedError: An unfinished result of other options is in the way.
+        FileExistsError: The result exists already.
+    """
+    refuse_existing(out)
+    with Recording(path) as recording:
+        run = _Run(recording, options, segmenter)
+        writer = RecordingWriter(out, [*recording.topics, *run.topics], run.plan())
+        try:
+            return run.write(writer, progress)
+        finally:
+            writer.close()
+
+
+class _Run:
+    """One recording on its way through the network."""
+
+    def __init__(self, recording: Recording, options: BagOptions, segmenter: Segmenter):
+        self._recording, self._options, self._segmenter = recording, options, segmenter
+        cameras, self._remarks = find_cameras(recording, options.topics, node=options.node)
+        transforms, calibrations = survey(recording, cameras)
+        self._values = _values_for(options.values, cameras, transforms, calibrations)
+        settings = camera_settings(self._values, cameras, segmenter)
+        self._cameras = {camera.topic: RecordedCamera(
+            camera, settings[camera.name], segmenter, options.outputs, transforms,
+            calibrations[camera.name]) for camera in cameras}
+        self._topic_of = {(camera.name, name): own_topic(
+            f'/{options.node}/{camera.prefix}{name}', OUTPUTS[name].type)
+            for camera in cameras for name in options.outputs}
+        self._infos = [own_topic(f'/{options.node}/{camera.prefix}{LABEL_INFO}', LABEL_INFO_TYPE,
+                                 is_latched=True) for camera in cameras]
+        taken = {topic.name for topic in recording.topics}
+        for topic in self.topics:
+            if topic.name in taken:
+                raise RecordingError(f"'{recording.path}' has the topic {topic.name} already; "
+                                     'give another name of the node by --node')
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Topics of the outputs."""
+        return [*self._infos, *self._topic_of.values()]
+
+    def plan(self) -> dict[str, object]:
+        """Return what decides the content of the result."""
+        path = self._recording.path
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return {
+            'recording': str(path.resolve()),
+            'files': [[file.name, file.stat().st_size] for file in files if file.is_file()],
+            'cameras': [[camera.camera.name, camera.camera.topic.name]
+                        for camera in self._cameras.values()],
+            'outputs': list(self._options.outputs), 'node': self._options.node,
+            'part bytes': self._options.part_bytes, **self.facts(),
+            'parameters': {name: list(value) if isinstance(value, tuple) else value
+                           for name, value in sorted(self._values.items())
+                           if name not in ('weights', 'threads')}}
+
+    def facts(self) -> dict[str, str]:
+        """Return what the labels are made by."""
+        backend, values = self._segmenter.backend, self._values
+        path = Path(weights_path(str(values.get('weights', ''))))
+        return {'weights': path.stem,
+                'weights_sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+                'backend': backend.name, 'precision': backend.precision,
+                'resolution': 'x'.join(map(str, self._segmenter.resolution))}
+
+    def write(self, writer: RecordingWriter, progress: Callable[[int, int], object]) -> BagReport:
+        """Write the result from the end of its last whole part, and finish it."""
+        taken, resumed_parts = self._restore(writer), len(writer.parts)
+        total = sum(self._recording.count(topic) for topic in self._cameras)
+        done = sum(map(_done, self._cameras.values()))
+        progress(done, total)
+        for number, (topic, log_ns, data) in enumerate(self._recording.messages()):
+            if number < taken:
+                continue
+            if number == 0:
+                self._write_label_info(writer, log_ns)
+            writer.write(topic, log_ns, data)
+            if topic in self._cameras:
+                self._segment(writer, topic, log_ns, data)
+                done += 1
+                progress(done, total)
+            if writer.part_bytes >= self._options.part_bytes:
+                writer.end_part(self._state(number + 1))
+                taken = number + 1
+        writer.end_part(self._state(taken))
+        report = self._report(len(writer.parts), resumed_parts)
+        writer.finish({f'enet_ros.{name}': value for name, value in self.facts().items()})
+        return report
+
+    def _segment(self, writer: RecordingWriter, topic: Topic, log_ns: int, data: bytes) -> None:
+        camera = self._cameras[topic]
+        for output, message in camera.segment(data, log_ns):
+            serialized = typestore().serialize_cdr(message, output.type)
+            writer.write(self._topic_of[camera.camera.name, output.name], log_ns, serialized)
+
+    def _write_label_info(self, writer: RecordingWriter, log_ns: int) -> None:
+        message = make_label_info(self._segmenter.checkpoint.class_map, log_ns)
+        for topic in self._infos:
+            writer.write(topic, log_ns, typestore().serialize_cdr(message, LABEL_INFO_TYPE))
+
+    def _restore(self, writer: RecordingWriter) -> int:
+        """Go on from the last whole part. Return the number of messages that it has taken."""
+        if writer.state is None:
+            return 0
+        for camera in self._cameras.values():
+            camera.restore(writer.state[camera.camera.topic.name])
+        return writer.state['messages']
+
+    def _state(self, messages: int) -> dict[str, object]:
+        return {'messages': messages, **{
+            camera.camera.topic.name: camera.state() for camera in self._cameras.values()}}
+
+    def _report(self, parts: int, resumed_parts: int) -> BagReport:
+        cameras = list(self._cameras.values())
+        lines = [f'{camera.camera.topic.name}: {line}' for camera in cameras
+                 for line in camera.complaints.lines()]
+        return BagReport(sum(camera.frames for camera in cameras),
+                         sum(camera.complaints.count(UNREADABLE) for camera in cameras),
+                         [*self._remarks, *lines], parts, resumed_parts, self.facts())
+
+
+def _done(camera: RecordedCamera) -> int:
+    """Return the number of messages that a camera has taken."""
+    return camera.frames + camera.complaints.count(UNREADABLE)
+
+
+def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],
+                transforms: RecordedTransforms,
+                calibrations: Mapping[str, RecordedCalibrations]) -> dict[str, object]:
+    """Return the parameters for a recording, with the pose from TF where it has what that takes.
+
+    A pose that the parameters give, or turn off, stays.
+    """
+    values = {**values, 'cameras': [camera.name for camera in cameras]}
+    has_metres = len(transforms) and any(map(len, calibrations.values()))
+    if 'ground.pose' not in values and has_metres:
+        values['ground.pose'] = 'tf'
+    return values
+
+
+def camera_settings(values: Mapping[str, object], cameras: Sequence[CameraTopic],
+                    segmenter: Segmenter) -> dict[str, CameraSettings]:
+    """Return the settings of every camera, as the node makes them of its parameters.
+
+    Args:
+        values: Parameters of the node, of classes and of single cameras, by name.
+        cameras: The cameras.
+        segmenter: The network, whose weights have the classes.
+
+    Raises:
+        ConfigError: A name is not known, or a value cannot be used.
+        ClassMapError: The class map cannot be used.
+    """
+    names = [camera.name for camera in cameras]
+    checked = {}
+    for name, value in values.items():
+        row = find_row(name, names)
+        if row is None:
+            raise ConfigError(f"parameter '{name}' is not known, wanted one that "
+                              "'enet-ros params' lists")
+        checked[name] = row.checked(value)
+    class_map = segmenter.checkpoint.class_map.override(class_map_changes(checked))
+    shared = {name: value for name, value in checked.items() if name in BY_NAME}
+    return {name: CameraSettings.of(
+        make_settings({**shared, **values_of_camera(name, checked)}), class_map)
+        for name in names}
+
+
+__all__ = ['PART_BYTES', 'BagOptions', 'BagReport', 'camera_settings', 'open_segmenter',
+           'segment_recording']

@@ -1,0 +1,176 @@
+"""A run that is stopped goes on at its last whole part, and nothing is ever overwritten."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip('rosbags', reason='the extra bag is not installed')
+
+from support import recordings  # noqa: E402
+
+from enet_ros.recordings import segment, writer  # noqa: E402
+from enet_ros.recordings.state import StateError, decode_state, encode_state  # noqa: E402
+
+SMALL = ('--part-size', '0.6')  # MiB; two or three drawn frames
+FEW = 9
+
+
+def drive(tmp_path, count=FEW):
+    return recordings.write(tmp_path / 'drive', recordings.street(
+        count, ('/a/image_raw', '/b/image_raw'), metres=True))
+
+
+def votes(tmp_path):
+    path = tmp_path / 'params.yaml'
+    path.write_text('/enet:\n  ros__parameters:\n    drivable.majority: 5\n'
+                    '    suspect_frames: unknown\n    frozen_timeout: 0.1\n')
+    return '--params', path
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the code may catch it."""
+
+
+def kill_at(monkeypatch, name, count):
+    """Raise at the n-th call of a function of the writer's module."""
+    real, calls = getattr(writer.os, name), []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) == count:
+            raise Killed
+        return real(*arguments)
+
+    monkeypatch.setattr(writer.os, name, failing)
+
+
+@pytest.mark.parametrize('moment', range(1, 9))
+def test_a_run_that_is_killed_anywhere_ends_in_an_equal_recording(bag, tmp_path, monkeypatch,
+                                                                  moment):
+    path, params = drive(tmp_path), votes(tmp_path)
+    (tmp_path / 'whole').mkdir()
+    assert bag(path, '-o', tmp_path / 'whole' / 'out', *SMALL, *params)[0] == 0
+    whole = contents(tmp_path / 'whole' / 'out')
+    assert len(whole) > 3
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 'replace', moment)
+        bag(path, '-o', tmp_path / 'out', *SMALL, *params)
+    assert not (tmp_path / 'out').exists()
+    code, text = bag(path, '-o', tmp_path / 'out', *SMALL, *params)
+    assert code == 0, text
+    assert contents(tmp_path / 'out') == whole
+    assert not (tmp_path / 'out.partial').exists()
+    if moment > 4:
+        assert 'from the run before' in text
+
+
+def start(path, out, *arguments):
+    return subprocess.Popen(
+        [sys.executable, '-m', 'enet_ros.cli.main', 'bag', str(path), '-o', str(out),
+         '--resolution', '160x96', '--precision', 'float32', *map(str, arguments)],
+        stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_parts(out, process, count):
+    deadline = time.monotonic() + 60
+    while len(list(out.with_name(out.name + '.partial').glob('*.mcap'))) < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, 'no part within 60 s'
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(('sent', 'code'), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_process_that_is_stopped_leaves_whole_parts_and_the_next_goes_on(
+        bag, tmp_path, sent, code):
+    path, out = drive(tmp_path, 60), tmp_path / 'out'
+    process = start(path, out, *SMALL)
+    wait_for_parts(out, process, 3)
+    process.send_signal(sent)
+    text = process.communicate(timeout=30)[1]
+    assert process.returncode == code, text
+    assert not out.exists()
+    if sent == signal.SIGINT:
+        assert f'the parts that are whole stay in {out}.partial' in text
+        assert 'Traceback' not in text
+    for part in out.with_name('out.partial').glob('*.mcap'):
+        assert recordings.read(part)
+    assert bag(path, '-o', out, *SMALL)[0] == 0
+    (tmp_path / 'again').mkdir()
+    assert bag(path, '-o', tmp_path / 'again' / 'out', *SMALL)[0] == 0
+    assert contents(out) == contents(tmp_path / 'again' / 'out')
+
+
+def test_nothing_is_overwritten(bag, tmp_path):
+    path = drive(tmp_path, 2)
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'mine').write_text('mine')
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2
+    assert f"'{tmp_path / 'out'}' exists already and is never overwritten" in text
+    assert contents(tmp_path / 'out') == {'mine': b'mine'}
+    assert not (tmp_path / 'out.partial').exists()
+
+
+def test_an_unfinished_run_with_other_options_is_not_gone_on_with(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 'replace', 6)
+        bag(path, '-o', out, *SMALL)
+    before = contents(tmp_path / 'out.partial')
+    code, text = bag(path, '-o', out, *SMALL, '--outputs', 'labels')
+    assert code == 2
+    assert 'is an unfinished recording of another run: outputs was [' in text
+    assert 'remove it to begin anew, or give the same options to go on' in text
+    assert contents(tmp_path / 'out.partial') == before
+
+
+def test_two_runs_do_not_write_one_recording(bag, tmp_path):
+    path, out = drive(tmp_path, 60), tmp_path / 'out'
+    process = start(path, out, *SMALL)
+    wait_for_parts(out, process, 1)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        code, text = bag(path, '-o', out, *SMALL)
+    finally:
+        process.kill()
+        process.communicate()
+    assert code == 2
+    assert f"another run is writing '{out}.partial' now" in text
+
+
+def test_a_state_that_is_no_state_is_named(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 'replace', 6)
+        bag(path, '-o', out, *SMALL)
+    (tmp_path / 'out.partial' / 'state.json').write_bytes(b'\x80\x04.')
+    code, text = bag(path, '-o', out, *SMALL)
+    assert code == 2
+    assert "out.partial' cannot go on (the state of the run before cannot be read" in text
+    assert 'remove it to begin anew' in text
+
+
+def test_a_state_holds_data_alone():
+    with pytest.raises(TypeError, match='a function cannot be kept'):
+        encode_state({'x': lambda: None})
+    for text in ('[1]', '{"mapping": [["a", {"array": "AAAA", "dtype": "|O", "shape": [1]}]]}',
+                 json.dumps({'mapping': [['a', {'object': 'os.system'}]]})):
+        with pytest.raises((StateError, StopIteration)):
+            decode_state(text.encode())
+
+
+def test_the_progress_shows_the_time_that_is_left(bag, tmp_path):
+    code, text = bag(drive(tmp_path, 4), '-o', tmp_path / 'out')
+    assert code == 0
+    assert 'drive: 100%' in text
+    assert '8/8 [00:' in text and 'frame/s]' in text
+    assert segment.PART_BYTES == 256 << 20

@@ -20,7 +20,8 @@ A and B are each one of:
   WEIGHTS             a .safetensors file, or the name of weights that ship
   FILE.yaml           a parameter file of the node
   either:PRECISION    with auto, float32, bfloat16, float16 or int8
-The recording is a video, an image or a folder of images. Where it is a split of a data set of
+The recording is a video, an image, a folder of images, or a recording of ROS 2 (a folder of
+rosbag2, .mcap or .db3). Where it is a split of a data set of
 folders (site/val with site/valannot and site/classes.yaml), both are scored with its labels too.
 
 It prints agreement, drivable IoU, flicker, confidence and latency, and writes a page with the
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('a', metavar='A', help='weights or parameter file, with :PRECISION or not')
     parser.add_argument('b', metavar='B', help='the same of the other side')
     parser.add_argument('recording', metavar='RECORDING',
-                        help='a video, an image or a folder of images')
+                        help='a video, an image, a folder of images, or a recording of ROS 2')
+    parser.add_argument('--topic', default='', metavar='T',
+                        help='topic of the images in a recording of ROS 2 (default: its only '
+                             'camera)')
     parser.add_argument('--out', type=Path, default=Path('compare.html'), metavar='FILE',
                         help='page to write, which must not exist yet (default: compare.html)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures as JSON')
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.comparison.sides import Options, Side
     from enet_ros.comparison.truth import find_truth
     check_absent([args.out, args.json], force=args.force)
-    recording = open_recording(args.recording)
+    recording = open_recording(args.recording, args.topic)
     truth = find_truth(recording.path)
     options = Options(args.resolution, args.backend, args.threads, args.node)
     a, b = Side(args.a, options), Side(args.b, options)

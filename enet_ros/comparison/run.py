@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from enet_ros.comparison.frames import RecordedFrame, Recording
 from enet_ros.comparison.measures import (
     Difference,
     Overlap,
@@ -17,7 +18,6 @@ from enet_ros.comparison.measures import (
     compare_frame,
 )
 from enet_ros.comparison.pictures import draw_pictures
-from enet_ros.comparison.recording import RecordedFrame, Recording
 from enet_ros.comparison.sides import Side, SideFrame
 from enet_ros.comparison.truth import Truth
 from enet_ros.media import SourceError

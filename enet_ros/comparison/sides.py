@@ -13,13 +13,13 @@ from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_files import values_of_node
+from enet_ros.perception.parameter_names import CLASS_MAP, class_map_changes
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings, make_settings
 
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
-_CLASS_MAP = 'class_map.'
 #: Parameters of a file that change what is compared here. Others need ROS, metres or a topic.
 COMPARED = ('weights', 'resolution', 'backend', 'precision', 'threads', 'rotate',
             'confidence_floor', 'drivable')
@@ -139,10 +139,9 @@ def _split(text: str) -> tuple[str, str]:
 
 def _of_file(path: Path, node: str) -> tuple[dict[str, object], dict]:
     """Read a parameter file: its values for the first camera, and its changes of classes."""
-    values, changes = values_of_node(path, node), {}
-    for name in [name for name in values if name.startswith(_CLASS_MAP)]:
-        label, _, key = name.removeprefix(_CLASS_MAP).rpartition('.')
-        changes.setdefault(label or key, {})[key] = values.pop(name)
+    values = values_of_node(path, node)
+    changes = class_map_changes(values)
+    values = {name: value for name, value in values.items() if not name.startswith(CLASS_MAP)}
     cameras = values.get('cameras', [''])
     cameras = cameras if isinstance(cameras, list) else [cameras]
     for i, camera in enumerate(cameras):

@@ -313,3 +313,26 @@ def test_the_worst_frames_are_kept_one_a_second_and_drawn_seldom():
 def test_one_image_is_a_recording(folder):
     recording = open_recording(str(folder / '000.png'))
     assert [frame.name for frame in recording.open(lambda text: None)] == ['000.png']
+
+
+@pytest.mark.parametrize('kind', ['sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'])
+def test_a_recording_of_ros_2_is_compared(tmp_path, kind):
+    pytest.importorskip('rosbags')
+    from support.recordings import street, write
+    write(tmp_path / 'bag', street(4, ('/image/compressed',) if 'Comp' in kind else ('/image',),
+                                   kind=kind))
+    code, found = compare(tmp_path, 'enet_camvid', 'enet_camvid_start', tmp_path / 'bag')
+    assert code == 0 and found['frames'] == 4
+    assert found['differing_frames'][0]['name'].startswith('/image')
+
+
+def test_a_recording_of_two_cameras_needs_a_topic(tmp_path, capsys):
+    pytest.importorskip('rosbags')
+    from support.recordings import street, write
+    write(tmp_path / 'bag', street(3, ('/front/image', '/rear/image')))
+    assert compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'bag')[0] == 2
+    assert 'has several cameras: /front/image, /rear/image; wanted --topic' in (
+        capsys.readouterr().err)
+    code, found = compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'bag', '--topic',
+                          '/rear/image')
+    assert code == 0 and found['frames'] == 3

@@ -22,11 +22,12 @@ COMMANDS = {
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
+    'view': 'show a running node in a browser; needs ROS 2',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 
 #: The extra of pyproject.toml that a command needs, where it is not 'train'.
-EXTRAS = {'bench': 'bench', 'export': 'export'}
+EXTRAS = {'bench': 'bench', 'export': 'export', 'view': 'view'}
 
 
 EPILOG = """\

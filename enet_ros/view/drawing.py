@@ -15,7 +15,8 @@ from enet_ros.perception.compression import jpeg_of
 TIMELINE = 'stamp'
 JPEG_QUALITY = 80
 DRIVABLE = 255
-LEGEND = 'legend'
+LEGEND, LEGEND_COLUMNS = 'legend', 3
+LEGEND_CELL = 3.5  # width of a name beside its height
 
 #: Field of ``~/timing`` without ``_ms`` -> colour of its line.
 STAGES = {'wait': (150, 150, 150), 'preprocess': (90, 170, 255), 'inference': (255, 160, 60),
@@ -42,12 +43,17 @@ def annotations(class_map: ClassMap) -> rr.AnnotationContext:
 
 def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
     """Draw a coloured dot and the name of every class, once."""
-    context = annotations(class_map)
     ids = [i for i in range(len(class_map)) if not class_map.unlabeled[i]] + [UNKNOWN]
-    rows = np.array([(0.0, 10.0 * row) for row in range(len(ids))])
-    recording.log(LEGEND, context, static=True)
-    recording.log(f'{LEGEND}/classes', rr.Points2D(rows, class_ids=ids, radii=3.0,
-                                                   show_labels=True), static=True)
+    places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS) for i in range(len(ids))]
+    recording.log(LEGEND, annotations(class_map), static=True)
+    recording.log(f'{LEGEND}/classes', rr.Points2D(
+        places, class_ids=ids, radii=rr.Radius.ui_points(6.0), show_labels=True), static=True)
+
+
+def legend_size(class_map: ClassMap) -> tuple[float, float]:
+    """Return the place of the last dot of the legend, right and down."""
+    last = len(class_map) - sum(class_map.unlabeled)
+    return LEGEND_CELL * min(last, LEGEND_COLUMNS - 1), last // LEGEND_COLUMNS
 
 
 class CameraDrawing:
@@ -100,6 +106,14 @@ class CameraDrawing:
         """Draw (H, W) uint8 class ids over the frame."""
         self._log('picture/labels', rr.SegmentationImage(labels, opacity=self._opacity,
                                                          draw_order=1.0))
+
+    def clear_labels(self) -> None:
+        """Take the labels away, from this stamp on."""
+        self._log('picture/labels', rr.Clear(recursive=False))
+
+    def clear_camera(self) -> None:
+        """Take the frame away, from this stamp on."""
+        self._log('picture/camera', rr.Clear(recursive=False))
 
     def mask(self, mask: np.ndarray) -> None:
         """Draw a (H, W) uint8 mask, 255 drivable."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import rerun as rr
 import rerun.blueprint as rrb
 
-from enet_ros.view.drawing import LEGEND, TIMELINE, entity_name
+from enet_ros.network.class_map import ClassMap
+from enet_ros.view.drawing import LEGEND, TIMELINE, entity_name, legend_size
 
 HISTORY_SEC = 60.0
 #: What the option --show takes, in the order of the page.
@@ -17,21 +18,22 @@ GROUND = ('grid', 'obstacles', 'free_space')
 _EYE_HEIGHT_M, _EYE_X_M = 30.0, 12.0
 
 
-def layout(cameras: Sequence[str], show: Sequence[str]) -> rrb.Blueprint:
+def layout(cameras: Sequence[str], show: Sequence[str], class_map: ClassMap) -> rrb.Blueprint:
     """Return the views of some cameras beside each other, and the plots below them.
 
     Args:
         cameras: Names of the cameras, or one empty name.
         show: What is shown, of SHOWN.
+        class_map: Classes of the legend.
     """
     columns = [_camera(name, show, alone=len(cameras) == 1) for name in cameras]
     pictures = columns[0] if len(columns) == 1 else rrb.Horizontal(*columns)
-    rows = [pictures, *_plots(cameras, show)]
+    rows = [pictures, *_plots(cameras, show, class_map)]
     return rrb.Blueprint(
         rrb.Vertical(*rows, row_shares=[3, 1][:len(rows)]),
         rrb.BlueprintPanel(state='collapsed'), rrb.SelectionPanel(state='collapsed'),
         rrb.TimePanel(state='collapsed', timeline=TIMELINE, play_state='following'),
-        auto_views=False, auto_layout=False)
+        auto_views=False, auto_layout=False, collapse_panels=True)
 
 
 def _camera(name: str, show: Sequence[str], *, alone: bool) -> rrb.Container:
@@ -66,16 +68,17 @@ def _birds_eye(path: str, title: str) -> rrb.Spatial3DView:
             look_target=(_EYE_X_M, 0.0, 0.0), eye_up=(1.0, 0.0, 0.0)))
 
 
-def _plots(cameras: Sequence[str], show: Sequence[str]) -> list[rrb.Container]:
+def _plots(cameras: Sequence[str], show: Sequence[str],
+           class_map: ClassMap) -> list[rrb.Container]:
     """Return the row of the legend, the plots and the diagnostics."""
-    paths = [entity_name(name) for name in cameras]
+    paths = ['/' + entity_name(name) for name in cameras]
     recent = rr.VisibleTimeRange(
         TIMELINE, start=rr.TimeRangeBoundary.cursor_relative(seconds=-HISTORY_SEC),
         end=rr.TimeRangeBoundary.cursor_relative())
     views, shares = [], []
     if 'labels' in show:
-        views.append(rrb.Spatial2DView(origin=LEGEND, name='classes'))
-        shares.append(1)
+        views.append(_legend(class_map))
+        shares.append(2)
     if {'timing', 'diagnostics'} & set(show):
         views.append(rrb.TimeSeriesView(
             origin='/', contents=[f'{path}/latency/**' for path in paths],
@@ -89,3 +92,10 @@ def _plots(cameras: Sequence[str], show: Sequence[str]) -> list[rrb.Container]:
             origin='/', contents=[f'{path}/diagnostics' for path in paths], name='diagnostics'))
         shares += [2, 3]
     return [rrb.Horizontal(*views, column_shares=shares)] if views else []
+
+
+def _legend(class_map: ClassMap) -> rrb.Spatial2DView:
+    right, bottom = legend_size(class_map)
+    return rrb.Spatial2DView(
+        origin=LEGEND, name='classes', background=(225, 225, 230),
+        visual_bounds=rrb.VisualBounds2D(x_range=[-1.8, right + 1.8], y_range=[-0.5, bottom + 1.0]))

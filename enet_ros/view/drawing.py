@@ -22,12 +22,12 @@ LEGEND_CELL = 3.5  # width of a name beside its height
 STAGES = {'wait': (150, 150, 150), 'preprocess': (90, 170, 255), 'inference': (255, 160, 60),
           'postprocess': (120, 220, 120), 'publish': (230, 110, 200)}
 #: Value in ``/diagnostics`` -> colour of its line, by the plot that shows it.
-LATENCIES = {'latency_p50_ms': (255, 255, 255), 'latency_p95_ms': (255, 90, 90)}
+LATENCIES = {'latency_p50_ms': (140, 110, 230), 'latency_p95_ms': (255, 90, 90)}
 FRAMES = {'rate_hz': (90, 170, 255), 'dropped': (255, 90, 90)}
 LEVELS = ('INFO', 'WARN', 'ERROR')  # of Rerun's log, for OK, WARN, ERROR and STALE
 
 _NOT_DRIVABLE_COLOR, _DRIVABLE_COLOR = (45, 45, 50), (70, 190, 90)
-_OBSTACLE_COLOR, _FREE_COLOR, _RING_COLOR = (255, 80, 60), (90, 220, 120), (120, 120, 130)
+_OBSTACLE_COLOR, _FREE_COLOR, _RING_COLOR = (255, 80, 60), (90, 220, 120), (190, 190, 200)
 _RING_STEP_M = 5.0
 _RING_HALF_ANGLE = math.radians(60)
 
@@ -44,7 +44,8 @@ def annotations(class_map: ClassMap) -> rr.AnnotationContext:
 def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
     """Draw a coloured dot and the name of every class, once."""
     ids = [i for i in range(len(class_map)) if not class_map.unlabeled[i]] + [UNKNOWN]
-    places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS) for i in range(len(ids))]
+    places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS)
+              for i in range(len(ids))]
     recording.log(LEGEND, annotations(class_map), static=True)
     recording.log(f'{LEGEND}/classes', rr.Points2D(
         places, class_ids=ids, radii=rr.Radius.ui_points(6.0), show_labels=True), static=True)

@@ -98,4 +98,5 @@ def _legend(class_map: ClassMap) -> rrb.Spatial2DView:
     right, bottom = legend_size(class_map)
     return rrb.Spatial2DView(
         origin=LEGEND, name='classes', background=(225, 225, 230),
-        visual_bounds=rrb.VisualBounds2D(x_range=[-1.8, right + 1.8], y_range=[-0.5, bottom + 1.0]))
+        visual_bounds=rrb.VisualBounds2D(x_range=[-1.8, right + 1.8],
+                                         y_range=[-0.5, bottom + 1.0]))

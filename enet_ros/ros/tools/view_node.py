@@ -111,8 +111,9 @@ class CameraView:
             if shown in show:
                 topic = topics.image if shown == 'camera' else topics.outputs + {
                     'mask': 'drivable_mask'}.get(shown, shown)
-                node.create_subscription(kind, topic, partial(self._guarded, topic, kind, callback),
-                                         copy_of(INPUT_QOS), raw=True)
+                node.create_subscription(
+                    kind, topic, partial(self._guarded, topic, kind, callback),
+                    copy_of(INPUT_QOS), raw=True)
 
     def _guarded(self, topic: str, kind: type, draw: Callable, serialized: bytes) -> None:
         """Draw a message, or say why it cannot be drawn."""

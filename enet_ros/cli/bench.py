@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.cli.options import WEIGHTS_HELP, resolution
+from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.machine import how_to_install
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='write the figures to this JSON file')
     parser.add_argument('--plot', type=Path, metavar='FILE',
                         help='draw the figures into this PNG file (default: beside --json)')
+    add_force(parser)
 
 
 def _add_node_arguments(group: argparse._ArgumentGroup) -> None:
@@ -84,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f'--{name} is {getattr(args, name)}, wanted {least} or more')
     if args.json and not args.plot:
         args.plot = args.json.with_suffix('.png')
+    check_absent([args.json, args.plot], force=args.force)
     if args.paper:
         return _measure_paper(args)
     return _measure_node(args) if args.node else _compare(args)

@@ -7,17 +7,19 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import add_engine_options
+from enet_ros.cli.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Find the mean confidence below which a frame is unlike what the weights were trained on. The images
 need no labels. Choose some of a place that the weights fit, which training has not seen.
 
   enet-ros calibrate --images camvid/val                              # only print
-  enet-ros calibrate --images camvid/val --weights mine.safetensors --out mine.safetensors
+  enet-ros calibrate --images camvid/val --weights old.safetensors --out new.safetensors
   enet-ros calibrate --images drive/ --alarms                         # how often would it warn?
 
 --out writes the weights with the limit as least_confidence in their metadata. The weights
-themselves do not change. docs/suspect_frames.md says what the node does with it."""
+themselves do not change. With --force it may be the file of --weights itself.
+docs/suspect_frames.md says what the node does with it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--images', type=Path, required=True, metavar='DIR',
                         help='an image, a video, or a folder of images')
     parser.add_argument('--out', type=Path, metavar='FILE',
-                        help='.safetensors file to write; it may be that of --weights')
+                        help='.safetensors file to write')
+    add_force(parser)
     parser.add_argument('--alarms', action='store_true',
                         help='do not calibrate: judge all images in the order of their names, as '
                              'if they came one a second, and count the warnings')
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--change is '{args.change}' without --alarms; wanted both or none")
     if args.out and args.out.suffix != '.safetensors':
         raise ValueError(f"--out is '{args.out}', wanted a name that ends in .safetensors")
+    check_absent([args.out], force=args.force)
     path, checkpoint = existing(str(args.images)), read_checkpoint(weights_path(args.weights))
     segmenter = Segmenter(checkpoint, args.resolution or checkpoint.resolution, args.backend,
                           args.precision, args.threads)

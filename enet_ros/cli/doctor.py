@@ -9,16 +9,22 @@ from dataclasses import asdict
 
 from enet_ros.cli.doctor_advice import choice, shortfalls
 from enet_ros.cli.doctor_findings import Findings, gather
+from enet_ros.cli.doctor_graph import add_graph_arguments, look, watch
 
 DESCRIPTION = """Print what this machine has, what will run the network and why, and what to
-install where it falls short. The exit code is 0 if all that was asked for works, else 1.
+install where it falls short. Where nodes of enet_ros run, it also says why a mask is missing or
+bad, with a remedy for each finding (docs/doctor.md). It only listens, for a few seconds.
+
+The exit code is 0 if all is fine, 1 for a warning or if the machine falls short, 2 for an error of
+the running graph or a wrong call. With --gpu alone it is 0 or 1, and no graph is looked at.
 
 With --gpu it also tries the GPU: it builds a TensorRT engine (half a minute on a PC, minutes on a
 small GPU), compares its labels with float32, times it beside torch, and loads it in a second
 process.
 
 examples:
-  enet-ros doctor                    # the CPU and ROS 2
+  enet-ros doctor                    # the CPU, ROS 2 and the running nodes
+  enet-ros doctor --node /enet --nav2 my_nav2.yaml --watch
   enet-ros doctor --gpu              # and the GPU, with a trial of TensorRT
   enet-ros doctor --gpu --no-trial   # and the GPU, without building anything
   enet-ros doctor --gpu --json       # the same for a script"""
@@ -33,22 +39,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--no-trial', action='store_true',
                         help='with --gpu: build no engine and measure nothing')
     parser.add_argument('--json', action='store_true', help='print JSON instead of text')
+    add_graph_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; return 1 if something that was asked for is missing."""
+    """Print the findings; return 0, 1 or 2 for fine, warning and error."""
+    return watch(args) if getattr(args, 'watch', None) else _look_once(args)
+
+
+def _look_once(args: argparse.Namespace) -> int:
     findings = gather(gpu=args.gpu)
     missing = shortfalls(findings)
     trial = None
     if args.gpu and findings.torch_sees_gpu and not getattr(args, 'no_trial', False):
         trial, failure = _try_gpu()
         missing += [failure] if failure else []
+    graph = look(args, has_ros=all(findings.ros.get(name) for name in ('rclpy', 'enet_ros.msg')))
     if getattr(args, 'json', False):
         print(json.dumps({'findings': asdict(findings), 'choice': choice(findings),
-                          'trial': trial, 'missing': missing}, indent=1))
+                          'trial': trial, 'missing': missing, 'graph': graph.as_dict()}, indent=1))
     else:
-        print('\n'.join(report(findings, missing, trial)))
-    return 1 if missing else 0
+        print('\n'.join([*report(findings, missing, trial), *graph.lines()]))
+    return max(1 if missing else 0, graph.code)
 
 
 def _try_gpu() -> tuple[dict, str]:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enet_ros.cli.options import add_engine_options
+from enet_ros.cli.overwrite import add_force, check_absent
+
+if TYPE_CHECKING:
+    from enet_ros.network.class_map import ClassMap
+    from enet_ros.training.labelled_frames import SegmentationData
+
+WORST_FRAMES = 6
 
 DESCRIPTION = """Score weights on a labelled split as the paper does. Pixels without a label do not
 count. Frames are resized as the node does it, and labels are compared at their own size.
 
-example:
-  enet-ros eval --dataset camvid --root ~/data/camvid --split val --json scores.json"""
+examples:
+  enet-ros eval --dataset camvid --root ~/data/camvid --split val --json scores.json
+  enet-ros eval --data roads.yaml --weights enet_road --floors floors.png --worst worst.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('--dataset', required=True, metavar='NAME',
-                        help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums or folders')
-    parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data set')
+    parser.add_argument('--dataset', metavar='NAME',
+                        help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums, '
+                             'synthetic or folders')
+    parser.add_argument('--root', metavar='DIR', help='folder of the data set')
+    parser.add_argument('--data', metavar='FILE',
+                        help='YAML file of several data sets (docs/training.md), each scored on '
+                             'its val_split in the classes of the weights')
     parser.add_argument('--split', default='val', metavar='NAME',
                         help='split to score (default: val)')
     parser.add_argument('--classes', metavar='FILE',
@@ -26,26 +40,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='change every frame first, in the same way each time: dusk, rain, '
                              'fog, shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
     add_engine_options(parser, None)
-    parser.add_argument('--json', metavar='FILE', help='write the scores to this file as well')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the scores to this file as well')
+    parser.add_argument('--floors', type=Path, metavar='FILE.png',
+                        help='draw how precise drivable pixels are above each confidence_floor')
+    parser.add_argument('--worst', type=Path, metavar='FILE.png',
+                        help='draw the frames of the first data set with the least drivable IoU')
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the tables and write the scores."""
     import json
-    import sys
-    from pathlib import Path
 
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.training.datasets import open_dataset
+    from enet_ros.training.drivable_scores import DrivableScores
     from enet_ros.training.evaluate import report
     from enet_ros.training.metrics import without_nan
-    data = open_dataset(args.dataset, args.root, args.split, args.classes)
+    check_absent([args.json, args.floors, args.worst], force=args.force)
     checkpoint = read_checkpoint(weights_path(args.weights))
-    for sentence in data.check():
-        print(sentence, file=sys.stderr)
-    scores, text = report(checkpoint, data, args.resolution, args.backend, args.precision,
-                          args.threads, args.change)
-    print(text)
+    splits = _open(args, checkpoint.class_map)
+    drivable = [DrivableScores(split.class_map, split.sets) for split in splits]
+    results = {}
+    for number, (split, watch) in enumerate(zip(splits, drivable), start=1):
+        scores, text = report(checkpoint, split, args.resolution, args.backend, args.precision,
+                              args.threads, args.change, watch)
+        scores['floors'] = watch.curve.to_json()
+        name = f'{split.name} {split.split}'
+        results[f'{name} ({number})' if name in results else name] = scores
+        print(f'{text}\n{watch.curve}')
     if args.json:
-        Path(args.json).write_text(json.dumps(without_nan(scores), indent=2) + '\n')
+        found = results if args.data else scores
+        args.json.write_text(json.dumps(without_nan(found), indent=2) + '\n')
+    if args.floors:
+        from enet_ros.training.report import draw_floors
+        draw_floors(args.floors, {name: watch.curve for name, watch
+                                  in zip(results, drivable)})
+    if args.worst:
+        from enet_ros.training.report import draw_samples
+        draw_samples(args.worst, checkpoint, splits[0], drivable[0].worst(WORST_FRAMES))
     return 0
+
+
+def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationData]:
+    """Open and check the splits that are to be scored."""
+    import sys
+
+    from enet_ros.training.datasets import open_dataset
+    from enet_ros.training.sources import in_one_class_map, read_sources
+    if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset):
+        raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
+    if args.data:
+        sources = [source for source in read_sources(Path(args.data)) if source.val_split]
+        opened = [source.open(source.val_split) for source in sources]
+        splits = in_one_class_map(opened, sources, class_map)
+    else:
+        splits = [open_dataset(args.dataset, args.root, args.split, args.classes)]
+    for split in splits:
+        for sentence in split.check():
+            print(sentence, file=sys.stderr)
+    return splits

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from enet_ros.cli.overwrite import add_force, check_absent
+
 DESCRIPTION = """\
 Turn another project's weights into a .safetensors file. Nothing in them is executed.
 
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='file to write')
     parser.add_argument('--classes', type=Path, metavar='FILE',
                         help='file with the names of the classes (default: by their number)')
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.network.checkpoint import write_checkpoint
     from enet_ros.network.class_files import read_class_file
 
+    check_absent([args.out], force=args.force)
     class_map = read_class_file(args.classes) if args.classes else None
     checkpoint = import_checkpoint(
         args.source, class_map, lambda text: print(f'{args.source}: {text}', file=sys.stderr))

@@ -14,13 +14,17 @@ Run = Callable[[argparse.Namespace], int]
 #: that help is instant.
 COMMANDS = {
     'segment': 'label images and videos, without ROS',
+    'label-import': 'turn what people drew in CVAT, Label Studio or labelme into a data set',
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
+    'draw': 'draw a data set of synthetic roads for train',
     'eval': "score weights on a data set's split",
     'calibrate': 'find the confidence below which the node doubts a frame, without labels',
+    'compare': 'tell two weights, precisions or settings apart on one recording',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
+    'policy': 'print the SROS 2 policy of the node: each topic and service that it needs',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
     'view': 'show a running node in a browser; needs ROS 2',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
@@ -76,9 +80,14 @@ def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | N
         command = commands.add_parser(name, help=summary, description=summary)
         if name == chosen:
             module = importlib.import_module(
-                f'enet_ros.cli.{name}_' if keyword.iskeyword(name) else f'enet_ros.cli.{name}')
+                f'enet_ros.cli.{_module_name(name)}')
             command.description = module.DESCRIPTION
             command.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(command)
             run = module.run
     return parser, run
+
+
+def _module_name(command: str) -> str:
+    """Return the name of a command's module."""
+    return f'{command}_' if keyword.iskeyword(command) else command.replace('-', '_')

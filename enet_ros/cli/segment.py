@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enet_ros.cli.options import add_engine_options
+from enet_ros.cli.overwrite import add_force, check_absent
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -26,7 +27,8 @@ It writes for every image, at the image's own size:
   <stem>_drivable.png  255 drivable, 0 not drivable or unknown
   <stem>_overlay.png   the image with class colours blended in
 and for every video <stem>_overlay.mp4. With --frames it also writes labels and drivable mask of
-every frame of a video, as <stem>_000000_labels.png and so on. No input is overwritten.
+every frame of a video, as <stem>_000000_labels.png and so on. A file that exists already stops the
+command, unless --force is given; an input is never overwritten.
 
 An image that cannot be trusted (black, saturated, blurred, ...) is labelled as well, with a
 warning (docs/suspect_frames.md).
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder to write to; it is made where it does not exist')
     parser.add_argument('--frames', action='store_true',
                         help='also write labels and drivable mask of every frame of a video')
+    add_force(parser)
     add_engine_options(parser, (640, 360))
 
 
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         path = existing(text)
         paths += list_images(path) if path.is_dir() else [path]
     _check_stems(paths)
-    _check_inputs_stay(paths, args.out, with_frames=args.frames)
+    check_absent(_files_to_replace(paths, args.out, with_frames=args.frames), force=args.force)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
                                     backend=args.backend, precision=args.precision,
                                     threads=args.threads)
@@ -103,10 +106,11 @@ def _check_stems(paths: list[Path]) -> None:
                              f'{path.stem}_labels.png; wanted different names')
 
 
-def _check_inputs_stay(paths: list[Path], out: Path, *, with_frames: bool) -> None:
-    """Refuse a folder in which an output would overwrite an input."""
+def _files_to_replace(paths: list[Path], out: Path, *, with_frames: bool) -> list[Path]:
+    """Return the files of the folder that outputs would replace; refuse it if one is an input."""
     from enet_ros.media import is_video
     inputs, writers, videos = {path.resolve(): path for path in paths}, {}, {}
+    to_replace = []
     for path in paths:
         if is_video(path):
             writers[f'{path.stem}_overlay.mp4'] = videos[path.stem] = path
@@ -119,6 +123,9 @@ def _check_inputs_stay(paths: list[Path], out: Path, *, with_frames: bool) -> No
         if writer and target.resolve() in inputs:
             raise ValueError(f"'{writer}' would write '{target}', which is the input "
                              f"'{inputs[target.resolve()]}'; wanted another --out")
+        if writer:
+            to_replace.append(target)
+    return to_replace
 
 
 def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[str]:

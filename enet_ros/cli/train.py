@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     data = parser.add_argument_group('data')
     data.add_argument('--dataset', action='append', default=[], metavar='NAME[=DIR[:SHARE]]',
-                      help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums or folders. '
-                           'Repeat it with folders to train on several. SHARE is its part of the '
-                           'samples (default: 1). The first gives the classes and the validation')
+                      help='data set: camvid, cityscapes, sunrgbd, idd_lite, lums, synthetic '
+                           '(of enet-ros draw) or folders. Repeat it for several. SHARE is its '
+                           'part of the samples (default: 1). The first gives the classes')
     data.add_argument('--root', metavar='DIR', help='folder of the only data set')
     data.add_argument('--data', metavar='FILE',
                       help='YAML file of the data sets, with shares, class files and renamed '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickletools
 import re
 import warnings
 import zipfile
@@ -17,6 +18,44 @@ SAVE_THE_STATE = "torch.save(model.state_dict(), 'weights.pth')"
 #: Where an error of torch names the class or function that it did not call.
 _REFUSED = re.compile(r'GLOBAL ([\w.]+)')
 _COLOR_CODE = re.compile(r'\x1b\[[0-9;]*m')
+
+
+MAX_NAME = 1000  # characters of a class; torch takes minutes to complain of half a million
+MAX_STEPS, MAX_PICKLE_BYTES = 300_000, 1_000_000  # of an ENet with its optimiser: a tenth
+
+
+class _BoundedPickle(io.BytesIO):
+    """A file for torch's unpickler, which asks for a byte for each step and a line for a name."""
+
+    _steps = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            CheckpointError: The pickle takes more steps than any network.
+        """
+        self._steps += size == 1
+        if self._steps > MAX_STEPS:
+            raise CheckpointError(f'its pickle takes more than {MAX_STEPS} steps, so it is '
+                                  'damaged or hostile')
+        return super().read(size)
+
+    def readline(self, _size: int = -1) -> bytes:
+        """Return the next line.
+
+        Raises:
+            CheckpointError: It is too long for a name.
+        """
+        line = super().readline(MAX_NAME + 1)
+        _check_name(line)
+        return line
+
+
+def _check_name(name: str | bytes) -> None:
+    if len(name) > MAX_NAME:
+        raise CheckpointError(f'it names a class in more than {MAX_NAME} characters, so it is '
+                              'damaged or hostile')
 
 
 class _StandIn:
@@ -60,7 +99,7 @@ def load_pickled(data: bytes):
         _check_archive(data)
         with warnings.catch_warnings(), _allowing_stand_ins():
             warnings.simplefilter('ignore')  # torch asks users to report odd files as issues
-            return torch.load(io.BytesIO(data), 'cpu', weights_only=True)
+            return torch.load(_BoundedPickle(data), 'cpu', weights_only=True)
     except CheckpointError:
         raise
     except Exception as error:  # a hostile pickle makes the unpickler raise whatever it likes
@@ -79,9 +118,10 @@ def _check_archive(data: bytes) -> None:
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
-    size = sum(entry.file_size for entry in entries)
-    if size > MAX_BYTES:
-        raise CheckpointError(f'it unpacks to {size} bytes, wanted at most {MAX_BYTES}')
+        _check_size(entries)
+        for entry in entries:
+            if entry.filename.rpartition('/')[2] == 'data.pkl':
+                _check_pickle(archive.read(entry))
     names = {entry.filename.rpartition('/')[2] for entry in entries}
     if 'constants.pkl' in names:
         raise CheckpointError('it is a TorchScript program (torch.jit.save), which is not run; '
@@ -89,6 +129,27 @@ def _check_archive(data: bytes) -> None:
     if 'data.pkl' not in names:
         raise CheckpointError('it is a zip archive, but not one of torch.save; if it was zipped '
                               'for the download, unzip it')
+
+
+def _check_size(entries: list[zipfile.ZipInfo]) -> None:
+    size = sum(entry.file_size for entry in entries)
+    if size > MAX_BYTES:
+        raise CheckpointError(f'it unpacks to {size} bytes, wanted at most {MAX_BYTES}')
+
+
+def _check_pickle(pickled: bytes) -> None:
+    """Check the length of a pickle and the names of classes in it. Nothing is executed."""
+    if len(pickled) > MAX_PICKLE_BYTES:
+        raise CheckpointError(f'its pickle has {len(pickled)} bytes, wanted at most '
+                              f'{MAX_PICKLE_BYTES}')
+    try:
+        for operation, argument, _ in pickletools.genops(pickled):
+            if operation.name in ('GLOBAL', 'INST'):
+                _check_name(argument)
+    except CheckpointError:
+        raise
+    except Exception:  # It is damaged somewhere, and torch says how.
+        return
 
 
 def _explain(error: Exception) -> str:

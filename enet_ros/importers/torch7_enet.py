@@ -171,7 +171,9 @@ def _arrays(found: Module, wanted: ExpectedModule, what: str,
     for name, shape in wanted.arrays.items():
         array = _array(found.fields.get(name), shape, f'{what} {name}')
         factor = np.float32(1.0 if name.startswith('running') else scale)
-        yield f'{wanted.name}.{name}', array * factor
+        with np.errstate(all='ignore'):  # what is not finite is refused with its name later
+            scaled = array * factor
+        yield f'{wanted.name}.{name}', scaled
     if list(wanted.arrays) == ['weight'] and found.fields.get('bias') is not None:
         raise CheckpointError(f'{what} has a bias, this ENet has none there')
 

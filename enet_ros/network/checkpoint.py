@@ -26,6 +26,7 @@ from enet_ros.network.metadata import (
     read_names,
     read_numbers,
 )
+from enet_ros.network.one_line_error import printable
 from enet_ros.network.quantized import QuantizedGraph, take_quantized
 
 MODELS = Path(__file__).resolve().parents[1] / 'models'
@@ -37,6 +38,7 @@ ARCHITECTURES = ('enet', 'pytorch-enet')
 #: Least and greatest size of the network, in pixels of the size at which the weights were trained,
 #: where ``least_confidence`` holds. The confidence falls with the resolution.
 CONFIDENCE_SHARES = 0.5, 2.0
+MAX_SIDE = 16_384  # pixels
 MAX_BYTES = 64 << 20  # ENet is 1.5 MB in float32, so a far larger file is something else
 
 
@@ -58,6 +60,8 @@ class Checkpoint:
             :class:`enet_ros.network.pytorch_enet.PyTorchENet`, which imported weights can need.
         scores: figures by name, as measured by the writer of the file.
         origin: where the weights come from, and under which terms.
+        sources: names of all data sets that it was trained on, those of its start weights
+            included; empty if they are not known.
         int8: the frame graph quantised from these weights (docs/int8.md), or None.
     """
 
@@ -72,6 +76,7 @@ class Checkpoint:
     architecture: str = 'enet'
     scores: dict = field(default_factory=dict)
     origin: str = ''
+    sources: tuple[str, ...] = ()
     int8: QuantizedGraph | None = None
 
     def least_confidence_at(self, resolution: Sequence[int]) -> tuple[float, str]:
@@ -195,11 +200,12 @@ def _from_metadata(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> 
     return Checkpoint(
         tensors=tensors, int8=int8, class_map=_class_map(metadata),
         mean=read_numbers(metadata, 'mean', 3), std=read_numbers(metadata, 'std', 3),
-        resolution=tuple(int(v) for v in read_numbers(metadata, 'resolution', 2, (640, 360))),
+        resolution=read_numbers(metadata, 'resolution', 2, (640, 360)),
         temperature=float(temperature), least_confidence=float(least_confidence),
         decoder_activation=metadata.get('decoder_activation', 'prelu'),
         architecture=metadata.get('architecture', 'enet'),
-        scores=read_dict(metadata, 'scores'), origin=metadata.get('origin', ''))
+        scores=read_dict(metadata, 'scores'), origin=printable(metadata.get('origin', '')),
+        sources=tuple(read_names(metadata, 'sources', [])))
 
 
 def checked(checkpoint: Checkpoint) -> Checkpoint:
@@ -223,6 +229,10 @@ def _check_metadata(checkpoint: Checkpoint) -> None:
                               f'wanted one of {", ".join(ARCHITECTURES)}')
     if min(checkpoint.std) <= 0:
         raise CheckpointError(f"its metadata 'std' is {list(checkpoint.std)}, wanted all above 0")
+    if not all(type(length) is int and 1 <= length <= MAX_SIDE
+               for length in checkpoint.resolution):
+        raise CheckpointError(f"its metadata 'resolution' is {list(checkpoint.resolution)}, "
+                              f'wanted width and height in pixels, 1 to {MAX_SIDE}')
     if checkpoint.decoder_activation not in ('prelu', 'relu'):
         raise CheckpointError(f"its metadata 'decoder_activation' is "
                               f"'{checkpoint.decoder_activation[:80]}', wanted prelu or relu")
@@ -283,6 +293,7 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         'decoder_activation': checkpoint.decoder_activation,
         'architecture': checkpoint.architecture,
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
+        'sources': json.dumps(list(checkpoint.sources)),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from enet_ros.network.class_map import ClassMap, ClassMapError, distinct_colors
 from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES
+from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 #: The class that is drivable where a source has only names.
 DRIVABLE = 'Road'
@@ -47,13 +48,11 @@ def read_class_file(path: Path) -> ClassMap:
     if path.suffix in LIST_SUFFIXES:
         return read_class_list(path)
     try:
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
+        lines = read_limited(path).splitlines()
         return ClassMap.from_names([line.strip() for line in lines if line.strip()], (DRIVABLE,))
     except OSError as error:
         raise ClassMapError(f'{path}: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise ClassMapError(f'{path}: no text: {error}') from error
-    except ClassMapError as error:
+    except (PlainYamlError, ClassMapError) as error:
         raise ClassMapError(f'{path}: {error}') from error
 
 
@@ -131,20 +130,18 @@ def _is_class(entry) -> bool:
     return (isinstance(entry, dict) and entry.keys() <= {'name', 'color', 'drivable'}
             and isinstance(entry.get('name'), str)
             and isinstance(entry.get('color', []), list)
+            and all(type(value) is int for value in entry.get('color', []))
             and isinstance(entry.get('drivable', False), bool))
 
 
 def _parse(path: Path):
     """Parse a YAML or JSON file."""
     try:
-        text = path.read_text(encoding='utf-8-sig')  # with or without Windows' mark
-        if path.suffix == '.json':
-            return json.loads(text)
-        import yaml
-        return yaml.safe_load(text)
+        text = read_limited(path)
+        return json.loads(text) if path.suffix == '.json' else load_yaml(text)
     except OSError as error:
         raise ClassMapError(f'{path}: {error.strerror}') from error
     except ImportError as error:
         raise ClassMapError(f'{path}: YAML needs pip install pyyaml; or write JSON') from error
-    except Exception as error:
+    except (ValueError, RecursionError) as error:
         raise ClassMapError(f'{path}: cannot be parsed: {error}') from error

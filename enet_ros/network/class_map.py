@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from enet_ros.network.classes import WELL_KNOWN_COLORS, color_key
+from enet_ros.network.one_line_error import OneLineError
 
 #: The label of a pixel about which nothing is known. It neither trains nor counts, and it is never
 #: drivable.
 UNKNOWN = 255
 
+MAX_NAME = 100  # characters of a class name, which is a part of parameter names
+
 #: Class names that mean that a pixel was not labelled. Such a class is published as UNKNOWN.
 UNLABELED_NAMES = frozenset({'unlabeled', 'unlabelled', 'void', 'unknown', 'ignore'})
 
 
-class ClassMapError(ValueError):
+class ClassMapError(OneLineError):
     """A class map that cannot be used. The message names the class."""
 
 
@@ -99,6 +102,9 @@ class ClassMap:
         for name in self.names:
             if not isinstance(name, str) or not name.strip():
                 raise ClassMapError(f'a class name is {name!r}, wanted text')
+            if not name.isprintable() or len(name) > MAX_NAME:
+                raise ClassMapError(f'a class name is {name[:MAX_NAME]!r}, wanted one line of '
+                                    f'printable text, of at most {MAX_NAME} characters')
             if parameter_name(name) in seen:
                 raise ClassMapError(f"two classes are named '{parameter_name(name)}'")
             seen.add(parameter_name(name))

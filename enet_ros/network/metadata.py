@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from enet_ros.network.one_line_error import OneLineError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(OneLineError):
     """A weights file that cannot be used; the message names the file and what is wrong."""
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
+from enet_ros.network.one_line_error import OneLineError
 
-class ConfigError(ValueError):
+
+class ConfigError(OneLineError):
     """A parameter that cannot be used. The message names it, its value and what was wanted."""
 
 
@@ -156,7 +158,9 @@ def _converted(value: object, default: object, choices: tuple | None) -> object:
         return value
     if isinstance(default, float):
         return float(number) if abs(number) <= sys.float_info.max else value
-    return int(number) if math.isfinite(number) and number == int(number) else value
+    if isinstance(number, float) and (not math.isfinite(number) or number != int(number)):
+        return value
+    return int(number)
 
 
 def _converted_text(value: object, choices: tuple) -> object:

@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 import cv2
 import numpy as np
 
+from enet_ros.network.one_line_error import OneLineError
 from enet_ros.perception.resize import resize_frame
 
 MAX_PIXELS = 64_000_000  # of a frame
@@ -21,7 +22,7 @@ _COPY_CHANNELS = frozenset({cv2.COLOR_BGR2RGB, cv2.COLOR_RGBA2RGB, cv2.COLOR_BGR
                             cv2.COLOR_GRAY2RGB})
 
 
-class EncodingError(ValueError):
+class EncodingError(OneLineError):
     """A frame that cannot be read. The message names the value and what was wanted."""
 
 

@@ -47,7 +47,7 @@ def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
     if len(values) != 2 or any(v < STRIDE or v % STRIDE for v in values):
         text = 'x'.join(str(v) for v in values)
         hint = ''
-        if len(values) == 2 and min(values) > 0:
+        if len(values) == 2 and min(values) > 0 and max(values) < MAX_PIXELS:
             near = [max(STRIDE, round(v / STRIDE) * STRIDE) for v in values]
             hint = f', such as {near[0]}x{near[1]}'
         raise ValueError(f'resolution is {text}, wanted width and height in '

@@ -148,8 +148,9 @@ EARTH_COLORS = ((150, 128, 98), (132, 92, 68), (108, 88, 70), (158, 150, 136), (
 def varied_style(rng: np.random.Generator) -> Style:
     """Draw a random style of a wider world than :func:`random_style`.
 
-    Half of the roads have no asphalt or no kerb. There are tunnels, bridges, hard shadows, crowds,
-    crossings, nights with lamps, and cameras from 0.3 m to 2 m above the ground.
+    Half of the roads have no asphalt or no kerb, and some have six lanes. There are tunnels,
+    bridges, hard shadows, crowds, crossings, nights with lamps, and cameras from 0.3 m to 2 m
+    above the ground.
     """
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -165,6 +166,8 @@ def varied_style(rng: np.random.Generator) -> Style:
         jaywalkers=between(1, 6) if chance(.3) else 0.)
     if chance(.3):
         style = replace(style, people_density=between(2, 6))
+    if chance(.2):
+        style = replace(style, lanes=3)
     if chance(.2):
         style = replace(style, light='night', wet=between(0, .5) * chance(.4), shadows=0.)
     elif style.light in ('overcast', 'dusk'):

@@ -152,14 +152,24 @@ class SyntheticFrames:
         """Return a frame, (height, width, 3) uint8 RGB, and its labels, (height, width) uint8."""
         seed = index % SYNTHETIC_SCENES
         if seed not in self.rendered:
-            self.rendered[seed] = self._render(seed)
+            self.rendered[seed] = next(self.render(seed))
         return self.rendered[seed]
 
-    def _render(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def render(self, seed: int, count: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Draw frames of one random road, 37 seconds apart.
+
+        Args:
+            seed: Number of the road.
+            count: Number of frames.
+
+        Yields:
+            A frame, (height, width, 3) uint8 RGB, and its labels, (height, width) uint8.
+        """
         from enet_ros.scene.road_scene import RoadScene
         scene = RoadScene.random(seed, *self.size, varied=self.varied)
-        frame, labels = scene.render(2.0 + seed % 97)
-        return frame, self.lut[labels]
+        for number in range(count):
+            frame, labels = scene.render(2.0 + seed % 97 + 37.0 * number)
+            yield frame, self.lut[labels]
 
 
 class TrainingSet(Dataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from enet_ros.media import is_hidden
@@ -29,6 +30,9 @@ from enet_ros.training.road_datasets import idd_lite, lums
 
 #: Data sets hold these alone; a stray file of another kind beside them is no frame.
 FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
+
+#: File beside frames that :func:`enet_ros.training.drawn_set.draw_dataset` drew: how it did.
+DRAWN = 'drawn.json'
 
 Pairs = tuple[tuple[Path, Path], ...]
 
@@ -209,6 +213,17 @@ def folders(root: Path, split: str, classes: Path | None = None) -> Segmentation
                             sets if len(sets) else None, doubts=(doubt_masks(class_map.names),))
 
 
+def synthetic(root: Path, split: str) -> SegmentationData:
+    """Open the roads that ``enet-ros draw`` drew, which are laid out as :func:`folders`.
+
+    Raises:
+        DatasetError: Something else drew them, so that nobody can say where they come from.
+    """
+    if not (root / DRAWN).is_file():
+        raise DatasetError(f'{root}: no {DRAWN}, wanted a folder that enet-ros draw wrote')
+    return replace(folders(root, split), name='synthetic')
+
+
 def _find_classes(root: Path) -> Path:
     for name in ('classes.yaml', 'classes.yml', 'classes.json'):
         if (root / name).is_file():
@@ -242,7 +257,7 @@ def read_classes(path: Path) -> ClassMap:
 
 
 DATASETS = {'camvid': camvid, 'cityscapes': cityscapes, 'sunrgbd': sunrgbd, 'idd_lite': idd_lite,
-            'lums': lums, 'folders': folders}
+            'lums': lums, 'synthetic': synthetic, 'folders': folders}
 
 
 def open_dataset(name: str, root: str | Path, split: str,

@@ -29,7 +29,7 @@ OFFICIAL_SCORES = {
 def evaluate(checkpoint: Checkpoint, data: SegmentationData,
              resolution: tuple[int, int] | None = None, backend: str = 'auto',
              precision: str = 'auto', threads: int = 0, change: str = '',
-             each: Callable[[int, Segmentation], None] | None = None) -> dict:
+             each: Callable[[int, np.ndarray, Segmentation], None] | None = None) -> dict:
     """Segment every frame of a split and score it against its labels, at the labels' own size.
 
     Args:
@@ -41,7 +41,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         threads: Number of CPU threads of the segmenter; 0 for all.
         change: Photometric change of every frame, see
             :func:`enet_ros.training.photometric.apply_change`; empty for none.
-        each: Called with the index of each frame and its segmentation.
+        each: Called with the index of each frame, its labels and its segmentation.
 
     Returns:
         'images', the number of frames; 'ece' in [0, 1]; and the scores of
@@ -63,7 +63,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         matrix.update(truth, result.labels)
         calibration.update(truth, result.labels, result.confidence)
         if each:
-            each(index, result)
+            each(index, truth, result)
     return {'images': len(data), **matrix.compute(), 'ece': calibration.compute()}
 
 
@@ -81,7 +81,9 @@ def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
-           precision: str = 'auto', threads: int = 0, change: str = '') -> tuple[dict, str]:
+           precision: str = 'auto', threads: int = 0, change: str = '',
+           watch: Callable[[int, np.ndarray, Segmentation], None] | None = None
+           ) -> tuple[dict, str]:
     """Evaluate with a progress bar, and score Cityscapes by its official script as well.
 
     Args:
@@ -92,6 +94,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
         precision: Precision.
         threads: Number of CPU threads.
         change: Photometric change of every frame.
+        watch: The ``each`` of :func:`evaluate`.
 
     Returns:
         The scores of :func:`evaluate`, with the official ones of Cityscapes under 'cityscapes',
@@ -103,8 +106,10 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
     official = None if data.name != 'cityscapes' else _official_script()
     with tempfile.TemporaryDirectory() as folder, \
             tqdm(total=len(data), unit='frame', disable=None) as bar:
-        def each(index: int, result: Segmentation) -> None:
+        def each(index: int, truth: np.ndarray, result: Segmentation) -> None:
             bar.update()
+            if watch:
+                watch(index, truth, result)
             if official:
                 _write_label_ids(_prediction(folder, index), result.labels)
         scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)

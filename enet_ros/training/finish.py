@@ -9,12 +9,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
+from enet_ros.network.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    weights_path,
+    write_checkpoint,
+)
 from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
-from enet_ros.training.batches import MEAN, STD
+from enet_ros.training.batches import MEAN, STD, Frames
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.confidence_limit import limit_of_split
 from enet_ros.training.evaluate import evaluate
@@ -41,19 +47,48 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
         ((_to_checkpoint(network, options, validation), network)
          for network in _candidates(module, data, options)),
         key=lambda pair: pair[0].scores['miou'])
-    checkpoint.temperature = best_temperature(
-        *sample_logits(network, data.validation_frames, options.resolution))
+    checkpoint.temperature = best_temperature(*_certain_logits(
+        network, validations, options.resolution))
     checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
-    others = {f'{split.name} {split.split}': score
-              for split, score in zip(validations[1:], scores[1:])}
+    others = {}
+    for number, (split, score) in enumerate(zip(validations[1:], scores[1:]), start=2):
+        name = f'{split.name} {split.split}'
+        others[f'{name} ({number})' if name in others else name] = score
     checkpoint.scores = {validation.split: scores[0], **others}
     write_checkpoint(run / 'model.safetensors', checkpoint)
     scores = {**scores[0], **({'others': others} if others else {})}
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     draw_curves(run / 'curves.png', module.curves)
     draw_samples(run / 'samples.png', checkpoint, validation)
+
+
+def _certain_logits(network: ENet, validations: Sequence[SegmentationData],
+                    size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Sample the first split, and the others whose labels are classes and no sets of them."""
+    certain = [split for number, split in enumerate(validations) if not number or not split.sets]
+    samples = [sample_logits(network, Frames(split), size) for split in certain]
+    return tuple(np.concatenate(parts) for parts in zip(*samples))
+
+
+def sources_of(options: TrainOptions) -> tuple[str, ...]:
+    """Name every data set that the weights of a run come from.
+
+    Args:
+        options: Checked options of the run.
+
+    Returns:
+        Names in alphabetical order: 'synthetic', those of the run, and those of the start weights.
+        Start weights that do not tell theirs are one of them themselves.
+    """
+    names = {source.dataset for source in options.sources}
+    if options.drawn:
+        names.add('synthetic')
+    if options.weights:
+        start = read_checkpoint(weights_path(options.weights))
+        names |= set(start.sources) or {f'weights {Path(options.weights).name}'}
+    return tuple(sorted(names))
 
 
 def _candidates(module: SegmentationModule, data: RunData,
@@ -86,6 +121,6 @@ def _to_checkpoint(network: ENet, options: TrainOptions,
         tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()
                  if not name.endswith('num_batches_tracked')},
         class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
-        origin=shlex.join(['enet-ros', *sys.argv[1:]]))
+        origin=shlex.join(['enet-ros', *sys.argv[1:]]), sources=sources_of(options))
     checkpoint.scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
     return checkpoint

@@ -178,7 +178,8 @@ def format_table(scores: dict, title: str) -> str:
     lines += [f'{label:<16}{_percent(scores[key]):>8}' for label, key in summary]
     if 'per_set' in scores:
         lines.append(f'{"set":<16}{"agreement":>8}')
-        lines += [f'{name:<16}{_percent(share):>8}' for name, share in scores['per_set'].items()]
+        lines += [f'{name:<16}{_percent(share):>8}' for name, share in scores['per_set'].items()
+                  if share == share]  # of those that occur
         lines.append(f'{"all sets":<16}{_percent(scores["set_agreement"]):>8}')
     if 'ece' in scores:
         lines.append(f'{"ECE":<16}{scores["ece"]:>8.3f}')

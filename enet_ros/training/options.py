@@ -30,6 +30,8 @@ LOWER_BOUNDS = (('steps', 0), ('hours', 0), ('lr', 0), ('class_weights', 1))
 #: Options that may differ when a run is continued; all others belong to the run.
 MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
               'threads')
+#: What a finished run leaves in its folder.
+RESULTS = ('model.safetensors', 'scores.json', 'curves.png', 'samples.png')
 
 
 class TrainingError(ValueError):
@@ -153,6 +155,27 @@ def local_processes() -> int:
     return int(os.environ.get('LOCAL_WORLD_SIZE', 1))
 
 
+def _check_files_stay(run: Path) -> None:
+    """Refuse a folder whose files are of something else, or of a run that cannot be continued."""
+    if (run / 'last.ckpt').is_file() and (run / 'options.json').is_file():
+        return
+    # A run that stopped before its first checkpoint leaves these and begins anew.
+    begun = ('options.json', 'data.txt', 'data.png', 'best.ckpt')
+    names = RESULTS if _is_own(run / 'options.json') else (*RESULTS, *begun, 'last.ckpt')
+    taken = [name for name in names if os.path.lexists(run / name)]
+    if taken:
+        raise TrainingError(f'{run} holds {", ".join(taken)} and no run to continue; nothing is '
+                            'overwritten: choose another --out')
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a file holds the options of a training run."""
+    try:
+        return 'recipe' in json.loads(path.read_text())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
     """Make the folder of a run, or check that it holds a run with these options.
 
@@ -164,11 +187,13 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
         The path of its ``last.ckpt``, which may not exist yet.
 
     Raises:
-        TrainingError: The folder holds a run with other options, or a finished one.
+        TrainingError: The folder holds a run with other options, a finished one, or files that
+            training would overwrite.
     """
     run.mkdir(parents=True, exist_ok=True)
     path, last = run / 'options.json', run / 'last.ckpt'
     values = json.loads(json.dumps(asdict(options)))
+    _check_files_stay(run)
     if last.is_file() and path.is_file():
         earlier = json.loads(path.read_text())
         changed = [f'{key} was {earlier[key]}, now {value}' for key, value in values.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +10,7 @@ import numpy as np
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.segmenter import Segmenter
+from enet_ros.training.drivable_scores import FloorCurve
 from enet_ros.training.labelled_frames import SegmentationData
 
 matplotlib.use('Agg')
@@ -43,15 +45,18 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
     plt.close(figure)
 
 
-def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData) -> None:
+def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData,
+                 chosen: Sequence[int] | None = None) -> None:
     """Draw frames, their true labels and the network's labels, with a legend.
 
     Args:
         path: Path of the PNG.
         checkpoint: The weights.
-        data: Split from which the frames are taken evenly.
+        data: The split.
+        chosen: Numbers of the frames; some that are spread evenly when None.
     """
-    chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
+    if chosen is None:
+        chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
     segmenter = Segmenter(checkpoint, checkpoint.resolution, 'torch', 'float32')
     colors = checkpoint.class_map.color_lut()
     figure, axes = plt.subplots(len(chosen), 3, figsize=(11, 2.8 * len(chosen) + 0.8),
@@ -68,4 +73,25 @@ def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData) -> 
                zip(checkpoint.class_map.names, checkpoint.class_map.colors)]
     figure.legend(handles=patches, loc='outside lower center', ncols=6)
     figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def draw_floors(path: Path, curves: Mapping[str, FloorCurve]) -> None:
+    """Draw how precise the drivable pixels are, and how many are left, above a confidence.
+
+    Args:
+        path: Path of the PNG.
+        curves: Name of each data set -> its curve.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    for name, curve in curves.items():
+        left.plot(curve.floors, 100 * curve.precision(), label=name)
+        right.plot(curve.floors, 100 * curve.kept(), label=name)
+    for axis in (left, right):
+        axis.set(xlabel='confidence_floor')
+        axis.legend()
+        axis.grid(alpha=0.3)
+    left.set(title='precision of drivable pixels, percent')
+    right.set(title='true drivable pixels that are found, percent')
+    figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
@@ -80,10 +81,9 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     Raises:
         DatasetError: The file is unreadable, or an entry cannot be used. The message names it.
     """
-    import yaml
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        content = load_yaml(read_limited(path))
+    except (OSError, PlainYamlError) as error:
         raise DatasetError(f'{path}: unreadable ({error})') from error
     entries = content.get('sources') if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
@@ -112,13 +112,14 @@ def _source_of(path: Path, entry) -> Source:
     return Source(**entry)
 
 
-def in_one_class_map(splits: Sequence[SegmentationData],
-                     sources: Sequence[Source]) -> list[SegmentationData]:
-    """Translate the labels of several splits to the classes of the first.
+def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Source],
+                     class_map: ClassMap | None = None) -> list[SegmentationData]:
+    """Translate the labels of several splits to the classes of the first, or to given ones.
 
     Args:
         splits: An opened split of each source.
         sources: Their sources, for ``rename``.
+        class_map: The classes; those of the first split when None.
 
     Returns:
         The splits, of one class map and one table of sets. A single split is returned as it is.
@@ -126,9 +127,11 @@ def in_one_class_map(splits: Sequence[SegmentationData],
     Raises:
         DatasetError: A class of a source is none of the first source's, or a set means nothing.
     """
-    if len(splits) == 1 and not sources[0].rename:
-        return list(splits)
-    class_map, sets = splits[0].class_map, LabelSets(splits[0].class_map.names)
+    if class_map is None:
+        if len(splits) == 1 and not sources[0].rename:
+            return list(splits)
+        class_map = splits[0].class_map
+    sets = LabelSets(class_map.names)
     luts = []
     for split, source in zip(splits, sources):
         try:

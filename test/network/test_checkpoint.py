@@ -63,11 +63,13 @@ def test_shipped_weights_say_what_they_are(shipped):
 @pytest.mark.parametrize('dtype', ['float16', 'float32'])
 def test_writing_and_reading_goes_round(tmp_path, shipped, dtype):
     wanted = replace(shipped, temperature=1.7, scores={'x': {'miou': 0.5}}, origin='here',
+                     sources=('lums', 'synthetic'),
                      class_map=ClassMap.from_names(CAMVID_NAMES, ['Road', 'Pavement']))
     write_checkpoint(tmp_path / 'w.safetensors', wanted, dtype)
     found = read_checkpoint(tmp_path / 'w.safetensors')
     assert (found.class_map, found.mean, found.std) == (wanted.class_map, wanted.mean, wanted.std)
     assert (found.temperature, found.scores, found.origin) == (1.7, {'x': {'miou': 0.5}}, 'here')
+    assert found.sources == ('lums', 'synthetic')
     for name, array in wanted.tensors.items():
         assert found.tensors[name].dtype == dtype
         assert np.array_equal(found.tensors[name], array)
@@ -164,6 +166,7 @@ def test_a_file_far_too_large_is_refused_unread(tmp_path):
     ({'temperature': '0'}, "'temperature' is 0"),
     ({'resolution': f'[1{"0" * 400}, 360]'}, "'resolution' is .* wanted 2 finite numbers"),
     ({'decoder_activation': 'tanh'}, 'wanted prelu or relu'),
+    ({'sources': '"lums"'}, "'sources' is lums, wanted a list of names"),
 ])
 def test_metadata_that_cannot_be_used_is_refused(tmp_path, shipped, changes, message):
     path = rewritten(tmp_path / 'w.safetensors', shipped, **changes)

@@ -134,7 +134,7 @@ def test_the_command_writes_the_limit_and_leaves_the_weights(images, tmp_path, c
                'float32']
     assert main(command) == 0
     assert read_checkpoint(own).least_confidence == 0.0
-    assert main([*command, '--out', str(own)]) == 0
+    assert main([*command, '--out', str(own), '--force']) == 0
     written = read_checkpoint(own)
     assert 0.0 < written.least_confidence < 1.0
     assert f'least_confidence: {written.least_confidence:.3f}' in capsys.readouterr().out

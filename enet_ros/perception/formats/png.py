@@ -60,8 +60,8 @@ def _check_header(fields: memoryview, data_bytes: int) -> None:
     if bits not in allowed:
         raise EncodingError(f'the PNG has color type {color_type} with {bits} bits, wanted a kind '
                             'of the PNG specification')
-    # 16 bits are reduced to 8 after decoding.
-    check_size('the PNG', width, height, picture_channels * (3 if bits == 16 else 1))
+    # OpenCV holds the picture twice while it decodes.
+    check_size('the PNG', width, height, picture_channels * (4 if bits == 16 else 2))
     wanted = width * height * channels * bits // 8
     if wanted > data_bytes * _MAX_INFLATION:
         raise EncodingError(f'the PNG is {width}x{height} by its header, but is cut short or '

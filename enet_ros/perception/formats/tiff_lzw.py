@@ -20,7 +20,9 @@ def _widths() -> np.ndarray:
 
 
 _WIDTHS = _widths()
+_INDICES = np.arange(_MOST_CODES + 1)
 _OFFSETS = np.concatenate(([0], np.cumsum(_WIDTHS)[:-1]))
+_WINDOW = int(_WIDTHS.sum()) // 8 + 2  # bytes in which the codes after a clear code lie
 
 
 def count_lzw(piece: memoryview, wanted: int) -> int:
@@ -36,17 +38,15 @@ def count_lzw(piece: memoryview, wanted: int) -> int:
     Returns:
         Number of bytes, ``wanted`` if there are as many or more, or -1 if a code is impossible.
     """
-    padded = np.zeros(len(piece) + 4, np.uint32)
-    padded[:len(piece)] = np.frombuffer(piece, np.uint8)
-    # The 24 bits from each byte on hold every code that begins in it.
-    words = padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]
-    at, total, bits = 0, 0, 8 * len(piece)
+    data, at, total, bits = np.frombuffer(piece, np.uint8), 0, 0, 8 * len(piece)
     while at + 9 <= bits and total < wanted:
-        positions = at + _OFFSETS
-        positions = positions[positions + _WIDTHS <= bits]
+        window = data[at >> 3:(at >> 3) + _WINDOW]
+        positions = (at & 7) + _OFFSETS[:(bits - at) // 9]  # A strip is often short.
+        positions = positions[positions + _WIDTHS[:len(positions)] <= 8 * len(window)]
         widths = _WIDTHS[:len(positions)]
-        codes = (words[positions >> 3] >> (24 - (positions & 7) - widths)) & ((1 << widths) - 1)
-        stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
+        codes = (_words(window)[positions >> 3] >> (24 - (positions & 7) - widths)) \
+            & ((1 << widths) - 1)
+        stops = ((codes == _CLEAR) | (codes == _END)).nonzero()[0]
         length = int(stops[0]) if len(stops) else len(codes)
         count = _count_codes(codes[:length].astype(np.int64))
         if count < 0:
@@ -54,8 +54,15 @@ def count_lzw(piece: memoryview, wanted: int) -> int:
         total += count
         if length == len(codes) or codes[length] == _END:
             break
-        at = int(positions[length] + widths[length])
+        at = (at & ~7) + int(positions[length] + widths[length])
     return min(total, wanted)
+
+
+def _words(window: np.ndarray) -> np.ndarray:
+    """Return the 24 bits from each byte on, which hold every code that begins in it."""
+    padded = np.zeros(len(window) + 2, np.uint32)
+    padded[:len(window)] = window
+    return padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]
 
 
 def _count_codes(codes: np.ndarray) -> int:
@@ -67,15 +74,17 @@ def _count_codes(codes: np.ndarray) -> int:
     if not len(codes):
         return 0
     # The code at index i may refer to entries made up to i, of which the last is of its own.
-    if codes[0] >= _CLEAR or np.any(codes - _FIRST >= np.arange(len(codes))):
+    parents = codes - _FIRST  # index of the code that it extends, below 0 for a byte
+    if codes[0] >= _CLEAR or (parents >= _INDICES[:len(codes)]).any():
         return -1
-    parents = np.where(codes < _CLEAR, -1, codes - _FIRST)  # index of the code that it extends
     steps = (parents >= 0).astype(np.int64)
-    while np.any(parents >= 0):
-        known = np.maximum(parents, 0)
-        steps = np.where(parents >= 0, steps + steps[known], steps)
-        parents = np.where(parents >= 0, parents[known], -1)
-    return int((steps + 1).sum())
+    waiting = steps.nonzero()[0]  # Their chains have not been followed to a byte.
+    while len(waiting):
+        above = parents[waiting]
+        steps[waiting] += steps[above]
+        parents[waiting] = parents[above]
+        waiting = waiting[parents[waiting] >= 0]
+    return int(steps.sum()) + len(codes)
 
 
 def count_packbits(piece: memoryview, wanted: int) -> int:

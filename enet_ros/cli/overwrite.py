@@ -1,0 +1,41 @@
+"""Commands overwrite no file unasked: ``--force`` asks for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add --force to a command that writes files."""
+    parser.add_argument('--force', action='store_true',
+                        help='replace files that exist already; without it they stop the command')
+
+
+def check_absent(paths: Iterable[Path | None], *, force: bool) -> None:
+    """Refuse to write where something is already, before any work is done.
+
+    Args:
+        paths: What the command would write; None stands for a file that it does not write.
+        force: Whether the user allows it. Nothing is checked then.
+
+    Raises:
+        FileExistsError: The message names the first of the paths, and what to do.
+    """
+    taken = [] if force else [path for path in paths if path is not None and _is_taken(path)]
+    if taken:
+        others = f' (and {len(taken) - 1} more)' if len(taken) > 1 else ''
+        raise FileExistsError(f"'{taken[0]}' exists already{others} and is not overwritten; "
+                              'wanted another place to write to, or --force to replace it')
+
+
+def _is_taken(path: Path) -> bool:
+    """Tell whether a path holds something that writing would destroy: no terminal, no pipe."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return os.path.lexists(path)  # a link into nowhere would make a file elsewhere
+    return not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode))

@@ -1,0 +1,1 @@
+"""Two weights, precisions or settings on one recording."""

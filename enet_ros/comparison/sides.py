@@ -1,0 +1,160 @@
+"""The two sides of a comparison: weights, a precision of weights, or a parameter file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from enet_ros.backends.base import PRECISIONS, canonical_precision
+from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameter_files import values_of_node
+from enet_ros.perception.perceive import Need, Perceiver
+from enet_ros.perception.resize import resize_frame
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.settings import NodeSettings, make_settings
+
+PARAMETER_SUFFIXES = ('.yaml', '.yml')
+_CLASS_MAP = 'class_map.'
+#: Parameters of a file that change what is compared here. Others need ROS, metres or a topic.
+COMPARED = ('weights', 'resolution', 'backend', 'precision', 'threads', 'rotate',
+            'confidence_floor', 'drivable')
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command for a side that is no parameter file, and names for one that is.
+
+    Attributes:
+        resolution: (width, height) of the network.
+        backend: Runtime of the network.
+        threads: Number of CPU threads; 0 for all.
+        node: Full name of the node in a parameter file.
+    """
+
+    resolution: tuple[int, int] = (640, 360)
+    backend: str = 'auto'
+    threads: int = 0
+    node: str = '/enet'
+
+
+@dataclass(frozen=True)
+class SideFrame:
+    """What one side says of a frame, at the size of its network.
+
+    Attributes:
+        labels: (h, w) uint8; 255 is unknown.
+        confidence: (h, w) float32 in [0, 1].
+        mask: (h, w) uint8: 255 is drivable.
+        latency_ms: Time from the decoded frame to the mask.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    mask: np.ndarray
+    latency_ms: float
+
+
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        text: What the user wrote.
+        settings: Parameters, as the node would have them.
+        segmenter: The compiled network.
+        class_map: Classes, with the changes of a parameter file.
+    """
+
+    def __init__(self, text: str, options: Options):
+        """Compile the network of a side.
+
+        Args:
+            text: ``WEIGHTS`` or ``FILE.yaml``, either with ``:PRECISION`` after it.
+            options: Options of the command.
+
+        Raises:
+            ValueError: The weights, the file or the precision cannot be used.
+        """
+        self.text = text
+        values, changes = read_side(text, options)
+        self.settings = make_settings(values)
+        names = ('resolution', 'backend', 'precision', 'threads')
+        checkpoint = read_checkpoint(weights_path(self.settings.weights))
+        self.class_map: ClassMap = checkpoint.class_map.override(changes)
+        self.segmenter = Segmenter(checkpoint, **{name: getattr(self.settings, name)
+                                                  for name in names})
+        self._camera_settings = CameraSettings.of(self.settings, self.class_map)
+        self._perceiver = Perceiver()
+        self.segmenter.warm_up()
+
+    def perceive(self, image: np.ndarray, time_sec: float) -> SideFrame:
+        """Segment a frame, as the node does.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            time_sec: Time by which the frame votes (``drivable.majority``).
+        """
+        started_sec = time.perf_counter()
+        batch = self.segmenter.new_batch(1)
+        resize_frame(image, self.segmenter.resolution, batch[0])
+        segmentation = self.segmenter.infer(
+            batch, confidence=True, upside_down=[0] if self.settings.rotate == 180 else [])[0]
+        perception = self._perceiver.perceive(segmentation, self._camera_settings,
+                                              needs=Need.MASK | Need.CONFIDENCE,
+                                              stamp_sec=time_sec)
+        return SideFrame(segmentation.labels, segmentation.confidence, perception.mask,
+                         1e3 * (time.perf_counter() - started_sec))
+
+
+def read_side(text: str, options: Options) -> tuple[dict[str, object], dict]:
+    """Return the parameters of a side by name, and its changes of the class map.
+
+    Raises:
+        ValueError: The text names nothing that can be compared.
+    """
+    name, precision = _split(text)
+    if Path(name).suffix.lower() in PARAMETER_SUFFIXES:
+        values, changes = _of_file(Path(name).expanduser(), options.node)
+    else:
+        values, changes = {'weights': name, 'resolution': list(options.resolution),
+                           'backend': options.backend, 'threads': options.threads}, {}
+    return values | ({'precision': precision} if precision else {}), changes
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Split WEIGHTS:PRECISION. A file whose own name has the colon is no such pair."""
+    name, colon, precision = text.rpartition(':')
+    if not colon or Path(text).expanduser().is_file():
+        return text, ''
+    if precision.lower() not in PRECISIONS:
+        raise ValueError(f"'{text}' has the precision '{precision}', wanted WEIGHTS or "
+                         'WEIGHTS:PRECISION with one of '
+                         f'{", ".join(dict.fromkeys(PRECISIONS.values()))}')
+    return name, canonical_precision(precision)
+
+
+def _of_file(path: Path, node: str) -> tuple[dict[str, object], dict]:
+    """Read a parameter file: its values for the first camera, and its changes of classes."""
+    values, changes = values_of_node(path, node), {}
+    for name in [name for name in values if name.startswith(_CLASS_MAP)]:
+        label, _, key = name.removeprefix(_CLASS_MAP).rpartition('.')
+        changes.setdefault(label or key, {})[key] = values.pop(name)
+    cameras = values.get('cameras', [''])
+    cameras = cameras if isinstance(cameras, list) else [cameras]
+    for i, camera in enumerate(cameras):
+        own = {name: values.pop(name) for name in list(values)
+               if camera and name.startswith(f'{camera}.')}
+        if i == 0:
+            values |= {name.removeprefix(f'{camera}.'): value for name, value in own.items()}
+    return {name: value for name, value in values.items()
+            if name != 'use_sim_time' and not name.startswith('qos_overrides.')}, changes
+
+
+def uncompared(a: NodeSettings, b: NodeSettings) -> list[str]:
+    """Return the names of parameters that differ, and change nothing that is compared."""
+    return [field.name for field in fields(NodeSettings) if field.name not in COMPARED
+            and getattr(a, field.name) != getattr(b, field.name)]

@@ -1,0 +1,113 @@
+"""Judges the graph around a node: its state, its ends and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from rclpy.duration import Infinite
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
+
+from enet_ros.ros.graph_doctor.findings import Finding, Kind
+from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
+from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
+from enet_ros.ros.graph_doctor.observation import Observation, Topic
+
+MASKS = '/labels', '/drivable_mask', '/overlay', '/points', '/grid', '/obstacles', '/free_space'
+
+
+def judge(found: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
+    """Return all findings about a node, the worst first."""
+    findings = [*_judge_state(found), *_judge_diagnostics(found), *_judge_ends(found),
+                *judge_inputs(found), *_judge_nav2(found, nav2)]
+    return sorted(findings, key=lambda finding: -finding.level)
+
+
+def _judge_state(found: Observation) -> Iterator[Finding]:
+    if found.count > 1:
+        yield Finding(Kind.SAME_NAME, f'{found.count} nodes are named {found.node}')
+    if not found.state:
+        yield Finding(Kind.NO_ANSWER, f'{found.node} does not answer {found.node}/get_state')
+    elif found.state != 'active' and not _is_configuring(found):
+        yield Finding(Kind.NOT_ACTIVE, f'{found.node} is {found.state}')
+
+
+def _is_configuring(found: Observation) -> bool:
+    return any(value.key == 'state' and value.value == 'configuring'
+               for status in found.statuses.values() for value in status.values)
+
+
+def _judge_diagnostics(found: Observation) -> Iterator[Finding]:
+    if not found.statuses and found.state == 'active':
+        yield Finding(Kind.NO_DIAGNOSTICS, f'{found.node} is active and silent on /diagnostics')
+    for name, status in sorted(found.statuses.items()):
+        level, values = status.level[0], {value.key: value.value for value in status.values}
+        if values.get('state') == 'configuring':
+            yield Finding(Kind.ENGINE, f'{name}: {status.message}')
+            continue
+        if values.get('backend'):
+            yield Finding(Kind.BACKEND, f"{name}: {values['backend']}, "
+                          f"{values.get('precision', '')}, {values.get('resolution', '')}")
+        if any(word in values.get('engine', '') for word in ('build', 'compil')):
+            yield Finding(Kind.ENGINE, f"{name}: {values['engine']}")
+        if level:
+            kind = Kind.NODE_FAILS if level > 1 else Kind.NODE_WARNS
+            yield Finding(kind, f'{name}: {status.message}')
+
+
+def _judge_ends(found: Observation) -> Iterator[Finding]:
+    for topic in [*found.inputs, *found.outputs]:
+        for publisher, subscriber in product(topic.publishers, topic.subscribers):
+            if found.node not in (_name(publisher), _name(subscriber)):
+                continue
+            for policy in mismatches(publisher.qos_profile, subscriber.qos_profile):
+                yield Finding(Kind.QOS, f'{topic.name}: {_name(publisher)} and '
+                                        f'{_name(subscriber)} cannot match: {policy}')
+    for topic in found.outputs:
+        names = sorted({_name(end) for end in topic.publishers})
+        if len(names) > 1:
+            yield Finding(Kind.TWO_NODES, f'{topic.name} is published by {", ".join(names)}')
+    masks = [topic for topic in found.outputs if topic.name.endswith(MASKS)]
+    if found.state == 'active' and masks and not any(map(_has_listener, masks)):
+        yield Finding(Kind.NO_SUBSCRIBER, f'nobody subscribes to {found.node}/labels, '
+                                          'to ~/drivable_mask or to another mask')
+
+
+def _has_listener(topic: Topic) -> bool:
+    return bool(topic.subscribers)
+
+
+def _name(end) -> str:
+    return f'{end.node_namespace.rstrip("/")}/{end.node_name}'
+
+
+def mismatches(offered, requested) -> Iterator[str]:
+    """Yield a sentence for each policy in which a publisher offers less than is requested."""
+    if (offered.reliability is ReliabilityPolicy.BEST_EFFORT
+            and requested.reliability is ReliabilityPolicy.RELIABLE):
+        yield ('reliability is best_effort at the publisher and reliable at the subscriber; set '
+               'best_effort at the subscriber')
+    if (offered.durability is DurabilityPolicy.VOLATILE
+            and requested.durability is DurabilityPolicy.TRANSIENT_LOCAL):
+        yield ('durability is volatile at the publisher and transient_local at the subscriber; '
+               'set volatile at the subscriber')
+    if offered.deadline > requested.deadline and requested.deadline != Infinite:
+        yield ('deadline of the publisher is longer than that of the subscriber; '
+               'remove it at the subscriber')
+    if (offered.liveliness is LivelinessPolicy.AUTOMATIC
+            and requested.liveliness is LivelinessPolicy.MANUAL_BY_TOPIC):
+        yield ('liveliness is automatic at the publisher and manual_by_topic at the subscriber; '
+               'set automatic at the subscriber')
+
+
+def _judge_nav2(found: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
+    for key, topic in found.silent_topics.items():
+        yield Finding(Kind.NAV2_TOPIC, f'{key} is {topic}, which nobody publishes')
+    if nav2 and found.class_names is None:
+        yield Finding(Kind.LABEL_INFO, f'no LabelInfo came on {found.node}/label_info')
+    for source in nav2 if found.class_names is not None else ():
+        for name in sorted(set(found.class_names) - source.classes):
+            yield Finding(Kind.CLASS_MISSING, f"class '{name}' of {found.node} is not in the file")
+        for name in sorted(source.classes - set(found.class_names)):
+            yield Finding(Kind.CLASS_UNKNOWN, f"class '{name}' of the file is none of "
+                                              f'{", ".join(found.class_names)}')

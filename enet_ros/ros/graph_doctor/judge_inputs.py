@@ -1,0 +1,180 @@
+"""Judges what comes to a node: images, stamps, calibration, TF and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage
+
+from enet_ros.perception.encodings import (
+    CompressedFile,
+    EncodingError,
+    read_compressed,
+    read_raw_image,
+)
+from enet_ros.ros.calibration import judge as judge_calibration
+from enet_ros.ros.cdr import read_image
+from enet_ros.ros.graph_doctor.findings import Finding, Kind
+from enet_ros.ros.graph_doctor.observation import Observation, Topic
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+INFO = 'sensor_msgs/msg/CameraInfo'
+LEAST_RATE_HZ = 5.0
+LEAST_SHARE = 0.5      # of the frames, which a node should finish
+MAX_AGE_SEC, MAX_AHEAD_SEC = 1.0, 0.1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is needed of an image: size, frame, stamp and age in nanoseconds (None: no clock)."""
+
+    size: tuple[int, int]
+    frame_id: str
+    stamp_ns: int
+    age_ns: int | None
+
+
+def judge_inputs(found: Observation) -> Iterator[Finding]:
+    """Yield the findings about everything that comes to the node."""
+    yield from _judge_clock(found)
+    samples: list[Sample] = []
+    for topic in found.of_type(IMAGE, COMPRESSED):
+        yield from _judge_publishers(topic)
+        read, problem = _read_samples(topic)
+        if problem:
+            yield Finding(Kind.IMAGE, f'{topic.name}: {problem}')
+        if read:
+            yield from _judge_samples(topic, read, found)
+        samples += read
+    yield from _judge_calibration(found, samples)
+    yield from _judge_transforms(found, samples)
+    yield from _judge_share(found)
+
+
+def _judge_clock(found: Observation) -> Iterator[Finding]:
+    simulated = found.parameters.get('use_sim_time')
+    if simulated and not found.has_clock:
+        yield Finding(Kind.NO_CLOCK, f'use_sim_time of {found.node} is true, and nothing came on '
+                                     f'/clock, which has {found.clock_publishers} publishers')
+    if simulated is False and found.clock_publishers:
+        yield Finding(Kind.WALL_TIME, f'use_sim_time of {found.node} is false, and /clock has '
+                                      f'{found.clock_publishers} publishers')
+
+
+def _judge_publishers(topic: Topic) -> Iterator[Finding]:
+    names = [f'{end.node_namespace.rstrip("/")}/{end.node_name}' for end in topic.publishers]
+    if not names:
+        yield Finding(Kind.NO_PUBLISHER, f'{topic.name} has no publisher')
+    elif len(names) > 1:
+        yield Finding(Kind.TWO_PUBLISHERS, f'{topic.name} has {len(names)} publishers: '
+                                           + ', '.join(sorted(names)))
+    if names and not topic.arrivals_sec:
+        yield Finding(Kind.NO_FRAMES, f'{topic.name} is published by {", ".join(names)}, and no '
+                                      'message came')
+    if 0 < topic.rate_hz() < LEAST_RATE_HZ:
+        yield Finding(Kind.SLOW, f'{topic.name} comes at {topic.rate_hz():.1f} Hz')
+
+
+def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
+    """Return what could be read of the kept images, and why one could not be read, or ''."""
+    samples, problem = [], ''
+    for now_ns, message in topic.messages:
+        try:
+            if topic.type_name == IMAGE:
+                header, source = read_image(message)
+                image = read_raw_image(source)
+            else:
+                compressed = deserialize_message(message, CompressedImage)
+                header = compressed.header
+                image = read_compressed(CompressedFile(compressed.data, compressed.format))
+        except EncodingError as error:
+            problem = str(error)
+            continue
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        height, width = image.rgb().shape[:2]
+        samples.append(Sample((width, height), header.frame_id, stamp_ns,
+                              now_ns - stamp_ns if now_ns >= 0 else None))
+    return samples, problem
+
+
+def _judge_samples(topic: Topic, samples: list[Sample], found: Observation) -> Iterator[Finding]:
+    sizes = sorted({sample.size for sample in samples})
+    if len(sizes) > 1:
+        yield Finding(Kind.SIZE_CHANGES, f'{topic.name} has images of '
+                      + ', '.join(f'{width}x{height}' for width, height in sizes))
+    stamps = {sample.stamp_ns for sample in samples}
+    if stamps == {0}:
+        yield Finding(Kind.STAMP_ZERO, f'{topic.name}: all stamps are 0')
+        return
+    if len(stamps) == 1 and len(samples) > 2:
+        yield Finding(Kind.STAMP_STILL, f'{topic.name}: {len(samples)} images have one stamp')
+    ages = sorted(sample.age_ns / 1e9 for sample in samples if sample.age_ns is not None)
+    if not ages:
+        return
+    age_sec, limit_sec = ages[len(ages) // 2], found.parameters.get('max_frame_age') or 0.0
+    text = f'{topic.name}: stamps lie {abs(age_sec):.3g} s in the '
+    text += 'past' if age_sec > 0 else 'future'
+    if limit_sec and abs(age_sec) >= limit_sec:
+        yield Finding(Kind.STAMP_DROPPED, f'{text}; max_frame_age is {limit_sec:g} s')
+    elif age_sec > MAX_AGE_SEC:
+        yield Finding(Kind.STAMP_PAST, text)
+    elif age_sec < -MAX_AHEAD_SEC:
+        yield Finding(Kind.STAMP_FUTURE, text)
+
+
+def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
+    topics = found.of_type(INFO)
+    needed = found.parameters.get('ground.pose', 'off') != 'off'
+    for topic in topics:
+        if not topic.messages:
+            if needed:
+                yield Finding(Kind.NO_CAMERA_INFO, f'{topic.name}: no message came from '
+                                                   f'{len(topic.publishers)} publishers')
+            continue
+        if len(topics) > 1 or not samples:  # Several cameras: which image belongs is not known.
+            continue
+        info = deserialize_message(topic.messages[-1][1], CameraInfo)
+        judgement = judge_calibration(info, samples[-1].size,
+                                      rectified=bool(found.parameters.get('rectified')))
+        if judgement.problem:
+            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {judgement.problem}')
+        if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
+            yield Finding(Kind.FRAME_ID, f"frame_id is '{samples[-1].frame_id}' in the images and "
+                                         f"'{info.header.frame_id}' in {topic.name}")
+
+
+def _judge_transforms(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
+    if found.frames is None:  # The node itself warns that it has no TF.
+        return
+    base = str(found.parameters.get('base_frame') or '')
+    odometry = str(found.parameters.get('odom_frame') or '')
+    pose = found.parameters.get('ground.pose', 'off')
+    ways = {(base, sample.frame_id) for sample in samples} if pose == 'tf' else set()
+    ways |= {(odometry, base)} if odometry and pose != 'off' else set()
+    for start, end in sorted(ways):
+        if end not in _reached(start, found.frames):
+            names = ', '.join(sorted({name for pair in found.frames for name in pair})) or 'none'
+            yield Finding(Kind.NO_TF, f"TF does not connect '{start}' and '{end}'; frames that "
+                                      f'came: {names}')
+
+
+def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:
+    """Return the frames that TF connects with one."""
+    reached, grows = {start}, True
+    while grows:
+        more = {name for pair in frames if reached & set(pair) for name in pair}
+        grows = not more <= reached
+        reached |= more
+    return reached
+
+
+def _judge_share(found: Observation) -> Iterator[Finding]:
+    """Compare the rate of the node with that of its images, where it has one camera."""
+    rates = [float(value.value) for status in found.statuses.values() for value in status.values
+             if value.key == 'rate_hz']
+    images = [topic.rate_hz() for topic in found.of_type(IMAGE, COMPRESSED) if topic.rate_hz()]
+    if len(rates) == len(images) == 1 and 0 < rates[0] < LEAST_SHARE * images[0]:
+        yield Finding(Kind.SLOW_NODE, f'{found.node} finishes {rates[0]:.1f} of {images[0]:.1f} '
+                                      'frames a second')

@@ -1,0 +1,208 @@
+"""Looks at a node from outside: a node of short life that only listens and asks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from enet_ros.ros.compat import LabelInfo
+from enet_ros.ros.graph_doctor.observation import KEPT, Observation, Topic
+from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # They are not among the ROS 2 wheels.
+    TFMessage = None
+
+DISCOVERY_SEC = 2.0
+ANSWER_SEC = 2.0
+#: Parameters that judgements depend on. A node that has the first is one of ours.
+PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
+              'odom_frame', 'rectified')
+INPUT_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CameraInfo': CameraInfo,
+               'sensor_msgs/msg/CompressedImage': CompressedImage}
+TF_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST,
+                    reliability=ReliabilityPolicy.BEST_EFFORT,
+                    durability=DurabilityPolicy.VOLATILE)
+STATIC_TF_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST,
+                           reliability=ReliabilityPolicy.RELIABLE,
+                           durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+@contextmanager
+def open_observer() -> Iterator[Observer]:
+    """Take part in the graph for a moment, in a context of our own."""
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node(f'_enet_doctor_{os.getpid()}', context=context,
+                             enable_rosout=False, start_parameter_services=False)
+    try:
+        yield Observer(node, context)
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+
+
+class Observer:
+    """Asks and listens. One thread uses it."""
+
+    def __init__(self, node, context):
+        """Take a node of our own, which nobody else spins."""
+        self._node = node
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(node)
+        self._clock_ns = -1
+
+    def names(self) -> list[str]:
+        """Return the full names of all other nodes, each as often as it is there."""
+        return sorted(f'{namespace.rstrip("/")}/{name}'
+                      for name, namespace in self._node.get_node_names_and_namespaces()
+                      if name != self._node.get_name())
+
+    def find(self, wanted: str = '') -> list[str]:
+        """Return the names of our nodes, or of the one that is wanted if it is there."""
+        deadline = time.monotonic() + DISCOVERY_SEC
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.1)
+        names = sorted(set(self.names()))
+        if wanted:
+            return [name for name in names if name == f'/{wanted.lstrip("/")}']
+        return [name for name in names if self._is_ours(name)]
+
+    def _is_ours(self, name: str) -> bool:
+        services = dict(self._services(name))
+        if 'lifecycle_msgs/srv/GetState' not in services.get(f'{name}/get_state', ()):
+            return False
+        outputs = self._topics(self._node.get_publisher_names_and_types_by_node, name)
+        return f'{name}/drivable_mask' in outputs or bool(self._parameters(name))
+
+    def _services(self, name: str) -> list[tuple[str, list[str]]]:
+        return self._by_node(self._node.get_service_names_and_types_by_node, name)
+
+    @staticmethod
+    def _by_node(ask, name: str) -> list[tuple[str, list[str]]]:
+        namespace, _, base = name.rpartition('/')
+        try:
+            return ask(base, namespace or '/')
+        except Exception as error:  # rclpy's own kinds; the node has just gone
+            if 'NodeNameNonExistent' not in type(error).__name__:
+                raise
+            return []
+
+    def _topics(self, ask, name: str) -> dict[str, str]:
+        return {topic: types[0] for topic, types in self._by_node(ask, name)}
+
+    def _call(self, kind: type, service: str, request: object):
+        """Return the answer of a service, or None if none came in time."""
+        client = self._node.create_client(kind, service)
+        try:
+            if not client.wait_for_service(timeout_sec=ANSWER_SEC):
+                return None
+            future = client.call_async(request)
+            self._executor.spin_until_future_complete(future, timeout_sec=ANSWER_SEC)
+            return future.result() if future.done() else None
+        finally:
+            self._node.destroy_client(client)
+
+    def _parameters(self, name: str) -> dict[str, object]:
+        values = {}
+        for parameter in PARAMETERS:  # One by one: an unknown name spoils the whole answer.
+            answer = self._call(GetParameters, f'{name}/get_parameters',
+                                GetParameters.Request(names=[parameter]))
+            if answer is None or not answer.values or not answer.values[0].type:
+                if not values:
+                    return {}
+                continue
+            values[parameter] = parameter_value_to_python(answer.values[0])
+        return values
+
+    def observe(self, name: str, seconds: float, nav2_topics: Iterable[tuple[str, str]] = ()
+                ) -> Observation:
+        """Look at a node and listen to its topics.
+
+        Args:
+            name: Full name.
+            seconds: How long to listen.
+            nav2_topics: Keys and topics of a Nav2 file, which somebody must publish.
+        """
+        found = Observation(name, self.names().count(name))
+        answer = self._call(GetState, f'{name}/get_state', GetState.Request())
+        found.state = answer.current_state.label if answer else ''
+        found.parameters = self._parameters(name)
+        found.inputs = self._ends(self._node.get_subscriber_names_and_types_by_node, name)
+        found.outputs = [topic for topic in self._ends(
+            self._node.get_publisher_names_and_types_by_node, name)
+            if topic.name.startswith(f'{name}/')]
+        found.clock_publishers = self._node.count_publishers('/clock')
+        found.silent_topics = {key: topic for key, topic in nav2_topics
+                               if not self._node.count_publishers(topic)}
+        self._listen(found, seconds)
+        found.has_clock = self._clock_ns >= 0
+        return found
+
+    def _ends(self, ask, name: str) -> list[Topic]:
+        return [Topic(topic, kind, self._node.get_publishers_info_by_topic(topic),
+                      self._node.get_subscriptions_info_by_topic(topic))
+                for topic, kind in sorted(self._topics(ask, name).items())]
+
+    def _listen(self, found: Observation, seconds: float) -> None:
+        self._clock_ns = -1
+        uses_clock = bool(found.parameters.get('use_sim_time'))
+        subscribe = self._node.create_subscription
+        subscriptions = [
+            subscribe(INPUT_TYPES[topic.type_name], topic.name,
+                      partial(self._keep, topic, uses_clock), copy_of(INPUT_QOS), raw=True)
+            for topic in found.inputs if topic.type_name in INPUT_TYPES]
+        subscriptions += [
+            subscribe(Clock, '/clock', self._keep_clock, copy_of(INPUT_QOS)),
+            subscribe(DiagnosticArray, '/diagnostics', partial(_keep_statuses, found), TF_QOS)]
+        if TFMessage is None:
+            found.frames = None
+        else:
+            subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, found), qos)
+                              for topic, qos in (('/tf', TF_QOS), ('/tf_static', STATIC_TF_QOS))]
+        if LabelInfo is not None:
+            subscriptions.append(subscribe(LabelInfo, f'{found.node}/label_info',
+                                           partial(_keep_names, found), copy_of(LATCHED_QOS)))
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.05)
+        for subscription in subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _keep(self, topic: Topic, uses_clock: bool, message: bytes) -> None:
+        topic.arrivals_sec.append(time.monotonic())
+        if len(topic.messages) < KEPT:
+            topic.messages.append((self._clock_ns if uses_clock else time.time_ns(), message))
+
+    def _keep_clock(self, message: Clock) -> None:
+        self._clock_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
+
+
+def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:
+    prefix = f'{found.node.lstrip("/")}: '
+    found.statuses.update({status.name: status for status in message.status
+                           if status.name.startswith(prefix)})
+
+
+def _keep_frames(found: Observation, message) -> None:
+    found.frames.update((transform.header.frame_id.lstrip('/'),
+                         transform.child_frame_id.lstrip('/')) for transform in message.transforms)
+
+
+def _keep_names(found: Observation, message) -> None:
+    found.class_names = [entry.class_name for entry in message.class_map]

@@ -1,0 +1,1 @@
+"""Exports of labelling tools to pairs of folders: CVAT, Label Studio and labelme."""

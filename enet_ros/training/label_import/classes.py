@@ -1,0 +1,79 @@
+"""The classes of an import: from a class file, or from the labels of the export."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from enet_ros.network.class_map import UNKNOWN, UNLABELED_NAMES, ClassMap
+from enet_ros.training.datasets import read_classes
+from enet_ros.training.label_import.shapes import Export, ImportLabelsError
+
+
+@dataclass(frozen=True)
+class LabelIds:
+    """The value of each label in a label image.
+
+    Attributes:
+        class_map: Classes in the order of their ids.
+        id_of: Label -> its value, 255 for what is not labelled.
+        background: Value of a pixel on which nobody drew.
+    """
+
+    class_map: ClassMap
+    id_of: dict[str, int]
+    background: int = UNKNOWN
+
+
+def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
+                   ignored: Collection[str], background: str | None) -> LabelIds:
+    """Decide which value each label has.
+
+    Args:
+        export: The export.
+        path: Class file, or None for the labels of the export.
+        drivable: Labels that are drivable, where there is no class file.
+        ignored: Labels whose pixels are not labelled.
+        background: Label of the pixels on which nobody drew, or None.
+
+    Raises:
+        ImportLabelsError: A label is in no class, or nothing is drivable.
+    """
+    used = dict.fromkeys(shape.label for frame in export.frames for shape in frame.shapes)
+    labels = [label for label in {**export.labels, **used} if label not in ignored
+              and label.lower() not in UNLABELED_NAMES]
+    if path is not None:
+        if drivable:
+            raise ImportLabelsError('--classes says what is drivable, so leave out --drivable')
+        class_map = read_classes(path)
+    else:
+        class_map = _from_labels(export, labels, drivable, background)
+    ids = {name: i for i, name in enumerate(class_map.names)}
+    unknown = sorted(label for label in used if label in labels and label not in ids)
+    if unknown:
+        raise ImportLabelsError(f'the export has labels that are no class of {path}: '
+                                f'{", ".join(map(repr, unknown))}; its classes are '
+                                f'{", ".join(ids)}; add them, or --ignore LABEL each')
+    if background is not None and background not in ids:
+        raise ImportLabelsError(f"the background is '{background}', wanted one of "
+                                f'{", ".join(ids)}')
+    class_map.checked(need_drivable=True)
+    return LabelIds(class_map, {label: ids.get(label, UNKNOWN) for label in used} | {
+        label: UNKNOWN for label in ignored}, ids.get(background, UNKNOWN))
+
+
+def _from_labels(export: Export, labels: list[str], drivable: Collection[str],
+                 background: str | None) -> ClassMap:
+    """Make a class map from labels, with the colours of the export where they can be used."""
+    names = [*labels, *([background] if background and background not in labels else [])]
+    wrong = [name for name in drivable if name not in names]
+    if wrong or not drivable:
+        problem = f"--drivable '{wrong[0]}' is no label" if wrong else 'nothing is drivable'
+        raise ImportLabelsError(f'{problem}: wanted --drivable with one of '
+                                f'{", ".join(names) or "no labels"}, or --classes FILE')
+    class_map = ClassMap.from_names(names, drivable)
+    colors = [export.labels.get(name) for name in names]
+    if None not in colors and len(set(colors)) == len(colors) and (0, 0, 0) not in colors:
+        return ClassMap(tuple(names), tuple(colors), class_map.drivable).checked()
+    return class_map

@@ -1,0 +1,68 @@
+"""Which frames train and which validate."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from enet_ros.training.label_import.files import parts_of
+from enet_ros.training.label_import.shapes import ImportLabelsError
+
+SPLIT_BY = ('auto', 'sequence', 'frame')
+
+
+def sequence_of(name: str) -> str:
+    """Return the sequence of a frame: its folder, and its name without the number at the end."""
+    path = PurePosixPath('/'.join(parts_of(name)))
+    return str(path.parent / re.sub(r'[_\-. ]*\d+$', '', path.stem))
+
+
+def choose_validation(names: Sequence[str], fraction: float, seed: int,
+                      split_by: str = 'auto') -> tuple[set[str], str]:
+    """Choose the frames of the validation split.
+
+    Neighbours of a sequence look alike. A validation frame whose neighbours were trained on says
+    little, so whole sequences are chosen where there are several.
+
+    Args:
+        names: Names of all frames.
+        fraction: Share of the frames, above 0 and below 1.
+        seed: Seed of the choice. The same seed and names give the same split.
+        split_by: 'sequence', 'frame', or 'auto' for the first where there are two sequences.
+
+    Returns:
+        Names of the frames, and a sentence that says how they were chosen.
+
+    Raises:
+        ImportLabelsError: There are too few frames or sequences, or the fraction is no share.
+    """
+    if not 0 < fraction < 1:
+        raise ImportLabelsError(f'the validation share is {fraction}, wanted more than 0 and less '
+                                'than 1')
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(sequence_of(name), []).append(name)
+    by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1
+    if not by_sequence:
+        groups = {name: [name] for name in names}
+    kind = 'sequence' if by_sequence else 'frame'
+    if len(groups) < 2:
+        raise ImportLabelsError(f'there is one {kind}, wanted two or more for two splits'
+                                + ('; or --split-by frame' if by_sequence else ''))
+    chosen = _draw(groups, fraction * len(names), seed)
+    return chosen, (f'{len(chosen)} of {len(names)} frames validate, chosen by {kind} with the '
+                    f'seed {seed}')
+
+
+def _draw(groups: dict[str, list[str]], count: float, seed: int) -> set[str]:
+    """Draw whole groups until about ``count`` names are chosen: one group at least, never all."""
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    chosen: set[str] = set()
+    for key in order[:-1]:
+        if chosen and len(chosen) + len(groups[key]) / 2 > count:
+            break
+        chosen |= set(groups[key])
+    return chosen

@@ -1,0 +1,177 @@
+"""Frames and label images of an import, written as pairs of folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from enet_ros.media import SourceError, as_shown, decode_image, write_picture
+from enet_ros.network.class_map import UNKNOWN
+from enet_ros.training.datasets import FRAME_SUFFIXES
+from enet_ros.training.label_import.classes import LabelIds
+from enet_ros.training.label_import.files import FrameFiles, parts_of
+from enet_ros.training.label_import.shapes import DrawnFrame, ImportLabelsError
+
+MAX_NAME = 200
+
+
+@dataclass
+class Written:
+    """What an import wrote.
+
+    Attributes:
+        frames: Split -> number of frames.
+        pixels: Class id -> number of pixels; 255 is not labelled.
+    """
+
+    frames: Counter = field(default_factory=Counter)
+    pixels: Counter = field(default_factory=Counter)
+
+
+def write_dataset(out: Path, frames: list[DrawnFrame], files: FrameFiles, ids: LabelIds,
+                  validation: set[str]) -> Written:
+    """Write frames, label images and the class file.
+
+    Everything is written beside ``out`` and moved there at the end. So a folder that stands there
+    is whole.
+
+    Args:
+        out: Folder of the data set. It must not exist, or be empty.
+        frames: Frames that are labelled.
+        files: Image files of the frames.
+        ids: Values of the labels.
+        validation: Names of the frames of the split 'val'.
+
+    Raises:
+        ImportLabelsError: ``out`` has files, or a frame cannot be read or does not fit its shapes.
+        OSError: The disk does not take it.
+    """
+    check_free(out)
+    targets = _names_of(frames)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    try:
+        written = _write_all(partial, zip(frames, targets), files, ids, validation)
+        (partial / 'classes.yaml').write_text(_class_file(ids), encoding='utf-8')
+        partial.chmod(0o777 & ~_umask())
+        if out.is_dir():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return written
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder that has files already."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ImportLabelsError(f"'{out}' exists and is not empty; wanted a new folder, since "
+                                'nothing is overwritten')
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: FrameFiles,
+               ids: LabelIds, validation: set[str]) -> Written:
+    from tqdm import tqdm
+    for split in ('train', 'val'):
+        (folder / split).mkdir()
+        (folder / f'{split}annot').mkdir()
+    written = Written()
+    for frame, target in tqdm(list(frames), unit='frame', disable=None):
+        try:
+            data = frame.image or files.find(frame.name)()
+            shown, suffix = _read_shown(data)
+            labels = paint(frame, shown.shape[1::-1], ids)
+        except (ImportLabelsError, SourceError) as error:
+            text = str(error)
+            raise ImportLabelsError(text if f"'{frame.name}'" in text else
+                                    f"'{frame.name}': {text}") from error
+        split = 'val' if frame.name in validation else 'train'
+        if suffix in FRAME_SUFFIXES:
+            (folder / split / f'{target}{suffix}').write_bytes(data)
+        else:
+            write_picture(folder / split / f'{target}.png', shown)
+        write_picture(folder / f'{split}annot' / f'{target}.png', labels)
+        written.frames[split] += 1
+        values, counts = np.unique(labels, return_counts=True)
+        written.pixels.update(dict(zip(values.tolist(), counts.tolist())))
+    return written
+
+
+def _read_shown(data: bytes) -> tuple[np.ndarray, str]:
+    """Return the pixels of a frame as they are shown, and the suffix of its kind of file."""
+    stored = decode_image(data)
+    return as_shown(stored), {'PNG': '.png', 'JPEG': '.jpg'}.get(stored.image.format, '')
+
+
+def paint(frame: DrawnFrame, size: tuple[int, int], ids: LabelIds) -> np.ndarray:
+    """Return the label image of a frame, (height, width) uint8.
+
+    Args:
+        frame: Shapes of the frame. Later ones lie above earlier ones.
+        size: (width, height) of the frame as it is shown.
+        ids: Values of the labels.
+
+    Raises:
+        ImportLabelsError: The shapes were drawn on another size, or one does not fit.
+    """
+    if frame.size is not None and frame.size != size:
+        turned = ('; the frame has an orientation in its EXIF data, or is rotated'
+                  if frame.size == size[::-1] else '')
+        raise ImportLabelsError(
+            f'it was labelled at {frame.size[0]}x{frame.size[1]}, but the frame has '
+            f'{size[0]}x{size[1]}; wanted the images that were labelled{turned}')
+    labels = np.full(size[::-1], ids.background, np.uint8)
+    for shape in frame.shapes:
+        labels[shape.paint(size)] = ids.id_of.get(shape.label, UNKNOWN)
+    return labels
+
+
+def _names_of(frames: list[DrawnFrame]) -> list[str]:
+    """Return the names of the files that are written, without their suffixes.
+
+    Folders become a part of the name, so that frames of one name in two folders are two.
+    """
+    names, first = [], {}
+    depth = max((len(parts_of(frame.name)) for frame in frames), default=1)
+    shared = 0
+    if frames:
+        paths = [parts_of(frame.name)[:-1] for frame in frames]
+        while shared < depth and len({tuple(path[:shared + 1]) for path in paths}) == 1 \
+                and len(paths[0]) > shared:
+            shared += 1
+    for frame in frames:
+        parts = parts_of(frame.name)[shared:]
+        name = '_'.join(parts[:-1] + [Path(parts[-1]).stem]) if parts else ''
+        name = ''.join(letter if letter.isprintable() else '_' for letter in name).lstrip('.')
+        if not name or len(name.encode(errors='replace')) > MAX_NAME:
+            raise ImportLabelsError(f'a frame is named {frame.name!r}, wanted a name of 1 to '
+                                    f'{MAX_NAME} bytes')
+        other = first.setdefault(name.casefold(), frame.name)
+        if other != frame.name or name in names:
+            raise ImportLabelsError(f"'{other}' and '{frame.name}' would both be written as "
+                                    f'{name}.png; wanted different names')
+        names.append(name)
+    return names
+
+
+def _class_file(ids: LabelIds) -> str:
+    """Return the text of a class file. JSON values are YAML values, whatever a name has."""
+    class_map = ids.class_map
+    return ''.join(
+        f'- name: {json.dumps(name)}\n  color: {list(color)}\n  drivable: '
+        f'{json.dumps(drivable)}\n'
+        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable))

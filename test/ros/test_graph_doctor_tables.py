@@ -1,0 +1,93 @@
+"""The rules of the doctor that need no running graph: files, variables, names and frames."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
+from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
+from enet_ros.ros.graph_doctor.findings import Finding, Kind, exit_code, table  # noqa: E402
+from enet_ros.ros.graph_doctor.judge import judge  # noqa: E402
+from enet_ros.ros.graph_doctor.judge_inputs import Sample, _judge_transforms  # noqa: E402
+from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
+from enet_ros.ros.graph_doctor.nav2_file import Nav2Source, read_nav2_file  # noqa: E402
+from enet_ros.ros.graph_doctor.observation import Observation  # noqa: E402
+
+pytestmark = pytest.mark.ros
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def kinds(findings):
+    return [finding.kind for finding in findings]
+
+
+def test_the_page_has_the_table_of_the_code():
+    assert table() in (REPOSITORY / 'docs/doctor.md').read_text()
+
+
+def test_the_worst_level_is_the_exit_code():
+    assert exit_code([]) == exit_code([Finding(Kind.BACKEND, '')]) == 0
+    assert exit_code([Finding(Kind.SLOW, '')]) == 1
+    assert exit_code([Finding(Kind.SLOW, ''), Finding(Kind.QOS, '')]) == 2
+
+
+@pytest.mark.parametrize(('variables', 'wanted'), [
+    ({}, []), ({'ROS_DOMAIN_ID': '42'}, []), ({'ROS_DOMAIN_ID': 'x'}, [Kind.DOMAIN_ID]),
+    ({'ROS_DOMAIN_ID': '200'}, [Kind.DOMAIN_ID]), ({'ROS_LOCALHOST_ONLY': '1'}, [Kind.LOCAL_ONLY]),
+    ({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'localhost'}, [Kind.LOCAL_ONLY])])
+def test_variables_of_the_middleware(variables, wanted):
+    assert kinds(machine_settings.judge_environment(variables)) == wanted
+
+
+def test_a_domain_that_is_no_number_keeps_the_doctor_out_of_the_graph():
+    assert kinds(look_at_graph({'ROS_DOMAIN_ID': 'x'}).findings) == [Kind.DOMAIN_ID]
+
+
+def test_a_node_of_another_domain_or_middleware_is_named(tmp_path):
+    process = tmp_path / '123'
+    process.mkdir()
+    (process / 'cmdline').write_bytes(b'python\0/x/lib/enet_ros/segment_node\0')
+    (process / 'environ').write_bytes(b'ROS_DOMAIN_ID=7\0RMW_IMPLEMENTATION=rmw_cyclonedds_cpp\0')
+    found = machine_settings.judge_processes(machine_settings.local_nodes(tmp_path),
+                                             machine_settings.settings_of({}))
+    assert [finding.text for finding in found] == [
+        "segment_node (process 123) runs with ROS_DOMAIN_ID='7', and this shell has '0'",
+        "segment_node (process 123) runs with RMW_IMPLEMENTATION='rmw_cyclonedds_cpp', and this "
+        "shell has ''"]
+
+
+def test_shared_memory_that_is_absent_or_full(tmp_path, monkeypatch):
+    assert machine_settings.judge_shared_memory(tmp_path) == []
+    assert kinds(machine_settings.judge_shared_memory(tmp_path / 'no')) == [Kind.SHARED_MEMORY]
+    monkeypatch.setattr(machine_settings, 'LEAST_SHARED_MB', 1 << 40)
+    assert 'MiB free' in machine_settings.judge_shared_memory(tmp_path)[0].text
+
+
+def test_the_nav2_file_of_the_package_fits_its_weights():
+    [source] = read_nav2_file(REPOSITORY / 'config/nav2_semantic.yaml')
+    class_map = read_checkpoint(weights_path('')).class_map
+    names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled, strict=True)
+             if not unlabeled]
+    found = Observation('/enet', state='active', class_names=names)
+    assert {Kind.CLASS_MISSING, Kind.CLASS_UNKNOWN}.isdisjoint(kinds(judge(found, [source])))
+    assert source.topics['labels_topic'] == '/enet/label_info'
+
+
+def test_class_names_that_differ_from_the_nav2_file():
+    found = Observation('/enet', state='active', class_names=['Road', 'Sky'])
+    texts = {finding.kind: finding.text for finding in judge(
+        found, [Nav2Source({}, frozenset({'Road', 'sky'}))])}
+    assert texts[Kind.CLASS_MISSING] == "class 'Sky' of /enet is not in the file"
+    assert texts[Kind.CLASS_UNKNOWN] == "class 'sky' of the file is none of Road, Sky"
+
+
+def test_frames_that_tf_does_not_connect():
+    found = Observation('/enet', parameters={'ground.pose': 'tf', 'base_frame': 'base'})
+    sample = Sample((1, 1), 'cam', 1, 0)
+    assert kinds(_judge_transforms(found, [sample])) == [Kind.NO_TF]
+    found.frames = {('base', 'mast'), ('mast', 'cam')}
+    assert list(_judge_transforms(found, [sample])) == []
+    found.frames = None  # without tf2_msgs nothing is known
+    assert list(_judge_transforms(found, [sample])) == []

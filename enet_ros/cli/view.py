@@ -53,9 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until a signal; return the exit code."""
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
     from enet_ros.ros.tools.view import Options, serve
     from enet_ros.ros.tools.view_target import TargetError
     from enet_ros.view.server import ServerError, checked_address
@@ -66,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
         wait_sec=within('--wait', args.wait, 0.0, 1e6))
     address = checked_address(args.bind, args.port, args.data_port, args.memory)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         serve(options, address)
     except (TargetError, ServerError) as error:
@@ -74,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
-    finally:
-        rclpy.try_shutdown()
 
 
 def checked_show(text: str) -> tuple[str, ...]:

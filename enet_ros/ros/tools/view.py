@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import rclpy
 import rerun as rr
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView
 from enet_ros.ros.tools.view_target import Target, find_target
@@ -51,9 +52,10 @@ def serve(options: Options, address: Address) -> None:
         TargetError: The node did not come.
         ServerError: The server did not start, or ended.
     """
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node, executor = rclpy.create_node('view'), SingleThreadedExecutor()
     executor.add_node(node)
-    server = None
+    server = recording = None
     try:
         target = find_target(node, executor, options.node, options.images, options.weights,
                              options.wait_sec, say)
@@ -69,9 +71,12 @@ def serve(options: Options, address: Address) -> None:
         _announce(target, address)
         executor.spin()
     finally:
+        if recording is not None:
+            recording.disconnect()
         if server is not None:
             server.stop()
         node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def _recording(address: Address, options: Options, target: Target) -> rr.RecordingStream:

@@ -76,17 +76,10 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
         TargetError: The node did not come, or did not answer.
         ValueError: ``images`` or ``weights`` cannot be used.
     """
-    full = node.get_namespace().rstrip('/') + '/' + name if name[0] != '/' else name
+    full = '/' + name.strip('/')
     namespace, _, short = full.rpartition('/')
     client = AsyncParameterClient(node, full)
-    deadline, next_word_sec = time.monotonic() + wait_sec, time.monotonic() + REMIND_SEC
-    while not (problem := _is_ready(node, namespace or '/', short, client)) == '':
-        executor.spin_once(timeout_sec=0.2)
-        if time.monotonic() > deadline:
-            raise TargetError(f'{problem} It did not change within {wait_sec:g} s.')
-        if time.monotonic() > next_word_sec:
-            say(f'{problem} Waiting.')
-            next_word_sec += REMIND_SEC
+    _wait(lambda: _lack(node, namespace or '/', short, client), executor, wait_sec, say)
     values = ask(client, executor, ['cameras', 'weights'])
     names = [str(camera) for camera in values.get('cameras') or ['']]
     if images and len(images) != len(names):
@@ -103,7 +96,20 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
         for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
 
 
-def _is_ready(node: Node, namespace: str, name: str, client: AsyncParameterClient) -> str:
+def _wait(lack: Callable[[], str], executor: Executor, wait_sec: float,
+          say: Callable[[str], object]) -> None:
+    """Spin until nothing is lacking."""
+    deadline, next_word_sec = time.monotonic() + wait_sec, time.monotonic() + REMIND_SEC
+    while problem := lack():
+        executor.spin_once(timeout_sec=0.2)
+        if time.monotonic() > deadline:
+            raise TargetError(f'{problem} It did not change within {wait_sec:g} s.')
+        if time.monotonic() > next_word_sec:
+            say(f'{problem} Waiting.')
+            next_word_sec += REMIND_SEC
+
+
+def _lack(node: Node, namespace: str, name: str, client: AsyncParameterClient) -> str:
     """Return '' if the node is there and configured, or what it lacks."""
     full = f'{namespace.rstrip("/")}/{name}'
     nodes = node.get_node_names_and_namespaces()

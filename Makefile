@@ -13,7 +13,7 @@ CAMERAS ?= 1
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
-	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out] [VIEW=1]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make soak           a node among its cameras for long: sums, memory, latency; alone'
 	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
@@ -32,9 +32,9 @@ setup:
 	@echo 'ready: source scripts/ros_env.sh in a shell, or run make demo'
 
 demo:
-	@scripts/setup.sh
+	@scripts/setup.sh $(if $(VIEW),view)
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)' $(if $(filter demo_out,$(OUT)),--force)
+	    --duration '$(DURATION)' --out '$(OUT)' $(if $(VIEW),--view) $(if $(filter demo_out,$(OUT)),--force)
 
 bench:
 	@scripts/setup.sh bench
@@ -50,7 +50,7 @@ walk:
 	    --steps $(STEPS) --seed $(SEED)
 
 test:
-	@scripts/setup.sh test train bench int8 bag fleet
+	@scripts/setup.sh test train bench int8 bag fleet view
 	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
 
 test-tensorrt:

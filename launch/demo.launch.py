@@ -26,6 +26,7 @@ ARGUMENTS = {
     'rate': ('15.0', 'Frames a second of the camera.'),
     'encoding': ('bgr8', 'Encoding of the images of the camera.'),
     'rviz': ('false', 'Whether to start RViz.'),
+    'view': ('false', 'Whether to show the node in a browser.'),
 }
 
 
@@ -43,7 +44,8 @@ def generate_launch_description() -> LaunchDescription:
     segment = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(
             PathJoinSubstitution([SHARE, 'launch', 'segment.launch.py'])),
-        launch_arguments={'rviz': LaunchConfiguration('rviz')}.items())
+        launch_arguments={name: LaunchConfiguration(name)
+                          for name in ('rviz', 'view')}.items())
     shared_memory = SetEnvironmentVariable(
         'FASTRTPS_DEFAULT_PROFILES_FILE',
         EnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE',

@@ -8,11 +8,17 @@ overrides the parameter file. If the node ends by itself, as after a hang of the
 and 1 a start that the log explains, such as a bad parameter: these are left alone.
 """
 
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, TimerAction
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    TimerAction,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
 from launch import LaunchDescription
 
@@ -26,6 +32,8 @@ ARGUMENTS = {
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),
     'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and drivable mask.'),
+    'view': ('false', 'Whether to show the node in a browser. The URL is printed; see '
+                      'docs/view.md.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error or fatal.'),
     'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt or torch.'),
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
@@ -74,6 +82,18 @@ def start_node(given: dict[str, str]) -> Node:
         arguments=['--ros-args', '--log-level', given['log_level']])
 
 
+def viewer(context) -> list:
+    """Start enet-ros view, if that was asked for."""
+    if not flag('view', LaunchConfiguration('view').perform(context)):
+        return []
+    namespace = LaunchConfiguration('namespace').perform(context).strip('/')
+    program = PathJoinSubstitution(
+        [FindPackagePrefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros'])
+    return [ExecuteProcess(
+        cmd=[program, 'view', '--show', 'all', '--node', f'/{namespace}/enet'.replace('//', '/')],
+        output='screen')]
+
+
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments, and start the node and, on request, RViz."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
@@ -83,4 +103,5 @@ def generate_launch_description() -> LaunchDescription:
         arguments=['-d', PathJoinSubstitution([SHARE, 'config', 'segment.rviz'])],
         remappings=[('image', LaunchConfiguration('image_topic'))],
         condition=IfCondition(LaunchConfiguration('rviz')))
-    return LaunchDescription([*arguments, OpaqueFunction(function=segment_node), rviz])
+    return LaunchDescription([*arguments, OpaqueFunction(function=segment_node),
+                              OpaqueFunction(function=viewer), rviz])

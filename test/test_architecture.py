@@ -27,7 +27,7 @@ LEAVES = {'scene', 'machine'}
 #: ``media`` reads files by the decoder of the topics, and only rooms outside read files, as does
 #: ``recordings``, which takes bags through the rooms without ROS.
 OUTSIDE = {'training', 'importers', 'bench', 'comparison', 'export', 'cli', 'ros.tools', 'media',
-           'recordings'}
+           'recordings', 'view'}
 
 #: The public import, and its forward for one release: nothing in the house goes through them.
 DOORS = {'', 'segmenter'}

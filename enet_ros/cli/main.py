@@ -28,11 +28,12 @@ COMMANDS = {
     'policy': 'print the SROS 2 policy of the node: each topic and service that it needs',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
     'bag': 'label recordings (rosbag2), one or many, without ROS',
+    'view': 'show a running node in a browser; needs ROS 2',
     'doctor': 'print what this machine has, what will run the network, and what is missing',
 }
 
 #: The extra of pyproject.toml that a command needs, where it is not 'train'.
-EXTRAS = {'bag': 'bag', 'bench': 'bench', 'soak': 'bench', 'export': 'export'}
+EXTRAS = {'bag': 'bag', 'bench': 'bench', 'soak': 'bench', 'export': 'export', 'view': 'view'}
 
 
 EPILOG = """\

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import rclpy
+from ament_index_python import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
@@ -52,6 +56,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
                         help='seconds to observe (default: 20)')
     parser.add_argument('--out', type=Path, default=Path('demo_out'),
                         help='folder to write to (default: demo_out)')
+    parser.add_argument('--view', action='store_true',
+                        help='show the node in a browser meanwhile (make demo VIEW=1)')
     add_force(parser)
     arguments = parser.parse_args(argv)
     if not 0.5 <= arguments.duration <= 36000:
@@ -159,11 +165,24 @@ def run(arguments: argparse.Namespace) -> None:
     check_absent(files.values(), force=arguments.force)
     class_map = read_checkpoint(weights_path('')).class_map
     isolate()
-    record = observe_demo(arguments.source, arguments.duration, files['overlay.mp4'])
+    with viewer() if arguments.view else nullcontext():
+        record = observe_demo(arguments.source, arguments.duration, files['overlay.mp4'])
     report = report_of(record, arguments.source, (640, 360))
     write_picture(files['overlay.png'], with_legend(image_of(record), class_map))
     files['report.json'].write_text(json.dumps(asdict(report), indent=2) + '\n')
     print_summary(report, out)
+
+
+@contextmanager
+def viewer() -> Iterator[None]:
+    """Run enet-ros view, which prints the URL to open, until the end of the block."""
+    program = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros')
+    process = subprocess.Popen([program, 'view', '--show', 'all'], start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def observe_demo(source: str, duration_sec: float, video_path: Path) -> Record:

@@ -1,0 +1,191 @@
+"""Finds the node to look at: its cameras, the topics of their images, its classes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rcl_interfaces.msg import ParameterType
+from rclpy.executors import Executor
+from rclpy.node import Node
+from rclpy.parameter_client import AsyncParameterClient
+
+from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.network.class_map import ClassMap, parameter_name
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+ANSWER_SEC = 10.0
+REMIND_SEC = 5.0
+PROPERTIES = ('color', 'drivable')
+MAX_CLASSES = 64  # that are numbered where no names can be had
+
+
+class TargetError(RuntimeError):
+    """The node cannot be looked at. The message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """Where one camera is seen.
+
+    Attributes:
+        name: Name of the camera in the parameter cameras; empty for the only one.
+        image: Topic of its images.
+        is_compressed: Whether these are sensor_msgs/CompressedImage.
+        outputs: What the names of its outputs begin with, such as /enet/front/.
+    """
+
+    name: str
+    image: str
+    is_compressed: bool
+    outputs: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A node to look at.
+
+    Attributes:
+        name: Fully qualified name.
+        cameras: Its cameras.
+        class_map: Its classes.
+        doubt: Why the classes may be others, or ''.
+    """
+
+    name: str
+    cameras: tuple[CameraTopics, ...]
+    class_map: ClassMap
+    doubt: str = ''
+
+
+def find_target(node: Node, executor: Executor, name: str, images: Sequence[str], weights: str,
+                wait_sec: float, say: Callable[[str], object]) -> Target:
+    """Wait for a node of this package that is configured, and ask what it has.
+
+    Args:
+        node: Looks at the graph.
+        executor: Spins ``node``.
+        name: Name of the node to find, such as /enet.
+        images: Topics of the images of the cameras in order, or none to find them.
+        weights: Where the names of the classes come from, or '' to ask the node.
+        wait_sec: Longest time to wait.
+        say: Receives a sentence now and then while nothing is found.
+
+    Raises:
+        TargetError: The node did not come, or did not answer.
+        ValueError: ``images`` or ``weights`` cannot be used.
+    """
+    full = '/' + name.strip('/')
+    namespace, _, short = full.rpartition('/')
+    client = AsyncParameterClient(node, full)
+    _wait(lambda: _lack(node, namespace or '/', short, client), executor, wait_sec, say)
+    values = ask(client, executor, ['cameras', 'weights'])
+    names = [str(camera) for camera in values.get('cameras') or ['']]
+    if images and len(images) != len(names):
+        raise ValueError(f'{len(images)} image topics were given, and {full} has {len(names)} '
+                         f'cameras: {", ".join(names)}; wanted one --image each, in this order')
+    inputs = dict(node.get_subscriber_names_and_types_by_node(short, namespace or '/'))
+    cameras = [image_topic(camera, names, inputs, namespace) for camera in names]
+    if images:
+        types = dict(node.get_topic_names_and_types())
+        cameras = [(topic, COMPRESSED in types.get(topic, ())) for topic in images]
+    class_map, doubt = _classes(client, executor, weights, str(values.get('weights') or ''))
+    return Target(full, tuple(
+        CameraTopics(camera, topic, compressed, f'{full}/{camera}/' if camera else f'{full}/')
+        for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
+
+
+def _wait(lack: Callable[[], str], executor: Executor, wait_sec: float,
+          say: Callable[[str], object]) -> None:
+    """Spin until nothing is lacking."""
+    deadline, next_word_sec = time.monotonic() + wait_sec, time.monotonic() + REMIND_SEC
+    while problem := lack():
+        executor.spin_once(timeout_sec=0.2)
+        if time.monotonic() > deadline:
+            raise TargetError(f'{problem} It did not change within {wait_sec:g} s.')
+        if time.monotonic() > next_word_sec:
+            say(f'{problem} Waiting.')
+            next_word_sec += REMIND_SEC
+
+
+def _lack(node: Node, namespace: str, name: str, client: AsyncParameterClient) -> str:
+    """Return '' if the node is there and configured, or what it lacks."""
+    full = f'{namespace.rstrip("/")}/{name}'
+    nodes = node.get_node_names_and_namespaces()
+    if (name, namespace) not in nodes:
+        others = sorted({f'{space.rstrip("/")}/{other}' for other, space in nodes
+                         if other != node.get_name()})
+        return (f'There is no node {full}. Seen here: {", ".join(others) or "no node at all"}. '
+                'Start it, or name it by --node, or set ROS_DOMAIN_ID as it has it.')
+    if not client.services_are_ready():
+        return f'The node {full} has no parameter services yet.'
+    outputs = dict(node.get_publisher_names_and_types_by_node(name, namespace))
+    if not any(topic.endswith('/labels') for topic in outputs):
+        return f'The node {full} is not configured, or is no segment_node.'
+    return ''
+
+
+def ask(client: AsyncParameterClient, executor: Executor,
+        names: Sequence[str]) -> dict[str, object]:
+    """Return the values of some parameters, without those that are not set.
+
+    Raises:
+        TargetError: No answer came.
+    """
+    future = client.get_parameters(list(names))
+    executor.spin_until_future_complete(future, timeout_sec=ANSWER_SEC)
+    if not future.done() or future.result() is None:
+        raise TargetError(f'the node did not answer for {ANSWER_SEC:.0f} s; is it halted?')
+    fields = {ParameterType.PARAMETER_BOOL: 'bool_value',
+              ParameterType.PARAMETER_STRING: 'string_value',
+              ParameterType.PARAMETER_STRING_ARRAY: 'string_array_value',
+              ParameterType.PARAMETER_INTEGER_ARRAY: 'integer_array_value'}
+    return {name: getattr(value, fields[value.type])
+            for name, value in zip(names, future.result().values) if value.type in fields}
+
+
+def image_topic(camera: str, cameras: Sequence[str], inputs: Mapping[str, Sequence[str]],
+                namespace: str) -> tuple[str, bool]:
+    """Return the topic of a camera's images, and whether they are compressed.
+
+    Args:
+        camera: Name of the camera, or '' for the only one.
+        cameras: Names of all cameras.
+        inputs: Topics to which the node subscribes, with their types.
+        namespace: Namespace of the node.
+    """
+    images = {topic: COMPRESSED in types for topic, types in inputs.items()
+              if {IMAGE, COMPRESSED} & set(types)}
+    if len(cameras) > 1:
+        images = {topic: value for topic, value in images.items()
+                  if camera in topic.split('/')}
+    if len(images) == 1:
+        return next(iter(images.items()))
+    return '/'.join(part for part in (namespace, camera, 'image') if part or part is namespace), \
+        False
+
+
+def _classes(client: AsyncParameterClient, executor: Executor, weights: str,
+             node_weights: str) -> tuple[ClassMap, str]:
+    """Return the classes of a node, and why they may be others, or ''.
+
+    Raises:
+        ValueError: The weights that the user named cannot be used.
+    """
+    if weights:
+        return read_checkpoint(weights_path(weights)).class_map, ''
+    try:
+        class_map = read_checkpoint(weights_path(node_weights)).class_map
+    except (ValueError, OSError) as error:
+        return (ClassMap.from_names([f'class {i}' for i in range(MAX_CLASSES)]),
+                f"the node's weights cannot be read here, so classes have numbers and other "
+                f'colors: {error}; name a copy of the file by --weights')
+    rows = {f'class_map.{parameter_name(name)}.{what}': (parameter_name(name), what)
+            for name in class_map.names for what in PROPERTIES}
+    changes: dict[str, dict[str, object]] = {}
+    for row, value in ask(client, executor, list(rows)).items():
+        name, what = rows[row]
+        changes.setdefault(name, {})[what] = (bool(value) if what == 'drivable'
+                                              else [int(part) for part in value])
+    return class_map.override(changes), ''

@@ -3,6 +3,7 @@ SHELL := /bin/bash
 SOURCE ?= drawn
 DURATION ?= 20
 OUT ?= demo_out
+WEIGHTS ?= enet_camvid
 
 .PHONY: help setup demo bench test test-gpu test-tensorrt test-pythons lint
 
@@ -10,6 +11,7 @@ help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo '                    [WEIGHTS=enet_camvid|enet_road|FILE]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make test           every test that this machine can run, but test-tensorrt'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
@@ -24,7 +26,7 @@ setup:
 demo:
 	@scripts/setup.sh
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)'
+	    --duration '$(DURATION)' --out '$(OUT)' --weights '$(WEIGHTS)'
 
 bench:
 	@scripts/setup.sh bench

@@ -255,7 +255,8 @@ def test_demo_on_a_real_drive(tmp_path, shared):
 
 
 @pytest.mark.parametrize('arguments', [
-    ['--source', '/nowhere.mp4'], ['--weights', 'enet_nowhere'], ['--duration', '-1'], ['--duration', 'nan']])
+    ['--source', '/nowhere.mp4'], ['--weights', 'enet_nowhere'], ['--duration', '-1'],
+    ['--duration', 'nan']])
 def test_demo_says_what_is_wrong(tmp_path, arguments):
     done = subprocess.run(['demo', *arguments, '--out', str(tmp_path)], capture_output=True,
                           text=True, timeout=60)

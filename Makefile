@@ -7,13 +7,15 @@ STEPS ?= 500
 SEED ?= 1
 MINUTES ?= 30
 CAMERAS ?= 1
+WEIGHTS ?= enet_camvid
 
 .PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
 	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
-	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out] [VIEW=1]'
+	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
+	@echo '                    [WEIGHTS=enet_camvid|enet_road|FILE] [VIEW=1]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make soak           a node among its cameras for long: sums, memory, latency; alone'
 	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
@@ -34,7 +36,8 @@ setup:
 demo:
 	@scripts/setup.sh $(if $(VIEW),view)
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
-	    --duration '$(DURATION)' --out '$(OUT)' $(if $(VIEW),--view) $(if $(filter demo_out,$(OUT)),--force)
+	    --duration '$(DURATION)' --out '$(OUT)' --weights '$(WEIGHTS)' \
+	    $(if $(VIEW),--view) $(if $(filter demo_out,$(OUT)),--force)
 
 bench:
 	@scripts/setup.sh bench

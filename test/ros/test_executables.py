@@ -232,9 +232,10 @@ def check_demo_files(folder, source):
     return report
 
 
-def test_demo_on_the_drawn_street(tmp_path):
-    done = subprocess.run(['demo', '--duration', '4', '--out', str(tmp_path / 'out')],
-                          capture_output=True, text=True, timeout=110)
+@pytest.mark.parametrize('weights', ['enet_camvid', 'enet_road'])
+def test_demo_on_the_drawn_street(tmp_path, weights):
+    done = subprocess.run(['demo', '--duration', '4', '--out', str(tmp_path / 'out'),
+                           '--weights', weights], capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     report = check_demo_files(tmp_path / 'out', 'drawn')
     assert report['road_iou'] > 0.8
@@ -254,7 +255,8 @@ def test_demo_on_a_real_drive(tmp_path, shared):
 
 
 @pytest.mark.parametrize('arguments', [
-    ['--source', '/nowhere.mp4'], ['--duration', '-1'], ['--duration', 'nan']])
+    ['--source', '/nowhere.mp4'], ['--weights', 'enet_nowhere'], ['--duration', '-1'],
+    ['--duration', 'nan']])
 def test_demo_says_what_is_wrong(tmp_path, arguments):
     done = subprocess.run(['demo', *arguments, '--out', str(tmp_path)], capture_output=True,
                           text=True, timeout=60)

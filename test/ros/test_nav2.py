@@ -22,6 +22,7 @@ from support.nav2 import (  # noqa: E402
     LATCHED,
     OBSTACLE,
     SEMANTIC,
+    SEMANTIC_ROAD,
     STANDARD,
     Nav2,
     Output,
@@ -32,6 +33,7 @@ from support.nav2 import (  # noqa: E402
     known_share,
 )
 
+from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.ros.compat import LabelInfo  # noqa: E402
 from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
@@ -113,6 +115,11 @@ MISTAKES = {
         (f'{MONITOR}free_space/topic', '/enet/scan', 'not published'),
         ('lifecycle_manager_enet/ros__parameters/bond_timeout', 4.0, 'lifecycle manager'),
     ],
+    SEMANTIC_ROAD: [
+        (f'{CAMERA}other/classes', ['Road', 'Other'], 'wanted each of'),
+        (f'{CAMERA}class_types', ['road', 'kerb'], 'wanted each of'),
+        (f'{CAMERA}other/base_cost', 0, 'passable classes'),
+    ],
     OBSTACLE: [
         (f'{LAYER}obstacles/topic', '/enet/obstacle', 'not published'),
         (f'{LAYER}free_space/data_type', 'PointCloud2', 'wanted sensor_msgs/msg/PointCloud2'),
@@ -165,7 +172,7 @@ def assert_each_is_found(mistakes, document, find):
         assert any(said in line for line in found), f'{place} = {value}: {found}'
 
 
-@pytest.mark.parametrize('name', [SEMANTIC, OBSTACLE, GRID])
+@pytest.mark.parametrize('name', [SEMANTIC, SEMANTIC_ROAD, OBSTACLE, GRID])
 def test_nav2_gets_what_its_file_reads(started, road_frame, name):
     path, document = load(name)
     output = started(path, document, road_frame)
@@ -179,6 +186,7 @@ def test_nav2_gets_what_its_file_reads(started, road_frame, name):
 #: file -> (path in it, a mistake that its two halves show without the node, what is said of it)
 MISTAKES_BETWEEN_HALVES = {
     SEMANTIC: [(f'{NODE}scan/angle_increment', 0.0174533, 'overlooks')],
+    SEMANTIC_ROAD: [(f'{NODE}scan/angle_increment', 0.0174533, 'overlooks')],
     OBSTACLE: [
         (f'{NODE}scan/angle_increment', 0.0174533, 'farther than half a cell'),
         (f'{NODE}scan/angle_increment', 0.0051, 'farther than half a cell'),
@@ -193,7 +201,7 @@ MISTAKES_BETWEEN_HALVES = {
 }
 
 
-@pytest.mark.parametrize('name', [SEMANTIC, OBSTACLE, GRID])
+@pytest.mark.parametrize('name', [SEMANTIC, SEMANTIC_ROAD, OBSTACLE, GRID])
 def test_the_two_halves_of_a_file_fit_each_other(name):
     document = load(name)[1]
     assert check_halves(document) == []
@@ -289,14 +297,17 @@ def reply_to_labels(output: Output, labels: np.ndarray, frame: np.ndarray) -> Ou
     return output
 
 
-@pytest.mark.parametrize('name', [SEMANTIC, OBSTACLE, GRID])
+@pytest.mark.parametrize('name', [SEMANTIC, SEMANTIC_ROAD, OBSTACLE, GRID])
 def test_the_collision_monitor_goes_on_an_empty_street_and_stops_before_a_wall(
         started, road_frame, name):
     path, document = load(name)
     nav2, output = Nav2(document), started(path, document, road_frame)
-    frame, street = RoadScene(320, 192, style=EMPTY).render(1.0)
-    wall = np.ones_like(street)
-    wall[:135, :10] = street[-1, 160]  # a little road beside it, 8 m away
+    frame, classes = RoadScene(320, 192, style=EMPTY).render(1.0)
+    names = output.names()
+    road, wall_id = names.index('Road'), names.index('Other' if 'Other' in names else 'Building')
+    street = np.where(classes == CAMVID_NAMES.index('Road'), road, wall_id).astype(np.uint8)
+    wall = np.full_like(street, wall_id)
+    wall[:135, :10] = road  # a little road beside it, 8 m away
     enough = nav2.monitor['stop_zone']['min_points']
     free = points_in_stop_zone(nav2, reply_to_labels(output, street, frame))
     assert max(free.values()) == 0

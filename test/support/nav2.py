@@ -30,6 +30,7 @@ from enet_ros.perception.settings import ScanSettings, make_settings
 from enet_ros.ros.compat import LabelInfo
 
 SEMANTIC, OBSTACLE, GRID = 'nav2_semantic', 'nav2_obstacle', 'nav2_grid'
+SEMANTIC_ROAD = 'nav2_semantic_road'  # the same for the weights enet_road
 
 
 def profile(reliability: str, durability: str, depth: int) -> QoSProfile:

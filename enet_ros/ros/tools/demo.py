@@ -2,7 +2,7 @@
 
 ``make demo`` starts it. It writes overlay.png, overlay.mp4 and report.json into a folder.
 
-  make demo SOURCE=drive.mp4 DURATION=10 OUT=demo_out
+  make demo SOURCE=drive.mp4 DURATION=10 OUT=demo_out WEIGHTS=enet_road
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.media import SourceError, VideoWriter, existing, write_picture
-from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
+from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.perception.grid import GridSpec
 from enet_ros.perception.overlay import birds_eye, with_legend
 from enet_ros.ros.tools.observer import Observer, Record
@@ -56,6 +57,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
                         help='seconds to observe (default: 20)')
     parser.add_argument('--out', type=Path, default=Path('demo_out'),
                         help='folder to write to (default: demo_out)')
+    parser.add_argument('--weights', default='', metavar='W',
+                        help='weights of the node: a file, or the name of some that ship, such '
+                             'as enet_road (default: enet_camvid)')
     parser.add_argument('--view', action='store_true',
                         help='show the node in a browser meanwhile (make demo VIEW=1)')
     add_force(parser)
@@ -65,7 +69,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def start_processes(source: str) -> list[Process]:
+def start_processes(source: str, weights: Path) -> list[Process]:
     """Start node and camera. The pose of the synthetic street's camera is known to the node."""
     pose = []
     if source == 'drawn':
@@ -74,7 +78,7 @@ def start_processes(source: str) -> list[Process]:
                 f'ground.pitch:={float(camera.pitch_rad)}']
     else:
         source = str(existing(source).resolve())
-    return [Process('segment_node', *pose),
+    return [Process('segment_node', f"weights:='{weights.resolve()}'", *pose),
             Process('replay_camera', f"source:='{source}'", f'rate:={RATE_HZ}', 'loop:=true')]
 
 
@@ -157,16 +161,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the demo and write its files.
 
     Raises:
-        ProcessError, SourceError, OSError: the demo cannot go on; the message says why.
+        ProcessError, SourceError, CheckpointError, ClassMapError, OSError: the demo cannot go on;
+            the message says why.
     """
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     files = {name: out / name for name in ('overlay.mp4', 'overlay.png', 'report.json')}
     check_absent(files.values(), force=arguments.force)
-    class_map = read_checkpoint(weights_path('')).class_map
+    weights = weights_path(arguments.weights)
+    class_map = read_checkpoint(weights).class_map
     isolate()
     with viewer() if arguments.view else nullcontext():
-        record = observe_demo(arguments.source, arguments.duration, files['overlay.mp4'])
+        record = observe_demo(arguments, weights, class_map.checked(need_drivable=True))
     report = report_of(record, arguments.source, (640, 360))
     write_picture(files['overlay.png'], with_legend(image_of(record), class_map))
     files['report.json'].write_text(json.dumps(asdict(report), indent=2) + '\n')
@@ -185,13 +191,13 @@ def viewer() -> Iterator[None]:
         process.wait()
 
 
-def observe_demo(source: str, duration_sec: float, video_path: Path) -> Record:
+def observe_demo(arguments: argparse.Namespace, weights: Path, class_map: ClassMap) -> Record:
     """Run node and camera, record a video of the overlays, and return what was observed."""
-    processes = start_processes(source)
-    video = VideoWriter(video_path, RATE_HZ)
+    processes = start_processes(arguments.source, weights)
+    video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
     rclpy.init()
-    observer = Observer()
-    has_ground = source == 'drawn'
+    observer = Observer(road_id=class_map.drivable.index(True))
+    has_ground = arguments.source == 'drawn'
 
     def write_frame(overlay: np.ndarray) -> None:
         # All frames of a video have one size, so the first one waits for the ground.
@@ -200,7 +206,7 @@ def observe_demo(source: str, duration_sec: float, video_path: Path) -> Record:
 
     observer.on_overlay = write_frame
     try:
-        observe(observer, processes, duration_sec)
+        observe(observer, processes, arguments.duration)
     finally:
         stop_all(processes)
         video.close()
@@ -233,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     try:
         run(arguments)
-    except (ProcessError, SourceError, OSError) as error:
+    except (ProcessError, SourceError, CheckpointError, ClassMapError, OSError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

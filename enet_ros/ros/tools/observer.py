@@ -64,14 +64,15 @@ class Record:
 class Observer(Node):
     """Subscribes to a node's outputs and to the truth of the synthetic street."""
 
-    def __init__(self, node_name: str = 'enet'):
+    def __init__(self, node_name: str = 'enet', road_id: int = ROAD):
         """Subscribe.
 
         Args:
             node_name: name of the node to observe.
+            road_id: label of the road in the classes of its weights.
         """
         super().__init__('watch')
-        self.record = Record()
+        self.record, self._road_id = Record(), road_id
         #: Called with every overlay, (H, W, 3) uint8 RGB.
         self.on_overlay = lambda overlay: None
         self._truths: dict[int, np.ndarray] = {}
@@ -112,7 +113,7 @@ class Observer(Node):
         truth = self._truths.pop(_stamp_ns(message), None)
         if truth is not None:
             labels = np.frombuffer(message.data, np.uint8)
-            self.record.road.add(labels == ROAD, truth == ROAD)
+            self.record.road.add(labels == self._road_id, truth == ROAD)
 
     def _on_grid(self, message: OccupancyGrid) -> None:
         cells = np.frombuffer(message.data, np.int8)

@@ -22,12 +22,14 @@ ENTRY = re.compile(r'^## (?P<section>.+)$|^\| \[(?P<title>[^\]]+)\]\((?P<page>[^
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace the files below docs/ by those of :data:`CONTENT`, at their paths in the repository.
 
-    Files of the theme are added after this hook has run.
+    The files of the theme stay.
     """
+    theme = [file for file in files if file.src_dir != config.docs_dir]
     paths = sorted({path for pattern in CONTENT for path in REPOSITORY.glob(pattern)
                     if path.is_file()})
-    return Files([File(path.relative_to(REPOSITORY).as_posix(), str(REPOSITORY), config.site_dir,
-                       config.use_directory_urls) for path in paths])
+    return Files([*theme, *(
+        File(path.relative_to(REPOSITORY).as_posix(), str(REPOSITORY), config.site_dir,
+             config.use_directory_urls) for path in paths)])
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

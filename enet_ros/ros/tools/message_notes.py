@@ -36,7 +36,7 @@ def image_fields(encoding: str, data: str) -> dict[str, str]:
     """Return the fields of a sensor_msgs/Image."""
     channels = {'mono8': 'width', 'rgb8': 'three times width'}[encoding]
     return {'header': FRAME_HEADER,
-            'height': 'Height in pixels: of the frame, or of the network with output_size: network.',
+            'height': 'Height in pixels: of the frame, or of the network (output_size).',
             'width': 'Width in pixels, likewise.',
             'encoding': f'`{encoding}`.',
             'is_bigendian': '0. A channel has one byte.',
@@ -78,8 +78,8 @@ NOTES = {
         'header': FRAME_HEADER, 'height': 'Height of the masks in pixels.',
         'width': 'Width of the masks in pixels.',
         'distortion_model': 'That of the camera.', 'd': 'That of the camera, without a unit.',
-        'k': 'Matrix of the camera for the size of the masks, in pixels. The binning and the '
-             'region of interest of the camera are in it.',
+        'k': 'Matrix of the camera for the size of the masks, in pixels. The binning and '
+             'the region of interest of the camera are in it.',
         'r': 'That of the camera.', 'p': 'Projection for the size of the masks, in pixels.',
         'binning_x': '0: there is none.', 'binning_y': '0: there is none.',
         'roi': 'All 0: it is the whole image.'}),
@@ -88,8 +88,8 @@ NOTES = {
         'The point on the ground that each pixel of the masks shows.',
         cloud_fields('Height of the masks.', 'Width of the masks.',
                      'false: some points are NaN.',
-                     'A point for each pixel, row by row. NaN where a pixel shows no ground within '
-                     'ground.max_range.')),
+                     'A point for each pixel, row by row. NaN where a pixel shows no ground '
+                     'within ground.max_range.')),
     'obstacles': TopicNotes(
         'Ground that is not drivable, as points for a costmap.',
         cloud_fields('1.', 'Number of points; 0 if there are none.', 'true: no point is NaN.',

@@ -35,8 +35,8 @@ with its namespace, `/enet` by default. [downstream.md](downstream.md) says how 
 in Python, and [ground.md](ground.md) what the outputs in metres mean."""
 #: Need -> when a message is published at all.
 NEEDED = {Need.CALIBRATION: 'if a `camera_info` has arrived',
-          Need.GROUND: 'if there is a ground: `ground.pose` is not off, the calibration is usable, '
-                       'and the pose is known'}
+          Need.GROUND: 'if there is a ground: `ground.pose` is not off, the calibration is '
+                       'usable, and the pose is known'}
 INPUTS = (
     ('image', 'sensor_msgs/Image', 'The camera, with `image_transport: raw`. '
      '[images.md](images.md) lists the encodings.'),
@@ -49,8 +49,8 @@ OTHER_OUTPUTS = (
     ('~/label_info', 'vision_msgs/LabelInfo', LATCHED_QOS,
      'Once at each activation, where vision_msgs is installed.',
      (('header', 'Time of the activation, without a frame_id.'),
-      ('class_map', 'class_id and class_name of each class in `~/labels`. A class that the weights '
-                    'never give is left out.'),
+      ('class_map', 'class_id and class_name of each class in `~/labels`. A class that the '
+                    'weights never give is left out.'),
       ('threshold', '0: it is not used.'))),
     ('/diagnostics', 'diagnostic_msgs/DiagnosticArray', OUTPUT_QOS,
      'Every diagnostics_period while the node is active, and each second of a long configuration.',

@@ -75,7 +75,7 @@ fuzz:
 docs:  # never with --quiet: mkdocs then counts no warnings, and --strict passes everything
 	@scripts/setup.sh docs
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --site-dir site
-	@echo 'docs: open site/index.html'
+	@echo 'docs: python3 -m http.server -d site serves it; site/index.html opens without search'
 
 lint:
 	@scripts/setup.sh dev

@@ -82,10 +82,6 @@ HOW_TO_SORT = ('is in no class: add its normal form {form!r} to RUN_HERE or RUN_
                "test, or write '# not run here: REASON' behind it")
 
 
-def identify(command: Command) -> str:
-    return f'{command.page}:{command.line}'
-
-
 def is_sorted(command: Command) -> bool:
     """Tell whether a command is of one of the kinds."""
     form = 'scripts/setup.sh' if command.words[0] == 'scripts/setup.sh' else command.form
@@ -158,13 +154,15 @@ def contents_of(path):
     return {file: data for file in files if file.is_file() and (data := file.read_bytes())}
 
 
-HERE = list(dict.fromkeys((command.page, command.line, command.text) for command in COMMANDS
-                          if command.form in RUN_HERE and not command.reason))
+#: Text of each command -> where it stands first.
+HERE = {command.text: (command.page, command.line) for command in reversed(COMMANDS)
+        if command.form in RUN_HERE and not command.reason}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('page', 'line', 'text'), HERE, ids=[f'{p}:{n}' for p, n, _ in HERE])
-def test_a_cheap_command_does_what_the_page_says(scratch, page, line, text):
+@pytest.mark.parametrize('text', HERE, ids=[f'{page}:{line}' for page, line in HERE.values()])
+def test_a_cheap_command_does_what_the_page_says(scratch, text):
+    page, line = HERE[text]
     before = contents_of(scratch)
     done = subprocess.run(['bash', '-c', text], cwd=scratch, capture_output=True, text=True,
                           timeout=100)
@@ -186,6 +184,10 @@ def test_a_cheap_command_does_what_the_page_says(scratch, page, line, text):
     ('ros2 lifecycle set /enet start', 'start is no transition'),
     ('make demo SOURC=drive.mp4', 'no variable SOURC'),
     ('make demos', 'no target demos'),
+    ('make demo WEIGHTS=enet_rood', 'no weights enet_rood ship'),
+    ('enet-ros bag a -o b --weights enet_rood', 'no weights enet_rood ship'),
+    ('ros2 run enet_ros segment_node --ros-args -p weights:=enet_rood', 'no weights enet_rood'),
+    ('ros2 run enet_ros segment', 'no executable segment'),
     ('scripts/setup.sh trian', 'no extra trian'),
     ('scripts/set_up.sh', 'there is no scripts/set_up.sh'),
     ('. scripts/env.sh && A=1 sudo make demos | cat', 'there is no scripts/env.sh')])

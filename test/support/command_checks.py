@@ -15,20 +15,35 @@ from enet_ros.perception.settings import PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMETER_ARGUMENT = re.compile(r'(?P<name>[\w./<>]+):=(?P<value>.*)', re.DOTALL)
+MODELS = REPOSITORY / 'enet_ros' / 'models'
+NAMED_WEIGHTS = re.compile(r'^(?:WEIGHTS=|weights:=)')
 #: Parameters that rclpy gives every node.
 RCLPY_PARAMETERS = {'use_sim_time'}
-#: ros2 VERB -> the names that its arguments may be, given by :func:`node_names`.
 LIFECYCLE_VERBS = {'configure', 'activate', 'deactivate', 'cleanup', 'shutdown'}
 
 
 def problem_of(words: Sequence[str]) -> str:
     """Return what is wrong with a command, or an empty text."""
+    problem = weights_problem(words)
+    if problem:
+        return problem
     check = {'enet-ros': enet_ros_problem, 'make': make_problem, 'ros2': ros2_problem,
              'segment_node': node_problem, 'replay_camera': node_problem}.get(words[0])
     if check is not None:
         return check(words)
     if words[0] == '.' or words[0].startswith('scripts/'):
         return script_problem(words)
+    return ''
+
+
+def weights_problem(words: Sequence[str]) -> str:
+    """Check that weights that are named without a path or a suffix ship with the package."""
+    for before, word in zip(('', *words), words):
+        name = word if before == '--weights' else NAMED_WEIGHTS.sub('', word)
+        is_given = before == '--weights' or name != word
+        if is_given and not {'.', '/', '$'} & set(name) and not (
+                MODELS / f'{name}.safetensors').is_file():
+            return f'no weights {name} ship'
     return ''
 
 

@@ -1,0 +1,64 @@
+"""Lay the repository out as a site for mkdocs, and make the navigation from docs/index.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+INDEX = PurePosixPath('docs/index.md')
+#: What the site holds, by its place in the repository. A link to another file is a dead link.
+CONTENT = ('README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'LICENSE', 'docs/**/*.md',
+           'docs/images/*', 'scripts/site/*.css', 'config/*', 'examples/*.py',
+           'enet_ros/models/README.md', 'enet_ros/models/LICENSE', 'docker/Dockerfile.*')
+#: ``## Heading`` and ``| [Title](page.md) |`` of the index.
+ENTRY = re.compile(r'^## (?P<section>.+)$|^\| \[(?P<title>[^\]]+)\]\((?P<page>[^)#]+\.md)\)',
+                   re.MULTILINE)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Replace the files below docs/ by those of :data:`CONTENT`, at their paths in the repository.
+
+    The files of the theme stay.
+    """
+    theme = [file for file in files if file.src_dir != config.docs_dir]
+    paths = sorted({path for pattern in CONTENT for path in REPOSITORY.glob(pattern)
+                    if path.is_file()})
+    return Files([*theme, *(
+        File(path.relative_to(REPOSITORY).as_posix(), str(REPOSITORY), config.site_dir,
+             config.use_directory_urls) for path in paths)])
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Make the navigation: the README, then the sections and pages of the index in their order."""
+    config.nav = [{'README': 'README.md'}, {'Index': str(INDEX)},
+                  *navigation_of((REPOSITORY / INDEX).read_text())]
+    return config
+
+
+def navigation_of(index: str) -> list[dict[str, list[dict[str, str]]]]:
+    """Return the navigation that an index gives.
+
+    Args:
+        index: Markdown text, with a table of pages under each heading of the second level.
+
+    Returns:
+        For each section its name, and title -> page for each page, by paths in the repository.
+    """
+    sections: list[dict[str, list[dict[str, str]]]] = []
+    for entry in ENTRY.finditer(index):
+        if entry['section']:
+            sections.append({entry['section']: []})
+        else:
+            (pages,) = sections[-1].values()
+            pages.append({entry['title']: _path_in_repository(entry['page'])})
+    return [section for section in sections if any(section.values())]
+
+
+def _path_in_repository(link: str) -> str:
+    """Return the path that a link of the index leads to."""
+    folder = (REPOSITORY / INDEX).parent
+    return (folder / link).resolve().relative_to(REPOSITORY).as_posix()

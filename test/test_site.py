@@ -1,0 +1,82 @@
+"""The documents as a site: strict, whole, and reachable from an index."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+INPUTS = ('mkdocs.yml', 'README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'LICENSE', 'docs', 'config',
+          'examples', 'docker', 'scripts/site', 'enet_ros/models/README.md',
+          'enet_ros/models/LICENSE')
+TARGET = re.compile(r'(?:href|src)="([^"#?:]+)(?:#[^"]*)?"')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def mkdocs():
+    """Skip where mkdocs is absent, but never in CI."""
+    if find_spec('mkdocs') is None or find_spec('material') is None:
+        assert not os.environ.get('CI'), 'mkdocs is absent: scripts/setup.sh docs'
+        pytest.skip('mkdocs is not installed: scripts/setup.sh docs')
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the documents, to be changed."""
+    for name in INPUTS:
+        target = tmp_path / 'checkout' / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        copy(REPOSITORY / name, target)
+    return tmp_path / 'checkout'
+
+
+def build(folder, site):
+    """Build the site as make docs does; return the process.
+
+    With --quiet mkdocs would count no warnings, and --strict would pass everything.
+    """
+    return subprocess.run(
+        [sys.executable, '-P', '-m', 'mkdocs', 'build', '--strict', '--site-dir', site],
+        cwd=folder, capture_output=True, text=True,
+        env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'})
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_every_link_leads_to_a_file(tmp_path):
+    built = build(REPOSITORY, tmp_path / 'site')
+    assert built.returncode == 0, built.stderr
+    pages = sorted((tmp_path / 'site').rglob('*.html'))
+    assert len(pages) > 35
+    for page in pages:
+        if page.name == '404.html':  # its links start at the root of a server
+            continue
+        for target in TARGET.findall(page.read_text()):
+            assert (page.parent / target).exists(), f'{page.name} leads to {target}'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('text', 'complaint'), [
+    ('[gone](gone.md)', 'gone.md'),
+    ('[gone](view.md#gone)', "'#gone'|anchor 'gone'"),
+    ('[gone](../config/gone.yaml)', 'gone.yaml'),
+], ids=['a page', 'a heading', 'a file outside docs'])
+def test_a_dead_link_stops_the_build(checkout, tmp_path, text, complaint):
+    with (checkout / 'docs' / 'time.md').open('a') as page:
+        page.write(f'\n{text}\n')
+    built = build(checkout, tmp_path / 'site')
+    assert built.returncode != 0
+    assert re.search(complaint, built.stderr)
+
+
+@pytest.mark.slow
+def test_a_page_outside_the_index_stops_the_build(checkout, tmp_path):
+    (checkout / 'docs' / 'lonely.md').write_text('# Lonely\n')
+    built = build(checkout, tmp_path / 'site')
+    assert built.returncode != 0
+    assert 'docs/lonely.md' in built.stderr

@@ -253,6 +253,9 @@ def read_soak(path: Path) -> SoakReport:
         return SoakReport(**{field.name: content[field.name] for field in fields(SoakReport)})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is no result of enet-ros soak --json: {error}') from error
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror}): wanted a file that '
+                         'enet-ros soak --json has written') from error
 
 
 def format_table(reports: Sequence[SoakReport]) -> str:
@@ -264,7 +267,7 @@ def format_table(reports: Sequence[SoakReport]) -> str:
         share = 100.0 * report.lost / max(report.sent, 1)
         lines.append(
             f'| {len(report.cameras)} | {report.rate_hz:g} Hz | {size_name(report.camera_size)} '
-            f'| {report.minutes:.0f} | {report.lost} of {report.sent} ({share:.1f} %) '
+            f'| {round(report.minutes, 1):g} | {report.lost} of {report.sent} ({share:.1f} %) '
             f'| {report.p99_ms[1]:.0f} ms | {report.memory_mb[1]:.0f} MB ({growth_mb:+.1f}) '
             f'| `{report.command}` |')
     return '\n'.join(lines)

@@ -110,6 +110,7 @@ class SoakReport:
         p99_ms: In the first minute and in the last one.
         p50_ms: Of the whole time.
         cpu_percent: CPU time of the node, in percent of one core.
+        machine_percent: CPU time of all processes, in percent of all cores.
         visits: How often a subscriber came and went.
         busy: A sentence where other processes kept the cores busy, else ''.
         failures: What is not as it has to be; none if the soak passed.
@@ -128,6 +129,7 @@ class SoakReport:
     p99_ms: tuple[float, float]
     p50_ms: float
     cpu_percent: float
+    machine_percent: float
     visits: int
     busy: str
     failures: list[str]
@@ -219,7 +221,8 @@ def format_soak(report: SoakReport) -> str:
     lines += [f'memory  {before_mb:.1f} MB after the first minute, {after_mb:.1f} MB at the end',
               f'latency p50 {report.p50_ms:.1f} ms; p99 {first_ms:.1f} ms in the first minute, '
               f'{last_ms:.1f} ms in the last',
-              f'node    {report.cpu_percent:.0f} % of a core; a subscriber came and went '
+              f'load    node {report.cpu_percent:.0f} % of a core, machine '
+              f'{report.machine_percent:.0f} % of all; a subscriber came and went '
               f'{report.visits} times']
     if report.busy:
         lines.append(f'not to be trusted: {report.busy}. Leave the machine alone and repeat.')

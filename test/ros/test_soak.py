@@ -39,6 +39,7 @@ def test_a_soak_counts_every_frame_and_writes_its_figures(tmp_path):
     assert all(50.0 < value < 2000.0 for value in over_time['rss_mb'])
     assert len(over_time['p99_ms']) == len(over_time['mask_sec']) == 60
     assert content['visits'] == 2
+    assert content['cpu_percent'] / os.cpu_count() < content['machine_percent'] <= 100.0
     assert 10.0 < content['cpu_percent'] < 400.0 or content['busy']
     # A machine that does other work may break the limit of the latency, and no other one.
     assert all('p99 of the latency' in failure for failure in content['failures'])

@@ -7,9 +7,10 @@ import time
 import cv2
 import numpy as np
 import pytest
-from support.browser import Browser, chromium
+from support.absence import import_or_skip
+from support.browser import Browser
 
-pytest.importorskip('rerun', reason='rerun-sdk is not installed: scripts/setup.sh view')
+import_or_skip('rerun', 'rerun-sdk is not installed: scripts/setup.sh view')
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
@@ -66,8 +67,6 @@ def picture_of(screenshot, colors):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(chromium() is None,
-                    reason='Chromium is not installed: apt-get install chromium')
 def test_the_page_shows_the_color_of_the_road_where_the_road_is(page, street, tmp_path):
     class_map = read_checkpoint(weights_path('')).class_map
     browser, deadline = Browser(page[1], tmp_path / 'profile', (1280, 720)), time.monotonic() + 200

@@ -4,9 +4,10 @@ import subprocess
 
 import numpy as np
 import pytest
+from support.absence import import_or_skip
 
-pytest.importorskip('rclpy', reason='rclpy is not installed')
-pytest.importorskip('rerun', reason='rerun-sdk is not installed: scripts/setup.sh view')
+import_or_skip('rclpy', 'rclpy is not installed: make setup')
+import_or_skip('rerun', 'rerun-sdk is not installed: scripts/setup.sh view')
 
 from enet_ros.cli.view import checked_show, within  # noqa: E402
 from enet_ros.network.class_map import UNKNOWN, ClassMap  # noqa: E402

@@ -12,6 +12,7 @@ import time
 
 import cv2
 import numpy as np
+from support.absence import skip_or_fail
 
 #: WebGL by the CPU, since test machines have no GPU.
 OPTIONS = ('--headless', '--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader',
@@ -20,9 +21,11 @@ ANSWER_SEC = 240.0  # a loaded machine draws a page in a minute
 
 
 def chromium():
-    """Return the program, or None where it is not installed."""
-    return shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which(
-        'google-chrome')
+    """Return the program. Where it is not installed, the test is skipped, or fails in CI."""
+    for name in ('chromium', 'chromium-browser', 'google-chrome'):
+        if program := shutil.which(name):
+            return program
+    skip_or_fail('Chromium is not installed: apt-get install chromium')
 
 
 class Browser:
@@ -30,10 +33,11 @@ class Browser:
 
     def __init__(self, url, folder, size=(1600, 900)):
         """Open a page. ``folder`` keeps the profile."""
+        program = chromium()
         to_child, self._out = os.pipe()
         self._in, from_child = os.pipe()
         self._buffer, self._count = b'', 0
-        command = [chromium(), *OPTIONS, '--remote-debugging-pipe', f'--user-data-dir={folder}',
+        command = [program, *OPTIONS, '--remote-debugging-pipe', f'--user-data-dir={folder}',
                    f'--window-size={size[0]},{size[1]}', 'about:blank']
         # Chromium reads commands from descriptor 3 and writes answers to 4.
         shell = f'exec 3<&{to_child} 4>&{from_child}; exec "$@"'

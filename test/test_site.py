@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-INPUTS = ('mkdocs.yml', 'README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'LICENSE', 'docs', 'config',
-          'examples', 'docker', 'scripts/site', 'enet_ros/models/README.md',
-          'enet_ros/models/LICENSE')
+#: What a site is not made from.
+ELSE = shutil.ignore_patterns('.*', 'site', 'test', 'runs', 'demo_out*', '__pycache__',
+                              '*.safetensors')
 TARGET = re.compile(r'(?:href|src)="([^"#?:]+)(?:#[^"]*)?"')
 
 
@@ -28,12 +28,9 @@ def mkdocs():
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of the documents, to be changed."""
-    for name in INPUTS:
-        target = tmp_path / 'checkout' / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, target)
-    return tmp_path / 'checkout'
+    checkout = shutil.copytree(REPOSITORY, tmp_path / 'checkout', ignore=ELSE)
+    shutil.copytree(REPOSITORY / 'scripts' / 'site', checkout / 'scripts' / 'site')
+    return checkout
 
 
 def build(folder, site):

@@ -5,35 +5,26 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.absence import import_or_skip
 
+for name in ('mkdocs', 'material'):
+    import_or_skip(name, 'mkdocs or its theme is not installed: scripts/setup.sh docs')
 REPOSITORY = Path(__file__).resolve().parent.parent
-INPUTS = ('mkdocs.yml', 'README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'LICENSE', 'docs', 'config',
-          'examples', 'docker', 'scripts/site', 'enet_ros/models/README.md',
-          'enet_ros/models/LICENSE')
+#: What a site is not made from.
+ELSE = shutil.ignore_patterns('.*', 'site', 'test', 'runs', 'demo_out*', '__pycache__',
+                              '*.safetensors')
 TARGET = re.compile(r'(?:href|src)="([^"#?:]+)(?:#[^"]*)?"')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def mkdocs():
-    """Skip where mkdocs is absent, but never in CI."""
-    if find_spec('mkdocs') is None or find_spec('material') is None:
-        assert not os.environ.get('CI'), 'mkdocs is absent: scripts/setup.sh docs'
-        pytest.skip('mkdocs is not installed: scripts/setup.sh docs')
 
 
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of the documents, to be changed."""
-    for name in INPUTS:
-        target = tmp_path / 'checkout' / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, target)
-    return tmp_path / 'checkout'
+    checkout = shutil.copytree(REPOSITORY, tmp_path / 'checkout', ignore=ELSE)
+    shutil.copytree(REPOSITORY / 'scripts' / 'site', checkout / 'scripts' / 'site')
+    return checkout
 
 
 def build(folder, site):

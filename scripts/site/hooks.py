@@ -10,23 +10,28 @@ from mkdocs.structure.files import File, Files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INDEX = PurePosixPath('docs/index.md')
-#: What the site holds, by its place in the repository. A link to another file is a dead link.
-CONTENT = ('README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'LICENSE', 'docs/**/*.md',
-           'docs/images/*', 'scripts/site/*.css', 'config/*', 'examples/*.py',
-           'enet_ros/models/README.md', 'enet_ros/models/LICENSE', 'docker/Dockerfile.*')
+#: The pages of the site and its style, by their places in the repository. The files that a page
+#: links to come with it.
+PAGES = ('README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'docs/**/*.md', 'enet_ros/models/*.md')
+STYLE = 'scripts/site/*.css'
+#: The target of a link or of an image, unless it is an address.
+LINK = re.compile(r'\]\(([^)#:\s]+)')
 #: ``## Heading`` and ``| [Title](page.md) |`` of the index.
 ENTRY = re.compile(r'^## (?P<section>.+)$|^\| \[(?P<title>[^\]]+)\]\((?P<page>[^)#]+\.md)\)',
                    re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Replace the files below docs/ by those of :data:`CONTENT`, at their paths in the repository.
+    """Replace the files below docs/ by the pages, and what they link to, at their own paths.
 
     The files of the theme stay.
     """
     theme = [file for file in files if file.src_dir != config.docs_dir]
-    paths = sorted({path for pattern in CONTENT for path in REPOSITORY.glob(pattern)
-                    if path.is_file()})
+    pages = [path for pattern in PAGES for path in REPOSITORY.glob(pattern)]
+    linked = [(page.parent / target).resolve() for page in pages
+              for target in LINK.findall(page.read_text())]
+    paths = sorted({path for path in (*pages, *linked, *REPOSITORY.glob(STYLE))
+                    if path.is_file() and path.is_relative_to(REPOSITORY)})
     return Files([*theme, *(
         File(path.relative_to(REPOSITORY).as_posix(), str(REPOSITORY), config.site_dir,
              config.use_directory_urls) for path in paths)])

@@ -28,6 +28,7 @@ OTHER_VALUES = {
     'scan.angle_increment': [0.0174533, 0.5],
     'scan.range_min': [0.0, 1.0],
     'scan.range_max': [5.0, 20.0],
+    'ground.max_range': [2.0, 30.0, 1000.0],
     'grid.length': [5.0, 20.0],
     'grid.width': [5.0, 20.0],
     'grid.resolution': [0.1, 1.0],

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ from enet_ros.scene.textures import ROAD  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 SIZE = (640, 360)
+#: Whom Chromium itself asks, whatever the page: the time, its updates, its dictionaries.
+OF_CHROMIUM = ('.google.com', '.gvt1.com', 'update.googleapis.com',
+               'content-autofill.googleapis.com', 'optimizationguide-pa.googleapis.com')
 
 
 def url_of(process, seconds=120.0):
@@ -67,7 +71,7 @@ def picture_of(screenshot, colors):
 
 
 @pytest.mark.timeout(400)
-def test_the_page_shows_the_color_of_the_road_where_the_road_is(page, street, tmp_path):
+def test_the_page_shows_the_road_where_it_is_and_asks_only_this_machine(page, street, tmp_path):
     class_map = read_checkpoint(weights_path('')).class_map
     browser, deadline = Browser(page[1], tmp_path / 'profile', (1280, 720)), time.monotonic() + 200
     try:
@@ -82,6 +86,11 @@ def test_the_page_shows_the_color_of_the_road_where_the_road_is(page, street, tm
     truth = cv2.resize(street[1].astype(np.uint8), road.shape[::-1],
                        interpolation=cv2.INTER_NEAREST) > 0
     assert (road & truth).sum() / (road | truth).sum() > 0.8
+    hosts = {urlsplit(address).hostname for address in browser.requested()
+             if address.startswith(('http', 'ws'))}
+    assert '127.0.0.1' in hosts
+    assert {host for host in hosts - {'127.0.0.1'}
+            if not host.endswith(OF_CHROMIUM)} == set()
 
 
 def test_the_server_listens_on_this_machine_alone_and_ends_with_the_viewer(page):

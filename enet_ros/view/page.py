@@ -1,8 +1,8 @@
 """Serves Rerun's page without what it would load from the internet.
 
 The page of the wheel asks for fonts, examples, the newest release and a script that counts
-visitors, and sends usage statistics. Here the links are taken out, and a Content-Security-Policy makes the
-browser refuse every address but this server and the data.
+visitors, and sends usage statistics. Here the links are taken out, and a
+Content-Security-Policy makes the browser refuse every address but this server and the data.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from urllib.parse import quote
 
 import rerun
 
+from enet_ros.view.page import PageServer
+
 START_TIMEOUT_SEC = 60.0
 STOP_TIMEOUT_SEC = 5.0
 LOOPBACK = '127.0.0.1'
@@ -121,6 +123,8 @@ class ViewServer:
             ServerError: It ended, or did not listen in time.
         """
         self.address = address
+        self._page: PageServer | None = None
+        self._own_page_port = _free_port(address.bind, '--port', 0)
         self._settings = tempfile.TemporaryDirectory(prefix='enet_ros_view')
         self._log = tempfile.TemporaryFile('w+')
         self._process = subprocess.Popen(
@@ -129,7 +133,10 @@ class ViewServer:
             env={**os.environ, **self._without_analytics()})
         try:
             self._wait()
-        except ServerError:
+            self._page = PageServer(address.bind, address.page_port,
+                                    (address.local_host().strip('[]'), self._own_page_port),
+                                    (address.host(),), address.data_port)
+        except (ServerError, OSError):
             self.stop()
             raise
 
@@ -137,7 +144,7 @@ class ViewServer:
         address = self.address
         program = Path(rerun.__file__).resolve().parents[1] / 'rerun_cli' / 'rerun'
         command = [str(program), '--serve-web', '--bind', address.bind,
-                   '--port', str(address.data_port), '--web-viewer-port', str(address.page_port),
+                   '--port', str(address.data_port), '--web-viewer-port', str(self._own_page_port),
                    '--server-memory-limit', address.memory]
         if not address.is_local():  # The page and the data have two ports: two origins.
             command += ['--cors-allow-origin', f'http://{address.host()}:{address.page_port}']
@@ -155,7 +162,7 @@ class ViewServer:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SEC
-        for port in (self.address.page_port, self.address.data_port):
+        for port in (self._own_page_port, self.address.data_port):
             while not self._answers(port):
                 self.check()
                 if time.monotonic() > deadline:
@@ -190,6 +197,8 @@ class ViewServer:
 
     def stop(self) -> None:
         """End the server."""
+        if self._page is not None:
+            self._page.stop()
         if self._process.poll() is None:
             self._process.terminate()
             try:

@@ -1,8 +1,11 @@
 """``enet-ros view`` beside a real node, looked at in a real browser."""
 
+import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -18,6 +21,9 @@ from enet_ros.scene.textures import ROAD  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 SIZE = (640, 360)
+#: Whom Chromium itself asks, whatever the page: the time, its updates, its dictionaries.
+OF_CHROMIUM = ('.google.com', '.gvt1.com', 'update.googleapis.com',
+               'content-autofill.googleapis.com', 'optimizationguide-pa.googleapis.com')
 
 
 def url_of(process, seconds=120.0):
@@ -39,54 +45,112 @@ def street(tmp_path):
 
 
 @pytest.fixture
-def page(start, street):
-    """A viewer of labels that cover the camera, and its URL."""
-    start('segment_node', '-p', 'resolution:=[320, 192]')
-    start('replay_camera', '-p', f"source:='{street[0]}'", '-p', 'loop:=true', '-p', 'rate:=5.0')
-    process = subprocess.Popen(
-        [shutil.which('enet-ros'), 'view', '--show', 'camera,labels', '--opacity', '1',
-         '--port', '0', '--data-port', '0'],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield process, url_of(process)[0]
-    finally:
+def view():
+    """Start ``enet-ros view``; give the process and the URL. It is ended at the end."""
+    started = []
+
+    def start_view(*options):
+        started.append(subprocess.Popen(
+            [shutil.which('enet-ros'), 'view', '--port', '0', '--data-port', '0', *options],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return started[-1], url_of(started[-1])[0]
+
+    yield start_view
+    for process in started:
         process.terminate()
         process.wait(20)
 
 
-def picture_of(screenshot, colors):
-    """Return the part of a screenshot that consists of class colours, or None."""
+@pytest.fixture
+def page(start, street, view):
+    """A viewer of labels that cover the camera, and its URL."""
+    start('segment_node', '-p', 'resolution:=[320, 192]')
+    start('replay_camera', '-p', f"source:='{street[0]}'", '-p', 'loop:=true', '-p', 'rate:=5.0')
+    return view('--show', 'camera,labels', '--opacity', '1')
+
+
+def pictures_of(screenshot, colors):
+    """Return the parts of a screenshot that consist of class colours, from left to right."""
     is_class = np.zeros(screenshot.shape[:2], np.uint8)
     for color in colors:
         is_class |= (np.abs(screenshot.astype(int) - color).max(axis=2) <= 8).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(is_class)
-    x, y, width, height, area = max(stats[1:], key=lambda row: row[4], default=(0,) * 5)
-    if area < 40_000 or abs(width / height - SIZE[0] / SIZE[1]) > 0.05:
-        return None
-    return screenshot[y:y + height, x:x + width]
+    return [screenshot[y:y + height, x:x + width]
+            for x, y, width, height, area in sorted(stats[1:], key=lambda row: row[0])
+            if area > 40_000 and abs(width / height - SIZE[0] / SIZE[1]) < 0.05]
+
+
+def watch(url, folder, count):
+    """Return the pictures on a page once there are so many, and the closed browser."""
+    colors = read_checkpoint(weights_path('')).class_map.colors
+    browser, deadline = Browser(url, folder / 'profile', (1280, 720)), time.monotonic() + 200
+    try:
+        while len(pictures := pictures_of(browser.screenshot(), colors)) < count:
+            assert time.monotonic() < deadline, f'{len(pictures)} of {count} cameras are shown'
+            time.sleep(2)
+    finally:
+        browser.close()
+    return pictures, browser
+
+
+def road_iou(picture, truth):
+    """Return the IoU of what has the colour of the road, and the road."""
+    color = read_checkpoint(weights_path('')).class_map.colors[ROAD]
+    road = np.abs(picture.astype(int) - color).max(axis=2) <= 8
+    truth = cv2.resize(truth.astype(np.uint8), road.shape[::-1],
+                       interpolation=cv2.INTER_NEAREST) > 0
+    return (road & truth).sum() / (road | truth).sum()
 
 
 @pytest.mark.timeout(400)
-def test_the_page_shows_the_color_of_the_road_where_the_road_is(page, street, tmp_path):
-    class_map = read_checkpoint(weights_path('')).class_map
-    browser, deadline = Browser(page[1], tmp_path / 'profile', (1280, 720)), time.monotonic() + 200
-    try:
-        picture = None
-        while picture is None:
-            assert time.monotonic() < deadline, 'the page shows no labels'
-            time.sleep(2)
-            picture = picture_of(browser.screenshot(), class_map.colors)
-    finally:
-        browser.close()
-    road = np.abs(picture.astype(int) - class_map.colors[ROAD]).max(axis=2) <= 8
-    truth = cv2.resize(street[1].astype(np.uint8), road.shape[::-1],
-                       interpolation=cv2.INTER_NEAREST) > 0
-    assert (road & truth).sum() / (road | truth).sum() > 0.8
+def test_the_page_shows_the_road_where_it_is_and_asks_only_this_machine(page, street, tmp_path):
+    [picture], browser = watch(page[1], tmp_path, 1)
+    assert road_iou(picture, street[1]) > 0.8
+    hosts = {urlsplit(address).hostname for address in browser.requested()
+             if address.startswith(('http', 'ws'))}
+    assert '127.0.0.1' in hosts
+    assert {host for host in hosts - {'127.0.0.1'}
+            if not host.endswith(OF_CHROMIUM)} == set()
+
+
+@pytest.mark.timeout(400)
+def test_two_cameras_are_shown_beside_each_other(start, street, view, tmp_path):
+    start('segment_node', '-p', 'resolution:=[320, 192]', '-p', "cameras:=['left', 'right']")
+    mirrored = tmp_path / 'mirrored.png'
+    cv2.imwrite(str(mirrored), cv2.imread(str(street[0]))[:, ::-1])
+    for name, file in (('left', street[0]), ('right', mirrored)):
+        start('replay_camera', '-r', f'__ns:=/{name}', '-p', f"source:='{file}'", '-p',
+              'loop:=true', '-p', 'rate:=5.0')
+    (left, right), _ = watch(view('--show', 'camera,labels', '--opacity', '1')[1], tmp_path, 2)
+    assert road_iou(left, street[1]) > 0.8
+    assert road_iou(right, street[1][:, ::-1]) > 0.8
+
+
+@pytest.mark.timeout(300)
+def test_memory_stays_bounded_under_many_frames(start, view):
+    start('segment_node', '-p', 'resolution:=[160, 96]')
+    start('replay_camera', '-p', 'preload:=8', '-p', 'rate:=15.0')
+    process, _ = view('--show', 'camera,labels', '--rate', '15', '--memory', '32MB')
+    time.sleep(15)  # more than 150 MB of frames, were all of them kept
+    before = {pid: rss_mb(pid) for pid in tree(process.pid)}
+    time.sleep(30)
+    growth_mb = {pid: rss_mb(pid) - before[pid] for pid in before}
+    assert len(growth_mb) == 2 and max(growth_mb.values()) < 60, growth_mb
+    assert max(before.values()) < 500, before
+
+
+@pytest.mark.parametrize('bind', ['127.0.0.2', '0.0.0.0'])
+def test_bind_says_where_every_port_listens(start, view, bind):
+    start('segment_node', '-p', 'resolution:=[160, 96]')
+    process, url = view('--bind', bind)
+    listening = addresses(ports_of(tree(process.pid)))
+    assert listening == {''.join(f'{int(part):02X}' for part in reversed(bind.split('.')))}
 
 
 def test_the_server_listens_on_this_machine_alone_and_ends_with_the_viewer(page):
     process, url = page
-    ports = {int(url.split('/')[2].split(':')[1]), int(url.split('%3A')[2].split('%')[0])}
+    ports = ports_of(tree(process.pid))
+    assert {urlsplit(url).port, int(url.split('%3A')[2].split('%')[0])} < ports
     assert addresses(ports) == {'127.0.0.1'}
     process.kill()
     process.wait(10)
@@ -96,13 +160,39 @@ def test_the_server_listens_on_this_machine_alone_and_ends_with_the_viewer(page)
         time.sleep(0.1)
 
 
-def addresses(ports):
-    """Return the addresses at which something listens on some ports, by /proc/net/tcp."""
-    found = set()
+def tree(pid):
+    """Return a process and its children."""
+    return [pid, *map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())]
+
+
+def rss_mb(pid):
+    """Return the resident memory of a process."""
+    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * 4096 / 1e6
+
+
+def ports_of(pids):
+    """Return the TCP ports at which some processes listen."""
+    sockets = set()
+    for pid in pids:
+        for entry in Path(f'/proc/{pid}/fd').iterdir():
+            try:
+                sockets.add(os.readlink(entry))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+    return {port for _, port, inode in listeners() if f'socket:[{inode}]' in sockets}
+
+
+def listeners():
+    """Yield address, port and inode of all that listens, by /proc/net/tcp."""
     for path in ('/proc/net/tcp', '/proc/net/tcp6'):
-        for line in open(path).read().splitlines()[1:]:
-            address, state = line.split()[1], line.split()[3]
-            host, port = address.split(':')
-            if state == '0A' and int(port, 16) in ports:  # LISTEN, include/net/tcp_states.h
-                found.add('127.0.0.1' if host == '0100007F' else host)
-    return found
+        for line in Path(path).read_text().splitlines()[1:]:
+            parts = line.split()
+            host, port = parts[1].split(':')
+            if parts[3] == '0A':  # LISTEN, include/net/tcp_states.h
+                yield host, int(port, 16), parts[9]
+
+
+def addresses(ports):
+    """Return the addresses at which something listens on some ports."""
+    return {'127.0.0.1' if host == '0100007F' else host
+            for host, port, _ in listeners() if port in ports}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,12 +34,14 @@ class Browser:
     """One window with one page."""
 
     def __init__(self, url, folder, size=(1600, 900)):
-        """Open a page. ``folder`` keeps the profile."""
+        """Open a page. ``folder`` keeps the profile, and the log of all network requests."""
         program = chromium()
         to_child, self._out = os.pipe()
         self._in, from_child = os.pipe()
         self._buffer, self._count = b'', 0
-        command = [program, *OPTIONS, '--remote-debugging-pipe', f'--user-data-dir={folder}',
+        self._net_log = Path(folder).with_suffix('.netlog')
+        command = [program, *OPTIONS, f'--log-net-log={self._net_log}',
+                   '--remote-debugging-pipe', f'--user-data-dir={folder}',
                    f'--window-size={size[0]},{size[1]}', 'about:blank']
         # Chromium reads commands from descriptor 3 and writes answers to 4.
         shell = f'exec 3<&{to_child} 4>&{from_child}; exec "$@"'
@@ -94,8 +98,23 @@ class Browser:
             time.sleep(0.3)  # a frame of the page lies between the two
 
     def close(self):
-        """End the browser."""
-        self._process.kill()
-        self._process.wait()
-        os.close(self._in)
-        os.close(self._out)
+        """End the browser. It writes its log of the network as it ends."""
+        try:
+            self._session = None
+            self._call('Browser.close')
+            self._process.wait(60)
+        except (AssertionError, subprocess.TimeoutExpired):
+            pass
+        finally:
+            self._process.kill()
+            self._process.wait()
+            os.close(self._in)
+            os.close(self._out)
+
+    def requested(self):
+        """Return the URLs of all requests of the whole browser, once it is closed.
+
+        Those of the page, its workers, and of Chromium itself.
+        """
+        text = self._net_log.read_text(errors='replace')
+        return set(re.findall(r'"url":"((?:[^"\\]|\\.)*)"', text))

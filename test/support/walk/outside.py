@@ -163,10 +163,6 @@ class Outside:
             kind, topic, lambda message: None, 1, raw=True)
         return f'{topic} has a subscriber'
 
-    def namesakes(self):
-        """Return how many nodes have the name of the walked one."""
-        return self.node.get_node_names().count(self.name)
-
     def graph(self):
         """Return how many endpoints of the node the graph has, by kind."""
         node, place = self.node, (self.name, '/')

@@ -119,7 +119,7 @@ class Walk:
 
     def disturbance(self):
         """Say whether another test has a node of this name in this domain, or return ''."""
-        count = self._outside.namesakes()
+        count = self._outside.node.get_node_names().count(self._outside.name)
         return '' if count < 2 else (
             f'\n{count} nodes have this name in domain {os.environ["ROS_DOMAIN_ID"]}, so another '
             'test disturbs this one: set ROS_DOMAIN_ID to a domain of its own')

@@ -85,6 +85,15 @@ def test_a_mask_of_a_bad_frame_is_noticed(walk):
     walk._outside.problems.clear()
 
 
+def test_a_test_that_disturbs_the_walk_is_named(walk, bench):
+    assert walk.disturbance() == ''
+    bench(start=False)
+    deadline = time.monotonic() + 10.0
+    while not walk.disturbance() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert '2 nodes have this name in domain' in walk.disturbance()
+
+
 def test_what_is_left_behind_is_noticed():
     before = Held({'timers': 2, 'threads': 9}, 300.0)
     compare(before, Held({'timers': 2, 'threads': 8}, 329.0))

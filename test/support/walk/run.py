@@ -92,7 +92,7 @@ def run_walk(steps, seed, say=print):
         compare(middle, end)
         walk.shut_down()
     except WalkFailed as failure:
-        raise WalkFailed(f'seed {seed}, step {number}: {failure}') from failure
+        raise WalkFailed(f'seed {seed}, step {number}: {failure}{walk.disturbance()}') from failure
     finally:
         walk.close()
     say(f'seed {seed}: {steps} steps; after the warm-up {start.rss_mb:.1f} MB, in the middle '

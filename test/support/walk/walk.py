@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 from support.walk import frames, values
@@ -115,6 +116,13 @@ class Walk:
         self.world.stop_stream()
         self._outside.close()
         self.node.stop()
+
+    def disturbance(self):
+        """Say whether another test has a node of this name in this domain, or return ''."""
+        count = self._outside.node.get_node_names().count(self._outside.name)
+        return '' if count < 2 else (
+            f'\n{count} nodes have this name in domain {os.environ["ROS_DOMAIN_ID"]}, so another '
+            'test disturbs this one: set ROS_DOMAIN_ID to a domain of its own')
 
     def held(self):
         """Return what the node holds now, and its memory in MB, once its threads have ended."""

@@ -9,7 +9,7 @@ MINUTES ?= 30
 CAMERAS ?= 1
 WEIGHTS ?= enet_camvid
 
-.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-pythons fuzz lint hashes audit
+.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-pythons fuzz lint hashes audit docs
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -25,6 +25,7 @@ help:
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
+	@echo 'make docs           the documents as a site, into site/; a dead link stops it'
 	@echo 'make lint           ruff'
 	@echo 'make hashes         write constraints/bare.hashes.txt anew from constraints/bare.txt'
 	@echo 'make audit          look every pin up in the database of known vulnerabilities'
@@ -53,7 +54,7 @@ walk:
 	    --steps $(STEPS) --seed $(SEED)
 
 test:
-	@scripts/setup.sh test train bench int8 bag fleet view
+	@scripts/setup.sh test train bench int8 bag fleet view docs
 	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
 
 test-tensorrt:
@@ -70,6 +71,11 @@ test-pythons:
 fuzz:
 	@scripts/setup.sh test train
 	@TARGET='$(TARGET)' CASES='$(CASES)' SEED='$(SEED)' MOST_SEC='$(MOST_SEC)' scripts/fuzz.sh
+
+docs:  # never with --quiet: mkdocs then counts no warnings, and --strict passes everything
+	@scripts/setup.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --site-dir site
+	@echo 'docs: python3 -m http.server -d site serves it; site/index.html opens without search'
 
 lint:
 	@scripts/setup.sh dev

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.node_bench import NodeBench, pixels
 
+from enet_ros.ros import shared_memory
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / 'shared'
 NETWORK = (160, 96)  # a resolution that compiles and runs in moments
@@ -20,6 +22,16 @@ os.environ['ROS_DOMAIN_ID'] = str(1 + (os.getpid() + 50) % 100)
 def cache(tmp_path_factory):
     """Keep compiled networks for this run, apart from the user's."""
     os.environ['ENET_ROS_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture(scope='session', autouse=True)
+def leave_no_shared_memory():
+    """Remove the shared memory of processes that these tests kill, and that of earlier ones."""
+    shared_memory.remove_leftovers()
+    before = shared_memory.segment_names()
+    yield
+    # Other processes may make segments at this moment. Theirs are locked after microseconds.
+    shared_memory.remove_leftovers(least_age_sec=2.0, except_names=before)
 
 
 @pytest.fixture(scope='session')

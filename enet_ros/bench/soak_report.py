@@ -15,6 +15,7 @@ MOST_GROWTH_MB = 5.0    # after the first minute
 MOST_P99_RATIO = 1.2    # of the last minute over the first
 WINDOW_SEC = 60.0       # the first and the last minute
 LEAST_SAMPLES = 3       # of each for a judgement
+PARTS = 60              # of the time, for each of which the latency is drawn
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,18 @@ class SoakSeries:
         return min(WINDOW_SEC, self.seconds / 3.0)
 
     def memory_mb(self) -> tuple[float, float]:
-        """Return the median memory after the first minute and in the last one."""
+        """Return the memory just after the first minute and at the end.
+
+        Each is a median over a quarter of a minute, so that nearly all of a slow growth lies
+        between them.
+        """
         times, rss_mb = np.asarray(self.sample_sec), np.asarray(self.rss_mb)
-        window = self.window_sec
-        first = rss_mb[(times >= window) & (times < 2.0 * window)]
-        return _median(first), _median(rss_mb[times >= self.seconds - window])
+        is_after = times >= self.window_sec
+        after = rss_mb[is_after]
+        count = max(LEAST_SAMPLES, np.count_nonzero(is_after & (times < 1.25 * self.window_sec)))
+        if len(after) < 2 * count:
+            return float('nan'), float('nan')
+        return float(np.median(after[:count])), float(np.median(after[-count:]))
 
     def p99_ms(self) -> tuple[float, float]:
         """Return the p99 of the latency in the first minute and in the last one."""
@@ -98,10 +106,11 @@ class SoakReport:
         rate_hz: Frames a second of each camera.
         minutes: How long it took.
         cameras: The counts of each camera.
-        memory_mb: After the first minute and in the last one.
+        memory_mb: Just after the first minute and at the end.
         p99_ms: In the first minute and in the last one.
         p50_ms: Of the whole time.
         cpu_percent: CPU time of the node, in percent of one core.
+        machine_percent: CPU time of all processes, in percent of all cores.
         visits: How often a subscriber came and went.
         busy: A sentence where other processes kept the cores busy, else ''.
         failures: What is not as it has to be; none if the soak passed.
@@ -120,6 +129,7 @@ class SoakReport:
     p99_ms: tuple[float, float]
     p50_ms: float
     cpu_percent: float
+    machine_percent: float
     visits: int
     busy: str
     failures: list[str]
@@ -146,10 +156,14 @@ def judge(cameras: Sequence[CameraCounts], series: SoakSeries) -> list[str]:
     """
     failures = [sentence for camera in cameras for sentence in _judge_counts(camera)]
     before_mb, after_mb = series.memory_mb()
+    first_ms, last_ms = series.p99_ms()
+    if not np.isfinite((before_mb, after_mb, first_ms, last_ms)).all():
+        return [*failures, f'{len(series.sample_sec)} looks at the memory and '
+                           f'{len(series.mask_sec)} masks in {series.seconds:.0f} s are too few '
+                           'to judge memory and latency: soak longer']
     if not after_mb - before_mb < MOST_GROWTH_MB:
         failures.append(f'memory went from {before_mb:.1f} to {after_mb:.1f} MB after the first '
                         f'minute, wanted less than {MOST_GROWTH_MB:g} MB more')
-    first_ms, last_ms = series.p99_ms()
     if not last_ms <= MOST_P99_RATIO * first_ms:
         failures.append(f'p99 of the latency went from {first_ms:.1f} ms in the first minute to '
                         f'{last_ms:.1f} ms in the last, wanted at most '
@@ -171,18 +185,32 @@ def _judge_counts(camera: CameraCounts) -> list[str]:
     return failures
 
 
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values)) if len(values) >= LEAST_SAMPLES else float('nan')
-
-
 def _p99(values: np.ndarray) -> float:
     return float(np.percentile(values, 99)) if len(values) >= LEAST_SAMPLES else float('nan')
+
+
+def _edges(series: SoakSeries) -> np.ndarray:
+    """Return where the parts of a soak begin and end, (PARTS + 1,) in seconds."""
+    return np.linspace(0.0, max(np.max(series.mask_sec, initial=0.0), 1e-9), PARTS + 1)
+
+
+def _over_time(series: SoakSeries) -> dict[int, np.ndarray]:
+    """Return p50 and p99 of the latency, each (PARTS,) in ms; NaN for a part without masks."""
+    latency_ms = np.asarray(series.latency_ms)
+    bins = np.minimum(np.digitize(series.mask_sec, _edges(series)) - 1, PARTS - 1)
+    return {q: np.array([np.percentile(latency_ms[bins == i], q) if (bins == i).any() else np.nan
+                         for i in range(PARTS)]) for q in (50, 99)}
+
+
+def _cameras(report: SoakReport) -> str:
+    count = len(report.cameras)
+    return f'{count} camera' + ('s' if count > 1 else '')
 
 
 def format_soak(report: SoakReport) -> str:
     """Lay out a soak. The last line says whether it passed."""
     lines = [f'{report.machine}; {report.backend} {report.precision}, network '
-             f'{size_name(report.resolution)}, {len(report.cameras)} cameras of '
+             f'{size_name(report.resolution)}, {_cameras(report)} of '
              f'{size_name(report.camera_size)} at {report.rate_hz:g} Hz, '
              f'{report.minutes:.1f} minutes']
     for camera in report.cameras:
@@ -193,7 +221,8 @@ def format_soak(report: SoakReport) -> str:
     lines += [f'memory  {before_mb:.1f} MB after the first minute, {after_mb:.1f} MB at the end',
               f'latency p50 {report.p50_ms:.1f} ms; p99 {first_ms:.1f} ms in the first minute, '
               f'{last_ms:.1f} ms in the last',
-              f'node    {report.cpu_percent:.0f} % of a core; a subscriber came and went '
+              f'load    node {report.cpu_percent:.0f} % of a core, machine '
+              f'{report.machine_percent:.0f} % of all; a subscriber came and went '
               f'{report.visits} times']
     if report.busy:
         lines.append(f'not to be trusted: {report.busy}. Leave the machine alone and repeat.')
@@ -202,10 +231,16 @@ def format_soak(report: SoakReport) -> str:
 
 
 def write_soak(path: Path, report: SoakReport, series: SoakSeries) -> None:
-    """Write the figures, and the memory over time, as JSON."""
+    """Write the figures as JSON, with the memory and the latency over time.
+
+    A part of the time without a mask has null as its latency.
+    """
+    latency = {f'p{q}_ms': [None if np.isnan(value) else round(float(value), 1)
+                            for value in values] for q, values in _over_time(series).items()}
     over_time = {'sample_sec': [round(value, 1) for value in series.sample_sec],
                  'rss_mb': [round(value, 2) for value in series.rss_mb],
-                 'threads': list(series.threads)}
+                 'threads': list(series.threads),
+                 'mask_sec': [round(float(value), 1) for value in _edges(series)[:-1]], **latency}
     path.write_text(json.dumps({**asdict(report), 'over_time': over_time}, indent=1) + '\n')
 
 
@@ -221,6 +256,9 @@ def read_soak(path: Path) -> SoakReport:
         return SoakReport(**{field.name: content[field.name] for field in fields(SoakReport)})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is no result of enet-ros soak --json: {error}') from error
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror}): wanted a file that '
+                         'enet-ros soak --json has written') from error
 
 
 def format_table(reports: Sequence[SoakReport]) -> str:
@@ -232,7 +270,7 @@ def format_table(reports: Sequence[SoakReport]) -> str:
         share = 100.0 * report.lost / max(report.sent, 1)
         lines.append(
             f'| {len(report.cameras)} | {report.rate_hz:g} Hz | {size_name(report.camera_size)} '
-            f'| {report.minutes:.0f} | {report.lost} of {report.sent} ({share:.1f} %) '
+            f'| {round(report.minutes, 1):g} | {report.lost} of {report.sent} ({share:.1f} %) '
             f'| {report.p99_ms[1]:.0f} ms | {report.memory_mb[1]:.0f} MB ({growth_mb:+.1f}) '
             f'| `{report.command}` |')
     return '\n'.join(lines)
@@ -253,15 +291,10 @@ def draw_soak(path: Path, report: SoakReport, series: SoakSeries) -> None:
     figure = Figure(figsize=(9, 5), layout='constrained')
     memory, latency = figure.subplots(2, sharex=True)
     memory.plot(np.asarray(series.sample_sec) / 60.0, series.rss_mb, color='C0')
-    memory.set(ylabel='memory, MB', title=f'{len(report.cameras)} cameras at {report.rate_hz:g} '
+    memory.set(ylabel='memory, MB', title=f'{_cameras(report)} at {report.rate_hz:g} '
                f'Hz, {report.lost} of {report.sent} frames lost; {report.machine}')
-    minutes, latency_ms = np.asarray(series.mask_sec) / 60.0, np.asarray(series.latency_ms)
-    edges = np.linspace(0.0, max(minutes.max(initial=0.0), 1e-9), 61)
-    bins = np.digitize(minutes, edges) - 1
-    for q, color in ((50, 'C1'), (99, 'C3')):
-        latency.plot(edges[:-1], [np.percentile(latency_ms[bins == i], q)
-                                  if (bins == i).any() else np.nan for i in range(60)],
-                     color=color, label=f'p{q}')
+    for (q, values), color in zip(_over_time(series).items(), ('C1', 'C3')):
+        latency.plot(_edges(series)[:-1] / 60.0, values, color=color, label=f'p{q}')
     latency.set(xlabel='minutes', ylabel='camera stamp to mask, ms', ylim=(0, None))
     latency.legend()
     figure.savefig(path, dpi=110)

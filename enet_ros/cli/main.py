@@ -25,6 +25,7 @@ COMMANDS = {
     'import': "turn another project's weights into a .safetensors file",
     'export': 'write the graph that the node runs as ONNX, OpenVINO or torch.export, or in int8',
     'params': 'print the parameters of the node, as text or as a parameter file',
+    'messages': 'print the reference of topics and messages: types, QoS, each field',
     'policy': 'print the SROS 2 policy of the node: each topic and service that it needs',
     'warm': 'compile the network of the node beforehand, so that it starts in a moment',
     'bag': 'label recordings (rosbag2), one or many, without ROS',

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution
+from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.machine import how_to_install
 
 DESCRIPTION = """\
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='draw the figures into this PNG file (default: beside --json)')
     parser.add_argument('--table', type=Path, nargs='+', metavar='FILE',
                         help='print the table of these JSON files instead')
+    add_force(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,6 +56,11 @@ def run(args: argparse.Namespace) -> int:
     if args.table:
         print(format_table([read_soak(path) for path in args.table]))
         return 0
+    plot = args.plot or (args.json.with_suffix('.png') if args.json else None)
+    check_absent([args.json, plot], force=args.force)
+    for path in filter(None, (args.json, plot)):
+        if not path.resolve().parent.is_dir():
+            raise ValueError(f"the folder of '{path}' is not there: make it first")
     from enet_ros.ros.tools.processes import ProcessError
     from enet_ros.ros.tools.soak import Soak, run_soak
 
@@ -63,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
     except ProcessError as error:
         print(f'enet-ros soak: failed: {error}', file=sys.stderr)
         return 1
-    plot = args.plot or (args.json.with_suffix('.png') if args.json else None)
     if args.json:
         write(args.json, report, series)
     if plot:

@@ -43,17 +43,20 @@ class CameraSettings:
         Raises:
             ConfigError: Two values do not go together. The message names them.
         """
-        scan, grid = settings.scan, settings.grid
-        range_max = min(scan.range_max, settings.ground.max_range)
+        scan, grid, max_range = settings.scan, settings.grid, settings.ground.max_range
+        if not scan.range_min < max_range:
+            raise ConfigError(f'scan.range_min is {scan.range_min} and ground.max_range '
+                              f'{max_range}, wanted scan.range_min below it, since no ground '
+                              'beyond it is used')
         try:
-            settings = dataclasses.replace(
-                settings, scan=dataclasses.replace(scan, range_max=range_max),
-                # tf2, unlike the TF of ROS 1, has no slash before a name.
-                base_frame=settings.base_frame.lstrip('/'),
-                odom_frame=settings.odom_frame.lstrip('/'))
             spec = GridSpec((grid.length, grid.width), grid.resolution, (0.0, -grid.width / 2))
         except ValueError as error:
-            raise ConfigError(f'scan.* or grid.*: {error}') from error
+            raise ConfigError(f'grid.length is {grid.length}, grid.width {grid.width} and '
+                              f'grid.resolution {grid.resolution}: {error}') from error
+        settings = dataclasses.replace(
+            settings, scan=dataclasses.replace(scan, range_max=min(scan.range_max, max_range)),
+            # tf2, unlike the TF of ROS 1, has no slash before a name.
+            base_frame=settings.base_frame.lstrip('/'), odom_frame=settings.odom_frame.lstrip('/'))
         return cls(settings, class_map.drivable_lut(), class_map.color_lut(), spec)
 
     @property

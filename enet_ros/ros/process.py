@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 
+from enet_ros.ros.shared_memory import remove_own
 from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
@@ -128,9 +129,13 @@ class StopSignals:
 
 
 def _exit(exit_code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)
+    """End the process at once. Shared memory that the middleware still has goes with it."""
+    try:
+        remove_own()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(exit_code)
 
 
 def run_node(make_node: Callable[[], object], stop: StopSignals,

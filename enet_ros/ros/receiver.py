@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 TIMEOUT_NS = 500_000_000  # after which a context that has shut down is noticed
+LONGEST_END_SEC = 0.5     # for the message in hand when a node is destroyed
 EVENTS_PERIOD_SEC = 0.5   # between two looks at events, such as an incompatible QoS
 
 
@@ -79,6 +80,14 @@ class Receiver:
         self._closing = True
         with contextlib.suppress(_rclpy.InvalidHandle), self._wake.handle:
             self._wake.trigger()
+
+    def join(self, timeout_sec: float = LONGEST_END_SEC) -> None:
+        """Wait for the end of the thread after :meth:`close`.
+
+        Until then the middleware keeps the subscriptions, and with them its shared memory and the
+        entries of this node in the graph.
+        """
+        self._thread.join(timeout_sec)
 
     def _run(self) -> None:
         with contextlib.suppress(_rclpy.InvalidHandle, _rclpy.RCLError), \

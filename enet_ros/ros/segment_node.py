@@ -25,6 +25,12 @@ from enet_ros.ros.process import StartupTimer, StopSignals, process_start, run_n
 from enet_ros.ros.qos import unused_qos_overrides
 from enet_ros.ros.receiver import Receiver
 from enet_ros.ros.services import guard_services
+from enet_ros.ros.shared_memory import (
+    SHARED_MEMORY,
+    Leftovers,
+    remove_leftovers,
+    uses_fast_dds,
+)
 from enet_ros.ros.transitions import (
     ACTIVATE,
     CONFIGURE,
@@ -170,7 +176,10 @@ class SegmentNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Release everything, and the node itself."""
+        receiver = self._receiver
         self._release()
+        if receiver is not None:
+            receiver.join()
         # rclpy forgets the state machine, which keeps the rest of the node.
         self._state_machine.destroy_when_not_in_use()
         super().destroy_node()
@@ -216,4 +225,13 @@ def main(stop: StopSignals | None = None) -> None:
     """Run the node. It does not return."""
     startup = StartupTimer(process_start())
     startup.end('imports')
-    run_node(partial(SegmentNode, startup=startup), stop or StopSignals(), SegmentNode.start)
+    removed = remove_leftovers() if uses_fast_dds() else Leftovers()
+
+    def make_node() -> SegmentNode:
+        node = SegmentNode(startup=startup)
+        if removed.count:
+            node.get_logger().info(f'removed {removed} that killed processes had left in '
+                                   f'{SHARED_MEMORY}')
+        return node
+
+    run_node(make_node, stop or StopSignals(), SegmentNode.start)

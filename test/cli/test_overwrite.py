@@ -22,7 +22,7 @@ MINE = b'this was here before'
 #: Destinations of options that name something to write.
 WRITTEN = {'out', 'json', 'plot', 'output'}
 #: They write a folder: a run is continued or refused, and a data set wants a new folder.
-FOLDERS = {'train', 'draw', 'label-import'}
+FOLDERS = {'bag', 'draw', 'label-import', 'train'}
 
 
 @pytest.fixture

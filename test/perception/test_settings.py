@@ -217,14 +217,22 @@ CLASS_MAP = ClassMap.from_names(('Sky', 'Road'))
 def test_the_scan_of_a_camera_ends_where_its_ground_does():
     camera = CameraSettings.of(make_settings({'ground.max_range': 9.0}), CLASS_MAP)
     assert camera.settings.scan.range_max == 9.0
-    with pytest.raises(ConfigError, match='scan.*range_min is 10.0 and range_max 9.0'):
+    with pytest.raises(ConfigError, match='scan.range_min is 10.0 and ground.max_range 9.0, '
+                                          'wanted scan.range_min below it'):
         CameraSettings.of(make_settings({'ground.max_range': 9.0, 'scan.range_min': 10.0}),
                           CLASS_MAP)
 
 
-def test_a_grid_of_too_many_cells_is_refused():
-    with pytest.raises(ConfigError, match='grid.*cells, wanted at most'):
-        CameraSettings.of(make_settings({'grid.length': 1000.0, 'grid.width': 1000.0}), CLASS_MAP)
+@pytest.mark.parametrize(('length', 'width', 'resolution', 'reason'), [
+    (1000.0, 1000.0, 0.1, '100,000,000 cells, wanted at most'),
+    (0.1, 20.0, 1.0, 'and at least one cell')])
+def test_a_grid_of_too_many_or_no_cells_is_refused_by_its_parameters(
+        length, width, resolution, reason):
+    settings = make_settings({'grid.length': length, 'grid.width': width,
+                              'grid.resolution': resolution})
+    with pytest.raises(ConfigError, match=f'grid.length is {length}, grid.width {width} and '
+                                          f'grid.resolution {resolution}: .*{reason}'):
+        CameraSettings.of(settings, CLASS_MAP)
 
 
 def test_settings_of_a_camera_are_compared_by_identity():

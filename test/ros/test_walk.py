@@ -1,6 +1,7 @@
 """A random walk of one real node over DDS, and that it would notice what it looks for."""
 
 import os
+import random
 import time
 
 import numpy as np
@@ -13,6 +14,9 @@ from support.walk.process import WalkFailed  # noqa: E402
 from support.walk.requests import ACTIVATE, CONFIGURE  # noqa: E402
 from support.walk.run import Held, compare, run_walk  # noqa: E402
 from support.walk.walk import Walk  # noqa: E402
+
+from enet_ros.perception.parameter_table import Changes, ConfigError  # noqa: E402
+from enet_ros.perception.settings import PARAMETERS  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SEED = 18
@@ -99,3 +103,21 @@ def test_a_node_that_ends_is_noticed():
             walk.requests.check()
     finally:
         walk.close()
+
+
+@pytest.fixture(scope='module')
+def drawn():
+    """The names of the parameters that a long walk sets."""
+    return {values.choose(random.Random(number), refused=number % 2)[0]
+            for number in range(4000)}
+
+
+@pytest.mark.parametrize('row', PARAMETERS, ids=lambda row: row.name)
+def test_every_parameter_of_the_table_is_walked_by_good_values_and_bad_ones(row, drawn):
+    assert row.name in drawn
+    assert values.usable_values(row), f'say in OTHER_VALUES which values of {row.name} to walk'
+    for value in values.usable_values(row):
+        row.checked(value)
+    for value in values.useless_values(row) if row.changes is not Changes.AT_START else ():
+        with pytest.raises(ConfigError):
+            row.checked(value)

@@ -119,8 +119,10 @@ class Kind(Enum):
     LOCAL_ONLY = Advice(W, 'Discovery is limited, so nodes of other machines stay invisible.',
                         'Unset the variable if nodes run on other machines.')
     SHARED_MEMORY = Advice(W, 'Shared memory is small or cannot be written.',
-                           'Start the container with --ipc=host or --shm-size=512m, or remove '
-                           'leftovers: `fastdds shm clean`.')
+                           'Start the container with --ipc=host or --shm-size=512m.')
+    LEFTOVERS = Advice(W, 'Processes that were killed left shared memory behind, which takes RAM.',
+                       'Run `python3 -m enet_ros.ros.shared_memory`. The next start of a node '
+                       'does the same.')
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
+from enet_ros.ros.shared_memory import find_leftovers
 
 LEAST_SHARED_MB = 64  # Docker's default, in which a few large images do not fit
 LAST_DOMAIN = 101     # above it the ports meet those that Linux hands out
@@ -60,9 +61,12 @@ def judge_shared_memory(folder: Path = Path('/dev/shm')) -> list[Finding]:
     """Judge the shared memory, by which images travel between processes of one machine."""
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [Finding(Kind.SHARED_MEMORY, f'{folder} is absent or cannot be written')]
-    status = os.statvfs(folder)
+    found, status = [], os.statvfs(folder)
     free_mb = status.f_bavail * status.f_frsize >> 20
     if free_mb < LEAST_SHARED_MB:
-        return [Finding(Kind.SHARED_MEMORY, f'{folder} has {free_mb} MiB free, wanted '
-                                            f'{LEAST_SHARED_MB} or more')]
-    return []
+        found.append(Finding(Kind.SHARED_MEMORY, f'{folder} has {free_mb} MiB free, wanted '
+                                                 f'{LEAST_SHARED_MB} or more'))
+    leftovers = find_leftovers(folder)
+    if leftovers.bytes:
+        found.append(Finding(Kind.LEFTOVERS, f'killed processes left {leftovers} in {folder}'))
+    return found

@@ -103,6 +103,23 @@ class Soak:
         check_resolution(self.resolution)
 
 
+@dataclass(frozen=True)
+class Followed:
+    """What was seen of a node over time.
+
+    Attributes:
+        series: Its memory, threads and masks.
+        cpu_percent: CPU time of the node, in percent of one core.
+        machine_percent: CPU time of all processes, in percent of all cores.
+        visits: How often a subscriber came and went.
+    """
+
+    series: SoakSeries
+    cpu_percent: float
+    machine_percent: float
+    visits: int
+
+
 class SoakObserver(MaskObserver):
     """Subscribes to every output, and follows the counters of the node.
 
@@ -190,18 +207,20 @@ def run_soak(options: Soak) -> tuple[SoakReport, SoakSeries]:
             wait_until(lambda: observer.values, processes, 'the activation of the node')
             processes += _start_cameras(options)
             wait_until(observer.has_all, processes, 'the first mask')
-            series, cpu_percent, visits = _follow(options, observer, processes)
+            followed = _follow(options, observer, processes)
             counts = _count(options, observer, processes)
         finally:
             stop_all(processes)
         values = next(iter(observer.values.values()))
+    series = followed.series
     latencies_ms = series.latency_ms if len(series.latency_ms) else [float('nan')]
     return SoakReport(
         str(describe_machine(*PACKAGES)), options.command(), values['backend'],
         values['precision'], list(options.resolution), list(options.size()), options.rate_hz,
         round(series.seconds / 60.0, 2), counts, _rounded(series.memory_mb()),
         _rounded(series.p99_ms()), round(float(np.median(latencies_ms)), 2),
-        round(cpu_percent, 1), visits, load.warning(), judge(counts, series)), series
+        round(followed.cpu_percent, 1), followed.machine_percent, followed.visits,
+        load.warning(), judge(counts, series)), series
 
 
 def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
@@ -242,14 +261,11 @@ def _start_cameras(options: Soak) -> list[Process]:
 
 
 def _follow(options: Soak, observer: SoakObserver,
-            processes: list[Process]) -> tuple[SoakSeries, float, int]:
-    """Look at the node until the time is over, while a subscriber comes and goes.
-
-    Returns:
-        What was measured, the node's CPU time in percent of a core, and the number of visits.
-    """
+            processes: list[Process]) -> Followed:
+    """Look at the node until the time is over, while a subscriber comes and goes."""
     node, visitor, visits = psutil.Process(processes[0].pid), None, 0
     started, cpu_before = time.monotonic(), sum(node.cpu_times()[:2])
+    psutil.cpu_percent()  # The next call counts from here.
     samples: list[tuple[float, float, int]] = []
     for index in tqdm(range(round(60.0 * options.minutes / SAMPLE_SEC)), desc='soaking',
                       disable=None):
@@ -267,12 +283,14 @@ def _follow(options: Soak, observer: SoakObserver,
     if visitor is not None:
         visitor.close()
     seconds = time.monotonic() - started
+    machine_percent = psutil.cpu_percent()
     cpu_percent = 100.0 * (sum(node.cpu_times()[:2]) - cpu_before) / seconds
     masks = sorted((arrival - started, latency_ms)
                    for masks in observer.masks.values() for arrival, latency_ms in masks
                    if 0.0 <= arrival - started <= seconds)
-    return SoakSeries(*map(list, zip(*samples)), [mask[0] for mask in masks],
-                      [mask[1] for mask in masks]), cpu_percent, visits
+    series = SoakSeries(*map(list, zip(*samples)), [mask[0] for mask in masks],
+                        [mask[1] for mask in masks])
+    return Followed(series, cpu_percent, machine_percent, visits)
 
 
 def _count(options: Soak, observer: SoakObserver,

@@ -8,8 +8,10 @@ from enet_ros.ros.process import StopSignals
 
 stop = StopSignals()  # before the imports, as in bin/segment_node
 
+import contextlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
+import re  # noqa: E402
 import threading  # noqa: E402
 from collections import Counter  # noqa: E402
 from functools import partial  # noqa: E402
@@ -24,9 +26,16 @@ KINDS = ('publishers', 'subscriptions', 'services', 'clients', 'timers', 'guards
 def count_things(node):
     """Return how many entities, threads and open files the process has."""
     entities = {kind: len(list(getattr(node, kind))) for kind in KINDS}
-    threads = Counter(f'threads {path.read_text().strip()}'
-                      for path in Path('/proc/self/task').glob('*/comm'))
-    return {**entities, **threads, 'files': len(os.listdir('/proc/self/fd'))}
+    return {**entities, **Counter(f'threads {name}' for name in thread_names()),
+            'files': len(os.listdir('/proc/self/fd'))}
+
+
+def thread_names():
+    """Yield the name of each thread, with # for numbers: Python's name, or that of the system."""
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    for path in Path('/proc/self/task').glob('*/comm'):
+        with contextlib.suppress(OSError):  # It ends just now.
+            yield re.sub(r'\d+', '#', names.get(int(path.parent.name), path.read_text().strip()))
 
 
 def answer(node):

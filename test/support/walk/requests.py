@@ -26,7 +26,9 @@ class Requests:
         """Ask for a transition, possible or not."""
         possible = [number for state, number in ALLOWED
                     if state == self._expected.state and number <= DEACTIVATE]
-        number = (walk.choice(possible) if walk.random() < 0.6 else
+        upward = any(ALLOWED[self._expected.state, number] > self._expected.state
+                     for number in possible)
+        number = (walk.choice(possible) if walk.random() < (0.7 if upward else 0.3) else
                   walk.choice([*range(1, 5), *IMPOSSIBLE]))
         return self.change(number)
 
@@ -56,6 +58,12 @@ class Requests:
         changes = [values.choose(walk, refused=walk.random() < 0.3) for _ in range(3)]
         changes = list(dict(reversed(changes)).items())
         return self.request(changes, atomically=walk.random() < 0.5)
+
+    def set_back(self, walk):
+        """Set what can make configure fail back, else a walk can stay unconfigured for long."""
+        changes = [(name, value) for name, value in self._expected.changed_values()
+                   if name in ('weights', 'backend', 'precision', 'scan.range_min')]
+        return self.request(changes, atomically=False) if changes else 'nothing to set back'
 
     def request(self, changes, *, atomically):
         """Set parameters, one by one or all or none, and check the answers."""

@@ -128,8 +128,11 @@ class Sender:
 
     def send_info(self, walk):
         """Send a calibration, good or useless."""
-        camera = walk.choice(CAMERAS)
-        kind = walk.choice(['good', 'zero', 'nan', 'infinite', 'odd'])
+        return self.send_calibration(walk.choice(CAMERAS), walk.choice(
+            ['good', 'zero', 'nan', 'infinite', 'odd']))
+
+    def send_calibration(self, camera, kind):
+        """Send a calibration of one kind."""
         if self._expected.state != UNCONFIGURED:
             self._outside.publish(CameraInfo, f'/{camera}/camera_info',
                                   frames.camera_info(kind, self.next_stamp_ns()))

@@ -12,9 +12,13 @@ from support.walk.requests import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, SHUT
 from support.walk.sender import CAMERAS, Sender
 from support.walk.world import World
 
-#: What the warm-up goes through: backend, precision, resolution.
-NETWORKS = [('openvino', 'float32', values.SMALL), ('openvino', 'bfloat16', values.SMALL),
-            ('openvino', 'float32', values.OTHER), ('torch', 'float32', values.SMALL)]
+from enet_ros.ros.outputs import OUTPUTS
+
+#: What the warm-up goes through: backend, precision, resolution, threads. A runtime keeps what it
+#: made for a precision, a resolution or a number of threads, such as a pool of threads.
+NETWORKS = [('openvino', 'bfloat16', values.SMALL, 0), ('openvino', 'float32', values.OTHER, 0),
+            *((backend, 'float32', values.SMALL, threads)
+              for backend in ('openvino', 'torch') for threads in values.THREADS)]
 
 
 class Walk:
@@ -41,7 +45,8 @@ class Walk:
         self.world = World(self._outside, self.sender)
         requests, sender, world = self.requests, self.sender, self.world
         self._weights = {requests.change_by_chance: 28, requests.set_by_chance: 26,
-                         requests.set_together: 6, requests.burst: 4, sender.send_by_chance: 18,
+                         requests.set_together: 6, requests.set_back: 4,
+                         requests.burst: 4, sender.send_by_chance: 18,
                          sender.send_bad: 8, sender.send_info: 4, world.move_camera: 4,
                          world.toggle_stream: 3, world.toggle_subscriber: 5}
 
@@ -64,16 +69,36 @@ class Walk:
         self.requests.check()
 
     def warm_up(self):
-        """Go through every state and precision once, with a frame each."""
-        for backend, precision, size in NETWORKS:
+        """Go through every state and network once, and through every encoding and output."""
+        self._make_every_output()
+        for backend, precision, size, threads in NETWORKS:
             self.requests.request([('backend', backend), ('precision', precision),
-                                   ('resolution', list(size))], atomically=True)
+                                   ('resolution', list(size)), ('threads', threads)],
+                                  atomically=True)
             self.requests.change(CONFIGURE)
             if self.expected.state == INACTIVE:  # The processor may lack bfloat16.
                 self.requests.change(ACTIVATE)
                 self.sender.send_good('front', frames.SIZES[0], 0)
                 self.sender.send_good('rear', frames.SIZES[1], 1)
             self.go_home()
+
+    def _make_every_output(self):
+        """Let the node make every output once. OpenCV starts its threads when one is large."""
+        self.requests.request([('ground.pose', 'parameters')], atomically=False)
+        self.requests.change(CONFIGURE)
+        self.requests.change(ACTIVATE)
+        self._toggle_every_output()
+        for camera in CAMERAS:
+            self.sender.send_calibration(camera, 'good')
+            for encoding in frames.ENCODINGS:
+                self.sender.send_good(camera, frames.SIZES[0], 0, encoding)
+        self._toggle_every_output()
+        self.go_home()
+
+    def _toggle_every_output(self):
+        for camera in CAMERAS:
+            for output in OUTPUTS:
+                self._outside.toggle_subscriber(output, camera)
 
     def shut_down(self):
         """Finalize the node, after which it refuses everything, and end its process."""

@@ -60,7 +60,8 @@ RUN_ELSEWHERE = {
     'enet-ros train': ('test/training/test_train.py::test_run_leaves_model_images_and_log',
                        'train'),
     'enet-ros view': ('test/ros/test_view_node.py::'
-                      'test_the_page_shows_the_color_of_the_road_where_the_road_is', 'view'),
+                      'test_the_page_shows_the_road_where_it_is_and_asks_only_this_machine',
+                      'view'),
     'enet-ros warm': ('test/cli/test_warm.py::'
                       'test_a_parameter_file_says_what_is_compiled_and_options_come_first',
                       "'warm'"),

@@ -26,6 +26,7 @@ LEVELS = ('INFO', 'WARN', 'ERROR')  # of Rerun's log, for OK, WARN, ERROR and ST
 
 _NOT_DRIVABLE_COLOR, _DRIVABLE_COLOR = (45, 45, 50), (70, 190, 90)
 _OBSTACLE_COLOR, _FREE_COLOR, _RING_COLOR = (255, 80, 60), (90, 220, 120), (190, 190, 200)
+_TEXT_COLOR = (20, 20, 25)
 _RING_STEP_M = 5.0
 _RING_HALF_ANGLE = math.radians(60)
 
@@ -45,8 +46,14 @@ def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
     places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS)
               for i in range(len(ids))]
     recording.log(LEGEND, annotations(class_map), static=True)
+    names = [*(class_map.names[i] + ' (drivable)' * bool(class_map.drivable_lut()[i])
+               for i in ids[:-1]), 'unknown']
     recording.log(f'{LEGEND}/classes', rr.Points2D(
-        places, class_ids=ids, radii=rr.Radius.ui_points(6.0), show_labels=True), static=True)
+        places, class_ids=ids, radii=rr.Radius.ui_points(6.0), show_labels=False), static=True)
+    # Apart from the dots: a name in a pale class colour cannot be read.
+    recording.log(f'{LEGEND}/names', rr.Points2D(
+        places, labels=names, colors=[_TEXT_COLOR], radii=rr.Radius.ui_points(0.0),
+        draw_order=-1.0, show_labels=True), static=True)
 
 
 def legend_size(class_map: ClassMap) -> tuple[float, float]:

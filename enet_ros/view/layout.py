@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import rerun as rr
 import rerun.blueprint as rrb
+from rerun.blueprint.archetypes import TextLogColumns
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.view.drawing import LEGEND, TIMELINE, entity_name, legend_size
@@ -15,6 +16,8 @@ HISTORY_SEC = 60.0
 SHOWN = ('camera', 'labels', 'mask', 'confidence', 'grid', 'obstacles', 'free_space', 'timing',
          'diagnostics')
 GROUND = ('grid', 'obstacles', 'free_space')
+#: Time, level and text; the path of the entity says nothing to a person.
+_LOG_COLUMNS = TextLogColumns(text_log_columns=['loglevel', 'body'])
 _EYE_HEIGHT_M, _EYE_X_M = 30.0, 12.0
 
 
@@ -88,8 +91,10 @@ def _plots(cameras: Sequence[str], show: Sequence[str],
         views.append(rrb.TimeSeriesView(
             origin='/', contents=[f'{path}/frames/**' for path in paths],
             name='frames a second, and dropped', time_ranges=[recent], plot_legend='LeftTop'))
+        columns = _LOG_COLUMNS if len(paths) == 1 else None  # With several, the path names one.
         views.append(rrb.TextLogView(
-            origin='/', contents=[f'{path}/diagnostics' for path in paths], name='diagnostics'))
+            origin='/', contents=[f'{path}/diagnostics' for path in paths], name='diagnostics',
+            columns=columns))
         shares += [2, 3]
     return [rrb.Horizontal(*views, column_shares=shares)] if views else []
 

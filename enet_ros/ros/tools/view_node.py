@@ -31,6 +31,9 @@ HISTORY_BYTES = 64 * 2**20  # of camera frames that wait for their labels
 ALONE_SEC = 1.0             # after which a frame is drawn without labels, and labels without one
 DECISION_SEC = 0.5          # for which a stamp is drawn or left out, on every topic
 WARNING_SEC = 5.0
+OTHER_TOPIC = 'Name the topic of the camera by --image.'
+SLOW = ('Before, it had: this machine or the browser does not keep up. Lower --rate, show less, '
+        'or close pages.')
 
 
 class Thinning:
@@ -101,6 +104,7 @@ class CameraView:
         self._thinning, self._history = Thinning(rate_hz), FrameHistory()
         self._pairs = 'camera' in show and 'labels' in show
         self._labels_sec = self._paired_sec = time.monotonic()
+        self._has_paired = False
         kinds = {
             'camera': (CompressedImage if topics.is_compressed else Image, self._on_camera),
             'labels': (Image, self._on_labels), 'mask': (Image, self._on_mask),
@@ -146,7 +150,7 @@ class CameraView:
         now_sec = self._labels_sec = time.monotonic()
         frame = self._history.take(stamp_ns) if self._pairs else None
         if frame is not None:
-            self._paired_sec = now_sec
+            self._paired_sec, self._has_paired = now_sec, True
             self._drawing.camera(self._rgb(frame), labels.shape[::-1])
         elif self._pairs and now_sec - self._paired_sec < ALONE_SEC:
             return
@@ -154,7 +158,7 @@ class CameraView:
             self._drawing.clear_camera()
             self._node.get_logger().warning(
                 f'no frame on {self._topics.image} has the stamp of the labels; labels are drawn '
-                'alone. Name the topic of the camera by --image.',
+                f'alone. {SLOW if self._has_paired else OTHER_TOPIC}',
                 throttle_duration_sec=WARNING_SEC)
         self._drawing.labels(labels)
 

@@ -172,10 +172,13 @@ def test_a_jpeg_of_very_many_restarts_with_extra_bytes_is_refused_soon():
     side = 8 * (int(MAX_PIECES ** 0.5) + 2)
     data = with_extra_bytes(jpeg(np.zeros((side, side, 3), np.uint8), sampling='444', restart=1),
                             4, 4)
-    started = time.process_time()
-    with pytest.raises(EncodingError, match='extraneous'):
-        decode_compressed(data)
-    assert time.process_time() - started < 0.5
+    seconds = []
+    for _ in range(3):  # the time of this thread alone, and the best of three
+        started = time.thread_time()
+        with pytest.raises(EncodingError, match='extraneous'):
+            decode_compressed(data)
+        seconds.append(time.thread_time() - started)
+    assert min(seconds) < 0.5
 
 
 def lzw_tiff(pixels):

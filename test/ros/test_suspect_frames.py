@@ -173,7 +173,7 @@ def test_diagnostics_say_why_the_confidence_is_not_judged(bench):
     node = bench(diagnostics_period=0.1)
     node.listen('/diagnostics')
     assert status_of(node)[2]['confidence_check'] == (
-        'off: least_confidence holds near 640x480, and the network has 160x96')
+        'off: least_confidence holds near 640x360, and the network has 160x96')
 
 
 def test_a_network_that_stays_unsure_makes_frames_suspect(bench, road_frame, tmp_path):

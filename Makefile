@@ -9,7 +9,7 @@ MINUTES ?= 30
 CAMERAS ?= 1
 WEIGHTS ?= enet_camvid
 
-.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-pythons fuzz lint hashes audit docs
+.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-wheel test-pythons fuzz lint hashes audit docs
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test           every test that this machine can run, but test-tensorrt'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
+	@echo 'make test-wheel     builds the wheel and uses it in an empty environment'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
 	@echo 'make docs           the documents as a site, into site/; a dead link stops it'
@@ -55,7 +56,7 @@ walk:
 
 test:
 	@scripts/setup.sh test train bench int8 bag fleet view docs
-	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt'
+	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt and not wheel'
 
 test-tensorrt:
 	@scripts/setup.sh test
@@ -64,6 +65,10 @@ test-tensorrt:
 test-gpu:
 	@scripts/setup.sh test
 	@. scripts/ros_env.sh && pytest -m gpu -s test/backends && enet-ros doctor --gpu
+
+test-wheel:
+	@scripts/setup.sh test
+	@. scripts/ros_env.sh && exec pytest -m wheel
 
 test-pythons:
 	@scripts/test_pythons.sh

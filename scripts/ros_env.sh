@@ -51,4 +51,10 @@ export PATH="$_enet_prefix/lib/enet_ros:$_enet_venv/bin:$PATH"
 _enet_folder=$_enet_root/config/fastdds.xml
 export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_enet_folder}"
 
+# Completion of enet-ros by the tab key, in a shell in which a person types.
+case $-${BASH_VERSION:+b}${ZSH_VERSION:+b} in
+    *i*b) ! command -v register-python-argcomplete > /dev/null ||
+        eval "$(register-python-argcomplete enet-ros)" ;;
+esac
+
 unset _enet_root _enet_venv _enet_prefix _enet_libs _enet_folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import keyword
+import os
 import sys
 from collections.abc import Callable
 
@@ -54,7 +55,12 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0 done, 1 failed, 2 called wrongly, 130 stopped by Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    if '_ARGCOMPLETE' in os.environ:  # A shell asks how the line goes on.
+        arguments = os.environ.get('COMP_LINE', '').split()[1:]
     parser, run = _make_parser(arguments)
+    if '_ARGCOMPLETE' in os.environ:
+        import argcomplete
+        argcomplete.autocomplete(parser)  # It ends the process.
     parsed = parser.parse_args(arguments)
     try:
         return run(parsed)

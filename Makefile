@@ -56,7 +56,7 @@ walk:
 
 test:
 	@scripts/setup.sh test train bench int8 bag fleet view docs
-	@. scripts/ros_env.sh && exec pytest -m 'not tensorrt and not wheel'
+	@scripts/test.sh
 
 test-tensorrt:
 	@scripts/setup.sh test

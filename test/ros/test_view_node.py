@@ -129,11 +129,11 @@ def test_two_cameras_are_shown_beside_each_other(start, street, view, tmp_path):
 @pytest.mark.timeout(300)
 def test_memory_stays_bounded_under_many_frames(start, view):
     start('segment_node', '-p', 'resolution:=[160, 96]')
-    start('replay_camera', '-p', 'preload:=8', '-p', 'rate:=15.0')
-    process, _ = view('--show', 'camera,labels', '--rate', '15', '--memory', '32MB')
-    time.sleep(15)  # more than 150 MB of frames, were all of them kept
+    start('replay_camera', '-p', 'preload:=8', '-p', 'rate:=30.0')
+    process, _ = view('--show', 'camera,labels', '--rate', '30', '--memory', '32MB')
+    time.sleep(8)  # more than 150 MB of frames, were all of them kept
     before = {pid: rss_mb(pid) for pid in tree(process.pid)}
-    time.sleep(30)
+    time.sleep(15)
     growth_mb = {pid: rss_mb(pid) - before[pid] for pid in before}
     assert len(growth_mb) == 2 and max(growth_mb.values()) < 60, growth_mb
     assert max(before.values()) < 500, before

@@ -20,7 +20,7 @@ stricter:
 - Only regular files of this user are touched, and no link is followed.
 
 A segment without a lock file stays, since nothing says whether its owner lives. The files of ports
-(``fastrtps_port7410``, 62 kB) stay too: Fast DDS uses them again.
+(``fastrtps_port7410``, 62 kB) stay too: Fast DDS uses them again (:mod:`abandoned_ports`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pathlib import Path
 SHARED_MEMORY = Path('/dev/shm')
 LEAST_AGE_SEC = 60.0  # a process that makes a segment locks it microseconds later
 _LOCK_NAME = re.compile(r'(fast(?:rtps|dds)_[0-9a-f]{16})_el')
-_OPEN_LOCK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN_LOCK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_leftovers(folder: Path = SHARED_MEMORY,
         folder: Folder of the shared memory.
         least_age_sec: Least age of a lock file that counts, in seconds.
     """
-    with _opened(folder) as folder_fd:
+    with opened_folder(folder) as folder_fd:
         return _sum(size for _, size in _ownerless(folder_fd, least_age_sec))
 
 
@@ -85,7 +85,7 @@ def remove_leftovers(folder: Path = SHARED_MEMORY, least_age_sec: float = LEAST_
         What was removed.
     """
     sizes = []
-    with _opened(folder) as folder_fd:
+    with opened_folder(folder) as folder_fd:
         for name, size in _ownerless(folder_fd, least_age_sec):
             if name not in except_names and _remove(folder_fd, name):
                 sizes.append(size)
@@ -104,7 +104,7 @@ def remove_own(folder: Path = SHARED_MEMORY) -> Leftovers:
         What was removed.
     """
     sizes = []
-    with _opened(folder) as folder_fd:
+    with opened_folder(folder) as folder_fd:
         for name in _own_names(folder):
             size = _size_of(folder_fd, name)
             if size is not None and _remove(folder_fd, name):
@@ -120,12 +120,12 @@ def uses_fast_dds() -> bool:
 
 def segment_names(folder: Path = SHARED_MEMORY) -> frozenset[str]:
     """Return the names of all segments that have a lock file now."""
-    with _opened(folder) as folder_fd:
+    with opened_folder(folder) as folder_fd:
         return frozenset(_names_in(folder_fd))
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int | None]:
+def opened_folder(folder: Path) -> Iterator[int | None]:
     """Open a folder. Where that fails the descriptor is None, which stands for an empty folder."""
     try:
         folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -163,7 +163,7 @@ def _ownerless(folder_fd: int | None, least_age_sec: float) -> Iterator[tuple[st
     """Yield name and size of each segment without an owner, while its lock is held here."""
     for name in _names_in(folder_fd):
         try:
-            lock_fd = os.open(f'{name}_el', _OPEN_LOCK, dir_fd=folder_fd)
+            lock_fd = os.open(f'{name}_el', OPEN_LOCK, dir_fd=folder_fd)
         except OSError:  # It is gone, a link, or of a user who lets nobody read it.
             continue
         try:

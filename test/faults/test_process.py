@@ -1,5 +1,7 @@
 """The process is ended by any signal and started again, and runs out of memory for one frame."""
 
+import contextlib
+import mmap
 import re
 import resource
 import signal
@@ -35,6 +37,37 @@ def test_a_node_that_was_ended_amid_frames_is_right_after_a_restart(
     node_process()
     sees.camera()
     assert np.array_equal(sees.answers(other_frame), fresh(other_frame))
+
+
+def ports_of(pid):
+    """Return the names of the ports of shared memory that a process reads: locked and mapped."""
+    paths = []
+    for descriptor in Path(f'/proc/{pid}/fd').iterdir():
+        with contextlib.suppress(OSError):  # It was closed meanwhile.
+            paths.append(str(descriptor.readlink()))
+    locked = set(re.findall(r'/dev/shm/(\w+_port\d+)_el', '\n'.join(paths)))
+    return locked & set(re.findall(r'/dev/shm/(\w+_port\d+)\n',
+                                   Path(f'/proc/{pid}/maps').read_text()))
+
+
+def test_a_new_node_takes_no_port_of_a_killed_one_that_others_still_write_to(
+        node_process, planner, road_frame, fresh):
+    """The test stands for a sender that did not notice: to Fast DDS, it has the ports open."""
+    killed, sees = node_process(), planner()
+    sees.camera()
+    assert np.array_equal(sees.answers(road_frame), fresh(road_frame))
+    ports = ports_of(killed.process.pid)
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            file = stack.enter_context(open(f'/dev/shm/{port}', 'rb'))
+            stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        killed.process.kill()
+        killed.process.wait()
+        node = node_process()
+        sees.camera()
+        assert np.array_equal(sees.answers(road_frame), fresh(road_frame))
+        assert ports and ports_of(node.process.pid) and not ports & ports_of(node.process.pid)
+        assert 'other processes still write to a killed reader there' in node.said()
 
 
 def address_space(pid):

@@ -126,6 +126,7 @@ def test_our_own_work_is_not_other_load_and_a_child_is_ours():
     assert child.returncode == 0 and own > 0.1
 
 
+@pytest.mark.alone
 def test_another_process_is_other_load():
     code = 'import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass'
     # A grandchild whose parent has ended belongs to nobody here.

@@ -53,7 +53,6 @@ def test_shipped_weights_say_what_they_are(shipped):
     assert shipped.class_map.names == CAMVID_NAMES
     assert shipped.class_map.drivable_names == ('Road',)
     assert 'CC BY-NC 4.0' in shipped.origin
-    assert 0 < shipped.scores['camvid_val']['miou'] < 1
     path = weights_path('')
     assert path.stat().st_size < 0.85e6
     assert all(array.dtype == np.float16 for array in shipped.tensors.values())

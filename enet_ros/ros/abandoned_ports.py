@@ -21,7 +21,6 @@ import contextlib
 import fcntl
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from enet_ros.ros.shared_memory import OPEN_LOCK, SHARED_MEMORY, opened_folder
@@ -30,26 +29,11 @@ PROCESSES = Path('/proc')
 _PORT = re.compile(r'/(fast(?:rtps|dds)_port[0-9]+)(?: \(deleted\))?$', re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class HeldPorts:
-    """Locks of abandoned ports, held until :meth:`release` or the end of the process.
-
-    Attributes:
-        names: Names of the ports.
-        descriptors: File descriptors that hold the locks.
-    """
-
-    names: tuple[str, ...] = ()
-    descriptors: tuple[int, ...] = ()
-
-    def release(self) -> None:
-        """Let other processes take the ports."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-
-
-def hold_abandoned_ports(folder: Path = SHARED_MEMORY, processes: Path = PROCESSES) -> HeldPorts:
+def hold_abandoned_ports(folder: Path = SHARED_MEMORY,
+                         processes: Path = PROCESSES) -> dict[str, int]:
     """Hold the lock of each port that has no reader while another process has it open.
+
+    The locks are held until the end of the process, or until their descriptors are closed.
 
     It does not raise. It sees the processes that this user may look into, which are their own.
 
@@ -58,7 +42,7 @@ def hold_abandoned_ports(folder: Path = SHARED_MEMORY, processes: Path = PROCESS
         processes: Folder of the process information, as ``/proc``.
 
     Returns:
-        The ports that are held.
+        The names of the ports that are held, each with the file descriptor of its lock.
     """
     held = {}
     with opened_folder(folder) as folder_fd:
@@ -73,7 +57,7 @@ def hold_abandoned_ports(folder: Path = SHARED_MEMORY, processes: Path = PROCESS
                     os.close(descriptor)
                 else:
                     held[name] = descriptor
-    return HeldPorts(tuple(held), tuple(held.values()))
+    return held
 
 
 def _ports_in_use(processes: Path) -> list[str]:

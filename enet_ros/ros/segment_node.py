@@ -15,7 +15,7 @@ from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings
-from enet_ros.ros.abandoned_ports import HeldPorts, hold_abandoned_ports
+from enet_ros.ros.abandoned_ports import hold_abandoned_ports
 from enet_ros.ros.camera import Camera, CameraSetup
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.given import log_given
@@ -226,7 +226,7 @@ def main(stop: StopSignals | None = None) -> None:
     """Run the node. It does not return."""
     startup = StartupTimer(process_start())
     startup.end('imports')
-    removed, held = Leftovers(), HeldPorts()
+    removed, held = Leftovers(), {}
     if uses_fast_dds():
         removed, held = remove_leftovers(), hold_abandoned_ports()
 
@@ -235,8 +235,8 @@ def main(stop: StopSignals | None = None) -> None:
         if removed.count:
             node.get_logger().info(f'removed {removed} that killed processes had left in '
                                    f'{SHARED_MEMORY}')
-        if held.names:
-            node.get_logger().info(f'left aside {", ".join(held.names)} in {SHARED_MEMORY}: other '
+        if held:
+            node.get_logger().info(f'left aside {", ".join(held)} in {SHARED_MEMORY}: other '
                                    'processes still write to a killed reader there')
         return node
 

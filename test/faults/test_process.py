@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from support.open_files import files_open_in  # noqa: E402
 from support.planner import array_of, image_message, stamp_of  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -41,11 +42,8 @@ def test_a_node_that_was_ended_amid_frames_is_right_after_a_restart(
 
 def ports_of(pid):
     """Return the names of the ports of shared memory that a process reads: locked and mapped."""
-    paths = []
-    for descriptor in Path(f'/proc/{pid}/fd').iterdir():
-        with contextlib.suppress(OSError):  # It was closed meanwhile.
-            paths.append(str(descriptor.readlink()))
-    locked = set(re.findall(r'/dev/shm/(\w+_port\d+)_el', '\n'.join(paths)))
+    files = '\n'.join(map(str, files_open_in(pid)))
+    locked = set(re.findall(r'/dev/shm/(\w+_port\d+)_el', files))
     return locked & set(re.findall(r'/dev/shm/(\w+_port\d+)\n',
                                    Path(f'/proc/{pid}/maps').read_text()))
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.open_files import files_open_in
 
 from enet_ros.ros import shared_memory
 from enet_ros.ros.graph_doctor.findings import Kind
@@ -134,15 +135,9 @@ def test_the_doctor_names_leftovers_with_their_size_and_what_to_do(tmp_path):
 
 def segments_of(pid):
     """Return the segments whose lock a process has open."""
-    found = set()
-    for descriptor in Path(f'/proc/{pid}/fd').iterdir():
-        try:
-            path = os.readlink(descriptor)
-        except OSError:
-            continue
-        if path.endswith('_el') and 'port' not in path and path.startswith(f'{SHARED_MEMORY}/'):
-            found.add(Path(path.removesuffix('_el')))
-    return found
+    return {path.with_name(path.name.removesuffix('_el')) for path in files_open_in(pid)
+            if path.parent == SHARED_MEMORY and path.name.endswith('_el')
+            and 'port' not in path.name}
 
 
 def files_of(segments):

@@ -33,6 +33,16 @@ machine alone meanwhile: while other processes keep the cores busy, no ratios an
 printed, and the exit code is 1."""
 
 
+#: Kinds of measurement, and how each is called.
+COMPARE, PAPER, NODE = 'without --node and --paper', 'with --paper', 'with --node'
+#: option -> the kinds that it changes, and its default there
+KIND_OPTIONS = {
+    'camera': ((COMPARE, NODE), None), 'weights': ((COMPARE, NODE), ''),
+    'batch': ((COMPARE,), 1), 'only': ((COMPARE,), []), 'runs': ((COMPARE, PAPER), 50),
+    'rate': ((NODE,), 15.0), 'cameras': ((NODE,), 1), 'duration': ((NODE,), 20.0),
+    'precision': ((NODE,), 'auto')}
+
+
 def resolutions(text: str) -> list[tuple[int, int]]:
     """Parse WxH[,WxH...]."""
     return [resolution(part) for part in text.split(',')]
@@ -50,16 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "(default: 640x360; with --paper the paper's four)")
     parser.add_argument('--camera', type=resolution, metavar='WxH',
                         help="size of the camera's frames (default: the network's resolution)")
-    parser.add_argument('--batch', type=int, default=1, metavar='N',
+    parser.add_argument('--batch', type=int, metavar='N',
                         help='frames a call (default: 1)')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
                         help='number of CPU threads (default: all)')
-    parser.add_argument('--runs', type=int, default=50, metavar='N',
+    parser.add_argument('--runs', type=int, metavar='N',
                         help='number of runs of each runtime (default: 50)')
-    parser.add_argument('--only', type=lambda text: text.split(','), default=[], metavar='NAME',
+    parser.add_argument('--only', type=lambda text: text.split(','), metavar='NAME',
                         help='time only these runtimes, such as segmenter,openvino '
                              '(default: all)')
-    parser.add_argument('--weights', default='', metavar='W', help=WEIGHTS_HELP)
+    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
     _add_node_arguments(parser.add_argument_group('with --node'))
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this JSON file')
@@ -69,18 +79,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_node_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument('--rate', type=float, default=15.0, metavar='HZ',
+    group.add_argument('--rate', type=float, metavar='HZ',
                        help='frames a second of each camera (default: 15)')
-    group.add_argument('--cameras', type=int, default=1, metavar='N',
+    group.add_argument('--cameras', type=int, metavar='N',
                        help='number of cameras (default: 1)')
-    group.add_argument('--duration', type=float, default=20.0, metavar='SEC',
+    group.add_argument('--duration', type=float, metavar='SEC',
                        help='seconds to measure, after a warm-up (default: 20)')
-    group.add_argument('--precision', default='auto', metavar='P',
+    group.add_argument('--precision', metavar='P',
                        help='precision of the network (default: the fastest)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print and write; return 1 if the machine was too busy for ratios."""
+    fill_in_defaults(args)
     for name, least in (('batch', 1), ('threads', 0), ('runs', 1), ('cameras', 1)):
         if getattr(args, name) < least:
             raise ValueError(f'--{name} is {getattr(args, name)}, wanted {least} or more')
@@ -90,6 +101,22 @@ def run(args: argparse.Namespace) -> int:
     if args.paper:
         return _measure_paper(args)
     return _measure_node(args) if args.node else _compare(args)
+
+
+def fill_in_defaults(args: argparse.Namespace) -> None:
+    """Give each option that was left out its default.
+
+    Raises:
+        ValueError: An option was given that this kind of measurement does not know.
+    """
+    kind = NODE if args.node else PAPER if args.paper else COMPARE
+    for name, (kinds, default) in KIND_OPTIONS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+        elif kind not in kinds:
+            raise ValueError(f'--{name} changes nothing {kind}, wanted it {" or ".join(kinds)}')
+    if args.node and len(args.resolution or []) > 1:
+        raise ValueError('--resolution names several sizes, wanted one with --node')
 
 
 def _write(args: argparse.Namespace, content: dict) -> None:

@@ -40,8 +40,8 @@ exit code:
   0  everything was labelled
   1  files, or frames of a video, could not be read: the rest was labelled, and the end of the
      output names each with its reason
-  2  called wrongly, and nothing was labelled: an input that does not exist, a wrong option, or
-     outputs that cannot be written
+  2  called wrongly, and nothing was labelled: an input that does not exist, or a wrong option; or
+     an output cannot be written, and those that were written before stay
 """
 
 OPACITY = 0.5

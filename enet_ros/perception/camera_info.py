@@ -74,7 +74,9 @@ class Judgement:
 
 
 class CalibrationJudge:
-    """Judges the camera infos of one camera, anew only if something changed. One thread calls it.
+    """Judges the camera infos of one camera, anew only if something changed.
+
+    It has no lock: calls must not overlap.
     """
 
     def __init__(self):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from enet_ros.perception.outputs import OutputError
+
 #: A file of JPEG has 16 bits for each side, and libjpeg takes a little less.
 LARGEST_JPEG_PX = 65500
 #: Label images are areas of one value, so runs along a row, after the row above is subtracted,
@@ -16,7 +18,7 @@ if hasattr(cv2, 'IMWRITE_PNG_FILTER_UP'):  # OpenCV 4.12 and later
     _PNG_PARAMETERS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
-class CompressionError(Exception):
+class CompressionError(OutputError):
     """An image cannot be compressed. The message says why."""
 
 

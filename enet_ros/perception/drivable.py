@@ -86,12 +86,15 @@ class DrivableFilter:
     Args:
         settings: Which drivable pixels count.
         max_gap_sec: See :class:`TemporalMajority`.
+
+    Attributes:
+        majority: The votes of the frames before.
     """
 
     def __init__(self, settings: DrivableSettings | None = None,
                  max_gap_sec: float = MAX_GAP_SEC):
         self._settings = settings or DrivableSettings()
-        self._majority = TemporalMajority(self._settings.majority, max_gap_sec)
+        self.majority = TemporalMajority(self._settings.majority, max_gap_sec)
 
     @property
     def settings(self) -> DrivableSettings:
@@ -101,12 +104,12 @@ class DrivableFilter:
     @settings.setter
     def settings(self, settings: DrivableSettings) -> None:
         if settings.majority != self._settings.majority:
-            self._majority = TemporalMajority(settings.majority, self._majority.max_gap_sec)
+            self.majority = TemporalMajority(settings.majority, self.majority.max_gap_sec)
         self._settings = settings
 
     def clear(self) -> None:
         """Forget the frames before."""
-        self._majority.clear()
+        self.majority.clear()
 
     def update(self, mask: np.ndarray, labels: np.ndarray, stamp_sec: float) -> np.ndarray:
         """Return the pixels of a mask that count.
@@ -121,7 +124,7 @@ class DrivableFilter:
             (H, W) uint8: 255 is drivable, 0 is not drivable or unknown. It is ``mask`` itself if
             the settings change nothing.
         """
-        mask = self._majority.update(mask, labels, stamp_sec)
+        mask = self.majority.update(mask, labels, stamp_sec)
         if self._settings.max_hole > 0.0:
             mask = close_holes(mask, labels, self._settings.max_hole)
         if self._settings.connected:

@@ -70,6 +70,7 @@ class FrameTimes:
         received: The message was taken.
         started: Decoding began.
         preprocessed: The input of the network was ready.
+        inferring: The network began. Until then the publishing thread may have been waited for.
         inferred: The network had finished.
         postprocessing: Perception and messages began.
         sending: All messages were made.
@@ -79,6 +80,7 @@ class FrameTimes:
     received: float = 0.0
     started: float = 0.0
     preprocessed: float = 0.0
+    inferring: float = 0.0
     inferred: float = 0.0
     postprocessing: float = 0.0
     sending: float = 0.0

@@ -112,16 +112,20 @@ class Perception:
 class Perceiver:
     """Perceives the frames of one camera, one after the other.
 
-    The temporal filter remembers the frames before. One thread calls it.
+    One thread calls it.
+
+    Attributes:
+        drivable_filter: The temporal filter, which remembers the frames before.
+        time_epoch: Number of jumps of time before the last frame.
     """
 
     def __init__(self):
-        self._filter = DrivableFilter()
-        self._time_epoch = 0
+        self.drivable_filter = DrivableFilter()
+        self.time_epoch = 0
 
     def forget(self) -> None:
         """Forget the frames before, so that none of them votes again."""
-        self._filter.clear()
+        self.drivable_filter.clear()
 
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
                  needs: Need, stamp_sec: float = 0.0, time_epoch: int = 0,
@@ -139,13 +143,13 @@ class Perceiver:
         """
         mask = None
         if Need.MASK in needs:
-            if time_epoch != self._time_epoch:
-                self._time_epoch = time_epoch
-                self._filter.clear()
-            self._filter.settings = camera_settings.settings.drivable
+            if time_epoch != self.time_epoch:
+                self.time_epoch = time_epoch
+                self.drivable_filter.clear()
+            self.drivable_filter.settings = camera_settings.settings.drivable
             labels = labels_above_floor(segmentation.labels, segmentation.confidence,
                                         camera_settings.settings.confidence_floor)
-            mask = self._filter.update(drivable_mask(labels, camera_settings.drivable_lut),
-                                       labels, stamp_sec)
+            mask = self.drivable_filter.update(
+                drivable_mask(labels, camera_settings.drivable_lut), labels, stamp_sec)
         return Perception(segmentation.labels, camera_settings, segmentation.confidence, mask,
                           ground)

@@ -198,7 +198,7 @@ class Pipeline:
                           or frame.times.started >= due_sec)
             if frame.camera_settings.settings.rotate:
                 upside_down.append(i)
-        self.network_since_sec = time.monotonic()
+        self.network_since_sec, inferring = time.monotonic(), time.perf_counter()
         try:
             results = self.segmenter.infer(batch, confidence=confidence, upside_down=upside_down)
         except Exception as error:  # A runtime has its own exceptions. The next frame may succeed.
@@ -207,7 +207,8 @@ class Pipeline:
         finally:
             self.network_since_sec = None
         for frame, result in zip(frames, results):
-            frame.segmentation, frame.times.inferred = result, time.perf_counter()
+            frame.segmentation = result
+            frame.times.inferring, frame.times.inferred = inferring, time.perf_counter()
         return frames
 
     def _run_publishing(self) -> None:

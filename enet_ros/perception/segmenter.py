@@ -114,7 +114,7 @@ class Segmenter:
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
                                  threads, use_cache, report=report)
         self.backend, self.choice = open_backend(backend, request)
-        # A thread of an earlier activation may still be inside the network.
+        # Callers may share a segmenter between their threads.
         self._one_at_a_time = threading.Lock()
         self.least_confidence, self.confidence_check = checkpoint.least_confidence_at(
             self.resolution)

@@ -42,7 +42,7 @@ def _check_cameras(name: str, cameras: list[str]) -> None:
         raise ConfigError(f'{name} is {cameras}, wanted names that differ')
     for camera in cameras:
         usable = camera.replace('_', 'a').isalnum() and camera.isascii() \
-            and not camera[0].isdigit()
+            and camera[0].isalpha()
         if not usable and cameras != ['']:
             raise ConfigError(f"{name} names '{camera}', wanted letters, digits and _, "
                               'a letter first')

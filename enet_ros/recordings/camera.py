@@ -20,13 +20,14 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.perception.frame import FrameInFlight, FrameTimes
 from enet_ros.perception.ground_locator import GroundLocator
+from enet_ros.perception.outputs import OutputError, find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter, all_unknown
 from enet_ros.perception.stamps import FrameClock
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
-from enet_ros.recordings.outputs import OUTPUTS, Output, OutputContext, OutputError
+from enet_ros.recordings.outputs import OUTPUTS, Output, OutputContext
 from enet_ros.recordings.state import fields_of, set_fields
 from enet_ros.recordings.survey import RecordedCalibrations
 from enet_ros.recordings.transforms import RecordedTransforms
@@ -89,7 +90,6 @@ class RecordedCamera:
         """
         self.camera, self.frames, self.complaints = camera, 0, Complaints()
         self._settings, self._segmenter = settings, segmenter
-        self._outputs = [OUTPUTS[name] for name in outputs if name in OUTPUTS]
         self._calibrations = calibrations
         self._locator = GroundLocator(transforms, segmenter.resolution)
         self._context = OutputContext(transforms)
@@ -98,18 +98,8 @@ class RecordedCamera:
         self._scratch, self._bit_depth = Scratch(), BitDepth(settings.settings.bit_depth)
         self._batch = segmenter.new_batch(1)
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
-        self._requested, self._needs = self._find_requested()
-
-    def _find_requested(self) -> tuple[list[Output], Need]:
-        """Return the outputs that can be made with these settings, and what they need."""
-        settings, needs = self._settings.settings, Need.NOTHING
-        usable = ~Need.GROUND if settings.ground.pose == 'off' else ~Need.NOTHING
-        requested = [output for output in self._outputs if output.needs in usable]
-        for output in requested:
-            needs |= output.needs | output.uses & usable
-        if Need.MASK in needs and settings.confidence_floor > 0.0:
-            needs |= Need.CONFIDENCE
-        return requested, needs
+        self._requested, self._needs = find_requested(
+            [OUTPUTS[name] for name in outputs if name in OUTPUTS], settings.settings)
 
     def segment(self, data: bytes, log_ns: int) -> Iterator[tuple[Output, object]]:
         """Segment a frame, and yield its outputs with their messages.
@@ -131,7 +121,7 @@ class RecordedCamera:
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,
             stamp_sec=frame.order_sec, time_epoch=frame.time_epoch)
         self.frames += 1
-        for output in self._requested:
+        for output in (OUTPUTS[name] for name in self._requested):
             if output.needs not in frame.needs:
                 continue
             try:
@@ -199,7 +189,7 @@ class RecordedCamera:
     def state(self) -> dict[str, object]:
         """Return what is remembered between two frames, for :meth:`restore`."""
         return {'frames': self.frames,
-                'epochs': [self._time_epoch, self._perceiver._time_epoch],
+                'epochs': [self._time_epoch, self._perceiver.time_epoch],
                 'complaints': self.complaints.state(),
                 **{name: fields_of(remembers, tuple(vars(remembers)))
                    for name, remembers in self._memories().items()}}
@@ -211,14 +201,14 @@ class RecordedCamera:
             StateError: It is of another version.
         """
         self.frames = state['frames']
-        self._time_epoch, self._perceiver._time_epoch = state['epochs']
+        self._time_epoch, self._perceiver.time_epoch = state['epochs']
         self.complaints.restore(state['complaints'])
         for name, remembers in self._memories().items():
             set_fields(remembers, state[name])
 
     def _memories(self) -> dict[str, object]:
         """Return the objects that remember frames. Their attributes are plain data."""
-        perceiver = self._perceiver
-        perceiver._filter.settings = self._settings.settings.drivable
+        drivable_filter = self._perceiver.drivable_filter
+        drivable_filter.settings = self._settings.settings.drivable
         return {'clock': self._clock, 'judge': self._judge, 'bit_depth': self._bit_depth,
-                'votes': perceiver._filter._majority}
+                'votes': drivable_filter.majority}

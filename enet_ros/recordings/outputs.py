@@ -6,7 +6,6 @@ field. ``~/timing`` is not here: it tells about the clock of a run, and two runs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,22 +14,15 @@ import numpy as np
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_info import scaled_matrices
-from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
-from enet_ros.perception.encodings import Scratch
+from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight, Header
-from enet_ros.perception.grid import rotated_grid
-from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.resize import resize_labels
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.transforms import RecordedTransforms
 
-PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-
-
-class OutputError(Exception):
-    """One output cannot be made from a frame. The others go on."""
 
 
 @dataclass
@@ -39,13 +31,11 @@ class OutputContext:
 
     Attributes:
         transforms: For the grid in a fixed frame.
-        overlay_rgb: Memory for the RGB frame of the overlay.
-        scratch: Memory for resizing that frame.
+        overlays: Makes the pixels of ``~/overlay``.
     """
 
     transforms: RecordedTransforms
-    overlay_rgb: Scratch = field(default_factory=Scratch)
-    scratch: Scratch = field(default_factory=Scratch)
+    overlays: OverlayMaker = field(default_factory=OverlayMaker)
 
 
 def message(type_name: str, **fields: object) -> object:
@@ -75,12 +65,7 @@ def _confidence(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
 
 
 def _overlay(frame: FrameInFlight, context: OutputContext) -> np.ndarray:
-    width, height = frame.output_size
-    memory = context.overlay_rgb.of((height, width, 3))
-    rgb = (frame.image.rgb(memory) if frame.image_size == frame.output_size
-           else frame.image.resize_into(memory, context.scratch))
-    colors = color_mask(frame.perception.labels, frame.camera_settings.color_lut)
-    return blend(rgb, colors, frame.camera_settings.settings.overlay_opacity)
+    return context.overlays.make(frame)
 
 
 Pixels = Callable[[FrameInFlight, OutputContext], np.ndarray]
@@ -103,10 +88,7 @@ def _png(pixels: Pixels) -> Callable:
 
 
 def _compressed_overlay(frame: FrameInFlight, context: OutputContext) -> object:
-    try:
-        data = jpeg_of(_overlay(frame, context), frame.camera_settings.settings.jpeg_quality)
-    except CompressionError as error:
-        raise OutputError(str(error)) from error
+    data = jpeg_of(_overlay(frame, context), frame.camera_settings.settings.jpeg_quality)
     return _compressed_message(frame.header, JPEG_FORMAT, data)
 
 
@@ -169,16 +151,8 @@ def _free_space(frame: FrameInFlight, context: OutputContext) -> object:
 
 
 def _grid(frame: FrameInFlight, context: OutputContext) -> object:
-    settings, spec = frame.camera_settings.settings, frame.camera_settings.grid
-    cells, origin_m, header = frame.perception.grid(), spec.origin_m, _base_header(frame)
-    if settings.odom_frame:
-        try:
-            (x, y, _), rotation = context.transforms.lookup(
-                settings.odom_frame, settings.base_frame, frame.header.stamp)
-        except LookupError as error:
-            raise OutputError(str(error)) from error
-        cells, origin_m = rotated_grid(cells, spec, (x, y), _yaw_of(rotation))
-        header = _header(frame.header.stamp, settings.odom_frame)
+    cells, origin_m, frame_id = grid_of(frame, context.transforms)
+    header = _header(frame.header.stamp, frame_id)
     height, width = cells.shape
     origin = message(
         'geometry_msgs/msg/Pose',
@@ -186,7 +160,8 @@ def _grid(frame: FrameInFlight, context: OutputContext) -> object:
                          z=0.0),
         orientation=message('geometry_msgs/msg/Quaternion', x=0.0, y=0.0, z=0.0, w=1.0))
     info = message('nav_msgs/msg/MapMetaData', map_load_time=header.stamp,
-                   resolution=float(spec.resolution_m), width=width, height=height, origin=origin)
+                   resolution=float(frame.camera_settings.grid.resolution_m), width=width,
+                   height=height, origin=origin)
     return message('nav_msgs/msg/OccupancyGrid', header=header, info=info,
                    data=np.ascontiguousarray(cells, np.int8).reshape(-1))
 
@@ -208,11 +183,6 @@ def _header(stamp: object, frame_id: str) -> object:
 def _base_header(frame: FrameInFlight) -> object:
     """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
     return _header(frame.header.stamp, frame.camera_settings.settings.base_frame)
-
-
-def _yaw_of(rotation: tuple[float, float, float, float]) -> float:
-    x, y, z, w = rotation
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 @dataclass(frozen=True)

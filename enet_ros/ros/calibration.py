@@ -28,12 +28,16 @@ class CalibrationTopic:
     def newest(self) -> CameraInfo | None:
         """Return the newest camera info, or None if none has come."""
         with self._lock:
-            self._newest = take_newest(self.subscription) or self._newest
-            return self._newest
+            return self._take_newest()
+
+    def _take_newest(self) -> CameraInfo | None:
+        self._newest = take_newest(self.subscription) or self._newest
+        return self._newest
 
     def take_note(self) -> str:
         """Return once what was read differently than it was written, a sentence or ''."""
-        return self._judge.take_note()
+        with self._lock:
+            return self._judge.take_note()
 
     def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
         """Judge the newest camera info. It is judged anew only if something changed.
@@ -45,8 +49,10 @@ class CalibrationTopic:
         Returns:
             The judgement, or None if no camera info has come.
         """
-        info = self.newest()
-        return None if info is None else self._judge.judged(info, frame_size, rectified=rectified)
+        with self._lock:
+            info = self._take_newest()
+            return None if info is None else self._judge.judged(info, frame_size,
+                                                                rectified=rectified)
 
     def described(self, frame_size: tuple[int, int], camera_settings: CameraSettings) -> str:
         """Return what the diagnostics show of the newest camera info."""

@@ -25,7 +25,7 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.perceive import Need
+from enet_ros.perception.outputs import OutputError, find_requested
 from enet_ros.perception.stamps import FrameClock, age_problem
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
@@ -36,7 +36,6 @@ from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,
     OutputContext,
-    OutputError,
     make_label_info,
     make_unknown_masks,
 )
@@ -51,9 +50,6 @@ from enet_ros.ros.qos import (
 )
 from enet_ros.ros.suspects import SuspectReport
 from enet_ros.ros.transforms import Transforms
-
-EVERYTHING = ~Need.NOTHING
-WITHOUT_GROUND = ~Need.GROUND
 
 
 @dataclass(frozen=True)
@@ -214,7 +210,9 @@ class Camera:
                 age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
                 use_sim_time=self._node.get_parameter('use_sim_time').value,
                 waited_sec=waited_sec))
-        self._find_requested(frame)
+        frame.requested_outputs, frame.needs = find_requested(
+            [OUTPUTS[name] for name, publisher in self._publishers.items()
+             if publisher.get_subscription_count()], settings)
         if not frame.requested_outputs:
             return Dropped(DropCause.UNREQUESTED)
         self._bit_depth.bits = settings.bit_depth
@@ -231,19 +229,6 @@ class Camera:
                              else self.setup.resolution)
         frame.times.preprocessed = time.perf_counter()
         return frame
-
-    def _find_requested(self, frame: FrameInFlight) -> None:
-        """Find the outputs that have subscribers, and what they are made from."""
-        settings, requested, needs = frame.camera_settings.settings, [], Need.NOTHING
-        usable = WITHOUT_GROUND if settings.ground.pose == 'off' else EVERYTHING
-        for name, publisher in self._publishers.items():
-            output = OUTPUTS[name]
-            if output.needs in usable and publisher.get_subscription_count():
-                requested.append(name)
-                needs |= output.needs | output.uses & usable
-        if Need.MASK in needs and settings.confidence_floor > 0.0:
-            needs |= Need.CONFIDENCE
-        frame.requested_outputs, frame.needs = tuple(requested), needs
 
     def drop(self, dropped: Dropped) -> None:
         """Count a frame that goes no further, and log the reason now and then."""
@@ -300,12 +285,13 @@ class Camera:
         self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
         try:
             message = output.make(frame, self._context)
+            with self._gate:
+                if frame.times.received >= self._active_since_sec:
+                    self._publishers[output.name].publish(message)
         except OutputError as error:
             self.health.complain(f'no ~/{output.name}', str(error))
-            return
-        with self._gate:
-            if frame.times.received >= self._active_since_sec:
-                self._publishers[output.name].publish(message)
+        except Exception as error:  # The frame is published, and must not count as dropped.
+            self.health.complain(f'no ~/{output.name}', f'{type(error).__name__}: {error}')
 
     def check_stall(self) -> float:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.
@@ -324,7 +310,7 @@ class Camera:
         return math.inf
 
     def publish_unknown(self) -> None:
-        """Publish a mask of unknown, if one of a frame was published before."""
+        """Publish a mask of unknown, if a frame was published since the activation."""
         with self._gate:
             if self._last_published is not None and self._active_since_sec < math.inf:
                 for name, message in make_unknown_masks(

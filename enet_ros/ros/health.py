@@ -73,26 +73,23 @@ class CameraHealth:
         """
         self._topic, self._logger = topic, logger
         self._lock = threading.Lock()
-        self._is_active = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self.received = self.published = self.dropped = 0
-        self.last_error = ''
-        self.is_stalled = False
-        self.first_published_sec = 0.0
-        self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
-        self._lasting_warnings: dict[str, str] = {}
-        self._facts: dict[str, str] = {}
-        self._last_warning_sec = -math.inf
-        self._last_finished_sec = time.monotonic()
-        self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
-        self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+        self.activate()
+        self.deactivate()
 
     def activate(self) -> None:
         """Begin to count, from 0."""
         with self._lock:
-            self._reset()
+            self.received = self.published = self.dropped = 0
+            self.last_error = ''
+            self.is_stalled = False
+            self.first_published_sec = 0.0
+            self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
+            self._lasting_warnings: dict[str, str] = {}
+            self._facts: dict[str, str] = {}
+            self._last_warning_sec = -math.inf
+            self._last_finished_sec = time.monotonic()
+            self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+            self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
             self._is_active = True
 
     def deactivate(self) -> None:
@@ -188,6 +185,11 @@ class CameraHealth:
             self.last_error = (f'no frame finished for {silent_sec:.1f} s (stall_timeout '
                                f'{timeout_sec})')
             return 0.0
+
+    def fail(self, reason: str) -> None:
+        """Show an error from now on, until a frame is published."""
+        with self._lock:
+            self.is_stalled, self.last_error = True, reason
 
     def summary(self) -> tuple[Level, str]:
         """Return a level and a sentence. The warnings since the last call are forgotten."""

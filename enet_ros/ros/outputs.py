@@ -6,7 +6,6 @@ notes in ``ros/tools/message_notes.py``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,12 +18,10 @@ from std_msgs.msg import Header
 
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
-from enet_ros.perception.encodings import Scratch
+from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight
-from enet_ros.perception.grid import rotated_grid
 from enet_ros.perception.ground_tables import GroundTables
-from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.compat import LabelInfo, VisionClass
 from enet_ros.ros.health import Counts
@@ -44,14 +41,6 @@ Message = (Image | CompressedImage | CameraInfo | DrivableArea | PointCloud2 | L
            | OccupancyGrid | FrameTiming)
 
 
-#: As image_transport writes it: encoding of the image, then of the pixels in the file.
-PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
-
-
-class OutputError(Exception):
-    """One output cannot be made from a frame. The others go on."""
-
-
 @dataclass
 class OutputContext:
     """What the messages of one camera need beside the frame, and memory that is used again.
@@ -66,8 +55,7 @@ class OutputContext:
         counts: Numbers of frames so far, for ``~/timing``.
         age_at_publish_ms: Age of the frame by the node's clock when its messages were sent.
         images: Output -> message that is filled again and again.
-        overlay_rgb: Memory for the RGB frame of the overlay.
-        scratch: Memory for resizing that frame.
+        overlays: Makes the pixels of ``~/overlay``.
         scaled_info: Calibration that came last, and the one for the masks.
         cloud: Tables, size and message of the last ``~/points``.
     """
@@ -81,8 +69,7 @@ class OutputContext:
     images: dict[str, ImageBuffer] = field(default_factory=lambda: {
         'labels': ImageBuffer('mono8'), 'drivable_mask': ImageBuffer('mono8'),
         'confidence': ImageBuffer('mono8'), 'overlay': ImageBuffer('rgb8')})
-    overlay_rgb: Scratch = field(default_factory=Scratch)
-    scratch: Scratch = field(default_factory=Scratch)
+    overlays: OverlayMaker = field(default_factory=OverlayMaker)
     scaled_info: tuple[CameraInfo, CameraInfo] | None = None
     cloud: tuple[GroundTables, tuple[int, int], PointCloud2] | None = None
 
@@ -107,14 +94,9 @@ def make_confidence(frame: FrameInFlight, context: OutputContext) -> Image:
 
 def make_overlay(frame: FrameInFlight, context: OutputContext) -> Image:
     """Make ``~/overlay``, the frame with the class colors blended in."""
-    camera_settings, (width, height) = frame.camera_settings, frame.output_size
-    memory = context.overlay_rgb.of((height, width, 3))
-    rgb = (frame.image.rgb(memory) if frame.image_size == frame.output_size
-           else frame.image.resize_into(memory, context.scratch))
-    colors = color_mask(frame.perception.labels, camera_settings.color_lut)
     buffer = context.images['overlay']
     buffer.resize(frame.output_size)
-    blend(rgb, colors, camera_settings.settings.overlay_opacity, buffer.pixels)
+    context.overlays.make(frame, buffer.pixels)
     buffer.message.header = frame.header
     return buffer.message
 
@@ -139,13 +121,10 @@ def make_compressed_overlay(frame: FrameInFlight, context: OutputContext) -> Com
     """Make ``~/overlay/compressed``, a JPEG.
 
     Raises:
-        OutputError: The frame is too large for a JPEG.
+        CompressionError: The frame is too large for a JPEG.
     """
     pixels = _pixels_of(frame, context, 'overlay', make_overlay)
-    try:
-        data = jpeg_of(pixels, frame.camera_settings.settings.jpeg_quality)
-    except CompressionError as error:
-        raise OutputError(str(error)) from error
+    data = jpeg_of(pixels, frame.camera_settings.settings.jpeg_quality)
     return compressed_message(frame.header, JPEG_FORMAT, data)
 
 
@@ -207,18 +186,9 @@ def make_grid(frame: FrameInFlight, context: OutputContext) -> OccupancyGrid:
     Raises:
         OutputError: TF does not know where the vehicle is in ``odom_frame``.
     """
-    settings, spec = frame.camera_settings.settings, frame.camera_settings.grid
-    if not settings.odom_frame:
-        return grid_message(base_header(frame), frame.perception.grid(), spec.resolution_m,
-                            spec.origin_m)
-    try:
-        (x, y, _), rotation = context.transforms.lookup(
-            settings.odom_frame, settings.base_frame, frame.header.stamp)
-    except LookupError as error:
-        raise OutputError(str(error)) from error
-    cells, origin_m = rotated_grid(frame.perception.grid(), spec, (x, y), yaw_of(rotation))
-    header = Header(stamp=frame.header.stamp, frame_id=settings.odom_frame)
-    return grid_message(header, cells, spec.resolution_m, origin_m)
+    cells, origin_m, frame_id = grid_of(frame, context.transforms)
+    header = Header(stamp=frame.header.stamp, frame_id=frame_id)
+    return grid_message(header, cells, frame.camera_settings.grid.resolution_m, origin_m)
 
 
 def make_timing(frame: FrameInFlight, context: OutputContext) -> FrameTiming:
@@ -230,7 +200,7 @@ def make_timing(frame: FrameInFlight, context: OutputContext) -> FrameTiming:
         dropped=counts.dropped, age_at_receive_ms=frame.age_at_receive_ms,
         wait_ms=(times.started - times.received) * 1e3,
         preprocess_ms=(times.preprocessed - times.started) * 1e3,
-        inference_ms=(times.inferred - times.preprocessed) * 1e3,
+        inference_ms=(times.inferred - times.inferring) * 1e3,
         postprocess_ms=(times.sending - times.postprocessing) * 1e3,
         publish_ms=(times.sent - times.sending) * 1e3,
         age_at_publish_ms=context.age_at_publish_ms)
@@ -263,12 +233,6 @@ def base_header(frame: FrameInFlight) -> Header:
     """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
     return Header(stamp=frame.header.stamp,
                   frame_id=frame.camera_settings.settings.base_frame)
-
-
-def yaw_of(rotation: tuple[float, float, float, float]) -> float:
-    """Return the heading of a quaternion x, y, z, w, in radians."""
-    x, y, z, w = rotation
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 @dataclass(frozen=True)

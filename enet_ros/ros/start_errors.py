@@ -40,11 +40,10 @@ def explain_start(text: str) -> str:
     Args:
         text: Text of an exception while the node was made.
     """
-    if 'log directory' in text or 'logging' in text:
-        return f'{_explain_log(text)}: {LOG_ADVICE}'
     quoted = _QUOTED.search(text)
     if quoted is None:
-        return text
+        is_about_log = 'log directory' in text or 'logging' in text
+        return f'{_explain_log(text)}: {LOG_ADVICE}' if is_about_log else text
     option, value, error = quoted.groups()
     subject = (f'the parameter file {value}' if option == '--params-file' else
                f'the argument -p {value}')

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
 
 from enet_ros.perception.pipeline import Pipeline
 from enet_ros.ros.camera import Camera
@@ -40,7 +41,8 @@ class Watchdog:
         self._pipeline: Pipeline | None = pipeline  # until the end
         # Rates and deadlines go by a clock that neither stops with a bag nor jumps.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers: list = []
+        self._stall_timer: Timer | None = None
+        self._timers: list[Timer] = []
         self._engine_status = ''
         self._diagnostics = node.create_lifecycle_publisher(
             DiagnosticArray, '/diagnostics', copy_of(OUTPUT_QOS),
@@ -48,9 +50,9 @@ class Watchdog:
 
     def activate(self, diagnostics_period_sec: float) -> None:
         """Start to look for stalls and to publish diagnostics."""
-        self.stall_timer = self._node.create_timer(STALL_CHECK_SEC[0], self._check_stalls,
-                                                   clock=self._clock)
-        self._timers = [self.stall_timer, self._node.create_timer(
+        self._stall_timer = self._node.create_timer(STALL_CHECK_SEC[0], self._check_stalls,
+                                                    clock=self._clock)
+        self._timers = [self._stall_timer, self._node.create_timer(
             diagnostics_period_sec, self._publish_diagnostics, clock=self._clock)]
 
     def deactivate(self) -> None:
@@ -77,8 +79,8 @@ class Watchdog:
         if not self._startup.is_finished:
             self._log_first_frame()
             due_sec = least
-        self.stall_timer.timer_period_ns = round(1e9 * min(max(due_sec, least), greatest))
-        self.stall_timer.reset()
+        self._stall_timer.timer_period_ns = round(1e9 * min(max(due_sec, least), greatest))
+        self._stall_timer.reset()
 
     def _check_hang(self) -> None:
         """Say what hangs, and end the process if the network does.
@@ -95,7 +97,7 @@ class Watchdog:
         for camera in self._cameras:
             camera.publish_unknown()
             camera.deactivate()  # so that no mask follows
-            camera.health.is_stalled, camera.health.last_error = True, reason
+            camera.health.fail(reason)
         self._publish_diagnostics()
         raise ProcessFailure(reason, EXIT_HANGS)
 

@@ -71,6 +71,18 @@ def test_an_interrupted_build_leaves_no_file_and_the_next_start_builds_again(
     assert [path.suffix for path in sorted(gpu.cache.iterdir())] == ['.engine', '.lock']
 
 
+def test_a_build_whose_process_cannot_be_started_has_failed(gpu, frames, monkeypatch):
+    def fail(*arguments):
+        raise OSError(12, 'Cannot allocate memory')
+
+    monkeypatch.setattr(supply, 'start_child', fail)
+    backend = gpu.open()
+    assert not backend.wait(timeout_sec=WAIT_SEC)
+    assert 'failed: no process can be started: [Errno 12] Cannot allocate memory' \
+        in backend.status()
+    assert backend.infer(frames)[0].shape == (3, SIZE[1], SIZE[0])  # torch goes on
+
+
 def test_a_child_can_be_interrupted_though_its_parent_blocks_signals(gpu):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

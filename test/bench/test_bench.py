@@ -200,6 +200,17 @@ def test_a_busy_machine_gets_no_ratios(workload, monkeypatch, tmp_path, capsys):
     assert 'no ratios: other processes kept 1.50 of' in text and 'make (7)' in text
 
 
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--rate', '5'], '--rate changes nothing without --node and --paper, wanted it with --node'),
+    (['--precision', 'int8'], '--precision changes nothing without --node'),
+    (['--node', '--only', 'segmenter'], '--only changes nothing with --node, wanted it without'),
+    (['--paper', '--weights', 'x'], '--weights changes nothing with --paper, wanted it'),
+    (['--node', '--resolution', '64x48,96x64'], '--resolution names several sizes, wanted one')])
+def test_an_option_of_another_kind_of_measurement_is_refused(capsys, options, said):
+    assert main(['bench', *options]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_several_resolutions_give_growth_and_a_picture(quiet, tmp_path, capsys):
     pytest.importorskip('matplotlib', reason='matplotlib is not installed')
     file = tmp_path / 'bench.json'

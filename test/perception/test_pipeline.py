@@ -1,6 +1,7 @@
 """The slots between callbacks and network: newest frames, cameras in turns."""
 
 import threading
+import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -196,3 +197,44 @@ def test_frames_that_wait_are_dropped_when_cleared():
     assert camera.done.wait(5.0)
     line.close()
     assert log[-1] == 'publish left'
+
+
+def test_the_time_of_the_network_has_no_waiting_for_the_publishing_thread():
+    """The last frame is decoded, and then waits until the one before it is handed over."""
+    log, decoded, publishing = [], threading.Semaphore(0), threading.Event()
+    inside, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Slow(Camera):
+        def decode(self, one, network_input):
+            decoded.release()
+            return one
+
+        def publish(self, one):
+            assert publishing.wait(5.0)
+            return super().publish(one)
+
+    def infer(batch, **options):
+        inside.release()
+        assert go_on.acquire(timeout=5.0)
+        return all_road(batch, **options)
+
+    slots = FrameSlots(1, 1)
+    line = Pipeline(segmenter_of(infer, 1), [Slow(log, 'left')], slots)
+    frames = [frame(0, i) for i in range(4)]  # published, handed over, finished, decoded
+    for i, one in enumerate(frames):
+        if i:
+            assert inside.acquire(timeout=5.0)  # so the frame is there when the last one is done
+        slots.put(one)
+        if i:
+            go_on.release()
+        assert decoded.acquire(timeout=5.0)
+    time.sleep(0.3)
+    go_on.release()
+    publishing.set()
+    assert inside.acquire(timeout=5.0)
+    line.close()
+    until = time.monotonic() + 5.0
+    while not frames[-1].times.inferred and time.monotonic() < until:
+        time.sleep(0.001)
+    assert frames[-1].times.inferring > frames[-2].times.inferred + 0.2
+    assert 0.0 < frames[-1].times.inferred - frames[-1].times.inferring < 0.2

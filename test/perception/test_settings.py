@@ -180,7 +180,7 @@ def test_the_readme_lists_every_topic_as_it_is(bench):
     ('cameras', ['a', 'a'], 'wanted names that differ'),
     ('cameras', ['a', ''], "cameras names ''"),
     ('cameras', ['front/left'], "cameras names 'front/left'"),
-    ('cameras', ['1st'], "cameras names '1st'"),
+    ('cameras', ['1st'], "cameras names '1st'"), ('cameras', ['_front'], "cameras names '_front'"),
 ])
 def test_values_that_cannot_be_used_are_refused_by_name(name, value, message):
     with pytest.raises(ConfigError, match=message):

@@ -7,6 +7,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
 
+from enet_ros.perception.compression import CompressionError  # noqa: E402
 from enet_ros.perception.pose import Pose  # noqa: E402
 from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
@@ -30,6 +31,18 @@ def test_bad_frames_are_counted_and_named_and_kept(bag, tmp_path):
     assert (b'\0\1\0\0cut') in [row[3] for row in found]
     labels = [row[2] for row in found if row[0] == '/enet/labels']
     assert labels == [rows[images[0]][2], rows[images[3]][2]]
+
+
+def test_an_encoder_that_fails_costs_its_output_alone(bag, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise CompressionError('OpenCV could not encode it')
+
+    monkeypatch.setattr('enet_ros.recordings.outputs.png_of', fail)
+    path = recordings.write(tmp_path / 'drive', recordings.street(2))
+    _, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels,labels/compressed')
+    assert 'no ~/labels/compressed (2 times): OpenCV could not encode it' in text
+    topics = [row[0] for row in recordings.read(tmp_path / 'out')]
+    assert topics.count('/enet/labels') == 2 and '/enet/labels/compressed' not in topics
 
 
 def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):

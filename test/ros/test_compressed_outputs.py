@@ -10,6 +10,8 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
+from enet_ros.perception import outputs as shared_outputs  # noqa: E402
+from enet_ros.perception.compression import CompressionError  # noqa: E402
 from enet_ros.ros import outputs  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -27,15 +29,15 @@ def decoded(message) -> np.ndarray:
 
 @pytest.fixture
 def count(monkeypatch):
-    """A maker of counters of calls of a function in outputs.py."""
-    def make(name):
-        original, calls = getattr(outputs, name), []
+    """A maker of counters of calls of a function that a module has."""
+    def make(name, module=outputs):
+        original, calls = getattr(module, name), []
 
         def counting(*arguments):
             calls.append(arguments)
             return original(*arguments)
 
-        monkeypatch.setattr(outputs, name, counting)
+        monkeypatch.setattr(module, name, counting)
         return calls
 
     return make
@@ -96,7 +98,7 @@ def test_nothing_is_compressed_without_a_subscriber(bench, road_frame, count):
 
 
 def test_the_overlay_is_drawn_once_for_both_of_its_topics(bench, road_frame, count):
-    drawn, compressed = count('blend'), count('jpeg_of')
+    drawn, compressed = count('blend', shared_outputs), count('jpeg_of')
     node = bench()
     node.listen('overlay', 'overlay/compressed')
     for _ in range(3):
@@ -166,3 +168,21 @@ def test_an_overlay_too_large_for_a_jpeg_is_named_and_the_rest_goes_on(bench):
     health = node.node._cameras[0].health
     node.wait(lambda: '65500 a side' in health.summary()[1], 'the reason')
     assert node.messages['overlay/compressed'] == []
+
+
+@pytest.mark.parametrize(('error', 'said'), [
+    (CompressionError('OpenCV could not encode it'), 'OpenCV could not encode it'),
+    (MemoryError('no room'), 'MemoryError: no room')])
+def test_an_encoder_that_fails_costs_its_output_alone(bench, road_frame, monkeypatch, error, said):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(outputs, 'png_of', fail)
+    node = bench()
+    node.listen('labels/compressed', 'labels', 'overlay/compressed', 'timing')
+    for _ in range(2):
+        node.reply(node.image(road_frame), 'labels', 'timing', 'overlay/compressed')
+    health = node.node._cameras[0].health
+    assert (health.received, health.published, health.dropped) == (2, 2, 0)
+    assert f'no ~/labels/compressed: {said}' in health.summary()[1]
+    assert node.messages['labels/compressed'] == []

@@ -110,7 +110,7 @@ def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
     node = bench(stall_timeout=100.0)
     node.listen('labels')
     node.reply(node.image(road_frame), 'labels')
-    camera, timer = node.node._cameras[0], node.node._watchdog.stall_timer
+    camera, timer = node.node._cameras[0], node.node._watchdog._stall_timer
     assert 0.0 < camera.check_stall() <= 100.0
     node.wait(lambda: timer.timer_period_ns == 5e8, 'the longest time between two looks')
     assert node.set(stall_timeout=0.2).successful

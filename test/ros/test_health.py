@@ -134,6 +134,14 @@ def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     assert health.seconds_to_stall(2.0) == pytest.approx(2.0)
 
 
+def test_a_failure_is_an_error_until_a_frame_is_published(health):
+    health.fail('the network hangs')
+    assert health.summary() == (Level.ERROR, 'the network hangs')
+    health.count_received()
+    health.count_published(0.0)
+    assert health.summary() == (Level.OK, 'segmenting')
+
+
 def test_a_frame_that_nobody_requested_is_no_stall(health, clock):
     clock.now += 1.9
     health.drop(Dropped(DropCause.UNREQUESTED))

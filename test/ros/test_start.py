@@ -237,4 +237,7 @@ def test_other_texts_of_rcl_are_shown_as_they_are():
                          'Sequence should be of same type. Value type, at /project/x.c:3') == (
         'the argument -p a:=[1, 2.5] is refused: a list has whole numbers beside others: write '
         'every number of it with a point, such as [0.5, 1.0]')
+    assert explain_start("Couldn't parse params file: '--params-file /a/logging/p.yaml'. Error: "
+                         'Error opening YAML file, at /project/x.c:3') == (
+        'the parameter file /a/logging/p.yaml is refused: the file is absent or cannot be read')
     assert 'ROS_LOG_DIR' in explain_start('failed to initialize logging: no space left')

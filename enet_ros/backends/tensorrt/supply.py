@@ -157,7 +157,10 @@ class EngineSupply:
     def _build(self, engine: Engine) -> str:
         """Run the child; return why it failed, or nothing."""
         engine.enter(EngineState.BUILDING)
-        child = self._start_child()
+        try:
+            child = self._start_child()
+        except OSError as error:
+            return f'no process can be started: {error}'
         if child is None:
             return 'stopped'
         return follow_child(child, self._build_request(engine),

@@ -1,0 +1,117 @@
+"""What the outputs of the node and those of a recording have in common.
+
+``ros/outputs.py`` and ``recordings/outputs.py`` put what is made here into messages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+from enet_ros.perception.encodings import Scratch
+from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.grid import rotated_grid
+from enet_ros.perception.ground_locator import Transforms
+from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.perceive import Need
+from enet_ros.perception.settings import NodeSettings
+
+#: As image_transport writes it: encoding of the image, then of the pixels in the file.
+PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
+
+
+class OutputError(Exception):
+    """One output cannot be made from a frame. The others go on."""
+
+
+class OutputRow(Protocol):
+    """The part of a row of a table of outputs that every table has.
+
+    Attributes:
+        name: Name of the topic below the node or the camera.
+        needs: What the message is made from. Without it there is no message.
+        uses: What the message holds more with, if it is there.
+    """
+
+    name: str
+    needs: Need
+    uses: Need
+
+
+def find_requested(outputs: Iterable[OutputRow],
+                   settings: NodeSettings) -> tuple[tuple[str, ...], Need]:
+    """Find which outputs can be made with these settings, and what they are made from.
+
+    Args:
+        outputs: Rows of the outputs that somebody wants.
+        settings: Settings of the camera.
+
+    Returns:
+        Their names in the same order, without those that need a ground where there is none, and
+        the needs of all of them.
+    """
+    usable = ~Need.GROUND if settings.ground.pose == 'off' else ~Need.NOTHING
+    names, needs = [], Need.NOTHING
+    for output in outputs:
+        if output.needs in usable:
+            names.append(output.name)
+            needs |= output.needs | output.uses & usable
+    if Need.MASK in needs and settings.confidence_floor > 0.0:
+        needs |= Need.CONFIDENCE
+    return tuple(names), needs
+
+
+class OverlayMaker:
+    """Makes the overlays of one camera. It keeps the memory for the next one."""
+
+    def __init__(self):
+        self._rgb, self._scratch = Scratch(), Scratch()
+
+    def make(self, frame: FrameInFlight, out: np.ndarray | None = None) -> np.ndarray:
+        """Blend the class colors into a frame.
+
+        Args:
+            frame: A perceived frame.
+            out: (H, W, 3) uint8 of ``frame.output_size`` to write into, or None.
+
+        Returns:
+            (H, W, 3) uint8 RGB, which is ``out`` if it was given.
+        """
+        width, height = frame.output_size
+        memory = self._rgb.of((height, width, 3))
+        rgb = (frame.image.rgb(memory) if frame.image_size == frame.output_size
+               else frame.image.resize_into(memory, self._scratch))
+        colors = color_mask(frame.perception.labels, frame.camera_settings.color_lut)
+        return blend(rgb, colors, frame.camera_settings.settings.overlay_opacity, out)
+
+
+def grid_of(frame: FrameInFlight,
+            transforms: Transforms) -> tuple[np.ndarray, tuple[float, float], str]:
+    """Return the grid of a frame, in ``odom_frame`` if that is set.
+
+    Returns:
+        (height, width) int8 cells, x and y of the corner of the first cell in metres, and the
+        frame of both.
+
+    Raises:
+        OutputError: TF does not know where the vehicle is in ``odom_frame``.
+    """
+    settings, spec = frame.camera_settings.settings, frame.camera_settings.grid
+    cells = frame.perception.grid()
+    if not settings.odom_frame:
+        return cells, spec.origin_m, settings.base_frame
+    try:
+        (x, y, _), rotation = transforms.lookup(settings.odom_frame, settings.base_frame,
+                                                frame.header.stamp)
+    except LookupError as error:
+        raise OutputError(str(error)) from error
+    return *rotated_grid(cells, spec, (x, y), yaw_of(rotation)), settings.odom_frame
+
+
+def yaw_of(rotation: tuple[float, float, float, float]) -> float:
+    """Return the heading of a quaternion x, y, z, w, in radians."""
+    x, y, z, w = rotation
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))

@@ -13,14 +13,15 @@ WEIGHTS ?= enet_camvid
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and install/'
-	@echo 'make demo           a camera, the node and a watcher; pictures in $$(OUT)'
+	@echo 'make demo           a camera, the node and an observer; images in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
 	@echo '                    [WEIGHTS=enet_camvid|enet_road|FILE] [VIEW=1]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make soak           a node among its cameras for long: sums, memory, latency; alone'
 	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
 	@echo 'make walk           one node walked at random, by a seed [STEPS=500] [SEED=1]'
-	@echo 'make test           every test that this machine can run, but test-tensorrt'
+	@echo 'make test           every test that this machine can run, but test-tensorrt,'
+	@echo '                    test-wheel and test-pythons, which build environments of their own'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
 	@echo 'make test-wheel     builds the wheel and uses it in an empty environment'

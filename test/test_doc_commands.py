@@ -24,7 +24,7 @@ from support.doc_commands import (  # noqa: E402
     inline_commands_of,
 )
 
-from enet_ros.media import VideoWriter, write_picture  # noqa: E402
+from enet_ros.media import VideoWriter, write_image  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -144,14 +144,14 @@ def scratch(tmp_path):
     frames = [RoadScene(320, 192).render(seconds)[0] for seconds in (1.0, 1.1)]
     for name in ('street.jpg', 'images/1.png', 'images/2.png'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_picture(tmp_path / name, frames[0])
+        write_image(tmp_path / name, frames[0])
     writer = VideoWriter(tmp_path / 'drive.mp4', 10.0)
     for frame in frames:
         writer.write(frame)
     writer.close()
     (tmp_path / 'own.yaml').write_text('/**:\n  ros__parameters:\n    rotate: 180\n')
     (tmp_path / 'trainannot').mkdir()
-    write_picture(tmp_path / 'trainannot' / '1.png', frames[0][..., 0])
+    write_image(tmp_path / 'trainannot' / '1.png', frames[0][..., 0])
     return tmp_path
 
 

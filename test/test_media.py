@@ -18,7 +18,7 @@ from enet_ros.media import (
     list_images,
     read_frames,
     read_image,
-    write_picture,
+    write_image,
 )
 from enet_ros.perception.overlay import birds_eye, with_legend
 from enet_ros.perception.segmenter import Segmenter
@@ -30,9 +30,9 @@ OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
 def folder(tmp_path, road_frame):
     path = tmp_path / 'pictures'
     path.mkdir()
-    write_picture(path / 'b.png', road_frame)
-    write_picture(path / 'a.png', road_frame[:, ::-1])
-    (path / 'notes.txt').write_text('no picture')
+    write_image(path / 'b.png', road_frame)
+    write_image(path / 'a.png', road_frame[:, ::-1])
+    (path / 'notes.txt').write_text('no image')
     return path
 
 
@@ -57,8 +57,8 @@ def test_videos_are_read_from_the_first_frame_each_time(video):
 
 
 @pytest.mark.parametrize(('name', 'message'), [
-    ('nowhere', "'nowhere' does not exist"), ('empty', 'has no pictures'),
-    ('broken.png', 'cannot be read as a picture'), ('broken.mp4', 'cannot be read as a video')])
+    ('nowhere', "'nowhere' does not exist"), ('empty', 'has no images'),
+    ('broken.png', 'cannot be read as an image'), ('broken.mp4', 'cannot be read as a video')])
 def test_what_gives_no_frames_is_named(tmp_path, monkeypatch, name, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
@@ -74,10 +74,10 @@ def test_a_picture_larger_than_any_is_named(tmp_path, capsys):
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header
                      + struct.pack('>I', zlib.crc32(header)) + bytes(4) + b'IDAT'
                      + struct.pack('>I', zlib.crc32(b'IDAT')))
-    with pytest.raises(SourceError, match="huge.png' cannot be read as a picture"):
+    with pytest.raises(SourceError, match="huge.png' cannot be read as an image"):
         read_image(path)
     assert main(['segment', str(path), '--out', str(tmp_path / 'out'), *OPTIONS]) == 1
-    assert "huge.png' cannot be read as a picture" in capsys.readouterr().err
+    assert "huge.png' cannot be read as an image" in capsys.readouterr().err
 
 
 def test_segment_writes_labels_mask_and_overlay_at_the_inputs_size(tmp_path, folder, road_frame):
@@ -141,7 +141,7 @@ def test_segment_says_what_is_wrong(tmp_path, monkeypatch, capsys, road_frame, a
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'other').mkdir()
     for path in ('a.png', 'other/a.png'):
-        write_picture(path, road_frame)
+        write_image(path, road_frame)
     assert main(['segment', *arguments, '--out', 'out']) == 2
     assert message in capsys.readouterr().err
 

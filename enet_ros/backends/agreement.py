@@ -1,4 +1,4 @@
-"""Does a compiled network say the same as torch: one measure for all."""
+"""How well the labels of a compiled network agree with those of torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def agreeing_share(labels: np.ndarray, reference: np.ndarray) -> float:
     """Return the share of pixels that have the same label, in [0, 1].
 
     Args:
-        labels: class ids, any shape.
-        reference: class ids of the same shape.
+        labels: Class ids, of any shape.
+        reference: Class ids of the same shape.
     """
     return float(np.mean(labels == reference))

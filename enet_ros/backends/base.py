@@ -24,17 +24,17 @@ PRECISIONS = {
 
 
 class BackendError(ValueError):
-    """A backend that cannot be used here, or not with this request; the message says why."""
+    """A backend cannot be used here, or not with this request. The message says why."""
 
 
 class Backend(Protocol):
     """A compiled network.
 
     Attributes:
-        name: as in the parameter ``backend``.
-        precision: 'float32', 'bfloat16', 'float16' or 'int8', in which it really runs.
-        device: what it runs on, in words.
-        max_batch: greatest useful number of frames in one call. More frames of several cameras
+        name: Name, as in the parameter ``backend``.
+        precision: Arithmetic in which it really runs: 'float32', 'bfloat16', 'float16' or 'int8'.
+        device: What it runs on, in words.
+        max_batch: Greatest useful number of frames in one call. More frames of several cameras
             are better segmented, and published, one after the other.
     """
 
@@ -44,20 +44,22 @@ class Backend(Protocol):
     max_batch: int
 
     def new_batch(self, count: int) -> np.ndarray:
-        """Return room for ``count`` frames, (N, H, W, 3) uint8, from which :meth:`infer` reads
-        fastest; what is in it is not defined.
+        """Return memory for ``count`` frames, from which :meth:`infer` reads fastest.
+
+        Returns:
+            (N, H, W, 3) uint8. Its content is not defined.
         """
 
     def status(self) -> str:
-        """Say in one line how far the building of an engine is; '' where none is built."""
+        """Say in one line how far the building of an engine is, or '' if none is built."""
 
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch.
 
         Args:
-            frames: (N, H, W, 3) uint8 RGB, C-contiguous, of the resolution it was opened for.
-            confidence: whether the winning class's probability is computed as well.
+            frames: (N, H, W, 3) uint8 RGB, C-contiguous, at the resolution of the request.
+            confidence: Whether the probability of the winning class is computed as well.
 
         Returns:
             Class ids (N, H, W) uint8, and (N, H, W) float32 in [0, 1] or None. The caller owns
@@ -76,14 +78,15 @@ class BackendRequest:
     """What is asked of a backend.
 
     Attributes:
-        checkpoint: weights and normalisation.
+        checkpoint: Weights and normalisation.
         resolution: (width, height) in pixels, multiples of 8.
-        precision: a canonical name, or 'auto'.
-        threads: of the processor; 0 leaves it to the runtime.
-        use_cache: whether a compiled network is kept on disk for the next start.
-        batch: frames that usually come at once; a backend of fixed batch is compiled for it.
-        needs_cuda: whether torch is refused where it does not see the CUDA device.
-        report: receives a sentence when a network must be compiled that the cache does not hold.
+        precision: A canonical name, or 'auto'.
+        threads: Number of CPU threads. 0 leaves it to the runtime.
+        use_cache: Whether a compiled network is kept on disk for the next start.
+        batch: Number of frames that usually come at once. A backend of fixed batch is compiled
+            for it.
+        needs_cuda: Whether torch is refused where it does not see the CUDA device.
+        report: Receives a sentence when a network must be compiled that the cache does not hold.
             If it is given, OpenVINO compiles in a child process, so that this process goes on
             meanwhile. If it is None, this process compiles and says nothing.
     """
@@ -102,7 +105,7 @@ def canonical_precision(precision: str) -> str:
     """Return the one name of a precision.
 
     Raises:
-        BackendError: it is no precision.
+        BackendError: The name is not a precision.
     """
     try:
         return PRECISIONS[precision.lower()]

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 DEVICE = 'cuda'
-WARM_UP_RUNS = 3  # before a graph is recorded: libraries choose their kernels and workspaces
-MOST_RECORDINGS = 3  # tries; what another thread does on the GPU can spoil one
+WARM_UP_RUNS = 3     # Libraries choose kernels and workspaces before a graph is recorded.
+MOST_RECORDINGS = 3  # Work of another thread on the GPU can spoil a recording.
 
 #: Held while a CUDA graph is recorded. Recording begins with a wait for the whole device, and that
 #: spoils a recording that is going on in another thread (seen on an H200 with three backends).
@@ -22,7 +22,7 @@ _recording = threading.Lock()
 
 
 def new_pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Return page-locked memory; PyTorch keeps what is given back for the next one."""
+    """Return page-locked memory. PyTorch keeps memory that is given back, and uses it again."""
     return torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
@@ -47,7 +47,7 @@ class CudaRunner:
     would wait. Used by one thread at a time.
 
     Attributes:
-        graph_error: why the calls are not replayed from a CUDA graph; '' where they are.
+        graph_error: Why the calls are not replayed from a CUDA graph, or '' if they are.
     """
 
     def __init__(self, module: Callable, shape: tuple[int, int, int, int], *,
@@ -55,10 +55,10 @@ class CudaRunner:
         """Allocate, and record the module's work as a CUDA graph.
 
         Args:
-            module: called with frames on the GPU; gives labels, or labels and probability. Its
+            module: Takes frames on the GPU, and returns labels, or labels and probability. Its
                 outputs are cast to uint8 and float32.
-            shape: of the frames, (N, H, W, 3).
-            use_graph: whether to record a CUDA graph. A module that cannot be recorded is called
+            shape: Shape of the frames, (N, H, W, 3).
+            use_graph: Whether to record a CUDA graph. A module that cannot be recorded is called
                 each time instead.
         """
         self._module = module
@@ -119,10 +119,11 @@ class CudaRunner:
         return self._stream
 
     def __call__(self, frames: np.ndarray) -> list[np.ndarray]:
-        """Segment frames, as many a call of the module as its shape says.
+        """Segment frames. Each call of the module takes as many as its shape says.
 
         Args:
-            frames: (n, H, W, 3) uint8 RGB. From :func:`pinned_frames` they are not copied first.
+            frames: (n, H, W, 3) uint8 RGB. Frames in memory of :func:`pinned_frames` are not
+                copied first.
 
         Returns:
             Labels (n, H, W) uint8 and, if the module gives it, probability (n, H, W) float32, in

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 
-TILE_PIXELS = 1 << 16   # whose logits, 3 MB for eleven classes, two cores' own caches about hold
+TILE_PIXELS = 1 << 16   # Their logits, 3 MB for eleven classes, about fit the caches of two cores.
 
 #: OpenVINO's names of the convolutions to use, before its own choice, for windows of one row or
 #: one column: 2 to 16 % less time a frame with AVX-512 (docs/decisions/0008-convolutions.md).
@@ -42,7 +42,7 @@ PREFERRED_CONVOLUTIONS = 'cpu:jit_avx512_1x1,cpu:jit_avx512'
 
 
 def has_bfloat16(core: ov.Core) -> bool:
-    """Tell whether the processor computes in bfloat16 itself."""
+    """Tell whether the CPU computes in bfloat16 itself."""
     return 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 
@@ -55,10 +55,10 @@ def _pick_precision(core: ov.Core, request: BackendRequest) -> str:
     if wanted == 'int8':
         return _check_int8(int8, request.resolution)
     if wanted == 'bfloat16' and not native:
-        raise BackendError('precision bfloat16: this processor has no bfloat16 arithmetic; '
+        raise BackendError('precision bfloat16: this CPU has no bfloat16 arithmetic; '
                            'possible: auto, float32')
     if wanted not in _HINTS:
-        raise BackendError(f'precision {wanted}: openvino on a processor runs float32'
+        raise BackendError(f'precision {wanted}: openvino on a CPU runs float32'
                            + (', bfloat16' if native else '')
                            + ' or int8, with weights that have an int8 graph')
     return wanted
@@ -120,7 +120,7 @@ def preferred_convolutions(precision: str, flags: Collection[str]) -> str:
 
     Args:
         precision: 'float32', 'bfloat16' or 'int8'.
-        flags: of the processor, of :func:`enet_ros.machine.processor_flags`.
+        flags: Flags of the CPU, from :func:`enet_ros.machine.processor_flags`.
     """
     # AMX, which OpenVINO chooses by itself, multiplies bfloat16 and int8, and the preferred
     # convolutions do not use it. With AVX2 they made no difference.
@@ -131,16 +131,16 @@ def preferred_convolutions(precision: str, flags: Collection[str]) -> str:
 def prefer_convolutions(core: ov.Core, model: ov.Model, preferred: str) -> ov.Model:
     """Return a copy of a model whose narrow convolutions carry OpenVINO's ``primitives_priority``.
 
-    The attribute can be set from Python in the text of the model alone. What it names and the
-    processor lacks, OpenVINO passes over.
+    From Python the attribute can only be set in the text of the model. OpenVINO ignores names of
+    convolutions that the CPU lacks.
 
     Args:
-        core: to read the copy with.
-        model: left untouched.
-        preferred: names for convolutions whose window is one row high or one column wide.
+        core: Reads the copy.
+        model: The model, which is not changed.
+        preferred: Names for convolutions whose window is one row high or one column wide.
 
     Returns:
-        The copy, or the model itself where there is no folder for temporary files.
+        The copy, or the model itself if there is no folder for temporary files.
     """
     try:
         text, numbers = model_files(model)
@@ -165,7 +165,7 @@ def read_quantized(core: ov.Core, graph: QuantizedGraph) -> ov.Model:
     """Read a quantised graph.
 
     Raises:
-        CheckpointError: OpenVINO refuses it, or it is no frame graph of its resolution.
+        CheckpointError: OpenVINO refuses it, or it is not a frame graph of its resolution.
     """
     try:
         model = core.read_model(graph.xml, graph.bin)
@@ -213,8 +213,9 @@ class OpenVinoBackend:
         """Compile the graph, or load it from the cache.
 
         Raises:
-            BackendError: the precision is not possible here.
-            CheckpointError: the weights are not those of an ENet, or their int8 graph is none.
+            BackendError: The precision is not possible here.
+            CheckpointError: The weights are not those of an ENet, or their int8 graph is not a
+                frame graph.
         """
         self._request = request
         self._core = ov.Core()
@@ -229,7 +230,7 @@ class OpenVinoBackend:
         self._infer_request(confidence=False)
 
     def new_batch(self, count: int) -> np.ndarray:
-        """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
+        """Return memory for frames; see :class:`enet_ros.backends.base.Backend`."""
         return empty_frames(count, self._request.resolution)
 
     def status(self) -> str:
@@ -260,7 +261,7 @@ class OpenVinoBackend:
         return self._requests[confidence]
 
     def _config(self) -> dict[str, object]:
-        """Return OpenVINO's settings; what a quantised graph leaves in float has a hint too."""
+        """Return OpenVINO's settings. The parts of a quantised graph in float have a hint too."""
         hint = self.precision
         if hint == 'int8':
             hint = 'bfloat16' if has_bfloat16(self._core) else 'float32'

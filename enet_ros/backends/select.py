@@ -41,11 +41,11 @@ class Facts:
     :func:`open_backend` gives the first two and tries the rest.
 
     Attributes:
-        cuda_device: whether the driver finds a CUDA device.
-        torch_tensorrt: whether torch_tensorrt is installed.
-        torch_cuda: whether torch can use the CUDA device.
-        openvino, torch: whether each is installed.
-        bfloat16: whether OpenVINO computes in bfloat16 on this CPU.
+        cuda_device: Whether the driver finds a CUDA device.
+        torch_tensorrt: Whether torch_tensorrt is installed.
+        torch_cuda: Whether torch can use the CUDA device.
+        openvino, torch: Whether each is installed.
+        bfloat16: Whether OpenVINO computes in bfloat16 on this CPU.
     """
 
     cuda_device: bool
@@ -61,9 +61,9 @@ class Candidate:
     """A backend that ``auto`` tries.
 
     Attributes:
-        backend: its name.
-        reason: why it has its place in the order.
-        needs_cuda: whether torch must see the CUDA device for it. Torch may be built without
+        backend: Name of the backend.
+        reason: Why it has its place in the order.
+        needs_cuda: Whether torch must see the CUDA device for it. Torch may be built without
             CUDA where the driver is there, and is then slower than OpenVINO.
     """
 
@@ -81,7 +81,7 @@ def candidates(facts: Facts) -> list[Candidate]:
     """Return what ``auto`` tries, from the most to the least wanted.
 
     Args:
-        facts: only ``cuda_device`` and ``torch_tensorrt`` matter.
+        facts: Facts of the machine. Only ``cuda_device`` and ``torch_tensorrt`` matter.
     """
     last = Candidate('torch', 'the last resort')
     if not facts.cuda_device:
@@ -120,15 +120,15 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
     """Open a backend by name, or for 'auto' the first that works here.
 
     Args:
-        name: one of :data:`BACKEND_NAMES`.
-        request: what to open.
+        name: One of :data:`BACKEND_NAMES`.
+        request: What to open.
 
     Returns:
         The backend, and a sentence that says what was picked and why.
 
     Raises:
-        BackendError: the name is unknown, or nothing that was asked for works here.
-        CheckpointError: the weights are not those of an ENet.
+        BackendError: The name is unknown, or nothing that was asked for works here.
+        CheckpointError: The weights are not those of an ENet.
     """
     if name not in BACKEND_NAMES:
         raise BackendError(f"backend is '{name}', wanted one of {', '.join(BACKEND_NAMES)}")

@@ -1,4 +1,4 @@
-"""Plain PyTorch, channels last: on CUDA by a graph, and the fallback on a CPU."""
+"""PyTorch, channels last: by a CUDA graph on a GPU, and as the fallback on a CPU."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
 from enet_ros.backends.cuda import CudaRunner, pinned_frames
 from enet_ros.network.build import build_graph
 
-CUDA_BATCH = 8   # of 640x360 frames; a guess, never measured
-MOST_GRAPHS = 6  # CUDA graphs kept, each with its own memory: a graph has one number of frames
+CUDA_BATCH = 8   # frames of 640x360; 16 and 32 were not compared with it
+MOST_GRAPHS = 6  # CUDA graphs that are kept; each has its own memory and number of frames
 _POSSIBLE = {'cuda': ('float16', 'float32', 'bfloat16'), 'cpu': ('float32', 'bfloat16')}
 
 
@@ -29,9 +29,9 @@ class TorchBackend:
         """Build the graph on the device.
 
         Raises:
-            BackendError: the precision is not possible here, or torch does not see a CUDA device
+            BackendError: The precision is not possible here, or torch does not see a CUDA device
                 that is needed.
-            CheckpointError: the weights are not those of an ENet.
+            CheckpointError: The weights are not those of an ENet.
         """
         kind = 'cuda' if torch.cuda.is_available() else 'cpu'
         if request.needs_cuda and kind != 'cuda':
@@ -53,7 +53,7 @@ class TorchBackend:
         self._graph(confidence=False)
 
     def new_batch(self, count: int) -> np.ndarray:
-        """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
+        """Return memory for frames; see :class:`enet_ros.backends.base.Backend`."""
         if self._torch_device.type == 'cpu':
             return empty_frames(count, self._resolution)
         width, height = self._resolution
@@ -82,7 +82,7 @@ class TorchBackend:
         return labels, probability[0] if confidence else None
 
     def runner(self, count: int, *, confidence: bool = False) -> CudaRunner:
-        """Return what runs so many frames on the GPU, recorded as a CUDA graph the first time."""
+        """Return the runner for a number of frames, which is recorded when it is first needed."""
         key = confidence, count
         if key not in self._runners:
             width, height = self._resolution

@@ -111,7 +111,7 @@ def _openvino(workload: Workload, precision: str) -> Call:
     from enet_ros.backends.openvino import has_bfloat16
     from enet_ros.bench.paper import openvino_call
     if precision == 'bf16' and not has_bfloat16(ov.Core()):
-        raise UnavailableError('this processor has no bfloat16 arithmetic')
+        raise UnavailableError('this CPU has no bfloat16 arithmetic')
     return openvino_call(workload.network(), workload.network_input, workload.threads, precision)
 
 

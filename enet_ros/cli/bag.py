@@ -54,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'drivable_mask, camera_info, drivable_area and what is in metres)')
     parser.add_argument('--params', type=Path, metavar='FILE',
                         help='parameter file of the node')
-    parser.add_argument('--node', default='enet', metavar='NAME',
-                        help='name of the node, in that file and in the topics (default: enet)')
+    parser.add_argument('--node', default='/enet', metavar='NAME',
+                        help='name of the node, in that file and in the topics '
+                             '(default: /enet)')
     parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--resolution', type=resolution, metavar='WxH',
                         help='resolution of the network, multiples of 8 (default: 640x360)')
@@ -93,7 +94,7 @@ def _options(args: argparse.Namespace) -> BagOptions:
     from enet_ros.recordings.segment import BagOptions
     node = args.node.strip('/')
     if not all(part.isidentifier() for part in node.split('/')):
-        raise ValueError(f"--node is '{args.node}', wanted the name of a node, such as enet")
+        raise ValueError(f"--node is '{args.node}', wanted the name of a node, such as /enet")
     if not args.part_size > 0:
         raise ValueError(f'--part-size is {args.part_size:g}, wanted MiB above 0')
     for name in ('jobs', 'retries'):

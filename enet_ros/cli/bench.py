@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch', type=int, metavar='N',
                         help='frames a call (default: 1)')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
-                        help='number of CPU threads (default: all)')
+                        help='number of CPU threads (default: the backend chooses)')
     parser.add_argument('--runs', type=int, metavar='N',
                         help='number of runs of each runtime (default: 50)')
     parser.add_argument('--only', type=lambda text: text.split(','), metavar='NAME',
@@ -130,7 +130,7 @@ def _draw(args: argparse.Namespace, draw: Callable, figures) -> None:
         try:
             draw(args.plot, figures)
         except ImportError as error:
-            print(f'no picture: {error}: {how_to_install("bench")}', file=sys.stderr)
+            print(f'no image: {error}: {how_to_install("bench")}', file=sys.stderr)
 
 
 def _compare(args: argparse.Namespace) -> int:

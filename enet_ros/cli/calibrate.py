@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--images', type=Path, required=True, metavar='DIR',
                         help='an image, a video, or a folder of images')
-    parser.add_argument('--out', type=Path, metavar='FILE',
+    parser.add_argument('-o', '--out', type=Path, metavar='FILE',
                         help='.safetensors file to write')
     add_force(parser)
     parser.add_argument('--alarms', action='store_true',

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--topic', default='', metavar='T',
                         help='topic of the images in a recording of ROS 2 (default: its only '
                              'camera)')
-    parser.add_argument('--out', type=Path, default=Path('compare.html'), metavar='FILE',
+    parser.add_argument('-o', '--out', type=Path, default=Path('compare.html'), metavar='FILE',
                         help='page to write, which must not exist yet (default: compare.html)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures as JSON')
     add_force(parser)
@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='runtime for a side that is no parameter file: auto, openvino, '
                              'tensorrt or torch (default: the fastest that works)')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
-                        help='number of CPU threads for such a side (default: all)')
+                        help='number of CPU threads for such a side '
+                             '(default: the backend chooses)')
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='full name of the node in parameter files (default: /enet)')
 

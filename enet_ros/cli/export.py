@@ -88,7 +88,7 @@ def _export_int8(args: argparse.Namespace) -> int:
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
     if args.calibrate is None:
-        raise ExportError('int8 needs pictures to choose its scales by, wanted --calibrate DIR')
+        raise ExportError('int8 needs images to choose its scales by, wanted --calibrate DIR')
     if args.format is not None:
         raise ExportError(f"format is '{args.format}', wanted none with int8: it is written as "
                           '.safetensors, for openvino')
@@ -99,6 +99,6 @@ def _export_int8(args: argparse.Namespace) -> int:
     check_absent([out], force=args.force)
     agreement, count = export_int8(read_checkpoint(weights), out, args.calibrate, args.resolution)
     width, height = args.resolution
-    print(f'{out}: int8 at {width}x{height}, calibrated on {count} pictures; agrees with float32 '
+    print(f'{out}: int8 at {width}x{height}, calibrated on {count} images; agrees with float32 '
           f'on {100 * agreement:.2f} % of pixels', file=sys.stderr)
     return 0

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument('export', type=Path, metavar='EXPORT',
                         help='what the tool exported: a folder, a .zip, an .xml or a .json')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR',
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR',
                         help='folder of the data set, which must be new or empty')
     parser.add_argument('--images', type=Path, metavar='DIR',
                         help='folder or .zip with the frames, where the export has none')

@@ -39,4 +39,4 @@ def add_engine_options(parser: argparse.ArgumentParser,
                         metavar='WxH', help='resolution of the network, multiples of 8 '
                                             f'(default: {default})')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
-                        help='number of CPU threads (default: all)')
+                        help='number of CPU threads (default: the backend chooses)')

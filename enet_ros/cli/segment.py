@@ -25,7 +25,7 @@ Label images and videos, without ROS.
 It writes for every image, at the image's own size:
   <stem>_labels.png    class ids, one channel, 255 = unknown
   <stem>_drivable.png  255 drivable, 0 not drivable or unknown
-  <stem>_overlay.png   the image with class colours blended in
+  <stem>_overlay.png   the image with class colors blended in
 and for every video <stem>_overlay.mp4. With --frames it also writes labels and drivable mask of
 every frame of a video, as <stem>_000000_labels.png and so on. A file that exists already stops the
 command, unless --force is given; an input is never overwritten.
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
                         help='an image, a video, or a folder of images')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR',
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR',
                         help='folder to write to; it is made where it does not exist')
     parser.add_argument('--frames', action='store_true',
                         help='also write labels and drivable mask of every frame of a video')
@@ -133,7 +133,7 @@ def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[
     from tqdm import tqdm
 
     from enet_ros.cli.suspects import suspicion_of_image
-    from enet_ros.media import SourceError, read_image, write_picture
+    from enet_ros.media import SourceError, read_image, write_image
     problems = []
     for path in tqdm(paths, unit='image', disable=None if paths else True):
         try:
@@ -147,21 +147,21 @@ def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[
         if suspicion is not None:
             tqdm.write(f"warning: '{path}' is suspect: {suspicion.reason}", sys.stderr)
         _write_labels(segmenter, labels, out / path.stem)
-        write_picture(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
+        write_image(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
     return problems
 
 
 def _write_labels(segmenter: Segmenter, labels: np.ndarray, stem: Path) -> None:
     """Write the labels and the drivable mask."""
-    from enet_ros.media import write_picture
+    from enet_ros.media import write_image
     from enet_ros.perception.drivable import drivable_mask
-    write_picture(f'{stem}_labels.png', labels)
-    write_picture(f'{stem}_drivable.png',
+    write_image(f'{stem}_labels.png', labels)
+    write_image(f'{stem}_drivable.png',
                   drivable_mask(labels, segmenter.checkpoint.class_map.drivable_lut()))
 
 
 def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the frame with class colours blended in."""
+    """Return the frame with class colors blended in."""
     from enet_ros.perception.overlay import blend, color_mask
     return blend(frame, color_mask(labels, segmenter.checkpoint.class_map.color_lut()), OPACITY)
 

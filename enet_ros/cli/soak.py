@@ -76,6 +76,6 @@ def run(args: argparse.Namespace) -> int:
         try:
             draw_soak(plot, report, series)
         except ImportError as error:
-            print(f'no picture: {error}: {how_to_install("bench")}', file=sys.stderr)
+            print(f'no image: {error}: {how_to_install("bench")}', file=sys.stderr)
     print(format_soak(report))
     return int(bool(report.failures))

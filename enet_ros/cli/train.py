@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            'gravel, verges, tunnels, hard shadows, crowds and night '
                            '(default: town)')
     run = parser.add_argument_group('run')
-    run.add_argument('--out', required=True, metavar='RUN', help='folder of the run')
+    run.add_argument('-o', '--out', required=True, metavar='RUN', help='folder of the run')
     run.add_argument('--weights', metavar='START', help='weights to start from (default: none)')
     run.add_argument('--recipe', default='modern', choices=('paper', 'modern'),
                      help='optimiser, loss, augmentation and schedule (default: modern)')

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=float, default=10.0, metavar='HZ',
                         help='greatest number of frames a second that are drawn (default: 10)')
     parser.add_argument('--opacity', type=float, default=0.5, metavar='X',
-                        help='share of the class colours over the camera at the start, 0 to 1 '
+                        help='share of the class colors over the camera at the start, 0 to 1 '
                              '(default: 0.5)')
     parser.add_argument('--wait', type=float, default=120.0, metavar='SEC',
                         help='seconds to wait for the node (default: 120)')

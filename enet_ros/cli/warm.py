@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8')
     parser.add_argument('--threads', type=int, metavar='N',
-                        help='number of CPU threads (default: all)')
+                        help='number of CPU threads (default: the backend chooses)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -130,7 +130,7 @@ def _worst(result: Comparison) -> str:
     keys += [(OTHER, 'another class')] if result.same_classes else []
     legend = ''.join(f'<span class="key" style="background:rgb{color}"></span>{name}'
                      for color, name in keys)
-    return (f'<p class="quiet">At most one frame a second. Colours of the differences:{legend}</p>'
+    return (f'<p class="quiet">At most one frame a second. Colors of the differences:{legend}</p>'
             + ''.join(_worst_frame(item) for item in result.worst))
 
 

@@ -34,7 +34,7 @@ def draw_pictures(image: np.ndarray, frames: list[SideFrame],
 
 def _draw_difference(image: np.ndarray, frames: list[SideFrame],
                      class_maps: tuple[ClassMap, ClassMap]) -> np.ndarray:
-    """Return the frame in grey, with colours where the sides differ or both are drivable."""
+    """Return the frame in grey, with colors where the sides differ or both are drivable."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     canvas = cv2.addWeighted(grey, 0.6, np.full_like(grey, 255), 0.25, 0.0)
     a, b = (frame.mask > 0 for frame in frames)

@@ -16,7 +16,7 @@ from enet_ros.media.images import (
     decode_image,
     open_image,
     read_image,
-    write_picture,
+    write_image,
 )
 from enet_ros.media.orientation import orient
 from enet_ros.media.videos import Video, VideoWriter, read_frames
@@ -39,5 +39,5 @@ __all__ = [
     'read_bytes',
     'read_frames',
     'read_image',
-    'write_picture',
+    'write_image',
 ]

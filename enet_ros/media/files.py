@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 256_000_000
 #: macOS puts its notes about files into this folder of a zip archive, under the files' own names.
 ARCHIVE_NOTES = '__MACOSX'
 
-#: What is found in the place of a picture when a download or a checkout went wrong.
+#: What is found in the place of an image when a download or a checkout went wrong.
 WRONG_STARTS = ((b'version https://git-lfs', 'it is a Git LFS pointer; fetch the file itself with '
                                              "'git lfs pull'"),
                 (b'<!doctype', 'it is a web page, so the download was not the file itself'),
@@ -49,7 +49,7 @@ def existing(path: str) -> Path:
     """
     expanded = Path(path).expanduser()
     if not expanded.exists():
-        raise SourceError(f"'{path}' does not exist, wanted a picture, a video or a folder")
+        raise SourceError(f"'{path}' does not exist, wanted an image, a video or a folder")
     return expanded
 
 
@@ -66,7 +66,7 @@ def list_images(folder: Path) -> list[Path]:
     paths = sorted(path for path in images if not is_hidden(path.relative_to(folder)))
     if not paths:
         hidden = f' ({len(images)} hidden files are skipped)' if images else ''
-        raise SourceError(f"'{folder}' has no pictures{hidden}, wanted files that end in "
+        raise SourceError(f"'{folder}' has no images{hidden}, wanted files that end in "
                           f'{", ".join(sorted(IMAGE_SUFFIXES))}')
     return paths
 
@@ -94,7 +94,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def describe_start(data: bytes) -> str:
-    """Say what a file is that was taken for a picture, by its first bytes."""
+    """Say what a file is that was taken for an image, by its first bytes."""
     start = data[:64].lstrip().lower()
     for prefix, text in WRONG_STARTS:
         if start.startswith(prefix):

@@ -67,7 +67,7 @@ def open_image(path: Path) -> StoredImage:
     try:
         return decode_image(read_bytes(path))
     except SourceError as error:
-        raise SourceError(f"'{path}' cannot be read as a picture: {error}") from error
+        raise SourceError(f"'{path}' cannot be read as an image: {error}") from error
 
 
 def decode_image(data: bytes) -> StoredImage:
@@ -150,11 +150,11 @@ def read_image(path: Path) -> np.ndarray:
     try:
         return as_shown(stored)
     except SourceError as error:
-        raise SourceError(f"'{path}' cannot be read as a picture: {error}") from error
+        raise SourceError(f"'{path}' cannot be read as an image: {error}") from error
 
 
 def as_shown(stored: StoredImage) -> np.ndarray:
-    """Return a picture as :func:`read_image` does.
+    """Return an image as :func:`read_image` does.
 
     Raises:
         SourceError: the decoder lost pixels; the message is the reason alone.
@@ -172,7 +172,7 @@ def as_shown(stored: StoredImage) -> np.ndarray:
     return np.array(image if image.mode == 'RGB' else image.convert('RGB'))
 
 
-def write_picture(path: str | os.PathLike, image: np.ndarray) -> None:
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write an image as a PNG file.
 
     Args:

@@ -1,4 +1,4 @@
-"""EXIF orientation: how a picture is turned and mirrored before it is shown."""
+"""EXIF orientation: how an image is turned and mirrored before it is shown."""
 
 from __future__ import annotations
 

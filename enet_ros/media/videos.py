@@ -128,7 +128,7 @@ def _read_folder(folder: Path, skip: Callable[[str], None] | None) -> Iterator[n
         count += 1
         yield frame
     if not count:
-        raise SourceError(f"'{folder}' has no picture that can be read")
+        raise SourceError(f"'{folder}' has no image that can be read")
 
 
 def _read_video(video: Video, skip: Callable[[str], None] | None) -> Iterator[np.ndarray]:

@@ -48,7 +48,7 @@ class Checkpoint:
 
     Attributes:
         tensors: float32 or float16 arrays by parameter name of the architecture's network.
-        class_map: names in id order, colours, and which classes are drivable.
+        class_map: names in id order, colors, and which classes are drivable.
         mean: mean of each RGB channel, for values in [0, 1].
         std: standard deviation of each RGB channel, for values in [0, 1].
         resolution: (width, height) in pixels of the frames it was trained on.

@@ -1,4 +1,4 @@
-"""Class names, ids, colours, and which classes a vehicle may drive on."""
+"""Class names, ids, colors, and which classes a vehicle may drive on."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def parameter_name(class_name: str) -> str:
 
 
 def distinct_colors(count: int, taken: Iterable[tuple[int, int, int]] = ()) -> list:
-    """Return ``count`` RGB colours that differ from each other and from ``taken``."""
+    """Return ``count`` RGB colors that differ from each other and from ``taken``."""
     colors, used = [], set(taken)
-    for index in range(256 ** 2):  # PASCAL VOC's colour map spreads the bits of the index
+    for index in range(256 ** 2):  # PASCAL VOC's color map spreads the bits of the index
         if len(colors) == count:
             break
         color = tuple(sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(8))
@@ -49,7 +49,7 @@ class ClassMap:
 
     Attributes:
         names: class names in the order of the ids.
-        colors: RGB colour of each class, 0 to 255.
+        colors: RGB color of each class, 0 to 255.
         drivable: whether a vehicle may drive on each class.
     """
 
@@ -59,7 +59,7 @@ class ClassMap:
 
     @classmethod
     def from_names(cls, names: Sequence[str], drivable: Sequence[str] = ('Road',)) -> ClassMap:
-        """Build a class map with the well-known colours, and distinct ones for other names.
+        """Build a class map with the well-known colors, and distinct ones for other names.
 
         Args:
             names: class names in the order of the ids.
@@ -83,7 +83,7 @@ class ClassMap:
 
         Raises:
             ClassMapError: there are no names or more than 255, a name is empty or used twice, a
-                colour is out of range or used twice, lengths differ, or nothing is drivable.
+                color is out of range or used twice, lengths differ, or nothing is drivable.
         """
         if not 1 <= len(self.names) <= 255:
             raise ClassMapError(f'the class map has {len(self.names)} classes, wanted 1 to 255')
@@ -121,7 +121,7 @@ class ClassMap:
                                     'wanted one each')
 
     def override(self, changes: Mapping[str, Mapping[str, object]]) -> ClassMap:
-        """Return a copy in which some classes have other colours or are drivable or not.
+        """Return a copy in which some classes have other colors or are drivable or not.
 
         Args:
             changes: by parameter name of a class, 'color': [r, g, b], 'drivable': bool, or both.
@@ -175,7 +175,7 @@ class ClassMap:
         return lut
 
     def color_lut(self) -> np.ndarray:
-        """Return the RGB colour of each label, (256, 3) uint8, with black for unknown."""
+        """Return the RGB color of each label, (256, 3) uint8, with black for unknown."""
         lut = np.zeros((256, 3), np.uint8)
         lut[:len(self)] = self.colors
         return lut

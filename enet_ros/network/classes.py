@@ -1,6 +1,6 @@
-"""The classes of CamVid, Cityscapes and SUN RGB-D: names, label values and colours.
+"""The classes of CamVid, Cityscapes and SUN RGB-D: names, label values and colors.
 
-Colours are RGB, 0 to 255. Class ids are positions in the tuples of names.
+Colors are RGB, 0 to 255. Class ids are positions in the tuples of names.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 Color = tuple[int, int, int]
 
-#: Class name -> colour in the overlay. They are CamVid's label colours, except for 'Pavement'.
+#: Class name -> color in the overlay. They are CamVid's label colors, except for 'Pavement'.
 CAMVID_PALETTE: dict[str, Color] = {
     'Sky': (128, 128, 128), 'Building': (128, 0, 0), 'Pole': (192, 192, 128),
     'Road': (128, 64, 128), 'Pavement': (60, 40, 222), 'Tree': (128, 128, 0),
@@ -18,7 +18,7 @@ CAMVID_PALETTE: dict[str, Color] = {
 }
 CAMVID_NAMES = tuple(CAMVID_PALETTE)
 
-#: Class name -> colours of the original CamVid labels that belong to the class: 32 in all.
+#: Class name -> colors of the original CamVid labels that belong to the class: 32 in all.
 CAMVID_LABEL_COLORS: dict[str, list[Color]] = {
     'Sky': [(128, 128, 128)],
     'Building': [(128, 0, 0), (192, 0, 128), (0, 128, 64), (64, 0, 64), (64, 192, 0)],
@@ -41,7 +41,7 @@ class CityscapesClass(NamedTuple):
     Attributes:
         name: its name in cityscapesScripts.
         label_id: its value in the label files ``gtFine_labelIds``.
-        color: its colour in cityscapesScripts.
+        color: its color in cityscapesScripts.
     """
 
     name: str
@@ -84,11 +84,11 @@ SUNRGBD_NAMES = (
 
 
 def color_key(name: str) -> str:
-    """Return a class name without capitals and spaces, to look its colour up."""
+    """Return a class name without capitals and spaces, to look its color up."""
     return name.lower().replace(' ', '')
 
 
-#: Colours by :func:`color_key` of class names. CamVid's stand before those of Cityscapes.
+#: Colors by :func:`color_key` of class names. CamVid's stand before those of Cityscapes.
 WELL_KNOWN_COLORS = {
     **{color_key(item.name): item.color for item in CITYSCAPES},
     **{color_key(name): color for name, color in CAMVID_PALETTE.items()},

@@ -1,4 +1,4 @@
-"""What the frames of one camera are treated by."""
+"""Settings of one camera, and what is derived from them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Compressed images: which kind of file it is, what its pixels mean, and its pixels.
 
 The bytes say which kind it is. The text ``format`` of sensor_msgs/CompressedImage only says
-whether a grey picture is a Bayer mosaic, and whether it is a depth image.
+whether a grey image is a Bayer mosaic, and whether it is a depth image.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def find_encoding(name: str) -> str:
         raise EncodingError(f"encoding is '{name[:40]}', a depth image, wanted a color or grey "
                             'image: remap image to the topic of the camera, not of the depth')
     if _OTHER_NUMBERS.fullmatch(plain):
-        raise EncodingError(f"encoding is '{name[:40]}', numbers without a meaning as a picture, "
+        raise EncodingError(f"encoding is '{name[:40]}', numbers without a meaning as an image, "
                             f'wanted one of {", ".join(ENCODINGS)}')
     raise EncodingError(f"encoding is '{name[:40]}', wanted one of {', '.join(ENCODINGS)}")
 
@@ -214,7 +214,7 @@ def _find_step(image: EncodedImage, encoding: str, entry: Encoding,
         raise EncodingError(f'step is {step}, wanted at least {int(row)} for a width of {width} '
                             f'in {encoding}')
     if encoding in ('nv12', 'nv21', 'i420', 'yv12') and length == step * height:
-        raise EncodingError(f'height is {height}, wanted that of the picture alone, '
+        raise EncodingError(f'height is {height}, wanted that of the image alone, '
                             f'{height * 2 // 3}, for {length} bytes of {encoding} and a step of '
                             f'{step}')
     raise EncodingError(f'data has {length} bytes, wanted {int(step * rows)}: {int(rows)} rows of '

@@ -100,7 +100,7 @@ class Segmenter:
             resolution: (width, height), multiples of 8.
             backend: 'auto', 'openvino', 'tensorrt' or 'torch'.
             precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
-            threads: Number of processor threads. 0 leaves it to the backend.
+            threads: Number of CPU threads. 0 leaves it to the backend.
             use_cache: Whether the compiled network is kept on disk.
             report: Receives a sentence when a network must be compiled. OpenVINO then compiles in
                 a child process; see :class:`enet_ros.backends.base.BackendRequest`.

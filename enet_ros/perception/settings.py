@@ -167,7 +167,7 @@ class ScanSettings(CheckedSettings):
         sector = self.angle_max - self.angle_min
         if not 0. <= sector <= 2. * math.pi - self.angle_increment / 2.:
             raise ConfigError(f'angle_max is {self.angle_max} with angle_min {self.angle_min}, '
-                              'wanted as much or more, and less than a turn')
+                              'wanted at least angle_min, and less than a full circle above it')
         if not self.range_min < self.range_max:
             raise ConfigError(f'range_min is {self.range_min} and range_max {self.range_max}, '
                               'wanted 0 <= range_min < range_max')

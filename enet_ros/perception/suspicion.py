@@ -118,6 +118,8 @@ class FrameJudge:
         (means, deviation), (_, structure) = cv2.meanStdDev(sample), cv2.meanStdDev(blocks)
         suspicion, green = None, np.sort(blocks[..., 1], axis=None)
         tail = int(RANGE_TAIL * green.size)
+        # Looser than the rules of fault_of_sample, so that most frames skip those slow rules. A
+        # frame that is nearly black or white has a mean nearer to it than twice DARK.
         if structure.max() < 0.5 * deviation.max() or structure.max() < LEAST_RANGE \
                 or int(green[-1 - tail]) - green[tail] < LEAST_TRIMMED_RANGE \
                 or means.max() < 2 * DARK or means.min() > BRIGHT - 2 * DARK:

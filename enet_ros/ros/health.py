@@ -1,4 +1,4 @@
-"""How one camera fares: counters, rates, stalls and warnings. It needs no node."""
+"""Counters, rates, stalls and warnings of one camera. They need no node."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The table of outputs, and how the message of each is made from a perceived frame.
 
-A new output is one row of :data:`OUTPUTS`, one function here, one line of the README, and its
-notes in ``ros/tools/message_notes.py``.
+A new output is one row of :data:`OUTPUTS`, one function here, the same in
+``recordings/outputs.py``, one line of the README, and its notes in ``ros/tools/message_notes.py``.
 """
 
 from __future__ import annotations

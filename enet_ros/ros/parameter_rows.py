@@ -5,19 +5,9 @@ from __future__ import annotations
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from enet_ros.perception.parameter_names import (
-    CLASS_MAP,
-    CLASS_MAP_ROWS,
-    class_map_changes,
-    find_row,
-    shared_parameter,
-    values_of_camera,
-)
+from enet_ros.perception.parameter_names import find_row
 from enet_ros.perception.parameter_table import Changes, Parameter
 from enet_ros.perception.settings import BY_NAME
-
-__all__ = ['CLASS_MAP', 'CLASS_MAP_ROWS', 'class_map_changes', 'find_row', 'given_values',
-           'make_descriptor', 'row_of', 'shared_parameter', 'values_of_camera']
 
 
 def given_values(node: Node) -> dict[str, object]:

@@ -13,6 +13,13 @@ from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.class_map import ClassMap, parameter_name
 from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameter_names import (
+    CLASS_MAP,
+    CLASS_MAP_ROWS,
+    class_map_changes,
+    shared_parameter,
+    values_of_camera,
+)
 from enet_ros.perception.parameter_table import Changes, ConfigError, Parameter
 from enet_ros.perception.settings import (
     BY_NAME,
@@ -21,15 +28,7 @@ from enet_ros.perception.settings import (
     check_parameter,
     make_settings,
 )
-from enet_ros.ros.parameter_rows import (
-    CLASS_MAP,
-    CLASS_MAP_ROWS,
-    class_map_changes,
-    given_values,
-    make_descriptor,
-    shared_parameter,
-    values_of_camera,
-)
+from enet_ros.ros.parameter_rows import given_values, make_descriptor
 
 #: Parameters that rclpy declares itself, or that belong to what the node creates.
 _FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')

@@ -1,4 +1,4 @@
-"""What stops a node before it is one, said in a sentence: log folder, parameter files, QoS.
+"""Explain errors before the node exists: log folder, parameter files, QoS.
 
 The texts of rcl name its own source lines. A text that is not known here is shown as it is.
 """

@@ -16,7 +16,7 @@ class Camera:
     """A pinhole camera above the origin of the base frame that looks ahead, pitched downwards.
 
     ``width`` and ``height`` are in pixels. ``fx``, ``fy``, ``cx`` and ``cy`` are in pixels as in
-    K of sensor_msgs/CameraInfo: the centre of the first pixel is (0, 0). ``slope`` and
+    K of sensor_msgs/CameraInfo: the center of the first pixel is (0, 0). ``slope`` and
     ``slope_from_m`` describe the ground, as in :class:`enet_ros.scene.style.Style`.
     """
 

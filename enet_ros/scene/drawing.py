@@ -29,9 +29,9 @@ class Face:
     """A flat polygon of an object.
 
     Attributes:
-        corners: (N, 3) float64 metres: along the road from the object's ``x``, left of the centre
+        corners: (N, 3) float64 metres: along the road from the object's ``x``, left of the center
             line, and up.
-        paint: An RGB colour (tuple); the light that a shadow leaves (float), which keeps the
+        paint: An RGB color (tuple); the light that a shadow leaves (float), which keeps the
             class ids below; or the textures of a parallelogram (list), whose corners are top
             left, top right, bottom right and bottom left. The walked distance chooses the texture.
         class_id: Class of the face, unless it is a shadow.
@@ -124,7 +124,7 @@ class Renderer:
 
     def _draw_face(self, brush: Brush, i: int, color: np.ndarray, veil: tuple[float, float],
                    x: float) -> None:
-        """Draw face ``i`` of an object at ``x`` metres with its hazed colour or texture."""
+        """Draw face ``i`` of an object at ``x`` metres with its hazed color or texture."""
         face = self.faces[i]
         if isinstance(face.paint, tuple):
             brush.fill(color.tolist())
@@ -161,11 +161,11 @@ class Brush:
         return True
 
     def fill(self, color: list[float]) -> None:
-        """Fill the face with a colour: RGB and class id."""
+        """Fill the face with a color: RGB and class id."""
         cv2.fillPoly(self.canvas, [self.fixed], color, shift=SHIFT)
 
     def darken(self, light: float) -> None:
-        """Multiply the colours inside the face by ``light``; the class ids stay.
+        """Multiply the colors inside the face by ``light``; the class ids stay.
 
         A light above 1, as of a lamp, brightens the face, at most to ``GLOWING`` - 1.
         """
@@ -193,7 +193,7 @@ class Brush:
         Args:
             texture: The texture.
             class_id: Class of every pixel that is drawn.
-            veil: Share of the haze in the colours, in [0, 1], and the grey level of the haze.
+            veil: Share of the haze in the colors, in [0, 1], and the grey level of the haze.
         """
         (left, top), area = self.bounding_box()
         if not area.size:

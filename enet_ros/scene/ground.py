@@ -25,7 +25,7 @@ class Ground:
     Distances are float32 for speed. A class border is then exact to 0.1 mm at FAR_M.
 
     Args:
-        style: Widths and colours.
+        style: Widths and colors.
         camera: The camera that sees the ground.
         rng: Source of randomness.
     """
@@ -50,7 +50,7 @@ class Ground:
 
     def draw(self, canvas: np.ndarray, road: Road, pose: VehiclePose, mirror: np.ndarray | None,
              wet: float) -> None:
-        """Draw the colours and classes of the ground.
+        """Draw the colors and classes of the ground.
 
         Args:
             canvas: (H, W, 4) uint8, RGB and class id; drawn upon in place.

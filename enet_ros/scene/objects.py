@@ -42,9 +42,9 @@ class Item:
     Attributes:
         kind: A key of ``FACES``.
         x: Position along the road at t = 0 in metres; the near end of an object with a length.
-        d: Distance to the left of the road's centre line, in metres.
+        d: Distance to the left of the road's center line, in metres.
         size: (along, across, height) in metres.
-        variant: Number of its texture or colour.
+        variant: Number of its texture or color.
         speed: Speed along the road, in metres a second.
         heading: +1 along the road, -1 against it.
     """
@@ -171,7 +171,7 @@ def car_faces(item: Item, _textures: dict) -> list[Face]:
 
 
 def obstacle(d: float) -> Item:
-    """Return a car of the profile's size, ``d`` metres left of the centre line.
+    """Return a car of the profile's size, ``d`` metres left of the center line.
 
     The scene sets its position along the road.
     """
@@ -183,7 +183,7 @@ def footprint(item: Item) -> np.ndarray:
 
     Returns:
         (4, 2) float64 metres, along the road from the obstacle's ``x`` and to the left of the
-        centre line: rear right, front right, front left and rear left.
+        center line: rear right, front right, front left and rear left.
     """
     rear, front = CAR_PROFILE[:, 0].min(), CAR_PROFILE[:, 0].max()
     half = CAR_HALF_WIDTH.max()
@@ -208,10 +208,10 @@ def flank_faces(flank: np.ndarray, left: float, scale: np.ndarray, paint: np.nda
 
     Args:
         flank: (10, 3) corners of that side of the hull, in metres.
-        left: Distance from the centre line to the windows and wheels, in metres.
+        left: Distance from the center line to the windows and wheels, in metres.
         scale: Scale of the profile, along and up.
-        paint: RGB colour.
-        middle: (3,) centre of the car, in metres.
+        paint: RGB color.
+        middle: (3,) center of the car, in metres.
     """
     def part(profile: np.ndarray, color, limit_m: float = np.inf) -> Face:
         along, up = (profile * scale).T
@@ -251,7 +251,7 @@ FACES = {'building': building_faces, 'fence': fence_faces, 'tree': tree_faces, '
          'sign': sign_faces, 'person': person_faces, 'cyclist': person_faces, 'car': car_faces,
          'obstacle': obstacle_faces}
 
-#: Kinds that extend along the road from their ``x``; the others are centred on it.
+#: Kinds that extend along the road from their ``x``; the others are centered on it.
 LONG = ('building', 'fence')
 
 

@@ -1,4 +1,4 @@
-"""The plan of a road: its centre line, the vehicle's path, and the classes of the ground."""
+"""The plan of a road: its center line, the vehicle's path, and the classes of the ground."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class VehiclePose:
 
 
 class Road:
-    """The centre line, the vehicle's path, and the classes of the ground.
+    """The center line, the vehicle's path, and the classes of the ground.
 
     Plan coordinates are ``x`` along the loop and ``y`` to the left, in metres. The ``d`` of a
-    point is its distance to the left of the centre line, measured along y.
+    point is its distance to the left of the center line, measured along y.
 
     Args:
         style: Widths, bends and the vehicle's speed.
@@ -52,7 +52,7 @@ class Road:
         return sum(a * k for a, k, _ in (*self.bends, self.drift))
 
     def center(self, x):
-        """Return y of the centre line at ``x``, in metres and in the type of ``x``."""
+        """Return y of the center line at ``x``, in metres and in the type of ``x``."""
         return sum(a * np.sin(k * x + phase) for a, k, phase in self.bends)
 
     def pose(self, t_seconds: float) -> VehiclePose:

@@ -1,11 +1,11 @@
 """A synthetic street in motion, with the exact class of every pixel.
 
 A pinhole camera moves above the ground z = 0 of a base frame (REP 103: x forward, y left, z up, in
-metres). Its origin lies on the ground below the camera. The road follows a gently curved centre
+metres). Its origin lies on the ground below the camera. The road follows a gently curved center
 line and repeats every LOOP_M metres.
 
-The ground's classes are computed at each pixel's centre from that geometry. Objects are drawn on
-it from far to near, and the same polygons write their colour and their class.
+The ground's classes are computed at each pixel's center from that geometry. Objects are drawn on
+it from far to near, and the same polygons write their color and their class.
 
 For tests of a planner's input a style may add a car ahead whose footprint is known in metres
 (``obstacle``), and may let the ground rise (``slope``).

@@ -106,7 +106,7 @@ class Style:
 
     @property
     def road_half_m(self) -> float:
-        """Distance from the centre line to the kerb, in metres."""
+        """Distance from the center line to the kerb, in metres."""
         return self.lanes * self.lane_m + self.parking_m
 
     @property
@@ -120,7 +120,7 @@ EMPTY = Style(houses=0., tree_density=0., car_density=0., people_density=0., pos
 
 
 def random_style(rng: np.random.Generator) -> Style:
-    """Draw a random style: light, camera, road, colours and densities."""
+    """Draw a random style: light, camera, road, colors and densities."""
     def between(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
 

@@ -16,7 +16,7 @@ CLOTHES = ((38, 38, 46), (52, 40, 38), (34, 44, 66), (76, 70, 62), (96, 34, 36),
 
 TEXEL_M = .03        # of the ground texture
 GROUND_LOOP_M = 48.  # after which the ground texture repeats; divides the road's loop
-GROUND_HALF_M = 16.  # the texture reaches this far left and right of the centre line
+GROUND_HALF_M = 16.  # the texture reaches this far left and right of the center line
 GROUND_LEVELS = ((1, 1), (2, 1), (4, 1), (8, 2), (16, 2), (32, 4), (64, 4))   # along, across
 WHITE, YELLOW = (176, 178, 176), (152, 138, 84)
 VARIANTS = 8         # of each kind of texture
@@ -220,7 +220,7 @@ def lane_markings(style: Style) -> list[tuple]:
     """Return the painted lines.
 
     Returns:
-        (d, width, painted length, period, RGB colour) of each line; lengths in metres.
+        (d, width, painted length, period, RGB color) of each line; lengths in metres.
     """
     lines = [(0., .12, 2., 6., WHITE)] if style.lanes == 1 else [(-.14, .1, 1., 1., WHITE),
                                                                 (.14, .1, 1., 1., WHITE)]

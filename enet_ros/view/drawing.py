@@ -16,10 +16,10 @@ DRIVABLE = 255
 LEGEND, LEGEND_COLUMNS = 'legend', 3
 LEGEND_CELL = 3.5  # width of a name beside its height
 
-#: Field of ``~/timing`` without ``_ms`` -> colour of its line.
+#: Field of ``~/timing`` without ``_ms`` -> color of its line.
 STAGES = {'wait': (150, 150, 150), 'preprocess': (90, 170, 255), 'inference': (255, 160, 60),
           'postprocess': (120, 220, 120), 'publish': (230, 110, 200)}
-#: Value in ``/diagnostics`` -> colour of its line, by the plot that shows it.
+#: Value in ``/diagnostics`` -> color of its line, by the plot that shows it.
 LATENCIES = {'latency_p50_ms': (140, 110, 230), 'latency_p95_ms': (255, 90, 90)}
 FRAMES = {'rate_hz': (90, 170, 255), 'dropped': (255, 90, 90)}
 LEVELS = ('INFO', 'WARN', 'ERROR')  # of Rerun's log, for OK, WARN, ERROR and STALE
@@ -32,7 +32,7 @@ _RING_HALF_ANGLE = math.radians(60)
 
 
 def annotations(class_map: ClassMap) -> rr.AnnotationContext:
-    """Return the names and colours of the label ids, for the legend and the pointer."""
+    """Return the names and colors of the label ids, for the legend and the pointer."""
     colors = class_map.color_lut()
     drivable = class_map.drivable_lut()
     classes = [(i, f'{name} (drivable)' if drivable[i] else name, tuple(map(int, colors[i])))
@@ -41,7 +41,7 @@ def annotations(class_map: ClassMap) -> rr.AnnotationContext:
 
 
 def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
-    """Draw a coloured dot and the name of every class, once."""
+    """Draw a colored dot and the name of every class, once."""
     ids = [i for i in range(len(class_map)) if not class_map.unlabeled[i]] + [UNKNOWN]
     places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS)
               for i in range(len(ids))]
@@ -50,7 +50,7 @@ def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
                for i in ids[:-1]), 'unknown']
     recording.log(f'{LEGEND}/classes', rr.Points2D(
         places, class_ids=ids, radii=rr.Radius.ui_points(6.0), show_labels=False), static=True)
-    # Apart from the dots: a name in a pale class colour cannot be read.
+    # Apart from the dots: a name in a pale class color cannot be read.
     recording.log(f'{LEGEND}/names', rr.Points2D(
         places, labels=names, colors=[_TEXT_COLOR], radii=rr.Radius.ui_points(0.0),
         draw_order=-1.0, show_labels=True), static=True)
@@ -72,13 +72,13 @@ class CameraDrawing:
         Args:
             recording: Where to draw.
             camera: Name of the camera, or '' for the only one.
-            class_map: Names and colours of the labels.
-            opacity: Share of the class colours over the camera, 0 to 1.
+            class_map: Names and colors of the labels.
+            opacity: Share of the class colors over the camera, 0 to 1.
             range_m: Greatest distance of the rings on the ground, in metres.
         """
         self._recording, self._opacity = recording, opacity
         self.path = entity_name(camera)
-        self._log('picture', annotations(class_map), static=True)
+        self._log('image', annotations(class_map), static=True)
         self._log('mask', rr.AnnotationContext([
             (0, 'not drivable, or unknown', _NOT_DRIVABLE_COLOR),
             (DRIVABLE, 'drivable', _DRIVABLE_COLOR)]), static=True)
@@ -106,20 +106,20 @@ class CameraDrawing:
         if size and size != rgb.shape[1::-1]:
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         # Not as JPEG: the page decodes one later than it draws, and fades the frame meanwhile.
-        self._log('picture/camera', rr.Image(rgb, draw_order=0.0))
+        self._log('image/camera', rr.Image(rgb, draw_order=0.0))
 
     def labels(self, labels: np.ndarray) -> None:
         """Draw (H, W) uint8 class ids over the frame."""
-        self._log('picture/labels', rr.SegmentationImage(labels, opacity=self._opacity,
+        self._log('image/labels', rr.SegmentationImage(labels, opacity=self._opacity,
                                                          draw_order=1.0))
 
     def clear_labels(self) -> None:
         """Take the labels away, from this stamp on."""
-        self._log('picture/labels', rr.Clear(recursive=False))
+        self._log('image/labels', rr.Clear(recursive=False))
 
     def clear_camera(self) -> None:
         """Take the frame away, from this stamp on."""
-        self._log('picture/camera', rr.Clear(recursive=False))
+        self._log('image/camera', rr.Clear(recursive=False))
 
     def mask(self, mask: np.ndarray) -> None:
         """Draw a (H, W) uint8 mask, 255 drivable."""

@@ -30,8 +30,8 @@ def layout(cameras: Sequence[str], show: Sequence[str], class_map: ClassMap) -> 
         class_map: Classes of the legend.
     """
     columns = [_camera(name, show, alone=len(cameras) == 1) for name in cameras]
-    pictures = columns[0] if len(columns) == 1 else rrb.Horizontal(*columns)
-    rows = [pictures, *_plots(cameras, show, class_map)]
+    images = columns[0] if len(columns) == 1 else rrb.Horizontal(*columns)
+    rows = [images, *_plots(cameras, show, class_map)]
     return rrb.Blueprint(
         rrb.Vertical(*rows, row_shares=[3, 1][:len(rows)]),
         rrb.BlueprintPanel(state='collapsed'), rrb.SelectionPanel(state='collapsed'),
@@ -48,7 +48,7 @@ def _camera(name: str, show: Sequence[str], *, alone: bool) -> rrb.Container:
                                          name=f'{title}confidence'))) if output in show]
     parts, shares = [], []
     if 'camera' in show or 'labels' in show:
-        parts.append(rrb.Spatial2DView(origin=f'{path}/picture', name=f'{title}labels on camera'))
+        parts.append(rrb.Spatial2DView(origin=f'{path}/image', name=f'{title}labels on camera'))
         shares.append(4)
     if details:
         parts.append(rrb.Vertical(*details) if alone else rrb.Horizontal(*details))

@@ -12,7 +12,7 @@ from support.other_weights import as_modules, as_torch7
 
 from enet_ros.cli.main import COMMANDS, _module_name, main
 from enet_ros.cli.overwrite import check_absent
-from enet_ros.media import write_picture
+from enet_ros.media import write_image
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.network.enet import ENet
 from enet_ros.training.options import TrainingError, TrainOptions, prepare_run_folder
@@ -29,7 +29,7 @@ FOLDERS = {'bag', 'draw', 'label-import', 'train'}
 def place(tmp_path, monkeypatch, road_frame):
     """A folder with a picture to work on, in which the command runs."""
     monkeypatch.chdir(tmp_path)
-    write_picture('a.png', road_frame)
+    write_image('a.png', road_frame)
     return tmp_path
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.damaged import as_file, damaged_files, hidden_files, rotated_video, street
 
 from enet_ros.cli.main import main
-from enet_ros.media import Video, VideoWriter, read_image, write_picture
+from enet_ros.media import Video, VideoWriter, read_image, write_image
 
 OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
 
@@ -30,7 +30,7 @@ def test_the_rest_of_a_folder_is_labelled_and_bad_files_are_named_at_the_end(tmp
     reasons = damaged_files(folder, frame)
     hidden_files(folder)
     for name in ('a.png', 'zoë.PNG'):
-        write_picture(folder / name, frame)
+        write_image(folder / name, frame)
     assert segment(out, folder) == 1
     assert sorted(path.name for path in out.glob('*_labels.png')) == ['a_labels.png',
                                                                       'zoë_labels.png']
@@ -45,14 +45,14 @@ def test_the_rest_of_a_folder_is_labelled_and_bad_files_are_named_at_the_end(tmp
 def test_a_folder_with_hidden_files_beside_is_labelled_without_a_word_on_them(tmp_path, frame,
                                                                               capsys):
     hidden_files(tmp_path)
-    write_picture(tmp_path / 'a.png', frame)
+    write_image(tmp_path / 'a.png', frame)
     assert segment(tmp_path / 'out', tmp_path) == 0
     assert '._a' not in capsys.readouterr().err
     assert len(list((tmp_path / 'out').iterdir())) == 3
 
 
 def test_a_hidden_file_that_is_named_is_labelled(tmp_path, frame):
-    write_picture(tmp_path / '.hidden.png', frame)
+    write_image(tmp_path / '.hidden.png', frame)
     assert segment(tmp_path / 'out', tmp_path / '.hidden.png') == 0
     assert (tmp_path / 'out' / '.hidden_labels.png').exists()
 
@@ -60,24 +60,24 @@ def test_a_hidden_file_that_is_named_is_labelled(tmp_path, frame):
 def test_one_bad_file_that_is_named_fails_with_its_reason(tmp_path, capsys):
     (tmp_path / 'a.png').write_bytes(b'')
     assert segment(tmp_path / 'out', tmp_path / 'a.png') == 1
-    assert "a.png' cannot be read as a picture: it is empty" in capsys.readouterr().err
+    assert "a.png' cannot be read as an image: it is empty" in capsys.readouterr().err
 
 
 def test_a_file_without_permission_is_named(tmp_path, frame, capsys, monkeypatch):
     def refuse(path):  # as for every user but root, whom tests often run as
         raise PermissionError(13, 'Permission denied', str(path))
 
-    write_picture(tmp_path / 'a.png', frame)
+    write_image(tmp_path / 'a.png', frame)
     monkeypatch.setattr(Path, 'read_bytes', refuse)
     assert segment(tmp_path / 'out', tmp_path / 'a.png') == 1
-    assert "a.png' cannot be read as a picture: Permission denied" in capsys.readouterr().err
+    assert "a.png' cannot be read as an image: Permission denied" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 7])
 def test_outputs_have_the_picture_as_it_is_shown(tmp_path, frame, orientation):
     (tmp_path / 'turned.png').write_bytes(as_file(frame, 'PNG', orientation))
     shown = read_image(tmp_path / 'turned.png')
-    write_picture(tmp_path / 'shown.png', shown)
+    write_image(tmp_path / 'shown.png', shown)
     assert segment(tmp_path / 'out', tmp_path / 'turned.png', tmp_path / 'shown.png') == 0
     for kind in ('labels', 'drivable', 'overlay'):
         turned, upright = (cv2.imread(str(tmp_path / 'out' / f'{name}_{kind}.png'), -1)
@@ -145,7 +145,7 @@ def test_names_of_other_bytes_than_utf8_end_nothing(tmp_path, frame, capsys):
     write_video(tmp_path / 'a.avi', frame, 'MJPG')
     name = os.fsdecode(b'caf\xe9')
     (tmp_path / 'a.avi').rename(tmp_path / f'{name}.avi')
-    write_picture(tmp_path / f'{name}_.png', frame)
+    write_image(tmp_path / f'{name}_.png', frame)
     assert segment(tmp_path / 'out', tmp_path / f'{name}.avi', tmp_path / f'{name}_.png') == 1
     assert 'its name is not UTF-8, so rename it' in capsys.readouterr().err
     assert (tmp_path / 'out' / f'{name}__labels.png').exists()

@@ -16,7 +16,7 @@ from enet_ros.comparison.measures import Difference, SideMeasures, Stillness, co
 from enet_ros.comparison.recording import open_recording
 from enet_ros.comparison.run import Worst
 from enet_ros.comparison.sides import Options, read_side
-from enet_ros.media import VideoWriter, read_image, write_picture
+from enet_ros.media import VideoWriter, read_image, write_image
 from enet_ros.network.checkpoint import read_checkpoint, weights_path, write_checkpoint
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmenter
@@ -37,7 +37,7 @@ def folder(tmp_path_factory, frames):
     path = tmp_path_factory.mktemp('frames') / 'val'
     path.mkdir()
     for i, frame in enumerate(frames):
-        write_picture(path / f'{i:03d}.png', frame)
+        write_image(path / f'{i:03d}.png', frame)
     return path
 
 
@@ -129,7 +129,7 @@ def test_frames_of_an_upside_down_camera_are_rotated_for_the_network(tmp_path, f
     rotated = tmp_path / 'rotated'
     rotated.mkdir()
     for i, frame in enumerate(frames):
-        write_picture(rotated / f'{i:03d}.png', np.ascontiguousarray(frame[::-1, ::-1]))
+        write_image(rotated / f'{i:03d}.png', np.ascontiguousarray(frame[::-1, ::-1]))
     (tmp_path / 'b.yaml').write_text('enet: {ros__parameters: {resolution: [160, 96], '
                                      'rotate: 180, precision: float32}}')
     segmenter = Segmenter.from_file(resolution=SIZE, precision='float32')
@@ -159,7 +159,7 @@ def test_labels_beside_a_folder_score_both(tmp_path, frames, folder):
     for i, frame in enumerate(frames[:4]):
         labels = np.where(segmenter.segment([frame])[0].labels == ROAD, 0, 1).astype(np.uint8)
         labels[:, :100] = 255  # what is not labelled does not count
-        write_picture(root / 'valannot' / f'{i:03d}.png', labels)
+        write_image(root / 'valannot' / f'{i:03d}.png', labels)
     code, found = compare(tmp_path, 'enet_camvid:float32', 'enet_camvid_start:float32',
                           root / 'val')
     assert code == 0 and found['labelled_frames'] == 4
@@ -172,12 +172,12 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_compared(tmp_path, folder,
     shutil.copytree(folder, root / 'val')
     (root / 'val' / '001.png').write_bytes(b'')
     (root / 'valannot').mkdir()
-    write_picture(root / 'valannot' / '002.png', np.zeros((5, 5), np.uint8))
+    write_image(root / 'valannot' / '002.png', np.zeros((5, 5), np.uint8))
     (root / 'classes.yaml').write_text('- {name: way, drivable: true}\n- name: rest\n')
     code, found = compare(tmp_path, 'enet_camvid', 'enet_camvid', root / 'val')
     assert code == 1 and found['frames'] == 5
     said = capsys.readouterr().err
-    assert "001.png' cannot be read as a picture: it is empty" in said
+    assert "001.png' cannot be read as an image: it is empty" in said
     assert "002.png' has 5x5 pixels, but its frame has 320x192" in said
     assert '001.png' in (tmp_path / 'page.html').read_text()
 

@@ -194,7 +194,7 @@ def test_the_default_file_is_named_after_the_weights(monkeypatch, tmp_path, caps
     assert main(['export', '--precision', 'int8', '--calibrate', str(pictures)]) == 0
     assert [str(argument) for argument in seen[0][1:3]] == ['enet_camvid_int8.safetensors',
                                                             str(pictures)]
-    assert 'calibrated on 6 pictures; agrees with float32 on 99.00 %' in capsys.readouterr().err
+    assert 'calibrated on 6 images; agrees with float32 on 99.00 %' in capsys.readouterr().err
 
 
 INT8 = ('--precision', 'int8')
@@ -206,7 +206,7 @@ INT8 = ('--precision', 'int8')
     ((*INT8, '--calibrate', '.', '-o', 'enet.onnx'), "ends in '.onnx', wanted .safetensors"),
     ((*INT8, '--calibrate', '.', '--batch', '2'), 'batch is 2, wanted 1 with int8'),
     ((*INT8, '--calibrate', 'nowhere'), "'nowhere' does not exist"),
-    ((*INT8, '--calibrate', '.'), "'.' has no pictures"),
+    ((*INT8, '--calibrate', '.'), "'.' has no images"),
     ((*INT8, '--calibrate', '.', '-o', 'no/w.safetensors'), "'no' is no folder"),
     (('--precision', 'bfloat16', '-o', 'enet.onnx'), "'bfloat16', wanted float32 or int8"),
     (('--precision', 'float8', '-o', 'enet.onnx'), "precision is 'float8', wanted one of"),

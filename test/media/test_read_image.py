@@ -94,7 +94,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path):
 def test_a_file_cut_short_is_refused(tmp_path, kind, options, cut):
     data = as_file(FRAME, kind, **options)
     (tmp_path / 'a').write_bytes(data[:int(cut * len(data))])
-    with pytest.raises(SourceError, match='cannot be read as a picture'):
+    with pytest.raises(SourceError, match='cannot be read as an image'):
         read_image(tmp_path / 'a')
 
 
@@ -184,7 +184,7 @@ def test_a_transparent_pixel_keeps_its_color(tmp_path):
 
 def test_hidden_files_are_skipped_and_counted(tmp_path):
     hidden_files(tmp_path)
-    with pytest.raises(SourceError, match=r'no pictures \(3 hidden files are skipped\)'):
+    with pytest.raises(SourceError, match=r'no images \(3 hidden files are skipped\)'):
         list_images(tmp_path)
     for name in ('b.JPG', 'straße 一.png'):
         (tmp_path / name).write_bytes(as_file(FRAME, 'PNG'))
@@ -206,5 +206,5 @@ def test_a_folder_is_read_on_past_its_bad_pictures(tmp_path):
     assert len(list(read_frames(tmp_path, said.append))) == 1
     assert len(said) == len(reasons)
     (tmp_path / 'good.png').unlink()
-    with pytest.raises(SourceError, match='no picture that can be read'):
+    with pytest.raises(SourceError, match='no image that can be read'):
         list(read_frames(tmp_path, said.append))

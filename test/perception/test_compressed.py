@@ -370,7 +370,7 @@ def test_of_several_pictures_the_first_is_taken(pil):
     for kind in ('PNG', 'TIFF'):
         data = pillow(first, kind, save_all=True, append_images=[second])
         assert np.array_equal(decode_compressed(data), FRAME)
-    with pytest.raises(EncodingError, match='the WebP is an animation, wanted one picture'):
+    with pytest.raises(EncodingError, match='the WebP is an animation, wanted one image'):
         decode_compressed(pillow(first, 'WEBP', save_all=True, append_images=[second]))
     assert np.array_equal(decode_compressed(jpeg(FRAME) + jpeg(FRAME[::-1])),
                           decode_compressed(jpeg(FRAME)))

@@ -70,7 +70,7 @@ def test_contours_are_in_pixels_of_the_picture_largest_first():
     mask[5:9, 5:9] = 255
     contours = drivable_contours(mask, (320, 180))
     assert len(contours) == 2
-    # The centre of pixel 20 of 160 is at 40.5 of 320: (20 + 0.5) * 2 - 0.5.
+    # The center of pixel 20 of 160 is at 40.5 of 320: (20 + 0.5) * 2 - 0.5.
     assert contours[0].min(0).tolist() == [40.5, 120.5]
     assert contours[0].max(0).tolist() == [278.5, 178.5]
     filled = cv2.fillPoly(np.zeros((180, 320), np.uint8), [contours[0].round().astype(int)], 1)

@@ -38,7 +38,7 @@ def test_a_point_keeps_its_place_in_the_picture(width, height, x, y):
     assert (after + 0.5) / (width, height) == pytest.approx((before + 0.5) / (640, 480), abs=1e-9)
 
 
-def test_the_principal_point_of_a_centred_camera_stays_in_the_centre():
+def test_the_principal_point_of_a_centered_camera_stays_in_the_center():
     scaled = scale_camera_matrix(K, (640, 480), (320, 240))
     assert (scaled[0, 2], scaled[1, 2]) == (159.5, 119.5)  # a half-pixel mistake gives 159.75
 
@@ -172,7 +172,7 @@ def test_a_mistake_of_half_a_pixel_in_the_size_of_the_mask_is_noticed():
 
 
 @pytest.mark.parametrize('name', CAMERAS)
-def test_the_table_has_the_ground_of_each_pixel_centre(name):
+def test_the_table_has_the_ground_of_each_pixel_center(name):
     table = GroundTable(CAMERAS[name], MOUNTS['turned'], (160, 96), 30.)
     assert table.points.shape == (96, 160, 3) and table.points.dtype == np.float32
     rows, columns = np.nonzero(table.inside)

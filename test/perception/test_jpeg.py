@@ -220,7 +220,7 @@ def io_bytes(image, **options):
     (of_size(jpeg(FRAME, progressive=True, sampling='444'), 7000, 7000),
      'would take 441 MB, wanted at most 256 MB'),
     (jpeg(FRAME)[:20], 'cut short'), (jpeg(FRAME)[:scan_start(jpeg(FRAME))], 'cut short'),
-    (b'\xff\xd8\xff\xd9', 'no picture'), (b'\xff\xd8\xff\xe0\0\0\xff\xd9', 'cut short'),
+    (b'\xff\xd8\xff\xd9', 'no image'), (b'\xff\xd8\xff\xe0\0\0\xff\xd9', 'cut short'),
     (jpeg(FRAME).replace(b'\xff\xc0', b'\xff\xc9'), 'arithmetic'),
     (jpeg(FRAME).replace(b'\xff\xc0', b'\xff\xc3'), 'lossless'),
     (jpeg(FRAME).replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'), '12 bits a sample'),

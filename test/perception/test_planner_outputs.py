@@ -86,7 +86,7 @@ def test_every_cell_in_sight_is_covered_and_no_other(scene, table):
     assert np.all(data[outside] == -1)
 
 
-def test_cells_are_counted_along_x_first_and_have_their_centre_in_the_middle():
+def test_cells_are_counted_along_x_first_and_have_their_center_in_the_middle():
     spec = GridSpec((1.5, 1.), .5, (-1., 2.))
     assert spec.cells == (3, 2)
     assert spec.centers()[[0, 1, 3]].tolist() == [[-.75, 2.25], [-.25, 2.25], [-.75, 2.75]]
@@ -146,7 +146,7 @@ def test_a_cell_is_free_only_if_all_that_is_seen_of_it_is(mask_labels, labels):
         if (here & ~unknown & (mask == 0)).any():
             assert data[cell] == 100
         elif (here & unknown).any():
-            assert data[cell] != 0   # 100 if its centre lies in a pixel that is blocked
+            assert data[cell] != 0   # 100 if its center lies in a pixel that is blocked
     for cell, pixel in enumerate(SMALL.to_pixels(spec.centers())):
         column, row = np.floor(pixel + .5)
         if 0 <= column < 24 and 0 <= row < 16 and unknown[int(row), int(column)]:

@@ -83,7 +83,7 @@ def test_refuses_resolutions(resolution, message):
 @pytest.mark.parametrize(('backend', 'precision', 'message'), [
     ('tpu', 'auto', "backend is 'tpu', wanted one of auto, openvino, tensorrt, torch"),
     ('openvino', 'float8', "precision is 'float8'"),
-    ('openvino', 'float16', 'openvino on a processor runs float32'),
+    ('openvino', 'float16', 'openvino on a CPU runs float32'),
     ('torch', 'float16', "'torch' is not available.*possible here: auto, openvino, torch"),
     ('tensorrt', 'auto', "backend 'tensorrt' is not available: no CUDA device; possible here: "
                          'auto, openvino, torch'),
@@ -270,13 +270,13 @@ def test_other_weights_resolution_or_precision_never_share_a_cached_network(
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(1, 4))
-def test_resized_labels_are_those_of_the_nearest_pixel_centre(width, height, by_x, by_y):
+def test_resized_labels_are_those_of_the_nearest_pixel_center(width, height, by_x, by_y):
     label_map = noise((width, height))[..., 0]
     larger = resize_labels(label_map, (width * by_x, height * by_y))
     assert np.array_equal(larger, label_map.repeat(by_y, 0).repeat(by_x, 1))
 
 
-def test_resizing_is_centred():
+def test_resizing_is_centered():
     """Down and up by any ratio keeps the middle of a symmetric picture where it is."""
     ramp = np.abs(np.arange(90) - 44.5).astype(np.uint8)[None].repeat(9, 0)
     for width in (30, 40, 60, 90, 135, 180, 271):

@@ -19,7 +19,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 if not shutil.which('segment_node'):
     pytest.skip('segment_node is not on the PATH: . scripts/ros_env.sh', allow_module_level=True)
 
-from enet_ros.media import write_picture  # noqa: E402
+from enet_ros.media import write_image  # noqa: E402
 from enet_ros.network.checkpoint import (  # noqa: E402
     read_checkpoint,
     weights_path,
@@ -120,7 +120,7 @@ def test_a_typo_in_a_parameter_name_is_warned_of(start):
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / 'picture.png'
-    write_picture(path, RoadScene(160, 96).render(2.0)[0])
+    write_image(path, RoadScene(160, 96).render(2.0)[0])
     return path
 
 

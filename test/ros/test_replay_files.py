@@ -54,7 +54,7 @@ def test_a_folder_without_any_good_picture_ends_the_camera_with_a_sentence(start
     process = start('replay_camera', '-p', f'source:={tmp_path}')
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
-    assert f"'{tmp_path}' has no picture that can be read" in output
+    assert f"'{tmp_path}' has no image that can be read" in output
     assert 'Traceback' not in output
 
 
@@ -87,5 +87,5 @@ def test_a_source_that_went_bad_while_it_loops_is_an_error(tmp_path):
     (tmp_path / 'a.png').write_bytes(as_file(FRAME, 'PNG'))
     source = FileSource(str(tmp_path), lambda text: None)
     (tmp_path / 'a.png').write_bytes(b'')
-    with pytest.raises(SourceError, match='no picture that can be read'):
+    with pytest.raises(SourceError, match='no image that can be read'):
         list(source.frames(10.0))

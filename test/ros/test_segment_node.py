@@ -46,7 +46,7 @@ def test_labels_and_mask_for_every_encoding(bench, pixels, segmenter, road_frame
         assert (message.encoding, message.width, message.height) == ('mono8', 320, 192)
     assert np.array_equal(pixels(labels), expected)
     assert np.array_equal(pixels(mask), np.where(expected == ROAD, 255, 0))
-    if 'mono' not in encoding and '8UC1' not in encoding:  # without colour the street is lost
+    if 'mono' not in encoding and '8UC1' not in encoding:  # without color the street is lost
         assert 0.05 < np.mean(pixels(mask) == 255) < 0.95
 
 

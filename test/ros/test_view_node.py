@@ -70,7 +70,7 @@ def page(start, street, view):
 
 
 def pictures_of(screenshot, colors):
-    """Return the parts of a screenshot that consist of class colours, from left to right."""
+    """Return the parts of a screenshot that consist of class colors, from left to right."""
     is_class = np.zeros(screenshot.shape[:2], np.uint8)
     for color in colors:
         is_class |= (np.abs(screenshot.astype(int) - color).max(axis=2) <= 8).astype(np.uint8)
@@ -94,7 +94,7 @@ def watch(url, folder, count):
 
 
 def road_iou(picture, truth):
-    """Return the IoU of what has the colour of the road, and the road."""
+    """Return the IoU of what has the color of the road, and the road."""
     color = read_checkpoint(weights_path('')).class_map.colors[ROAD]
     road = np.abs(picture.astype(int) - color).max(axis=2) <= 8
     truth = cv2.resize(truth.astype(np.uint8), road.shape[::-1],

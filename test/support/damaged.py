@@ -75,7 +75,7 @@ def hidden_files(folder):
     for name in ('._a.png', '.hidden.png', '.DS_Store', 'Thumbs.db', '._b.jpg'):
         (folder / name).write_bytes(b'\0\x05\x16\x07 no picture')
     (folder / '__MACOSX').mkdir()
-    (folder / '__MACOSX' / '._a.png').write_bytes(b'no picture')
+    (folder / '__MACOSX' / '._a.png').write_bytes(b'no image')
 
 
 def rotated_video(path, frame, degrees):

@@ -263,7 +263,7 @@ def draw_parameter_file(rng):
 
 def run_parameter_file(content):
     """Read a parameter file, and take its values as warm and the node do."""
-    from enet_ros.ros.parameter_rows import find_row
+    from enet_ros.perception.parameter_names import find_row
 
     path = scratch_file('.yaml')
     path.write_bytes(content)

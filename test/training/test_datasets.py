@@ -212,7 +212,7 @@ def test_check_names_each_bad_file(tmp_path):
     camvid_tree(tmp_path, 5)
     write(tmp_path / 'trainannot' / 'seq_000.png', labels(12))
     write(tmp_path / 'trainannot' / 'seq_001.png', np.zeros((8, 8), np.uint8))
-    (tmp_path / 'train' / 'seq_002.png').write_bytes(b'no picture')
+    (tmp_path / 'train' / 'seq_002.png').write_bytes(b'no image')
     write(tmp_path / 'trainannot' / 'seq_003.png', frame())
     with pytest.raises(DatasetError) as error:
         open_dataset('camvid', tmp_path, 'train').check()

@@ -132,8 +132,8 @@ def test_mac_files_and_upper_case_in_the_folders_of_cities(tmp_path):
     for folder in (city, tmp_path / 'gtFine' / 'train' / 'ulm',
                    tmp_path / 'gtFine' / 'train' / '__MACOSX'):
         folder.mkdir(exist_ok=True)
-        (folder / '._ulm_0_leftImg8bit.png').write_bytes(b'no picture')
-        (folder / '._ulm_0_gtFine_labelIds.png').write_bytes(b'no picture')
+        (folder / '._ulm_0_leftImg8bit.png').write_bytes(b'no image')
+        (folder / '._ulm_0_gtFine_labelIds.png').write_bytes(b'no image')
     data = open_dataset('cityscapes', tmp_path, 'train')
     data.check()
     assert len(data) == 1

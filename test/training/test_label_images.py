@@ -1,4 +1,4 @@
-"""Label images of every depth, with palettes, masks, colours, and of turned frames."""
+"""Label images of every depth, with palettes, masks, colors, and of turned frames."""
 
 import io
 import json
@@ -95,7 +95,7 @@ def test_gamma_and_color_profiles_change_no_class(tree, mode):
 
 
 @pytest.mark.parametrize(('make', 'said'), [
-    (lambda v: Image.fromarray(np.dstack((v * 9, v * 5, v))), '3 channels of colours, wanted one '
+    (lambda v: Image.fromarray(np.dstack((v * 9, v * 5, v))), '3 channels of colors, wanted one '
      'with class ids; docs/training.md'),
     (lambda v: Image.fromarray(np.dstack((v, v, v))), '3 channels of equal values'),
     (lambda v: Image.fromarray(np.dstack((v, v, v, v * 0 + 255))), '4 channels of equal values'),

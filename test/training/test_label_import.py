@@ -81,7 +81,7 @@ def test_what_was_drawn_is_what_train_reads(folder, tmp_path, drawn, kind):
         assert agreement == 1.0 if is_exact else agreement > 0.97
 
 
-def test_colours_of_cvat_become_those_of_the_classes(folder, tmp_path, drawn):
+def test_colors_of_cvat_become_those_of_the_classes(folder, tmp_path, drawn):
     assert label_import(write_cvat(folder, drawn), tmp_path / 'site') == 0
     classes = open_dataset('folders', tmp_path / 'site', 'val').class_map
     assert dict(zip(classes.names, classes.colors)) == COLORS
@@ -258,7 +258,7 @@ def test_a_brush_stroke_of_another_size_takes_no_memory():
         decode_brush(packed[:20], 256, 'a')
 
 
-def test_a_polygon_covers_the_pixels_whose_centres_it_holds():
+def test_a_polygon_covers_the_pixels_whose_centers_it_holds():
     rng = np.random.default_rng(3)
     for _ in range(20):
         corners = rng.uniform(-5, 25, (6, 2))

@@ -31,7 +31,8 @@ def check_request(request: BackendRequest) -> None:
     """Check that TensorRT can do what is asked for, without importing it.
 
     Raises:
-        BackendError: no CUDA device, no torch_tensorrt, or a precision that is not float16.
+        BackendError: There is no CUDA device or no torch_tensorrt, or the precision is not
+            float16.
     """
     if not cuda_device_count():
         raise BackendError('no CUDA device')
@@ -45,8 +46,8 @@ def check_request(request: BackendRequest) -> None:
 class TensorRtBackend:
     """The frame graph as TensorRT engines of a fixed resolution and batch.
 
-    One engine gives labels, another labels with confidence; each is supplied when it is first
-    asked for.
+    One engine gives labels, another labels with confidence. Each is supplied when it is first
+    needed.
     """
 
     name = 'tensorrt'
@@ -56,8 +57,9 @@ class TensorRtBackend:
         """Load the engine, or start to build it.
 
         Raises:
-            BackendError: no CUDA device, no torch_tensorrt, or another precision.
-            CheckpointError: the weights are not those of an ENet.
+            BackendError: There is no CUDA device or no torch_tensorrt, or the precision is not
+                float16.
+            CheckpointError: The weights are not those of an ENet.
         """
         check_request(request)
         machine = describe_machine()
@@ -76,7 +78,7 @@ class TensorRtBackend:
         return TorchBackend(replace(request, precision='auto'))
 
     def new_batch(self, count: int) -> np.ndarray:
-        """Return room for frames; see :class:`enet_ros.backends.base.Backend`."""
+        """Return memory for frames; see :class:`enet_ros.backends.base.Backend`."""
         return self._fallback.new_batch(count)
 
     def infer(self, frames: np.ndarray, *,
@@ -89,13 +91,13 @@ class TensorRtBackend:
         return labels, probability[0] if confidence else None
 
     def status(self) -> str:
-        """Say what the engines are at, in a line; see :class:`enet_ros.backends.base.Backend`."""
+        """Say the states of the engines in a line; see :class:`enet_ros.backends.base.Backend`."""
         return '; '.join(self._engines[kind].status() for kind in sorted(self._engines))
 
     def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
-        """Wait until an engine serves, or is known never to; return whether it does.
+        """Wait until an engine serves or never will. Return whether it serves.
 
-        For measuring and tests, in the thread that segments.
+        Measurements and tests call it, in the thread that segments.
         """
         deadline = time.monotonic() + timeout_sec
         while (self.runner(confidence=confidence) is None
@@ -105,7 +107,7 @@ class TensorRtBackend:
         return self._engine(confidence=confidence).state is EngineState.SERVING
 
     def runner(self, *, confidence: bool = False) -> CudaRunner | None:
-        """Return the runner of an engine that serves, or None; judge first one just loaded."""
+        """Return the runner of an engine that serves, or None. A new engine is judged first."""
         engine = self._engine(confidence=confidence)
         if engine.state is EngineState.LOADED and self._supply.device_lock.acquire(blocking=False):
             try:
@@ -115,7 +117,7 @@ class TensorRtBackend:
         return engine.runner if engine.state is EngineState.SERVING else None
 
     def _engine(self, *, confidence: bool) -> Engine:
-        """Return the engine of one kind of output, asked for when it is first needed."""
+        """Return the engine of one kind of output, which is supplied when it is first needed."""
         engine = self._engines.get(confidence)
         if engine is None:
             engine = self._engines[confidence] = Engine(confidence)

@@ -36,7 +36,7 @@ DEVICE = 'cuda'
 
 
 class BuildError(RuntimeError):
-    """An engine that could not be built or kept; the message says why."""
+    """An engine could not be built or kept. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class BuildRequest:
     """What engine to build, and where it goes.
 
     Attributes:
-        checkpoint: the weights.
+        checkpoint: The weights.
         resolution: (width, height) in pixels.
-        batch: frames in a call; the engine takes no other number.
-        confidence: whether it gives the winning class's probability as well.
-        path: of the file, in a folder that is the user's alone.
-        parent: process id of who asked.
+        batch: Number of frames in a call. The engine takes no other number.
+        confidence: Whether it gives the probability of the winning class as well.
+        path: Path of the file, in a folder that belongs to the user alone.
+        parent: Process id of the parent.
     """
 
     checkpoint: Checkpoint
@@ -61,7 +61,7 @@ class BuildRequest:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the input: (N, H, W, 3), the values of uint8 frames as float16."""
+        """Shape of the input, (N, H, W, 3). It holds the values of uint8 frames as float16."""
         width, height = self.resolution
         return self.batch, height, width, 3
 
@@ -75,7 +75,7 @@ def compile_arguments(parameters: Collection[str]) -> dict[str, object]:
     swallows unknown arguments without a word.
 
     Args:
-        parameters: names in the signature.
+        parameters: Names in the signature.
 
     Returns:
         Arguments by name, all of them in the signature.
@@ -104,11 +104,11 @@ def tensorrt_graph(checkpoint: Checkpoint, *, confidence: bool) -> torch.nn.Modu
 
 
 def compile_engine(request: BuildRequest, folder: Path) -> bytes:
-    """Compile the frame graph into one engine; the only place that calls the compiler.
+    """Compile the frame graph into one engine. No other function calls the compiler.
 
     Args:
-        request: what to compile.
-        folder: for temporary files; the user's alone.
+        request: What to compile.
+        folder: Folder for temporary files, which belongs to the user alone.
 
     Returns:
         The file that ``torch_tensorrt.load`` reads.
@@ -141,7 +141,7 @@ def compile_engine(request: BuildRequest, folder: Path) -> bytes:
 def convolution_types() -> Iterator[Counter]:
     """Count the output types of the convolutions in the networks that TensorRT is given.
 
-    TensorRT is strongly typed here, so these are the types it runs; the built engine tells them
+    TensorRT is strongly typed here, so these are the types it runs. The built engine tells them
     only in a debugging mode that writes logs. Constants may be float32 and are not looked at.
     """
     from tensorrt import Builder
@@ -173,10 +173,10 @@ def check_types(types: Counter) -> None:
     """Say how the network computes, and refuse one that is not in half precision.
 
     Args:
-        types: from :func:`convolution_types`; empty where TensorRT was called in another way.
+        types: From :func:`convolution_types`. It is empty if TensorRT was called in another way.
 
     Raises:
-        BuildError: a convolution is not in half precision.
+        BuildError: A convolution is not in half precision.
     """
     if not types:
         say('the precision of the convolutions is not known')
@@ -191,7 +191,7 @@ def build(request: BuildRequest) -> None:
     """Build an engine and write its file, unless another process did while this one waited.
 
     Raises:
-        BuildError: the file cannot be written.
+        BuildError: The file cannot be written.
     """
     with open(request.path.with_suffix('.lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
@@ -210,7 +210,7 @@ def build(request: BuildRequest) -> None:
 
 
 def main() -> int:
-    """Build what is asked for on the standard input; returns the exit code."""
+    """Build the request on the standard input. Return the exit code."""
     request = pickle.load(sys.stdin.buffer)
     end_with_parent(request.parent)
     os.nice(NICENESS)

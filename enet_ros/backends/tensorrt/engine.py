@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EngineState(Enum):
-    """What an engine is at, in the order of its life."""
+    """The states of an engine, in the order of its life."""
 
     WAITING = 'waiting for its turn'
     BUILDING = 'building'
@@ -35,11 +35,11 @@ class Engine:
     from LOADED to SERVING or REFUSED. A field is written before the state that it belongs to.
 
     Attributes:
-        confidence: whether the engine gives the winning class's probability as well.
-        state: what it is at.
-        detail: what to say of the state, in words.
+        confidence: Whether the engine gives the probability of the winning class as well.
+        state: State of the engine.
+        detail: A remark on the state, in words.
         origin: 'from the cache' or 'after it was built'.
-        runner: runs the engine from LOADED on.
+        runner: Runs the engine from LOADED on.
     """
 
     confidence: bool
@@ -53,7 +53,7 @@ class Engine:
         self.detail, self.state = detail, state
 
     def status(self) -> str:
-        """Say in one line what the engine is at and who segments the frames meanwhile."""
+        """Say in one line the state of the engine and who segments the frames meanwhile."""
         loaded = f'loaded {self.origin}'
         text = {
             EngineState.WAITING: self.state.value,
@@ -75,12 +75,12 @@ def load_engine(content: bytes, folder: Path, shape: tuple[int, int, int, int]) 
     turned on.
 
     Args:
-        content: the bytes that ``torch_tensorrt.save`` wrote. They are code and must be our own.
-        folder: for a temporary file, since ``torch_tensorrt.load`` wants a path.
-        shape: of the frames, (N, H, W, 3).
+        content: Bytes that ``torch_tensorrt.save`` wrote. They are code and must be our own.
+        folder: Folder for a temporary file, since ``torch_tensorrt.load`` needs a path.
+        shape: Shape of the frames, (N, H, W, 3).
 
     Returns:
-        A runner that takes uint8 frames; the engine itself takes their values as float16.
+        A runner that takes uint8 frames. The engine itself takes their values as float16.
     """
     import torch_tensorrt
 
@@ -103,8 +103,8 @@ def use_fast_path(module, runtime) -> None:
     the engines are plain attributes, which have the same switch.
 
     Args:
-        module: an engine that was loaded.
-        runtime: ``torch_tensorrt.runtime``; its mode for CUDA graphs holds for the process.
+        module: An engine that was loaded.
+        runtime: ``torch_tensorrt.runtime``. Its mode for CUDA graphs holds for the process.
     """
     if hasattr(runtime, 'set_cudagraphs_mode'):
         runtime.set_cudagraphs_mode(True)

@@ -27,10 +27,10 @@ class Machine:
     """What an engine depends on beside the graph.
 
     Attributes:
-        gpu: name of the GPU; all Jetson Orins are 'Orin'.
-        capability: compute capability of the GPU, (major, minor).
-        multiprocessors: number of them, which tells one Orin from another.
-        torch, cuda, tensorrt, torch_tensorrt: versions.
+        gpu: Name of the GPU. All Jetson Orins are 'Orin'.
+        capability: Compute capability of the GPU, (major, minor).
+        multiprocessors: Number of multiprocessors, which tells one Orin from another.
+        torch, cuda, tensorrt, torch_tensorrt: Versions.
         tensorrt_kind: 'TensorRT' or 'TensorRT-RTX'.
     """
 
@@ -51,7 +51,7 @@ def import_tensorrt():
         The modules torch_tensorrt and tensorrt, and 'TensorRT' or 'TensorRT-RTX'.
 
     Raises:
-        BackendError: one of them cannot be imported.
+        BackendError: One of them cannot be imported.
     """
     try:
         torch_tensorrt = importlib.import_module('torch_tensorrt')
@@ -94,7 +94,7 @@ class EngineSupply:
     """
 
     def __init__(self, request: BackendRequest, machine: Machine):
-        """Find a folder; nothing is built before :meth:`supply`."""
+        """Find a folder. Nothing is built before :meth:`supply`."""
         self._request, self._machine = request, machine
         self._private: tempfile.TemporaryDirectory | None = None
         folder = cache_folder() if request.use_cache else None
@@ -121,7 +121,7 @@ class EngineSupply:
                             engine.confidence, path, os.getpid())
 
     def _load(self, engine: Engine, origin: str) -> bool:
-        """Load the file of an engine; one that does not load is removed, to be built anew.
+        """Load the file of an engine. A file that does not load is removed, to be built anew.
 
         Returns:
             Whether the engine is loaded.
@@ -143,7 +143,7 @@ class EngineSupply:
         return True
 
     def _build_and_load(self, engine: Engine) -> None:
-        """Build, then load (in a thread of its own)."""
+        """Build an engine and load it, in a thread of its own."""
         with self._one_build:
             if self._stopped:
                 return
@@ -155,7 +155,7 @@ class EngineSupply:
             engine.enter(EngineState.FAILED, 'failed: the file that was built is damaged')
 
     def _build(self, engine: Engine) -> str:
-        """Run the child; return why it failed, or nothing."""
+        """Run the child. Return why it failed, or ''."""
         engine.enter(EngineState.BUILDING)
         try:
             child = self._start_child()
@@ -167,7 +167,7 @@ class EngineSupply:
                             lambda text: engine.enter(EngineState.BUILDING, text))
 
     def _start_child(self) -> subprocess.Popen | None:
-        """Start the build, unless it is not wanted any longer."""
+        """Start the build, unless the supply was stopped."""
         with self._lock:
             if self._stopped:
                 return None

@@ -59,7 +59,7 @@ class JpegHeader:
         return math.ceil(self.width / across) * math.ceil(self.height / down)
 
     def count_blocks(self) -> int:
-        """Return the number of 8x8 blocks that the picture needs at least."""
+        """Return the number of 8x8 blocks that the image needs at least."""
         most_h, most_v = (max(factors) for factors in zip(*self.sampling))
         return sum(math.ceil(self.width * h / (8 * most_h)) * math.ceil(
             self.height * v / (8 * most_v)) for h, v in self.sampling)
@@ -91,7 +91,7 @@ def read_jpeg_header(view: memoryview) -> JpegHeader:
         if marker in (DQT, DHT, SOS, 0xEE) or marker in _FRAME_HEADERS:
             header.segments.append((marker, start, end))
     if not header.sampling or not header.scan_at:
-        raise EncodingError(f'the JPEG of {len(view)} bytes has no picture, wanted a whole JPEG')
+        raise EncodingError(f'the JPEG of {len(view)} bytes has no image, wanted a whole JPEG')
     _check_promise(header, len(view))
     return header
 

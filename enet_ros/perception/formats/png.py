@@ -5,7 +5,7 @@ from __future__ import annotations
 from enet_ros.perception.raw_image import EncodingError, check_size
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
-#: Color type -> (channels in the file, allowed bits, channels of the picture)
+#: Color type -> (channels in the file, allowed bits, channels of the image)
 _COLOR_TYPES = {0: (1, (1, 2, 4, 8, 16), 1), 2: (3, (8, 16), 3), 3: (1, (1, 2, 4, 8), 3),
                 4: (2, (8, 16), 3), 6: (4, (8, 16), 3)}
 _MAX_INFLATION = 1032  # of deflate: 258 bytes by two codes of one bit each
@@ -21,7 +21,7 @@ def check_png(view: memoryview) -> bytes | memoryview:
         view: The file. Bytes after its end do not matter.
 
     Returns:
-        The chunks that make the picture. An animation becomes its first picture.
+        The chunks that make the image. An animation becomes its first image.
 
     Raises:
         EncodingError: The file is cut short, contradicts itself, or is above a limit.
@@ -60,7 +60,7 @@ def _check_header(fields: memoryview, data_bytes: int) -> None:
     if bits not in allowed:
         raise EncodingError(f'the PNG has color type {color_type} with {bits} bits, wanted a kind '
                             'of the PNG specification')
-    # OpenCV holds the picture twice while it decodes.
+    # OpenCV holds the image twice while it decodes.
     check_size('the PNG', width, height, picture_channels * (4 if bits == 16 else 2))
     wanted = width * height * channels * bits // 8
     if wanted > data_bytes * _MAX_INFLATION:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enet_ros.perception.raw_image import EncodingError, check_size
 
-_MEMORY = {b'VP8 ': 4.5, b'VP8L': 7}  # bytes per pixel of the picture and of what lies between
+_MEMORY = {b'VP8 ': 4.5, b'VP8L': 7}  # bytes per pixel of the image and of what lies between
 
 
 def check_webp(view: memoryview) -> memoryview:
@@ -35,16 +35,16 @@ def check_webp(view: memoryview) -> memoryview:
             check_size('the WebP', 1 + int.from_bytes(body[4:7], 'little'),
                        1 + int.from_bytes(body[7:10], 'little'), 7)
         elif name == b'ANIM':
-            raise EncodingError('the WebP is an animation, wanted one picture')
+            raise EncodingError('the WebP is an animation, wanted one image')
         elif name in _MEMORY:
             check_size('the WebP', *_picture_size(name, body), _MEMORY[name])
             return view
         at += 8 + length + length % 2
-    raise EncodingError(f'the WebP of {end} bytes has no picture, wanted a whole WebP')
+    raise EncodingError(f'the WebP of {end} bytes has no image, wanted a whole WebP')
 
 
 def _picture_size(name: bytes, body: memoryview) -> tuple[int, int]:
-    """Return (width, height) from the start of a picture's bit stream."""
+    """Return (width, height) from the start of an image's bit stream."""
     if name == b'VP8L' and len(body) >= 5 and body[0] == 0x2F:
         bits = int.from_bytes(body[1:5], 'little')
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)

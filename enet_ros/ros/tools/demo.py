@@ -24,7 +24,7 @@ from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from enet_ros.cli.overwrite import add_force, check_absent
-from enet_ros.media import SourceError, VideoWriter, existing, write_picture
+from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.perception.grid import GridSpec
@@ -174,7 +174,7 @@ def run(arguments: argparse.Namespace) -> None:
     with viewer() if arguments.view else nullcontext():
         record = observe_demo(arguments, weights, class_map.checked(need_drivable=True))
     report = report_of(record, arguments.source, (640, 360))
-    write_picture(files['overlay.png'], with_legend(image_of(record), class_map))
+    write_image(files['overlay.png'], with_legend(image_of(record), class_map))
     files['report.json'].write_text(json.dumps(asdict(report), indent=2) + '\n')
     print_summary(report, out)
 
@@ -230,8 +230,8 @@ def print_summary(report: Report, out: Path) -> None:
           f'p50 {latency["p50"]} ms, p95 {latency["p95"]} ms, {report.dropped} dropped'
           + ('' if iou is None else f', road IoU {iou:.3f}')
           + ('' if metres is None else f', in metres {metres:.3f}'))
-    print(f'picture: {out / "overlay.png"}\nvideo:   {out / "overlay.mp4"}\n'
-          f'report:  {out / "report.json"}')
+    print(f'image:  {out / "overlay.png"}\nvideo:  {out / "overlay.mp4"}\n'
+          f'report: {out / "report.json"}')
 
 
 def main(argv: list[str] | None = None) -> int:

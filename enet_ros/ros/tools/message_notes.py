@@ -28,8 +28,8 @@ class TopicNotes:
 
 FRAME_HEADER = 'Header of the camera frame, copied unchanged: its stamp and its frame_id.'
 BASE_HEADER = 'Stamp of the camera frame. The frame_id is the parameter base_frame.'
-STALL = ('After stall_timeout without a finished frame, once, with nothing drivable and the time '
-         'of the node as its stamp.')
+STALL = ('After stall_timeout without a finished frame, and when the network hangs for '
+         'backend_timeout, once, with nothing drivable and the time of the node as its stamp.')
 
 
 def image_fields(encoding: str, data: str) -> dict[str, str]:

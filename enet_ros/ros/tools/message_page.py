@@ -34,7 +34,7 @@ Names are those of one camera. With `cameras: [front]` the inputs are `front/ima
 with its namespace, `/enet` by default. [downstream.md](downstream.md) says how to read each output
 in Python, and [ground.md](ground.md) what the outputs in metres mean."""
 #: Need -> when a message is published at all.
-NEEDED = {Need.CALIBRATION: 'if a `camera_info` has arrived',
+NEEDED = {Need.CALIBRATION: 'if a `camera_info` has arrived that can be true, or is all zero',
           Need.GROUND: 'if there is a ground: `ground.pose` is not off, the calibration is '
                        'usable, and the pose is known'}
 INPUTS = (
@@ -53,7 +53,8 @@ OTHER_OUTPUTS = (
                     'weights never give is left out.'),
       ('threshold', '0: it is not used.'))),
     ('/diagnostics', 'diagnostic_msgs/DiagnosticArray', OUTPUT_QOS,
-     'Every diagnostics_period while the node is active, and each second of a long configuration.',
+     'Every diagnostics_period while the node is active, and every half second of a long '
+     'configuration.',
      (('header', 'Time of the node, without a frame_id.'),
       ('status', 'One for each camera. [troubleshooting.md](troubleshooting.md) explains every '
                  'message in it. The values are texts; names that end in `_ms` are milliseconds, '

@@ -28,7 +28,7 @@ class Options:
         images: Topics of the images of the cameras, or none to find them.
         weights: Weights that name the classes, or '' to ask the node.
         rate_hz: Greatest number of frames a second that are drawn.
-        opacity: Share of the class colours over the camera.
+        opacity: Share of the class colors over the camera.
         wait_sec: Longest time to wait for the node.
     """
 

@@ -65,7 +65,7 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
 
 def _from_labels(export: Export, labels: list[str], drivable: Collection[str],
                  background: str | None) -> ClassMap:
-    """Make a class map from labels, with the colours of the export where they can be used."""
+    """Make a class map from labels, with the colors of the export where they can be used."""
     names = [*labels, *([background] if background and background not in labels else [])]
     wrong = [name for name in drivable if name not in names]
     if wrong or not drivable:

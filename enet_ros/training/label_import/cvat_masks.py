@@ -1,4 +1,4 @@
-"""CVAT's 'Segmentation mask 1.1': label images in colours, and labelmap.txt."""
+"""CVAT's 'Segmentation mask 1.1': label images in colors, and labelmap.txt."""
 
 from __future__ import annotations
 

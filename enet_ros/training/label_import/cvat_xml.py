@@ -41,7 +41,7 @@ def read(files: ExportFiles, name: str) -> Export:
 
 
 def _read_labels(root: Element) -> dict[str, tuple[int, int, int] | None]:
-    """Return the labels of the task, with their colours."""
+    """Return the labels of the task, with their colors."""
     labels = {}
     for label in root.iter('label'):
         name = (label.findtext('name') or '').strip()

@@ -1,6 +1,6 @@
 """What people draw: shapes with a label, and the pixels that each covers.
 
-Coordinates are those of the tools: the corner of the image is (0, 0), and the centre of its first
+Coordinates are those of the tools: the corner of the image is (0, 0), and the center of its first
 pixel is (0.5, 0.5).
 """
 
@@ -58,7 +58,7 @@ class Export:
     Attributes:
         tool: Tool and format, for people.
         frames: Frames in the order of the export.
-        labels: Name of each label -> its RGB colour, or None where the export has none.
+        labels: Name of each label -> its RGB color, or None where the export has none.
         ignored: Kind of annotation that has no area -> how many there are.
         remarks: Sentences about what was left out.
     """
@@ -93,9 +93,9 @@ def polygon(label: str, points: Sequence[Sequence[float]]) -> Shape:
 
 
 def fill_polygon(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the pixels whose centres lie inside a polygon, by the even-odd rule.
+    """Return the pixels whose centers lie inside a polygon, by the even-odd rule.
 
-    Fill functions of drawing libraries also colour the pixels under the contour. Each class would
+    Fill functions of drawing libraries also color the pixels under the contour. Each class would
     then grow by half a pixel over its neighbour.
 
     Args:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.media import SourceError, as_shown, decode_image, write_picture
+from enet_ros.media import SourceError, as_shown, decode_image, write_image
 from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import FRAME_SUFFIXES
@@ -103,8 +103,8 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
         if suffix in FRAME_SUFFIXES:
             (folder / split / f'{target}{suffix}').write_bytes(data)
         else:
-            write_picture(folder / split / f'{target}.png', shown)
-        write_picture(folder / f'{split}annot' / f'{target}.png', labels)
+            write_image(folder / split / f'{target}.png', shown)
+        write_image(folder / f'{split}annot' / f'{target}.png', labels)
         written.frames[split] += 1
         values, counts = np.unique(labels, return_counts=True)
         written.pixels.update(dict(zip(values.tolist(), counts.tolist())))

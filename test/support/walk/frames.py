@@ -74,7 +74,7 @@ def bad_frame(kind, stamp_ns):
 def bad_file(kind, stamp_ns):
     """Return a CompressedImage that the node has to refuse."""
     png = _png(street(SIZES[0], 0))
-    data = {'empty': b'', 'text': b'no picture', 'half': png[:len(png) // 2],
+    data = {'empty': b'', 'text': b'no image', 'half': png[:len(png) // 2],
             'huge': png[:16] + b'\x7f\xff\xff\xff' * 2 + png[24:]}[kind]
     message = CompressedImage(format='png')
     message.data.frombytes(data)

@@ -3,7 +3,12 @@
     ros2 launch enet_ros demo.launch.py source:=drive.mp4 rviz:=true
 """
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     EnvironmentVariable,
@@ -30,6 +35,20 @@ ARGUMENTS = {
 }
 
 
+def check_rate(context) -> list:
+    """Check the rate before anything starts: a launch that fails ends no process.
+
+    Raises:
+        RuntimeError: It is not a number.
+    """
+    text = LaunchConfiguration('rate').perform(context)
+    try:
+        float(text)
+    except ValueError:
+        raise RuntimeError(f"rate is '{text}', wanted a number, such as 15.0") from None
+    return []
+
+
 def generate_launch_description() -> LaunchDescription:
     """Start camera and node, with shared memory for whole frames (config/fastdds.xml)."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
@@ -50,4 +69,6 @@ def generate_launch_description() -> LaunchDescription:
         'FASTRTPS_DEFAULT_PROFILES_FILE',
         EnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE',
                             default_value=PathJoinSubstitution([SHARE, 'config', 'fastdds.xml'])))
-    return LaunchDescription([*arguments, shared_memory, camera, segment])
+    # The node comes first: its launch file checks its arguments before it starts anything.
+    return LaunchDescription([*arguments, OpaqueFunction(function=check_rate), shared_memory,
+                              segment, camera])

@@ -8,6 +8,9 @@ overrides the parameter file. If the node ends by itself, as after a hang of the
 and 1 a start that the log explains, such as a bad parameter: these are left alone.
 """
 
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -15,7 +18,6 @@ from launch.actions import (
     OpaqueFunction,
     TimerAction,
 )
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
@@ -55,9 +57,21 @@ def flag(name: str, text: str) -> bool:
     return text.lower() == 'true'
 
 
-def segment_node(context) -> list:
-    """Build the node from the arguments that were given."""
-    return [start_node({name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS})]
+def start(context) -> list:
+    """Check the arguments, then start the node and what shows it.
+
+    A launch that fails does not end the processes that it has started, so all checks come first.
+    """
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    if not Path(given['params_file']).is_file():
+        raise RuntimeError(f"params_file is '{given['params_file']}', wanted a file; a relative "
+                           f'path begins at {Path.cwd()}')
+    node, actions = start_node(given), []
+    if flag('view', given['view']):
+        actions.append(viewer(given['namespace']))
+    if flag('rviz', given['rviz']):
+        actions.append(rviz(given))
+    return [node, *actions]
 
 
 def start_node(given: dict[str, str]) -> Node:
@@ -74,7 +88,7 @@ def start_node(given: dict[str, str]) -> Node:
     return Node(
         package='enet_ros', executable='segment_node', name='enet',
         namespace=given['namespace'], output='screen', emulate_tty=True,
-        parameters=[given['params_file'], overrides],
+        parameters=[given['params_file'], *([overrides] if overrides else [])],
         remappings=[('image', given['image_topic']),
                     ('image/compressed', given['image_topic'] + '/compressed'),
                     ('camera_info', given['camera_info_topic'])],
@@ -82,26 +96,35 @@ def start_node(given: dict[str, str]) -> Node:
         arguments=['--ros-args', '--log-level', given['log_level']])
 
 
-def viewer(context) -> list:
-    """Start enet-ros view, if that was asked for."""
-    if not flag('view', LaunchConfiguration('view').perform(context)):
-        return []
-    namespace = LaunchConfiguration('namespace').perform(context).strip('/')
+def viewer(namespace: str) -> ExecuteProcess:
+    """Return the action that starts enet-ros view."""
     program = PathJoinSubstitution(
         [FindPackagePrefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros'])
-    return [ExecuteProcess(
+    namespace = namespace.strip('/')
+    return ExecuteProcess(
         cmd=[program, 'view', '--show', 'all', '--node', f'/{namespace}/enet'.replace('//', '/')],
-        output='screen')]
+        output='screen')
+
+
+def rviz(given: dict[str, str]) -> Node:
+    """Return the action that starts RViz.
+
+    Raises:
+        RuntimeError: It is not installed.
+    """
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        raise RuntimeError('rviz is true, and rviz2 is not installed: sudo apt install '
+                           'ros-$ROS_DISTRO-rviz2, or look at the node by view:=true') from None
+    return Node(
+        package='rviz2', executable='rviz2', namespace=given['namespace'],
+        arguments=['-d', PathJoinSubstitution([SHARE, 'config', 'segment.rviz'])],
+        remappings=[('image', given['image_topic'])])
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments, and start the node and, on request, RViz."""
+    """Declare the arguments, and start the node and, on request, a viewer and RViz."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
-    rviz = Node(
-        package='rviz2', executable='rviz2', namespace=LaunchConfiguration('namespace'),
-        arguments=['-d', PathJoinSubstitution([SHARE, 'config', 'segment.rviz'])],
-        remappings=[('image', LaunchConfiguration('image_topic'))],
-        condition=IfCondition(LaunchConfiguration('rviz')))
-    return LaunchDescription([*arguments, OpaqueFunction(function=segment_node),
-                              OpaqueFunction(function=viewer), rviz])
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])

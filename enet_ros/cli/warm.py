@@ -73,11 +73,13 @@ def run(args: argparse.Namespace) -> int:
 def _values(args: argparse.Namespace) -> dict[str, object]:
     """Return the parameters of the network: options before the file, before defaults."""
     from enet_ros.perception.parameter_files import values_of_node
-    from enet_ros.perception.settings import make_settings
+    from enet_ros.perception.parameter_names import checked_values
+    from enet_ros.perception.settings import BY_NAME, make_settings
     values = values_of_node(args.params, args.node) if args.params else {}
-    values = {name: value for name, value in values.items() if name in NAMES}
     values |= {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
-    settings = make_settings(values)
+    cameras = BY_NAME['cameras'].checked(values.get('cameras', ['']))
+    checked = checked_values(values, cameras)
+    settings = make_settings({name: checked[name] for name in BY_NAME if name in checked})
     return {name: getattr(settings, name) for name in NAMES}
 
 

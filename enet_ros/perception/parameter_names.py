@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping
 
-from enet_ros.perception.parameter_table import Changes, Parameter
-from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES
+from enet_ros.perception.parameter_table import Changes, ConfigError, Parameter
+from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS
 
 CLASS_MAP = 'class_map.'
+INPUTS = ('image', 'camera_info')
+#: Parameters that rclpy declares itself, or that belong to what the node creates.
+FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 #: property -> the row of ``class_map.<class>.<property>``, whose default comes from the weights
 CLASS_MAP_ROWS = {
@@ -54,3 +58,56 @@ def values_of_camera(camera: str, values: Mapping[str, object]) -> dict[str, obj
     """Return the values that one camera has of its own, by the names of shared parameters."""
     return {parameter.name: value for name, value in values.items()
             if (parameter := shared_parameter(camera, name)) is not None}
+
+
+def checked_values(values: Mapping[str, object], cameras: Iterable[str]) -> dict[str, object]:
+    """Return the values of parameters in their own types, without those of rclpy.
+
+    Args:
+        values: Values by the names of parameters, of classes and of single cameras.
+        cameras: Names of the cameras.
+
+    Raises:
+        ConfigError: A name is not known, or a value cannot be used.
+    """
+    cameras, checked = list(cameras), {}
+    for name, value in values.items():
+        if name.startswith(FOREIGN):
+            continue
+        row = find_row(name, cameras)
+        if row is None:
+            raise ConfigError(explain_unknown(name, cameras, BY_NAME))
+        checked[name] = row.checked(value)
+    return checked
+
+
+def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
+                    consequence: str = '') -> str:
+    """Say that a parameter is not known, and which name may have been meant.
+
+    Args:
+        name: Name of the parameter.
+        cameras: Names of the cameras.
+        known: Names of the parameters that are known.
+        consequence: Words after 'is not known', such as ' and has no effect'.
+    """
+    camera, _, own_name = name.partition('.')
+    cameras, remark = [one for one in cameras if one], ''
+    if camera in cameras and own_name in BY_NAME:
+        remark = (f'; {camera} can have a {own_name} of its own only if one is given at the start'
+                  if BY_NAME[own_name].per_camera else
+                  f"; {own_name} holds for all cameras, so write '{own_name}'")
+    elif name in INPUTS:
+        remark = f'; it is a topic, so remap it: -r {name}:=TOPIC'
+    elif camera in cameras:
+        near = _nearest(own_name, (row.name for row in PARAMETERS if row.per_camera))
+        remark = near and f"; did you mean '{camera}.{near}'?"
+    else:
+        shared = (one for one in known if one.partition('.')[0] not in cameras)
+        near = _nearest(name, shared)
+        remark = near and f"; did you mean '{near}'?"
+    return f"parameter '{name}' is not known{consequence}{remark}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, list(names), n=1)), '')

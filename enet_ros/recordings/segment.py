@@ -10,8 +10,8 @@ from pathlib import Path
 from enet_ros.network.checkpoint import weights_path
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
+    checked_values,
     class_map_changes,
-    find_row,
     values_of_camera,
 )
 from enet_ros.perception.parameter_table import ConfigError
@@ -262,13 +262,7 @@ def camera_settings(values: Mapping[str, object], cameras: Sequence[CameraTopic]
         ClassMapError: The class map cannot be used.
     """
     names = [camera.name for camera in cameras]
-    checked = {}
-    for name, value in values.items():
-        row = find_row(name, names)
-        if row is None:
-            raise ConfigError(f"parameter '{name}' is not known, wanted one that "
-                              "'enet-ros params' lists")
-        checked[name] = row.checked(value)
+    checked = checked_values(values, names)
     class_map = segmenter.checkpoint.class_map.override(class_map_changes(checked))
     shared = {name: value for name, value in checked.items() if name in BY_NAME}
     return {name: CameraSettings.of(

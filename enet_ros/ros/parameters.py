@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,7 +15,9 @@ from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
     CLASS_MAP,
     CLASS_MAP_ROWS,
+    FOREIGN,
     class_map_changes,
+    explain_unknown,
     shared_parameter,
     values_of_camera,
 )
@@ -29,9 +30,6 @@ from enet_ros.perception.settings import (
     make_settings,
 )
 from enet_ros.ros.parameter_rows import given_values, make_descriptor
-
-#: Parameters that rclpy declares itself, or that belong to what the node creates.
-_FOREIGN = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
 
 
 class NodeParameters:
@@ -107,12 +105,9 @@ class NodeParameters:
 
     def unknown_overrides(self) -> list[str]:
         """Return a sentence for every given parameter that nothing declares, such as a typo."""
-        declared = list(self._values())
-        return [f"parameter '{name}' is not known and has no effect" + ''.join(
-                    f"; did you mean '{near}'?"
-                    for near in difflib.get_close_matches(name, declared, n=1))
-                for name in self._given
-                if name not in declared and not name.startswith(_FOREIGN)]
+        values = self._values()
+        return [explain_unknown(name, values['cameras'], values, ' and has no effect')
+                for name in self._given if name not in values and not name.startswith(FOREIGN)]
 
     def _values(self) -> dict[str, object]:
         """Return the values of all declared parameters by name."""

@@ -16,6 +16,7 @@ from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.abandoned_ports import hold_abandoned_ports
+from enet_ros.ros.arguments import check_arguments
 from enet_ros.ros.camera import Camera, CameraSetup
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.given import log_given
@@ -222,8 +223,21 @@ def listen_to_transforms(cameras: list[Camera], parameters: NodeParameters) -> N
             camera.transforms.listen()
 
 
+USAGE = """\
+usage: segment_node [--ros-args [-r FROM:=TO] [-p NAME:=VALUE] [--params-file FILE] ...]
+
+Segment the images of cameras with ENet, and publish labels and the drivable area.
+
+It subscribes to image and camera_info. 'enet-ros messages' describes its topics, 'enet-ros params'
+its parameters, and 'enet-ros params --yaml' prints a parameter file with the defaults.
+
+example:
+  segment_node --ros-args -r image:=/camera/image_raw -p resolution:=[480,272]"""
+
+
 def main(stop: StopSignals | None = None) -> None:
     """Run the node. It does not return."""
+    check_arguments(USAGE)
     startup = StartupTimer(process_start())
     startup.end('imports')
     removed, held = Leftovers(), {}

@@ -7,7 +7,6 @@ the parameter file is: a whole number serves as a float, and a wrong type is ref
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from rcl_interfaces.msg import Parameter as ParameterMessage
@@ -17,6 +16,7 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from enet_ros.perception.parameter_names import explain_unknown
 from enet_ros.perception.parameter_table import Changes, ConfigError
 from enet_ros.ros.parameter_rows import row_of
 
@@ -94,9 +94,8 @@ def _prepare(node: Node, message: ParameterMessage) -> str:
     if message.value.type not in TYPES:
         return f'{name} has the type {message.value.type}, wanted one of rcl_interfaces'
     if not node.has_parameter(name):
-        return f"parameter '{name}' is not known" + ''.join(
-            f"; did you mean '{near}'?" for near in difflib.get_close_matches(
-                name, list(node.get_parameters_by_prefix('')), n=1))
+        return explain_unknown(name, node.get_parameter('cameras').value,
+                               node.get_parameters_by_prefix(''))
     row = row_of(node, name)
     if row is None:  # rclpy's own, such as use_sim_time
         return ''

@@ -36,7 +36,7 @@ def test_the_second_time_all_is_there_and_the_node_finds_it(empty_cache, capsys)
 def test_a_parameter_file_says_what_is_compiled_and_options_come_first(tmp_path, capsys):
     path = tmp_path / 'own.yaml'
     path.write_text('robot: {enet: {ros__parameters: {resolution: [320, 192], precision: f32, '
-                    'backend: openvino, threads: 1.0, cameras: [a, b], unknown: 3}}}')
+                    'backend: openvino, threads: 1.0, cameras: [a, b], use_sim_time: true}}}')
     with pytest.raises(SystemExit):
         main(['warm', '--params'])
     assert main(['warm', '--params', str(path)]) == 2
@@ -51,6 +51,8 @@ def test_a_parameter_file_says_what_is_compiled_and_options_come_first(tmp_path,
     ('a: [', 'is no YAML in line'), ('', 'has no key ros__parameters'),
     ('/**: {ros__parameters: {resolution: [642, 360]}}', 'resolution is 642x360'),
     ('/**: {ros__parameters: {weights: 1}}', 'weights is 1, wanted text'),
+    ('/**: {ros__parameters: {ground: {hieght: 1.0}}}', "did you mean 'ground.height'?"),
+    ('/**: {ros__parameters: {confidence_floor: 2.0}}', 'confidence_floor is 2.0, wanted'),
     ('/**: {ros__parameters: {weights: nowhere}}', "weights 'nowhere' not found")])
 def test_a_bad_parameter_file_is_an_error_in_a_sentence(tmp_path, capsys, text, message):
     path = tmp_path / 'own.yaml'

@@ -26,6 +26,7 @@ from enet_ros.network.checkpoint import (  # noqa: E402
     write_checkpoint,
 )
 from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
+from enet_ros.ros.tools.replay_camera import PARAMETERS  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.scene.style import Style  # noqa: E402
 
@@ -115,6 +116,31 @@ def test_a_typo_in_a_parameter_name_is_warned_of(start):
     process = start('segment_node', *SMALL, '-p', 'resolutoin:=[640, 360]')
     output = read_until(process, 'subscribed to')
     assert "'resolutoin' is not known and has no effect; did you mean 'resolution'?" in output
+
+
+@pytest.mark.parametrize('program', ['segment_node', 'replay_camera'])
+@pytest.mark.parametrize('option', ['--help', '-h'])
+def test_help_is_printed_and_nothing_started(program, option):
+    done = subprocess.run([program, option, '--ros-args', '-r', '__node:=a'], text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 0 and done.stderr == ''
+    assert done.stdout.startswith(f'usage: {program} [--ros-args ')
+    assert program == 'segment_node' or all(name in done.stdout for name in PARAMETERS)
+
+
+@pytest.mark.parametrize('program', ['segment_node', 'replay_camera'])
+def test_an_argument_that_is_not_one_of_ros_is_refused(program):
+    done = subprocess.run([program, 'drive.mp4', '--ros-args', '-r', '__node:=a'], text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.startswith("'drive.mp4' is not understood, wanted arguments of ROS after "
+                                  f'--ros-args\nusage: {program} [--ros-args')
+
+
+def test_a_typo_in_a_parameter_of_the_camera_is_warned_of(start):
+    process = start('replay_camera', '-p', 'sorce:=drive.mp4')
+    output = read_until(process, 'drawn at')
+    assert "'sorce' is not known and has no effect; did you mean 'source'?" in output
 
 
 @pytest.fixture

@@ -83,3 +83,31 @@ def test_launch_arguments_left_alone_do_not_override_the_parameter_file(launched
 def test_demo_launch_brings_its_own_camera(launched):
     output = output_until(launched('demo.launch.py', 'rate:=10.0'), 'drawn at 10 frames a second')
     assert 'drawn at 10 frames a second' in output
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(('name', 'argument', 'said'), [
+    ('segment.launch.py', 'params_file:=nope.yaml', "params_file is 'nope.yaml', wanted a file"),
+    ('segment.launch.py', 'view:=yes', "view is 'yes', wanted true or false"),
+    ('segment.launch.py', 'rviz:=maybe', "rviz is 'maybe', wanted true or false"),
+    ('segment.launch.py', 'respawn:=maybe', "respawn is 'maybe', wanted true or false"),
+    ('segment.launch.py', 'rviz:=true', 'rviz2 is not installed: sudo apt install'),
+    ('demo.launch.py', 'rate:=fast', "rate is 'fast', wanted a number"),
+    ('demo.launch.py', 'view:=yes', "view is 'yes', wanted true or false")])
+def test_a_launch_that_is_refused_has_started_nothing(launched, name, argument, said):
+    if argument == 'rviz:=true':
+        from ament_index_python.packages import get_packages_with_prefixes
+        if 'rviz2' in get_packages_with_prefixes():
+            pytest.skip('rviz2 is installed')
+    output, _ = launched(name, argument).communicate(timeout=60)
+    assert said in output
+    assert 'process started with pid' not in output
+
+
+@pytest.mark.ros
+def test_a_launch_without_overrides_blames_no_file(launched, tmp_path):
+    parameters = tmp_path / 'own.yaml'
+    parameters.write_text('/**: {ros__parameters: {resolution: [160, 96]}}')
+    output = output_until(launched('segment.launch.py', f'params_file:={parameters}'),
+                          'subscribed to')
+    assert 'gives no value' not in output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.perception.encodings import ENCODINGS, encode_image
+from enet_ros.perception.parameter_names import FOREIGN
+from enet_ros.ros.arguments import check_arguments
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
 from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides
@@ -72,6 +76,7 @@ class ReplayCamera(Node):
         for name, (default, description) in PARAMETERS.items():
             self.declare_parameter(name, default, ParameterDescriptor(
                 description=description, read_only=True))
+        self._warn_of_unknown()
         self._encoding = self._value('encoding')
         if self._encoding not in (*ENCODINGS, *COMPRESSIONS):
             raise ValueError(f"encoding is '{self._encoding}', wanted one of "
@@ -95,6 +100,16 @@ class ReplayCamera(Node):
 
     def _value(self, name: str):
         return self.get_parameter(name).value
+
+    def _warn_of_unknown(self) -> None:
+        """Log which parameters were given that the camera does not have, such as typing errors."""
+        for name in self._parameter_overrides:
+            if name not in PARAMETERS and not name.startswith(FOREIGN):
+                near = difflib.get_close_matches(name, PARAMETERS, n=1)
+                advice = (f"did you mean '{near[0]}'?" if near else
+                          'replay_camera --help lists the parameters')
+                self.get_logger().warning(
+                    f"parameter '{name}' is not known and has no effect; {advice}")
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':
@@ -227,6 +242,20 @@ def checked_dropout(every: float, gap: float) -> tuple[float, float]:
     return every, gap
 
 
+def usage() -> str:
+    """Return the text of --help, with every parameter."""
+    rows = []
+    for name, (default, description) in PARAMETERS.items():
+        lines = textwrap.wrap(f'{description} (default: {str(default).lower()})', 79)
+        rows.append(f'  {name:<15}  ' + ('\n' + 19 * ' ').join(lines))
+    return '\n'.join((
+        'usage: replay_camera [--ros-args [-p NAME:=VALUE] [-r FROM:=TO] ...]', '',
+        'Publish a video, images or the synthetic street as a camera does: image and camera_info.',
+        '', 'parameters:', *rows, '', 'example:',
+        '  replay_camera --ros-args -p source:=drive.mp4 -p loop:=true -r image:=/cam/image_raw'))
+
+
 def main(stop: StopSignals | None = None) -> None:
     """Run the camera; does not return."""
+    check_arguments(usage())
     run_node(ReplayCamera, stop or StopSignals())

@@ -1,0 +1,37 @@
+"""Names of parameters: which row describes them, and what is said of a name that is not known."""
+
+import pytest
+
+from enet_ros.perception.parameter_names import checked_values, explain_unknown
+from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.settings import BY_NAME
+
+CAMERAS = ('front', 'left')
+
+
+@pytest.mark.parametrize(('name', 'remark'), [
+    ('groud.height', "; did you mean 'ground.height'?"),
+    ('left.groud.height', "; did you mean 'left.ground.height'?"),
+    ('left.ground.height', '; left can have a ground.height of its own only if one is given at '
+                           'the start'),
+    ('front.resolution', "; resolution holds for all cameras, so write 'resolution'"),
+    ('image', '; it is a topic, so remap it: -r image:=TOPIC'),
+    ('zzzzzz', ''), ('left.zzzzzz', '')])
+def test_a_name_that_is_not_known_is_explained_within_its_own_camera(name, remark):
+    known = [*BY_NAME, 'front.ground.height']
+    assert explain_unknown(name, CAMERAS, known) == f"parameter '{name}' is not known{remark}"
+
+
+def test_values_are_checked_and_those_of_rclpy_left_out():
+    values = {'use_sim_time': True, 'qos_overrides./image.subscription.depth': 3,
+              'left.ground.height': 2, 'class_map.Road.drivable': True}
+    assert checked_values(values, CAMERAS) == {
+        'left.ground.height': 2.0, 'class_map.Road.drivable': True}
+
+
+@pytest.mark.parametrize(('values', 'said'), [
+    ({'ground.hieght': 1.0}, "parameter 'ground.hieght' is not known; did you mean"),
+    ({'confidence_floor': 2.0}, 'confidence_floor is 2.0')])
+def test_a_name_or_value_that_cannot_be_used_is_refused(values, said):
+    with pytest.raises(ConfigError, match=said):
+        checked_values(values, CAMERAS)

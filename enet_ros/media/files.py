@@ -45,11 +45,13 @@ def existing(path: str) -> Path:
     """Return the path of a file or folder that exists; ``~`` is the home folder.
 
     Raises:
-        SourceError: the path does not exist.
+        SourceError: The path does not exist, or is a device or a pipe.
     """
     expanded = Path(path).expanduser()
     if not expanded.exists():
         raise SourceError(f"'{path}' does not exist, wanted an image, a video or a folder")
+    if not expanded.is_dir() and not expanded.is_file():  # Reading would wait for ever.
+        raise SourceError(f"'{path}' is a device or a pipe, wanted a file or a folder")
     return expanded
 
 

@@ -39,6 +39,9 @@ class Video:
         if not _is_utf8(path):
             raise SourceError(f"'{path}' cannot be read as a video: its name is not UTF-8, so "
                               'rename it')
+        if path.exists() and not path.is_file():  # OpenCV would wait for ever.
+            raise SourceError(f"'{path}' cannot be read as a video: it is a folder, a device or a "
+                              'pipe, wanted a file')
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise SourceError(f"'{path}' cannot be read as a video: {_why_not(path)}")

@@ -147,10 +147,21 @@ def _parse(path: Path):
     """Parse a YAML or JSON file."""
     try:
         text = read_limited(path)
-        return json.loads(text) if path.suffix == '.json' else load_yaml(text)
+        return (json.loads(text, object_pairs_hook=_unique) if path.suffix == '.json' else
+                load_yaml(text))
     except OSError as error:
         raise ClassMapError(f'{path}: {error.strerror}') from error
     except ImportError as error:
         raise ClassMapError(f'{path}: YAML needs pip install pyyaml; or write JSON') from error
     except (ValueError, RecursionError) as error:
         raise ClassMapError(f'{path}: cannot be parsed: {error}') from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a dictionary of the pairs of a JSON object, each of whose keys must be there once."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"it has the key '{twice[:40]}' again, wanted each key once")
+    return made

@@ -65,8 +65,12 @@ def load_yaml(text: str):
 def _check_events(events, yaml) -> None:
     """Check the parts of a text one by one, before any tree is built of them."""
     depth = values = 0
+    keys = _MappingKeys(yaml)
     for event in events:
         line = event.start_mark.line + 1
+        if keys.is_repeated(event):
+            raise PlainYamlError(f"it has the key '{event.value[:40]}' again in line {line}, "
+                                 'wanted each key once')
         depth += (isinstance(event, yaml.CollectionStartEvent)
                   - isinstance(event, yaml.CollectionEndEvent))
         values += isinstance(event, yaml.NodeEvent)
@@ -79,3 +83,36 @@ def _check_events(events, yaml) -> None:
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_CHARACTERS:
             raise PlainYamlError(f'it has a value of {len(event.value)} characters in line {line},'
                                  f' wanted at most {MAX_CHARACTERS}')
+
+
+class _MappingKeys:
+    """Notices a key that a mapping has twice. YAML forbids it, and PyYAML takes the last one."""
+
+    def __init__(self, yaml):
+        self._yaml = yaml
+        self._keys: list[set[str] | None] = []  # of the open collections; None for a list
+        self._is_key_due: list[bool] = []
+
+    def is_repeated(self, event) -> bool:
+        """Take the next event. Tell whether it is a key that its mapping has already."""
+        yaml, repeated = self._yaml, False
+        if isinstance(event, yaml.CollectionEndEvent):
+            self._keys.pop()
+            self._is_key_due.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            if self._keys and self._keys[-1] is not None:
+                repeated = self._is_key_due[-1] and self._add(event)
+                self._is_key_due[-1] = not self._is_key_due[-1]
+            if isinstance(event, yaml.CollectionStartEvent):
+                is_mapping = isinstance(event, yaml.MappingStartEvent)
+                self._keys.append(set() if is_mapping else None)
+                self._is_key_due.append(True)
+        return repeated
+
+    def _add(self, event) -> bool:
+        """Note a key. Tell whether it was there."""
+        if not isinstance(event, self._yaml.ScalarEvent):
+            return False
+        was_there = event.value in self._keys[-1]
+        self._keys[-1].add(event.value)
+        return was_there

@@ -9,6 +9,9 @@ from enet_ros.perception.raw_image import Remark
 DEPTHS = (8, 10, 12, 14, 16)  # of sensors
 _FULL_FRAMES = 10  # whose every sample is looked at
 _SAMPLED_ROWS = 48  # of each frame after them
+#: Greatest share of samples above a depth that do not count: pixels that are broken, and rows of
+#: telemetry, which some cameras put into the image.
+OUTLIERS = 0.01
 
 
 class BitDepth:
@@ -16,8 +19,9 @@ class BitDepth:
 
     A sensor of 10, 12 or 14 bits sends numbers of 16 bits. Read as 16 bits, its images are black.
     The significant bits are given, or found from the values that came so far: the smallest depth
-    of a sensor that holds them all. So the depth grows when brighter values come, and images never
-    become too dark. Values that are shifted to the top of the 16 bits end in zeros, and have 16.
+    of a sensor that holds nearly all of them. So the depth grows when brighter values come, and
+    images never become too dark. Single values above it are white. Values that are shifted to the
+    top of the 16 bits end in zeros, and have 16.
 
     Attributes:
         bits: Significant bits as the user says, or 0 to find them.
@@ -30,7 +34,7 @@ class BitDepth:
             bits: Significant bits, 8 to 16, or 0 to find them.
         """
         self.bits = bits
-        self._seen_bits = self._frames = 0  # bits that were set in any sample, number of images
+        self._seen_bits = self._frames = 0  # bits of the samples that count, number of images
 
     def to_uint8(self, samples: np.ndarray) -> tuple[np.ndarray, Remark]:
         """Reduce samples of 16 bits to 8.
@@ -45,7 +49,7 @@ class BitDepth:
         self._look_at(samples)
         found = find_depth(self._seen_bits)
         depth = self.bits or found
-        if self._seen_bits >> depth:  # Values above the depth that the user gave are white.
+        if depth < 16:  # Values above the depth are white.
             samples = np.minimum(samples, (1 << depth) - 1)
         reduced = np.right_shift(samples, depth - 8, casting='unsafe',
                                  out=np.empty(samples.shape, np.uint8))
@@ -56,7 +60,10 @@ class BitDepth:
         if self._frames >= _FULL_FRAMES:
             samples = samples[self._frames % 7::max(1, len(samples) // _SAMPLED_ROWS)]
         self._frames += 1
-        self._seen_bits |= int(np.bitwise_or.reduce(samples, axis=None))
+        bits = int(np.bitwise_or.reduce(samples, axis=None))
+        if bits >> _depth_of(self._seen_bits):  # Values that are brighter than all before.
+            bits = bits_without_outliers(samples)
+        self._seen_bits |= bits
 
     def _remark(self, depth: int, found: int) -> Remark:
         if not self.bits:
@@ -74,8 +81,26 @@ def find_depth(seen_bits: int) -> int:
     Args:
         seen_bits: The bitwise or of many values, 0 to 65535.
     """
-    depth = next(depth for depth in DEPTHS if seen_bits >> depth == 0)
+    depth = _depth_of(seen_bits)
     zeros = (seen_bits & -seen_bits).bit_length() - 1  # at the end of every value
     # Values of 8 bits that were multiplied up end in zeros as well: as many as the depth says.
     is_shifted_up = zeros in (2, 4, 6) and zeros != depth - 8
     return 16 if is_shifted_up else depth
+
+
+def bits_without_outliers(samples: np.ndarray) -> int:
+    """Return the bitwise or of the samples within the least depth that holds nearly all of them.
+
+    Args:
+        samples: uint16 of any shape.
+    """
+    for depth in DEPTHS:
+        above = samples >= 1 << depth if depth < 16 else np.zeros(1, bool)
+        if np.count_nonzero(above) <= OUTLIERS * samples.size:
+            break
+    return int(np.bitwise_or.reduce(samples, axis=None, where=~above if above.any() else True))
+
+
+def _depth_of(bits: int) -> int:
+    """Return the least depth of a sensor that holds values of these bits."""
+    return next(depth for depth in DEPTHS if bits >> depth == 0)

@@ -29,6 +29,7 @@ MOST_RECTIFYING_SHIFT, MOST_RECTIFYING_ZOOM = 0.4, 8.0
 #: Greatest skew of K, in focal lengths. It is not used. Some calibration programs estimate it.
 MOST_SKEW = 0.02
 ROTATION_TOLERANCE = 0.02
+LAST_ROW_TOLERANCE = 1e-3  # of 0 0 1, since programs compute it
 #: Greatest angle by which rectifying turns the optical axis of a camera.
 MOST_RECTIFYING_TURN_DEG = 60.0
 #: Greatest share of the image whose distortion cannot be undone. An equidistant lens may leave
@@ -82,9 +83,10 @@ def _focal_problem(matrix: Matrix, size: tuple[int, int]) -> str:
     """Return which focal length, or number that should be 0 or 1, is wrong, or ''."""
     low, high = (factor * size[0] for factor in FOCAL_WIDTHS)
     fx, fy = matrix.focal
-    if matrix.last_row != (0., 0., 1.):
-        return (f'{matrix.name} ends with {" ".join(f"{value:g}" for value in matrix.last_row)}, '
-                'wanted 0 0 1: its values are stored row by row')
+    if np.abs(np.subtract(matrix.last_row, (0., 0., 1.))).max() > LAST_ROW_TOLERANCE:
+        numbers = ' '.join(f'{value:.9g}' for value in matrix.last_row)
+        return (f'{matrix.name} ends with {numbers}, wanted 0 0 1: its values are stored row by '
+                'row')
     if not low <= fx <= high or not low <= fy <= high:
         wrong = fx if not low <= fx <= high else fy
         return (f'{matrix.name} has a focal length of {wrong:g} pixels, wanted {low:g} to '

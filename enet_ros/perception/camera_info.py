@@ -138,6 +138,12 @@ def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
     """
     crop, binning = _crop_and_binning(info)
     width, height = (length // merged for length, merged in zip(crop, binning))
+    whole = info.width // binning[0], info.height // binning[1]
+    if info.k[0] and size == whole != (width, height):
+        roi = info.roi
+        raise ValueError(f'roi is {roi.width}x{roi.height} at {roi.x_offset}, {roi.y_offset}, and '
+                         f'frames are {size[0]}x{size[1]}, the whole sensor; wanted frames of '
+                         'that region, or a roi of zeros')
     if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
         raise ValueError(f'the camera info is for {width}x{height}, frames are '
                          f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
@@ -162,8 +168,9 @@ def scaled_matrices(info: CameraInfo, size: tuple[int, int]) -> tuple[np.ndarray
     if not info.k[0] or crop[0] < binning[0] or crop[1] < binning[1]:
         return np.zeros(9), np.zeros(12)
     scaling = (crop, size, (roi.x_offset, roi.y_offset), binning)
+    p = info.p if np.isfinite(info.p).all() else np.zeros(12)  # It was never filled in.
     return (scale_camera_matrix(info.k.reshape(3, 3), *scaling).ravel(),
-            scale_camera_matrix(info.p.reshape(3, 4), *scaling).ravel())
+            scale_camera_matrix(p.reshape(3, 4), *scaling).ravel())
 
 
 def camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:

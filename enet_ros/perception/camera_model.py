@@ -99,7 +99,10 @@ class CameraModel:
     def __post_init__(self):
         """Check the fields. Sequences become tuples, so that cameras compare and hash."""
         for name, count in (('k', 9), ('d', None), ('r', 9), ('p', 12)):
-            object.__setattr__(self, name, finite_values(name, getattr(self, name), count))
+            values, is_used = getattr(self, name), name == 'k' or (name == 'p') == self.rectified
+            if not is_used and not np.isfinite(np.asarray(values, float)).all():
+                values = np.zeros(np.size(values))  # It was never filled in.
+            object.__setattr__(self, name, finite_values(name, values, count))
         if not any(self.r):
             object.__setattr__(self, 'r', IDENTITY)
         object.__setattr__(self, 'roi', tuple(int(value) for value in self.roi))

@@ -19,7 +19,7 @@ from enet_ros.perception.formats.png import check_png
 from enet_ros.perception.formats.tiff import SIGNATURES as TIFF_SIGNATURES
 from enet_ros.perception.formats.tiff import check_tiff
 from enet_ros.perception.formats.webp import check_webp
-from enet_ros.perception.raw_encodings import ENCODING_TABLE
+from enet_ros.perception.raw_encodings import ALIASES, ENCODING_TABLE
 from enet_ros.perception.raw_image import CompressedFile, EncodingError, RawImage
 
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -27,7 +27,6 @@ _KNOWN = 'wanted a JPEG, PNG, TIFF or WebP'
 _OTHER_FILES = {b'GIF8': 'GIF', b'BM': 'BMP', b'\0\0\0\x0cjP': 'JPEG 2000',
                 b'\xff\x4f\xff': 'JPEG 2000', b'\xff\x0a': 'JPEG XL', b'#?': 'HDR', b'P5': 'PGM',
                 b'P6': 'PPM', b'\0\0\0\x01': 'H.264 or H.265 stream', b'v/1\x01': 'OpenEXR'}
-_BAYER = re.compile(r'bayer_[rgb]{4}(8|16)')
 _DEPTH = re.compile(r'compresseddepth|\b(16uc1|16sc1|32sc1|32fc1|64fc1)\b')
 
 
@@ -88,14 +87,15 @@ def _without_mosaic(image: RawImage, text: str) -> RawImage:
     out the last word, or repeats the first, if it did not.
     """
     before, _, after = text.partition('compressed')
-    words = re.findall(r'[a-z][a-z0-9_]*', after) or re.findall(r'[a-z][a-z0-9_]*', before)
-    mosaic = next((word for word in words if _BAYER.fullmatch(word)), None)
-    if mosaic is None or image.pixels.ndim != 2:
+    words = re.findall(r'[a-z][a-z0-9_-]*', after) or re.findall(r'[a-z][a-z0-9_-]*', before)
+    word = next((word for word in words if word.startswith('bayer')), None)
+    if word is None or image.pixels.ndim != 2:
         return image
-    entry = ENCODING_TABLE.get(mosaic)
-    if entry is None:
-        raise EncodingError(f"format names the Bayer pattern '{mosaic}', wanted bayer_rggb8, "
+    mosaic = ALIASES.get(re.sub('[_-]', '', word))
+    if mosaic is None:
+        raise EncodingError(f"format names the Bayer pattern '{word}', wanted bayer_rggb8, "
                             'bayer_bggr8, bayer_gbrg8 or bayer_grbg8')
+    entry = ENCODING_TABLE[mosaic]
     height, width = image.pixels.shape
     if min(width, height) < entry.least:
         raise EncodingError(f'size is {width}x{height}, wanted at least 4x4 for {mosaic}')

@@ -117,7 +117,13 @@ ALIASES = {
     'yuy2': 'yuyv', 'yuv422yuyv': 'yuyv', 'yuv422uyvy': 'uyvy', 'i422': 'yuv422p',
     'i444': 'yuv444p', **dict.fromkeys(('gray', 'grey', 'gray8', 'grey8', 'y8'), 'mono8'),
     **dict.fromkeys(('gray16', 'grey16', 'y16'), 'mono16'),
-    **{f'bayer{pattern[6:8]}{bits}': f'{pattern}{bits}' for pattern in _BAYER for bits in (8, 16)},
+    'rgb': 'rgb8', 'rgb3': 'rgb8', 'bgr': 'bgr8', 'bgr3': 'bgr8', 'rgba': 'rgba8', 'bgra': 'bgra8',
+    'yuyv422': 'yuyv', 'uyvy422': 'uyvy', 'yuv4228': 'yuyv', 'yuv4228uyvy': 'uyvy',
+    # 10, 12 or 14 bits, each value in two bytes. The packed kinds have other names.
+    **{f'mono{bits}': 'mono16' for bits in (10, 12, 14)},
+    **{f'{start}{bits}': f'{pattern}{8 if bits in ("8", "") else 16}' for pattern in _BAYER
+       for start in (f'bayer{pattern[6:8]}', f'bayer{pattern[6:]}')
+       for bits in ('', '8', '10', '12', '14', '16')},
 }
 _DEPTH_IMAGE = re.compile(r'(16UC1|16SC1|32SC1|32FC1|64FC1)', re.IGNORECASE)
 _OTHER_NUMBERS = re.compile(r'(8|16|32|64)[USF]C\d+', re.IGNORECASE)
@@ -214,6 +220,7 @@ def _find_step(image: EncodedImage, encoding: str, entry: Encoding,
         raise EncodingError(f'step is {step}, wanted at least {int(row)} for a width of {width} '
                             f'in {encoding}')
     if encoding in ('nv12', 'nv21', 'i420', 'yv12') and length == step * height:
+        # Either the rows of color are counted as well, or they lack. Nobody can tell which.
         raise EncodingError(f'height is {height}, wanted that of the image alone, '
                             f'{height * 2 // 3}, for {length} bytes of {encoding} and a step of '
                             f'{step}')

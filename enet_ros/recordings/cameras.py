@@ -63,7 +63,7 @@ def find_cameras(recording: Recording, chosen: Sequence[str] = (), *,
     Raises:
         RecordingError: A topic is not there or has no images, or no topic has.
     """
-    images = {topic.name: topic for topic in recording.topics if topic.type in IMAGE_TYPES}
+    images, doubled = _image_topics(recording)
     if chosen:
         topics = [_chosen_topic(recording, images, text.rpartition('=')[2]) for text in chosen]
         given, remarks = [text.rpartition('=')[0] for text in chosen], []
@@ -76,7 +76,23 @@ def find_cameras(recording: Recording, chosen: Sequence[str] = (), *,
         make_settings({'cameras': names})
     except ValueError as error:
         raise RecordingError(f'{error}; wanted --topic NAME=TOPIC') from error
-    return [CameraTopic(name, topic) for name, topic in zip(names, topics)], remarks
+    return [CameraTopic(name, topic) for name, topic in zip(names, topics)], doubled + remarks
+
+
+def _image_topics(recording: Recording) -> tuple[dict[str, Topic], list[str]]:
+    """Return the topics of images by their names, and a sentence for each second type of a name.
+
+    ROS lets publishers of one topic have different types. The type with most messages is taken.
+    """
+    images: dict[str, Topic] = {}
+    remarks = []
+    topics = [topic for topic in recording.topics if topic.type in IMAGE_TYPES]
+    for topic in sorted(topics, key=recording.count, reverse=True):
+        first = images.setdefault(topic.name, topic)
+        if first is not topic:
+            remarks.append(f'{topic.name} is left out as {topic.type}: it is labelled as '
+                           f'{first.type}')
+    return {topic.name: topic for topic in topics if images[topic.name] is topic}, remarks
 
 
 def names_of(topics: Sequence[Topic]) -> list[str]:

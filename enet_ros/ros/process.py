@@ -150,6 +150,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
     """
     import rclpy
     from rclpy._rclpy_pybind11 import RCLError
+    from rclpy.exceptions import InvalidParameterTypeException
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
@@ -166,7 +167,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
     except ProcessFailure as failure:
         exit_code = failure.exit_code
         stop.end_within_grace(exit_code)
-    except (ValueError, RCLError) as error:
+    except (ValueError, RCLError, InvalidParameterTypeException) as error:
         if not stop.received:
             print(explain_start(str(error)), file=sys.stderr)
     except Exception:

@@ -1,5 +1,6 @@
 """Image files as they are shown, or one sentence about why one cannot be read."""
 
+import os
 import tracemalloc
 from contextlib import suppress
 
@@ -11,8 +12,10 @@ from support.damaged import as_file, damaged_files, hidden_files, png_of, street
 
 from enet_ros.media import (
     SourceError,
+    Video,
     as_shown,
     decode_image,
+    existing,
     list_images,
     open_image,
     orient,
@@ -208,3 +211,12 @@ def test_a_folder_is_read_on_past_its_bad_pictures(tmp_path):
     (tmp_path / 'good.png').unlink()
     with pytest.raises(SourceError, match='no image that can be read'):
         list(read_frames(tmp_path, said.append))
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.mp4'])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match='is a device or a pipe, wanted a file'):
+        existing(str(tmp_path / name))
+    with pytest.raises(SourceError, match='a device or a pipe, wanted a file'):
+        Video(tmp_path / name) if name.endswith('mp4') else read_image(tmp_path / name)

@@ -82,3 +82,20 @@ def test_a_list_that_is_malformed_is_refused_by_name(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ClassMapError, match=rf'c\.json: .*{message}'):
         read_class_file(path)
+
+
+@pytest.mark.parametrize(('name', 'text'), [
+    ('c.json', '[{"name": "a", "drivable": true, "drivable": false}]'),
+    ('c.yaml', '- name: a\n  drivable: true\n  drivable: false\n')])
+def test_a_key_that_is_there_twice_is_refused(tmp_path, name, text):
+    """Parsers take the last one without a word, which would decide what is drivable."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ClassMapError, match="has the key 'drivable' again"):
+        read_class_file(path)
+
+
+def test_one_key_in_two_entries_is_not_there_twice(tmp_path):
+    path = tmp_path / 'c.yaml'
+    path.write_text('- {name: a, drivable: true}\n- {name: b, drivable: false}\n')
+    assert read_class_file(path).names == ('a', 'b')

@@ -66,6 +66,29 @@ def test_a_depth_that_grows_late_is_found_as_well():
     assert depth.to_uint8(values)[1].value.startswith('12 ')
 
 
+@pytest.mark.parametrize('frames', [0, 20])
+@pytest.mark.parametrize('outliers', [np.s_[-1], np.s_[::60, ::60]])
+def test_a_row_of_telemetry_or_hot_pixels_do_not_darken_the_image(frames, outliers):
+    """They are white in their own frame, and no later frame is darker for them."""
+    depth, values = BitDepth(), np.full((240, 640), 9001, np.uint16)
+    values[::2] = 3001
+    for _ in range(frames):
+        depth.to_uint8(values)
+    spoilt = values.copy()
+    spoilt[outliers] = 65535
+    reduced, remark = depth.to_uint8(spoilt)
+    assert remark.value.startswith('14 of 16 bits')
+    assert (reduced[outliers] == 255).all()
+    reduced, remark = depth.to_uint8(values)
+    assert np.array_equal(reduced, values >> 6) and remark.value.startswith('14 of 16 bits')
+
+
+def test_outliers_do_not_hide_that_values_are_shifted_to_the_top():
+    depth, values = BitDepth(), np.full((240, 640), 0x3FF0, np.uint16)
+    values[-1] = 65535
+    assert depth.to_uint8(values)[1].value.startswith('16 of 16 bits')
+
+
 def test_the_depth_that_the_user_gives_is_taken():
     values = GRAY.astype(np.uint16) * 4
     depth = BitDepth(12)

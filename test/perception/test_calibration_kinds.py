@@ -1,10 +1,15 @@
 """Other members of the kinds of calibrations that drivers send: what is believed, what is not."""
 
+import math
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from enet_ros.perception.calibration import calibration_problem
+from enet_ros.perception.camera_info import judge
 from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.distortion import read_distortion
 
@@ -75,7 +80,10 @@ def test_zeros_fill_up_a_count_that_no_order_has():
     {'k': IDENTITY, 'p': matrix_p(500.), 'rectified': True},   # what the advice asks for
     {'k': (524., *K[1:]), 'p': P_IDENTITY},                    # P that was never filled in
     {'p': (0.,) * 12}, {'p': matrix_p(1.)},
-    {'p': matrix_p(300.)}, {'p': matrix_p(800.)}])
+    {'p': matrix_p(300.)}, {'p': matrix_p(800.)},
+    {'k': (*K[:8], 0.9999999)}, {'k': (*K[:6], 1e-9, -1e-9, 1.0000002)},  # as programs compute it
+    {'p': (math.nan,) * 12},                                   # that of a raw camera is not used
+    {'p': matrix_p(500.), 'rectified': True, 'd': (math.nan,) * 5, 'r': (math.nan,) * 9}])
 def test_the_matrix_that_is_not_used_does_not_take_the_metres_away(fields):
     assert problem(**fields) == ''
 
@@ -98,3 +106,18 @@ def test_an_upside_down_stereo_pair_is_believed():
 
 def test_a_small_skew_of_a_calibration_program_is_believed():
     assert problem(k=(525., .8, *K[2:])) == ''
+
+
+@pytest.mark.parametrize('binning', [0, 2])
+def test_frames_of_the_whole_sensor_contradict_a_region_of_interest(binning):
+    """Nobody can tell whether the driver cuts the region out or only names it."""
+    info = SimpleNamespace(
+        width=640, height=480, k=np.array(K), d=(), r=np.array(IDENTITY), p=np.zeros(12),
+        distortion_model='plumb_bob', binning_x=binning, binning_y=binning,
+        roi=SimpleNamespace(x_offset=160, y_offset=120, width=320, height=240))
+    merged = max(1, binning)
+    whole, region = (640 // merged, 480 // merged), (320 // merged, 240 // merged)
+    judgement = judge(info, whole, rectified=False)
+    assert judgement.camera is None and not judgement.is_publishable
+    assert 'roi is 320x240 at 160, 120, and frames are {}x{}'.format(*whole) in judgement.problem
+    assert judge(info, region, rectified=False).problem == ''

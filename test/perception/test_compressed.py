@@ -115,6 +115,23 @@ def test_a_mosaic_becomes_a_color_image(pattern, bits, text):
         assert np.abs(frame.astype(int) - raw).mean() < (2 if extension == '.jpg' else 1e-9)
 
 
+@pytest.mark.parametrize('text', [
+    'BayerRG8; png compressed BayerRG8', 'bayer-rggb8; png compressed', 'bayer_rggb', 'BayerRG',
+    'BayerRG12; png compressed BayerRG12', 'bayer_rggb10'])
+def test_a_mosaic_is_known_by_every_spelling_of_its_name(text):
+    mosaic, step = encode_image(FRAME, 'bayer_rggb8')
+    raw = decode_image(mosaic, 'bayer_rggb8', WIDTH, HEIGHT, step)
+    data = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()
+    assert np.array_equal(decode_compressed(data, text), raw)
+
+
+@pytest.mark.parametrize('word', ['bayer_rgbg8', 'BayerXY8', 'bayer'])
+def test_a_pattern_that_is_not_known_is_refused_and_not_taken_for_grey(word):
+    data = cv2.imencode('.png', FRAME[..., 0])[1].tobytes()
+    with pytest.raises(EncodingError, match=f"the Bayer pattern '{word.lower()}', wanted"):
+        decode_compressed(data, f'{word}; png compressed {word}')
+
+
 def test_colors_that_image_transport_made_before_are_left_alone():
     mosaic, _ = encode_image(FRAME, 'bayer_rggb8')
     grey = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()

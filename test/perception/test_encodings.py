@@ -71,7 +71,10 @@ def test_16_bits_of_either_byte_order_and_odd_rows(encoding, step_padding):
     ('YUV420', 'i420'), ('I420', 'i420'), ('yuv420p', 'i420'), ('YV12', 'yv12'), ('NV12', 'nv12'),
     ('YUYV', 'yuyv'), ('YUY2', 'yuyv'), ('UYVY', 'uyvy'), ('RGB8', 'rgb8'), (' bgr8 ', 'bgr8'),
     ('8uc4', '8UC4'), ('16uc3', '16UC3'), ('Mono8', 'mono8'), ('BayerRG8', 'bayer_rggb8'),
-    ('BAYER_GBRG16', 'bayer_gbrg16'), ('yuv422-yuy2', 'yuv422_yuy2'), ('GRAY16', 'mono16')])
+    ('BAYER_GBRG16', 'bayer_gbrg16'), ('yuv422-yuy2', 'yuv422_yuy2'), ('GRAY16', 'mono16'),
+    ('RGBA', 'rgba8'), ('BGRA', 'bgra8'), ('RGB3', 'rgb8'), ('BGR3', 'bgr8'), ('Mono12', 'mono16'),
+    ('BayerRG12', 'bayer_rggb16'), ('BayerGB8', 'bayer_gbrg8'), ('bayer_bggr12', 'bayer_bggr16'),
+    ('YUV422_8_UYVY', 'uyvy'), ('YUV422_8', 'yuyv'), ('yuyv422', 'yuyv')])
 def test_other_spellings_of_an_encoding(name, encoding):
     rgb = smooth_frame()
     data, step = encode_image(rgb, encoding)

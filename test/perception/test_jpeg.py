@@ -199,6 +199,17 @@ def test_a_size_that_the_bytes_cannot_fill_is_refused_before_it_takes_memory(dat
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(('size', 'most'), [((192, 96), 100), ((3840, 2160), 48)])
+def test_more_scans_than_an_encoder_writes_are_refused(size, most):
+    """A scan of a few bytes can take the time of the whole image."""
+    data = jpeg(np.full((size[1], size[0]), 77, np.uint8), progressive=True)
+    at, last = data.count(b'\xff\xda'), data[data.rindex(b'\xff\xda'):-2]
+    many = data[:-2] + (most + 2 - at) * last + data[-2:]
+    with pytest.raises(EncodingError, match=f'has {most + 2} scans, wanted at most {most + 1}'):
+        decode_compressed(many)
+    assert at < 12 and decode_compressed(data).any()
+
+
 def test_a_black_file_with_the_shortest_codes_is_not_taken_for_a_false_size():
     from PIL import Image  # It optimises codes, as cameras do not.
     data = io_bytes(Image.new('RGB', (1920, 1080)), optimize=True)

@@ -231,6 +231,13 @@ def test_a_parameter_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path,
     assert 'parse.c' not in said and 'Exception' not in said
 
 
+def test_sim_time_in_quotes_is_refused_in_a_sentence():
+    code, said = run('-p', "use_sim_time:='true'")
+    assert code == 1
+    assert said.strip() == ("use_sim_time is 'true', wanted true or false; write it without "
+                            'quotes')
+
+
 def test_other_texts_of_rcl_are_shown_as_they_are():
     assert explain_start('resolution is 3') == 'resolution is 3'
     assert explain_start("Couldn't parse parameter override rule: '-p a:=[1, 2.5]'. Error: "

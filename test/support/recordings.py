@@ -125,10 +125,10 @@ def write(path: Path, rows, *, storage='mcap', compression=None):
     with writer:
         connections = {}
         for topic, kind, log_ns, message in rows:
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=types)
+            if (topic, kind) not in connections:
+                connections[topic, kind] = writer.add_connection(topic, kind, typestore=types)
             data = message if isinstance(message, bytes) else types.serialize_cdr(message, kind)
-            writer.write(connections[topic], log_ns, bytes(data))
+            writer.write(connections[topic, kind], log_ns, bytes(data))
     return path
 
 

@@ -14,6 +14,9 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Number of components -> bytes per pixel of the decoded image and what is made of it.
 _MEMORY = {1: 1, 3: 3, 4: 7}
 _PROCESSES = {0xC0: 'baseline', 0xC1: 'extended', 0xC2: 'progressive'}
+#: Most scans after the first of a file whose image is spread over several. Encoders write about
+#: ten. A scan of a few bytes can take the time of a whole image, so large images may have fewer.
+_MOST_SCANS, _MOST_SCANNED_PIXELS, _ALLOWED_SCANS = 100, 400_000_000, 16
 #: What ends a piece of a scan: any marker but a restart. A fill byte is no marker yet.
 _END_OF_SCAN = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')
 
@@ -93,6 +96,7 @@ def read_jpeg_header(view: memoryview) -> JpegHeader:
     if not header.sampling or not header.scan_at:
         raise EncodingError(f'the JPEG of {len(view)} bytes has no image, wanted a whole JPEG')
     _check_promise(header, len(view))
+    _check_scans(header, view)
     return header
 
 
@@ -162,6 +166,18 @@ def _check_promise(header: JpegHeader, length: int) -> None:
         raise EncodingError(
             f'the JPEG is {header.width}x{header.height} by its header, but is cut short or '
             f'false: it has {length} bytes, wanted at least {header.scan_at + bits // 8}')
+
+
+def _check_scans(header: JpegHeader, view: memoryview) -> None:
+    """Check that the image is not spread over more scans than an encoder writes."""
+    if header.process != 'progressive' and header.scan_components == len(header.sampling):
+        return  # The image is whole after the first scan, and the decoder refuses another one.
+    most = min(_MOST_SCANS, max(_ALLOWED_SCANS,
+                                _MOST_SCANNED_PIXELS // (header.width * header.height)))
+    scans = bytes(view[header.scan_at:]).count(bytes((0xFF, SOS)))
+    if scans > most:
+        raise EncodingError(f'the JPEG of {header.width}x{header.height} has {scans + 1} scans, '
+                            f'wanted at most {most + 1}')
 
 
 def find_end(view: memoryview, header: JpegHeader) -> int:

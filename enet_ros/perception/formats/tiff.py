@@ -24,6 +24,8 @@ _PHOTOMETRIC = {0: (1, (1, 8)), 1: (1, (1, 8, 16)), 2: (3, (8, 16)), 3: (1, (8,)
 #: Tag -> value by which OpenCV gives the pixels as stored: orientation, and kind of alpha.
 _AS_STORED = {274: 1, 338: 1}
 _MAX_PIECES = 8_192  # Each takes some 50 us to check.
+#: Most bytes that all tiles unpack to, beside twice the image: tiles at the borders are padded.
+_MAX_PADDING = 16 << 20
 
 
 @dataclass
@@ -149,6 +151,7 @@ def _check_pieces(view: memoryview, directory: TiffDirectory, row_bytes: int) ->
     if not len(sizes) == len(starts) == len(lengths):
         raise EncodingError(f'the TIFF has {len(starts)} pieces, wanted {len(sizes)} for '
                             f'{width}x{height}')
+    _check_unpacked(sum(sizes), row_bytes * height)
     compression = directory.first(259, _NONE)
     for start, length, wanted in zip(starts, lengths, sizes):
         if start + length > len(view):
@@ -158,6 +161,13 @@ def _check_pieces(view: memoryview, directory: TiffDirectory, row_bytes: int) ->
             raise EncodingError(f'the TIFF is {width}x{height} by its directory, but is damaged '
                                 f'or false: a piece has {length} bytes')
         _check_piece(view[start:start + length], compression, wanted)
+
+
+def _check_unpacked(unpacked: int, image_bytes: int) -> None:
+    """Check that the pieces do not unpack to far more than the image has."""
+    if unpacked > 2 * image_bytes + _MAX_PADDING:
+        raise EncodingError(f'the TIFF of {image_bytes} bytes of pixels has tiles of {unpacked} '
+                            f'bytes, wanted at most {2 * image_bytes + _MAX_PADDING}')
 
 
 def _check_piece(piece: memoryview, compression: int, wanted: int) -> None:

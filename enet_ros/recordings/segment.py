@@ -15,6 +15,7 @@ from enet_ros.perception.parameter_names import (
     values_of_camera,
 )
 from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.perceive import Need
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import BY_NAME, make_settings
 from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
@@ -130,6 +131,9 @@ class _Run:
         transforms, calibrations = survey(recording, cameras)
         self._values = _values_for(options.values, cameras, transforms, calibrations)
         settings = camera_settings(self._values, cameras, segmenter)
+        if 'ground.pose' not in options.values:
+            self._remarks += _missing_ground(options.outputs, cameras, settings, transforms,
+                                             calibrations)
         self._cameras = {camera.topic: RecordedCamera(
             camera, settings[camera.name], segmenter, options.outputs, transforms,
             calibrations[camera.name]) for camera in cameras}
@@ -246,6 +250,22 @@ def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],
     if 'ground.pose' not in values and has_metres:
         values['ground.pose'] = 'tf'
     return values
+
+
+def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
+                    settings: Mapping[str, CameraSettings], transforms: RecordedTransforms,
+                    calibrations: Mapping[str, RecordedCalibrations]) -> list[str]:
+    """Return a sentence for each camera that gets no outputs in metres, if any are asked for."""
+    names = [name for name in outputs if Need.GROUND in OUTPUTS[name].needs]
+    remarks = []
+    for camera in cameras:
+        if names and settings[camera.name].settings.ground.pose == 'off':
+            missing = [*([] if len(transforms) else ['no transforms (TF)']),
+                       *([] if len(calibrations[camera.name]) else ['no camera_info'])]
+            remarks.append(f'{camera.topic.name}: no {", ".join(names)}: the recording has '
+                           f'{" and ".join(missing)}; give the pose of the camera by --params '
+                           'with ground.pose: parameters (docs/ground.md)')
+    return remarks
 
 
 def camera_settings(values: Mapping[str, object], cameras: Sequence[CameraTopic],

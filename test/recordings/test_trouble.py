@@ -64,6 +64,18 @@ def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):
         assert np.allclose(*points, atol=1e-3)
 
 
+@pytest.mark.parametrize(('metres', 'missing'), [
+    (False, 'the recording has no transforms (TF) and no camera_info'),
+    (True, 'the recording has no transforms (TF);')])
+def test_a_recording_without_what_metres_need_says_so(bag, tmp_path, metres, missing):
+    rows = [row for row in recordings.street(2, metres=metres) if not row[0].startswith('/tf')]
+    path = recordings.write(tmp_path / 'drive', rows)
+    _, text = bag(path, '-o', tmp_path / 'out')
+    assert f'/image: no obstacles, free_space, grid: {missing}' in text
+    _, text = bag(path, '-o', tmp_path / 'labels', '--outputs', 'labels')
+    assert 'recording has no' not in text
+
+
 def test_metres_that_are_missing_are_named_and_labels_go_on(bag, tmp_path):
     rows = recordings.street(2, metres=True)
     types = recordings.store().types

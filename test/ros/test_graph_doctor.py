@@ -76,7 +76,10 @@ def test_a_healthy_node_has_its_backend_named_and_no_error(node, road_frame):
 
 def test_no_publisher_and_no_subscriber(node):
     found = look()
-    assert found[Kind.NO_PUBLISHER] == '/image has no publisher'
+    assert found[Kind.NO_PUBLISHER] == ('/image has no publisher, and no topic has such images')
+    node.tester.create_publisher(Image, '/camera/color/image_raw', 10)
+    assert look()[Kind.NO_PUBLISHER] == ('/image has no publisher, and such images are on '
+                                         '/camera/color/image_raw')
     assert 'nobody subscribes to /enet/labels' in found[Kind.NO_SUBSCRIBER]
     assert 'no frame' in found.get(Kind.NODE_FAILS, found.get(Kind.NODE_WARNS))
 

@@ -24,6 +24,7 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
 LEAST_RATE_HZ = 5.0
 LEAST_SHARE = 0.5      # of the frames, which a node should finish
+MOST_TOPICS = 5        # that a finding names
 MAX_AGE_SEC, MAX_AHEAD_SEC = 1.0, 0.1
 
 
@@ -42,7 +43,7 @@ def judge_inputs(found: Observation) -> Iterator[Finding]:
     yield from _judge_clock(found)
     samples: list[Sample] = []
     for topic in found.of_type(IMAGE, COMPRESSED):
-        yield from _judge_publishers(topic)
+        yield from _judge_publishers(topic, found.image_topics.get(topic.type_name, []))
         read, problem = _read_samples(topic)
         if problem:
             yield Finding(Kind.IMAGE, f'{topic.name}: {problem}')
@@ -64,10 +65,12 @@ def _judge_clock(found: Observation) -> Iterator[Finding]:
                                       f'{found.clock_publishers} publishers')
 
 
-def _judge_publishers(topic: Topic) -> Iterator[Finding]:
+def _judge_publishers(topic: Topic, image_topics: list[str]) -> Iterator[Finding]:
     names = [node_of(end) for end in topic.publishers]
     if not names:
-        yield Finding(Kind.NO_PUBLISHER, f'{topic.name} has no publisher')
+        others = ', '.join(image_topics[:MOST_TOPICS])
+        yield Finding(Kind.NO_PUBLISHER, f'{topic.name} has no publisher, and '
+                      + (f'such images are on {others}' if others else 'no topic has such images'))
     elif len(names) > 1:
         yield Finding(Kind.TWO_PUBLISHERS, f'{topic.name} has {len(names)} publishers: '
                                            + ', '.join(sorted(names)))

@@ -57,7 +57,7 @@ def look_at_graph(environment: dict[str, str], node: str = '', nav2: str = '',
             report.findings += judge(observer.observe(name, seconds, topics), sources)
         others = len(observer.names())
     own = settings_of(environment)
-    elsewhere = judge_processes(local_nodes(), own)
+    elsewhere = judge_processes(local_nodes(), own, is_error=not report.nodes)
     if not report.nodes and (node or nav2):
         report.findings.append(Finding(
             Kind.NO_NODE, f"node '{node or 'of enet_ros'}' is not in domain "

@@ -34,10 +34,17 @@ def local_nodes(proc: Path = Path('/proc')) -> Iterator[tuple[int, dict[str, str
         yield int(folder.name), settings_of(environment)
 
 
-def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]],
-                    own: dict[str, str]) -> list[Finding]:
-    """Compare the settings of nodes on this machine with ours."""
-    return [Finding(Kind.DOMAIN, f"segment_node (process {pid}) runs with {name}='{value}', and "
+def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, str], *,
+                    is_error: bool = True) -> list[Finding]:
+    """Compare the settings of nodes on this machine with ours.
+
+    Args:
+        nodes: Process id and settings of each node.
+        own: Settings of this shell.
+        is_error: Whether a difference is the error, since no node was found in our domain.
+    """
+    kind = Kind.DOMAIN if is_error else Kind.OTHER_DOMAIN
+    return [Finding(kind, f"segment_node (process {pid}) runs with {name}='{value}', and "
                                  f"this shell has '{own[name]}'")
             for pid, settings in nodes for name, value in settings.items() if value != own[name]]
 

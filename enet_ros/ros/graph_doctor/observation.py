@@ -57,6 +57,7 @@ class Observation:
         state: Label of the lifecycle state, or '' if the node did not answer.
         parameters: Values of the parameters that were asked for.
         inputs, outputs: Its topics.
+        image_topics: Topics of images that somebody publishes, by type, without its outputs.
         statuses: Last DiagnosticStatus of each camera, by name.
         clock_publishers: Number of publishers of /clock.
         has_clock: Whether /clock came.
@@ -71,6 +72,7 @@ class Observation:
     parameters: dict[str, object] = field(default_factory=dict)
     inputs: list[Topic] = field(default_factory=list)
     outputs: list[Topic] = field(default_factory=list)
+    image_topics: dict[str, list[str]] = field(default_factory=dict)
     statuses: dict[str, object] = field(default_factory=dict)
     clock_publishers: int = 0
     has_clock: bool = False

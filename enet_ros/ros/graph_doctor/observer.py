@@ -148,12 +148,20 @@ class Observer:
         found.outputs = [topic for topic in self._ends(
             self._node.get_publisher_names_and_types_by_node, name)
             if topic.name.startswith(f'{name}/')]
+        found.image_topics = self._image_topics(f'{name}/')
         found.clock_publishers = self._node.count_publishers('/clock')
         found.silent_topics = {key: topic for key, topic in nav2_topics
                                if not self._node.count_publishers(topic)}
         self._listen(found, seconds)
         found.has_clock = self._clock_ns >= 0
         return found
+
+    def _image_topics(self, own: str) -> dict[str, list[str]]:
+        topics: dict[str, list[str]] = {}
+        for topic, types in self._node.get_topic_names_and_types():
+            if not topic.startswith(own) and self._node.count_publishers(topic):
+                topics.setdefault(types[0], []).append(topic)
+        return {kind: topics.get(kind, []) for kind in INPUT_TYPES if 'Image' in kind}
 
     def _ends(self, ask, name: str) -> list[Topic]:
         return [Topic(topic, kind, self._node.get_publishers_info_by_topic(topic),

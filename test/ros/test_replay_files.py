@@ -11,6 +11,7 @@ if not shutil.which('replay_camera'):
     pytest.skip('replay_camera is not on the PATH: . scripts/ros_env.sh', allow_module_level=True)
 
 from enet_ros.media import SourceError, orient  # noqa: E402
+from enet_ros.ros.tools.camera_info_file import read_camera_info  # noqa: E402
 from enet_ros.ros.tools.camera_source import FileSource  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -89,3 +90,44 @@ def test_a_source_that_went_bad_while_it_loops_is_an_error(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'')
     with pytest.raises(SourceError, match='no image that can be read'):
         list(source.frames(10.0))
+
+
+CALIBRATION = """\
+image_width: 160
+image_height: 96
+camera_name: front
+camera_matrix: {rows: 3, cols: 3, data: [120, 0, 79.5, 0, 120, 47.5, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [118, 0, 79, 0, 0, 118, 47, 0, 0, 0, 1, 0]}
+"""
+
+
+def test_a_calibration_from_a_file_is_published_with_the_images(start, tester, tmp_path):
+    from sensor_msgs.msg import CameraInfo
+    (tmp_path / 'a.png').write_bytes(as_file(FRAME, 'PNG'))
+    (tmp_path / 'front.yaml').write_text(CALIBRATION)
+    start('replay_camera', '-p', f'source:={tmp_path / "a.png"}', '-p', 'loop:=true', '-p',
+          'rate:=20.0', '-p', f'camera_info_file:={tmp_path / "front.yaml"}')
+    for info in tester(CameraInfo, 'camera_info', count=2):
+        assert (info.width, info.height, info.distortion_model) == (160, 96, 'plumb_bob')
+        assert list(info.k) == [120, 0, 79.5, 0, 120, 47.5, 0, 0, 1]
+        assert list(info.d) == [0.1, 0, 0, 0, 0] and info.p[0] == 118
+        assert info.header.frame_id == 'camera_optical_frame' and info.header.stamp.sec
+
+
+@pytest.mark.parametrize(('old', 'new', 'said'), [
+    ('camera_matrix', 'matrix', 'has no camera_matrix, wanted the file that camera_calibration'),
+    ('79.5, 0, 120', '79.5, 120', 'camera_matrix has 8 values, wanted 9'),
+    ('image_width: 160', 'image_width: wide', 'is no calibration'),
+    ('data: [0.1', 'data: [none', 'is no calibration'),
+    (CALIBRATION, '[', 'is no calibration: it is no YAML'), (CALIBRATION, '', 'is no calibration'),
+    (CALIBRATION, None, 'No such file or directory')])
+def test_a_file_that_is_no_calibration_is_named(tmp_path, old, new, said):
+    path = tmp_path / 'front.yaml'
+    if new is not None:
+        path.write_text(CALIBRATION.replace(old, new))
+    with pytest.raises(ValueError, match=said) as error:
+        read_camera_info(str(path))
+    assert f"camera_info_file '{path}'" in str(error.value) and '\n' not in str(error.value)

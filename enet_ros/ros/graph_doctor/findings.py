@@ -114,8 +114,8 @@ class Kind(Enum):
     DOMAIN = Advice(E, 'A node on this machine runs with other settings of the middleware.',
                     'Set the named variable to one value for all: in each shell, service and '
                     'container.')
-    OTHER_DOMAIN = Advice(Level.FINE, 'Another node on this machine runs with other settings of the '
-                                      'middleware.',
+    OTHER_DOMAIN = Advice(Level.FINE, 'Another node on this machine runs with other settings of '
+                                      'the middleware.',
                           'Nothing is to be done, unless you look for that node: then set the '
                           'named variable as there.')
     DOMAIN_ID = Advice(E, 'ROS_DOMAIN_ID is no usable number.',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import count
 from typing import Protocol
 
@@ -47,19 +48,21 @@ class FileSource:
 
     has_truth = False
 
-    def __init__(self, source: str, warn: Callable[[str], None]):
+    def __init__(self, source: str, warn: Callable[[str], None],
+                 calibration: CameraInfo | None = None):
         """Open the source, so that what cannot be read is said at the start.
 
         Args:
             source: path of the file or folder.
             warn: called once with each sentence about an image, or a part of a video, that
                 cannot be read and is skipped.
+            calibration: Calibration of the camera that took the images, if it is known.
 
         Raises:
             SourceError: the source does not exist, or nothing in it can be read.
         """
         self._path = existing(source)
-        self._warn, self._warned = warn, set()
+        self._warn, self._warned, self._calibration = warn, set(), calibration
         next(read_frames(self._path, self._skip))
         self.rate_hz = Video(self._path).fps if is_video(self._path) else DEFAULT_RATE_HZ
 
@@ -74,8 +77,8 @@ class FileSource:
         yield from ((frame, None) for frame in read_frames(self._path, self._skip))
 
     def camera_info(self, width: int, height: int) -> CameraInfo:
-        """Return a message whose K is all zero, which means uncalibrated."""
-        return CameraInfo(height=height, width=width)
+        """Return the calibration, or a message whose K is all zero, which means uncalibrated."""
+        return deepcopy(self._calibration) or CameraInfo(height=height, width=width)
 
 
 class StreetSource:

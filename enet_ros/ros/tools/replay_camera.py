@@ -26,6 +26,7 @@ from enet_ros.ros.arguments import check_arguments
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
 from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides
+from enet_ros.ros.tools.camera_info_file import read_camera_info
 from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 
@@ -45,6 +46,8 @@ PARAMETERS = {
     'preload': (0, 'Number of frames that are prepared at the start and repeated for ever. 0 '
                    'prepares each frame when it is due.'),
     'wait': (False, 'Whether frames of preload wait until somebody subscribes to the images.'),
+    'camera_info_file': ('', 'Calibration of the camera that took the images, a YAML file that '
+                             'camera_calibration saved. Without it the camera is uncalibrated.'),
     'frame_id': ('camera_optical_frame', 'TF frame of the headers (REP 105).'),
     'width': (640, 'Width of the synthetic street, in pixels.'),
     'height': (360, 'Height of the synthetic street, in pixels.'),
@@ -113,7 +116,9 @@ class ReplayCamera(Node):
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':
-            return FileSource(source, self.get_logger().warning)
+            path = self._value('camera_info_file')
+            return FileSource(source, self.get_logger().warning,
+                              read_camera_info(path) if path else None)
         return StreetSource(self._value('width'), self._value('height'), self._value('seed'),
                             Style(obstacle=self._value('obstacle'), slope=self._value('slope')))
 
@@ -246,8 +251,9 @@ def usage() -> str:
     """Return the text of --help, with every parameter."""
     rows = []
     for name, (default, description) in PARAMETERS.items():
-        lines = textwrap.wrap(f'{description} (default: {str(default).lower()})', 79)
-        rows.append(f'  {name:<15}  ' + ('\n' + 19 * ' ').join(lines))
+        shown = "''" if default == '' else str(default).lower()
+        lines = textwrap.wrap(f'{description} (default: {shown})', 78)
+        rows.append(f'  {name:<16}  ' + ('\n' + 20 * ' ').join(lines))
     return '\n'.join((
         'usage: replay_camera [--ros-args [-p NAME:=VALUE] [-r FROM:=TO] ...]', '',
         'Publish a video, images or the synthetic street as a camera does: image and camera_info.',

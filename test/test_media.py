@@ -56,6 +56,19 @@ def test_videos_are_read_from_the_first_frame_each_time(video):
     assert len(list(opened)) == len(list(opened)) == 5
 
 
+def test_every_frame_is_in_a_video_whatever_its_size(tmp_path, road_frame, capfd):
+    writer = VideoWriter(tmp_path / 'mixed.mp4', 10.0)
+    sizes = [(320, 192), (321, 227), (100, 192), (320, 192)]
+    for size in sizes:
+        writer.write(cv2.resize(np.maximum(road_frame, 60), size))
+    writer.close()
+    frames = list(Video(tmp_path / 'mixed.mp4'))
+    assert [frame.shape for frame in frames] == [(192, 320, 3)] * 4
+    assert frames[2][:, :100].mean() < 10 and frames[2][:, 220:].mean() < 10  # black bars
+    assert frames[2][:, 115:205].mean() > 60 and frames[3].mean() > 60
+    assert capfd.readouterr().err == ''  # OpenCV writes there what it refuses
+
+
 @pytest.mark.parametrize(('name', 'message'), [
     ('nowhere', "'nowhere' does not exist"), ('empty', 'has no images'),
     ('broken.png', 'cannot be read as an image'), ('broken.mp4', 'cannot be read as a video')])

@@ -146,8 +146,25 @@ def _read_video(video: Video, skip: Callable[[str], None] | None) -> Iterator[np
         skip(missing)
 
 
+def letterbox(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a frame into the middle of (width, height), with black bars beside or above it.
+
+    A frame of that size is returned as it is.
+    """
+    if frame.shape[1::-1] == size:
+        return frame
+    height, width = frame.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    canvas[y:y + inner[1], x:x + inner[0]] = cv2.resize(
+        frame, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return canvas
+
+
 class VideoWriter:
-    """Writes RGB frames to an .mp4 file. The first frame sets the size."""
+    """Writes RGB frames to an .mp4 file. The first frame sets the size; others are fitted in."""
 
     def __init__(self, path: str | os.PathLike, fps: float):
         """Remember the path; the file is made with the first frame.
@@ -158,9 +175,12 @@ class VideoWriter:
         """
         self._path, self._fps = str(path), fps
         self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a frame, (H, W, 3) uint8 RGB of the first frame's size.
+        """Append a frame, (H, W, 3) uint8 RGB. OpenCV drops frames of another size than the first.
+
+        So such a frame is resized, with black bars where its proportions differ.
 
         Raises:
             OSError: the file cannot be written.
@@ -168,11 +188,12 @@ class VideoWriter:
         if self._writer is None:
             if not _is_utf8(self._path):
                 raise OSError(f'{self._path} cannot be written: the name is not UTF-8')
+            self._size = frame.shape[1::-1]
             self._writer = cv2.VideoWriter(self._path, cv2.VideoWriter_fourcc(*'mp4v'),
-                                           self._fps, frame.shape[1::-1])
+                                           self._fps, self._size)
             if not self._writer.isOpened():
                 raise OSError(f'{self._path} cannot be written')
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._writer.write(cv2.cvtColor(letterbox(frame, self._size), cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
         """Finish the file."""

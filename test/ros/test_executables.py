@@ -280,6 +280,21 @@ def test_demo_on_a_real_drive(tmp_path, shared):
     assert check_demo_files(tmp_path / 'out', source)['road_iou'] is None
 
 
+def test_the_demo_of_images_of_several_sizes_has_every_frame_in_its_video(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    noise = np.random.default_rng(1).integers(60, 200, (360, 480, 3)).astype(np.uint8)
+    for index, size in enumerate([(480, 360), (320, 227)] * 2):
+        cv2.imwrite(str(folder / f'{index}.png'), cv2.resize(noise, size))
+    done = subprocess.run(['demo', '--source', str(folder), '--duration', '3', '--out',
+                           str(tmp_path / 'out')], capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert 'Failed to write' not in done.stderr
+    report = json.loads((tmp_path / 'out' / 'report.json').read_text())
+    video = cv2.VideoCapture(str(tmp_path / 'out' / 'overlay.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) > 0.8 * report['frames_out']
+
+
 @pytest.mark.parametrize('arguments', [
     ['--source', '/nowhere.mp4'], ['--weights', 'enet_nowhere'], ['--duration', '-1'],
     ['--duration', 'nan']])

@@ -190,10 +190,14 @@ stop_pip() {
     stop "pip could not install the packages; the messages above are in .venv/pip.log"
 }
 
+base_interpreter() {  # the same for a link, a shim of pyenv, and the interpreter in .venv
+    "$PYTHON" -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
+}
+
 install_packages() {
     local names wanted stamp=.venv/enet_ros_packages
     names=$(extra_packages "$@")
-    wanted=$( (cat constraints/*.txt "${BASH_SOURCE[0]}"; readlink -f "$PYTHON"; echo "$names"
+    wanted=$( (cat constraints/*.txt "${BASH_SOURCE[0]}"; base_interpreter; echo "$names"
               ) | sha256sum)
     # One stamp a set of extras: adding one never takes another away.
     stamp="$stamp${*:+-$*}"; stamp=${stamp// /-}

@@ -78,6 +78,42 @@ def test_the_wheels_of_another_checkout_are_no_distribution(poor_machine, tmp_pa
     assert (tmp_path / '.colcon' / 'platform').read_text() == 'bare\n'
 
 
+@pytest.fixture
+def shimmed_checkout(tmp_path):
+    """A checkout whose set-up installs nothing, and a PATH whose python3.11 is a shim of pyenv."""
+    real = shutil.which('python3.11')
+    if not real:
+        pytest.skip('python3.11 is not installed')
+    real = subprocess.run([real, '-c', 'import os, sys; print(os.path.realpath('
+                                       'sys._base_executable))'],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    for part in ('scripts', 'constraints', 'pyproject.toml', 'package.xml', 'CMakeLists.txt',
+                 'msg', 'bin'):
+        source = REPOSITORY / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+    for part in ('enet_ros', 'launch', 'config', 'examples', 'tools'):
+        (tmp_path / part).mkdir()
+    subprocess.run([real, '-m', 'venv', '--without-pip', tmp_path / '.venv'], check=True)
+    (tmp_path / '.venv' / 'bin' / 'python').unlink()
+    for path, script in (('tools/python3.11', f'exec {real} "$@"'), ('tools/colcon', ''),
+                         ('.venv/bin/python', '')):  # this one is pip, to the script
+        (tmp_path / path).write_text(f'#!/bin/sh\n{script}\n')
+        (tmp_path / path).chmod(stat.S_IRWXU)
+    return tmp_path
+
+
+@pytest.mark.skipif(os.uname().machine != 'x86_64', reason='the wheels are for x86_64')
+def test_plain_shells_and_sourced_ones_set_up_the_same(shimmed_checkout):
+    environment = {'PATH': f'{shimmed_checkout}/tools:/usr/bin:/bin',
+                   'HOME': os.environ.get('HOME', '/')}
+    said = [subprocess.run(['bash', '-c', command], cwd=shimmed_checkout, env=environment,
+                           capture_output=True, text=True, check=True, timeout=60).stdout
+            for command in ('scripts/setup.sh', '. scripts/ros_env.sh && scripts/setup.sh',
+                            'scripts/setup.sh')]
+    assert 'installing packages' in said[0] and 'building the package' in said[0]
+    assert said[1:] == ['', '']
+
+
 def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
     (tmp_path / 'scripts').mkdir()
     shutil.copy(REPOSITORY / 'scripts' / 'ros_env.sh', tmp_path / 'scripts')

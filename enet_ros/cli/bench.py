@@ -162,12 +162,14 @@ def _workloads(args: argparse.Namespace) -> list[Workload]:
     """
     from enet_ros.bench.baselines import BASELINES, Workload
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
+    from enet_ros.network.suggestions import suggest
     from enet_ros.perception.segmenter import check_resolution
 
     names = [baseline.name for baseline in BASELINES]
     unknown = [name for name in args.only if name not in names]
     if unknown:
-        raise ValueError(f"--only has '{unknown[0]}', wanted of {', '.join(names)}")
+        raise ValueError(f"--only has '{unknown[0]}', wanted some of {', '.join(names)}"
+                         + suggest(unknown[0], names))
     checkpoint = read_checkpoint(weights_path(args.weights))
     return [Workload(checkpoint, check_resolution(size), args.camera or size, args.batch,
                      args.threads) for size in args.resolution or [(640, 360)]]

@@ -78,11 +78,13 @@ def checked_show(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: A name is not known.
     """
+    from enet_ros.network.suggestions import suggest
     from enet_ros.view.layout import SHOWN
     names = [name.strip() for name in text.split(',')]
     unknown = [name for name in names if name not in (*SHOWN, 'all')]
     if unknown:
-        raise ValueError(f"--show has '{unknown[0]}', wanted all, or some of {', '.join(SHOWN)}")
+        raise ValueError(f"--show has '{unknown[0]}', wanted all, or some of {', '.join(SHOWN)}"
+                         + suggest(unknown[0], (*SHOWN, 'all')))
     return tuple(name for name in SHOWN if name in names or 'all' in names)
 
 

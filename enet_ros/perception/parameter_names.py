@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 
+from enet_ros.network.suggestions import suggest
 from enet_ros.perception.parameter_table import Changes, ConfigError, Parameter
 from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS
 
@@ -100,14 +100,7 @@ def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
     elif name in INPUTS:
         remark = f'; it is a topic, so remap it: -r {name}:=TOPIC'
     elif camera in cameras:
-        near = _nearest(own_name, (row.name for row in PARAMETERS if row.per_camera))
-        remark = near and f"; did you mean '{camera}.{near}'?"
+        remark = suggest(name, (f'{camera}.{row.name}' for row in PARAMETERS if row.per_camera))
     else:
-        shared = (one for one in known if one.partition('.')[0] not in cameras)
-        near = _nearest(name, shared)
-        remark = near and f"; did you mean '{near}'?"
+        remark = suggest(name, (one for one in known if one.partition('.')[0] not in cameras))
     return f"parameter '{name}' is not known{consequence}{remark}"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), '')

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enet_ros.network.checkpoint import weights_path
+from enet_ros.network.suggestions import suggest
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
     checked_values,
@@ -61,9 +62,11 @@ class BagOptions:
             ConfigError: One is not known, or there is none.
         """
         unknown = [name for name in self.outputs if name not in OUTPUTS]
-        if unknown or not self.outputs:
-            raise ConfigError(f'the output {unknown[0]!r} is not known' if unknown else
-                              'no output is given') from None
+        if unknown:
+            raise ConfigError(f"the output '{unknown[0]}' is not known, wanted some of "
+                              f'{", ".join(OUTPUTS)}{suggest(unknown[0], OUTPUTS)}')
+        if not self.outputs:
+            raise ConfigError('no output is given')
 
 
 @dataclass

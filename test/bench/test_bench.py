@@ -242,7 +242,8 @@ def test_a_busy_machine_gets_no_growth(monkeypatch, tmp_path, capsys, quiet_runs
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (['--only', 'tpu'], "--only has 'tpu', wanted of segmenter, openvino"),
+    (['--only', 'tpu'], "--only has 'tpu', wanted some of segmenter, openvino"),
+    (['--only', 'openvin'], "; did you mean 'openvino'?"),
     (['--resolution', '65x48'], 'resolution is 65x48, wanted'),
     (['--runs', '0'], '--runs is 0, wanted 1 or more'),
     (['--weights', 'nowhere'], "weights 'nowhere' not found"),

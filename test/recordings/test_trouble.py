@@ -113,7 +113,8 @@ def test_files_that_are_no_recordings_are_refused_in_words(bag, tmp_path, conten
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (('--outputs', 'nothing'), "the output 'nothing' is not known"),
+    (('--outputs', 'nothing'), "the output 'nothing' is not known, wanted some of labels, "),
+    (('--outputs', 'labels,obstacle'), "; did you mean 'obstacles'?"),
     (('--part-size', '0'), '--part-size is 0, wanted MiB above 0'),
     (('--jobs', '0'), '--jobs is 0, wanted 1 or more'),
     (('--node', 'a b'), "--node is 'a b', wanted the name of a node"),

@@ -72,7 +72,8 @@ def test_unknown_has_a_name_and_drivable_classes_say_so():
 def test_the_options_name_what_was_given_and_what_is_wanted():
     assert checked_show('all') == SHOWN
     assert checked_show('mask, camera') == ('camera', 'mask')
-    with pytest.raises(ValueError, match="--show has 'maks', wanted all"):
+    with pytest.raises(ValueError, match="--show has 'maks', wanted all, or some of camera, .*; "
+                                         "did you mean 'mask'"):
         checked_show('maks')
     for value in (0.0, float('nan'), -1.0):
         with pytest.raises(ValueError, match='--rate is'):

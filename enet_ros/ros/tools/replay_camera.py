@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import textwrap
 import threading
@@ -20,6 +19,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from enet_ros.network.suggestions import suggest
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.perception.parameter_names import FOREIGN
 from enet_ros.ros.arguments import check_arguments
@@ -108,11 +108,9 @@ class ReplayCamera(Node):
         """Log which parameters were given that the camera does not have, such as typing errors."""
         for name in self._parameter_overrides:
             if name not in PARAMETERS and not name.startswith(FOREIGN):
-                near = difflib.get_close_matches(name, PARAMETERS, n=1)
-                advice = (f"did you mean '{near[0]}'?" if near else
-                          'replay_camera --help lists the parameters')
+                advice = suggest(name, PARAMETERS) or '; replay_camera --help lists the parameters'
                 self.get_logger().warning(
-                    f"parameter '{name}' is not known and has no effect; {advice}")
+                    f"parameter '{name}' is not known and has no effect{advice}")
 
     def _open(self, source: str) -> Source:
         if source != 'drawn':

@@ -27,6 +27,23 @@ class BackendError(ValueError):
     """A backend cannot be used here, or not with this request. The message says why."""
 
 
+class PrecisionError(BackendError):
+    """A backend cannot run in the precision of the request.
+
+    Attributes:
+        reason: Why it cannot, without the name of that precision.
+    """
+
+    def __init__(self, precision: str, reason: str):
+        """Take the canonical name of the precision, and the reason."""
+        super().__init__(precision, reason)  # both, so that it travels between processes
+        self.precision, self.reason = precision, reason
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f'precision {self.precision}: {self.reason}'
+
+
 class Backend(Protocol):
     """A compiled network.
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import openvino as ov
 
-from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
+from enet_ros.backends.base import BackendRequest, PrecisionError, empty_frames
 from enet_ros.backends.cache import (
     GRAPH_VERSION,
     cache_folder,
@@ -55,12 +55,12 @@ def _pick_precision(core: ov.Core, request: BackendRequest) -> str:
     if wanted == 'int8':
         return _check_int8(int8, request.resolution)
     if wanted == 'bfloat16' and not native:
-        raise BackendError('precision bfloat16: this CPU has no bfloat16 arithmetic; '
-                           'possible: auto, float32')
+        raise PrecisionError(wanted, 'this CPU has no bfloat16 arithmetic; '
+                                     'possible: auto, float32')
     if wanted not in _HINTS:
-        raise BackendError(f'precision {wanted}: openvino on a CPU runs float32'
-                           + (', bfloat16' if native else '')
-                           + ' or int8, with weights that have an int8 graph')
+        raise PrecisionError(wanted, 'openvino on a CPU runs float32'
+                             + (', bfloat16' if native else '')
+                             + ' or int8, with weights that have an int8 graph')
     return wanted
 
 
@@ -71,9 +71,9 @@ def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> st
     found = ('have no int8 graph' if graph is None else
              'have an int8 graph for {}x{} alone'.format(*graph.resolution))
     width, height = resolution
-    raise BackendError(
-        f'precision int8: the weights {found}; make one for {width}x{height}: enet-ros export '
-        f'--precision int8 --calibrate DIR --resolution {width}x{height}')
+    raise PrecisionError(
+        'int8', f'the weights {found}; make one for {width}x{height}: enet-ros export '
+                f'--precision int8 --calibrate DIR --resolution {width}x{height}')
 
 
 def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from enet_ros.backends.base import Backend, BackendError, BackendRequest
+from enet_ros.backends.base import Backend, BackendError, BackendRequest, PrecisionError
 from enet_ros.machine import cuda_device_count
 
 
@@ -135,16 +135,25 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
     order = [Candidate(name, 'it was asked for')]
     if name == 'auto':
         order = candidates(Facts(cuda_device_count() > 0, has_tensorrt()))
-    refused: dict[str, None] = {}  # in order; torch may be refused twice for one reason
+    refused: dict[str, Exception] = {}  # in order; torch may be refused twice for one reason
     for candidate in order:
         try:
             backend = OPENERS[candidate.backend](replace(request, needs_cuda=candidate.needs_cuda))
         except (BackendError, ImportError, RuntimeError) as error:
             prefix = '' if name == candidate.backend else f'{candidate.backend}: '
-            refused[f'{prefix}{error}'] = None
+            refused[f'{prefix}{error}'] = error
             continue
         picked = (f'backend {backend.name}, {backend.precision} on {backend.device}: '
                   f'{candidate.reason}')
         return backend, '; '.join([picked, *refused])
+    if name == 'auto':
+        _raise_precision(request.precision, refused)
     possible = f'; possible here: {_possible()}' if name != 'auto' else ''
     raise BackendError(f"backend '{name}' is not available: " + '; '.join(refused) + possible)
+
+
+def _raise_precision(precision: str, refused: dict[str, Exception]) -> None:
+    """Raise an error that begins with the precision, if every backend was refused for it."""
+    if all(isinstance(error, PrecisionError) for error in refused.values()):
+        reasons = [f"{text.partition(':')[0]}: {error.reason}" for text, error in refused.items()]
+        raise BackendError(f'precision {precision} is not possible here: ' + '; '.join(reasons))

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from enet_ros.backends.base import BackendError, BackendRequest, empty_frames
+from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError, empty_frames
 from enet_ros.backends.cuda import CudaRunner, pinned_frames
 from enet_ros.network.build import build_graph
 
@@ -39,8 +39,8 @@ class TorchBackend:
         possible = _POSSIBLE[kind]
         self.precision = possible[0] if request.precision == 'auto' else request.precision
         if self.precision not in possible:
-            raise BackendError(f'precision {self.precision}: torch on {kind} runs '
-                               f'{", ".join(possible)}')
+            raise PrecisionError(self.precision,
+                                 f'torch on {kind} runs {", ".join(possible)}')
         if request.threads:
             torch.set_num_threads(request.threads)
         self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the CPU'

@@ -85,12 +85,15 @@ def test_refuses_resolutions(resolution, message):
     ('openvino', 'float8', "precision is 'float8'"),
     ('openvino', 'float16', 'openvino on a CPU runs float32'),
     ('torch', 'float16', "'torch' is not available.*possible here: auto, openvino, torch"),
+    ('auto', 'int8', '^precision int8 is not possible here: openvino: the weights have no int8 '
+                     'graph; make one for .*; torch: torch on cpu runs float32, bfloat16$'),
+    ('auto', 'float16', '^precision float16 is not possible here: openvino: openvino on a CPU '),
     ('tensorrt', 'auto', "backend 'tensorrt' is not available: no CUDA device; possible here: "
                          'auto, openvino, torch'),
 ])
 def test_refuses_backends_and_says_what_is_possible(backend, precision, message):
     import torch
-    if backend in ('torch', 'tensorrt') and torch.cuda.is_available():
+    if backend in ('auto', 'torch', 'tensorrt') and torch.cuda.is_available():
         pytest.skip('CUDA runs float16, and tensorrt')
     with pytest.raises(BackendError, match=message):
         Segmenter.from_file(resolution=SMALL, backend=backend, precision=precision)

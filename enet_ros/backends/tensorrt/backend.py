@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share
-from enet_ros.backends.base import BackendError, BackendRequest
+from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
 from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
 from enet_ros.machine import cuda_device_count
@@ -40,7 +40,7 @@ def check_request(request: BackendRequest) -> None:
         raise BackendError('torch_tensorrt is not installed (enet-ros doctor --gpu says what to '
                            'install)')
     if request.precision not in ('auto', 'float16'):
-        raise BackendError(f'precision {request.precision}: tensorrt runs float16')
+        raise PrecisionError(request.precision, 'tensorrt runs float16')
 
 
 class TensorRtBackend:

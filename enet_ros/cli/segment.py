@@ -40,8 +40,9 @@ exit code:
   0  everything was labelled
   1  files, or frames of a video, could not be read: the rest was labelled, and the end of the
      output names each with its reason
-  2  called wrongly, and nothing was labelled: an input that does not exist, or a wrong option; or
-     an output cannot be written, and those that were written before stay
+  2  called wrongly, and nothing was labelled: an input that does not exist or is neither an image
+     nor a video, or a wrong option; or an output cannot be written, and those that were written
+     before stay
 """
 
 OPACITY = 0.5
@@ -62,13 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label everything that can be read; return the exit code."""
-    from enet_ros.media import existing, is_video, list_images
+    from enet_ros.media import is_video
     from enet_ros.perception.segmenter import Segmenter
 
-    paths = []
-    for text in args.inputs:
-        path = existing(text)
-        paths += list_images(path) if path.is_dir() else [path]
+    paths = _find_files(args.inputs)
     _check_stems(paths)
     check_absent(_files_to_replace(paths, args.out, with_frames=args.frames), force=args.force)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
@@ -77,12 +75,34 @@ def run(args: argparse.Namespace) -> int:
     print(segmenter.choice, file=sys.stderr)
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
-    problems = _segment_images(segmenter, [path for path in paths if path not in videos],
-                               args.out)
+    images = [path for path in paths if path not in videos]
+    problems = _segment_images(segmenter, images, args.out)
+    labelled = len(images) - len(problems)
     for path in videos:
-        problems += _segment_video(segmenter, path, args.out, with_frames=args.frames)
-    print(f'written to {args.out}', file=sys.stderr)
+        count, problem = _segment_video(segmenter, path, args.out, with_frames=args.frames)
+        labelled += bool(count)
+        problems += [problem] if problem else []
+    if labelled:
+        print(f'written to {args.out}', file=sys.stderr)
     return _report(problems, len(paths))
+
+
+def _find_files(inputs: list[str]) -> list[Path]:
+    """Return the files to label: those that are named, and the images of folders.
+
+    Raises:
+        SourceError: An input does not exist, or is neither an image nor a video.
+    """
+    from enet_ros.media import check_is_media, existing, list_images
+    paths = []
+    for text in inputs:
+        path = existing(text)
+        if path.is_dir():
+            paths += list_images(path)
+        else:
+            check_is_media(path)
+            paths.append(path)
+    return paths
 
 
 def _report(problems: list[str], count: int) -> int:
@@ -167,8 +187,12 @@ def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.
 
 
 def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
-                   with_frames: bool) -> list[str]:
-    """Label a video; return a sentence if it, or a part of it, cannot be read."""
+                   with_frames: bool) -> tuple[int, str]:
+    """Label a video.
+
+    Returns:
+        The number of frames, and a sentence if the video or a part of it cannot be read, or ''.
+    """
     from tqdm import tqdm
 
     from enet_ros.cli.suspects import VideoSuspects
@@ -176,7 +200,7 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
     try:
         video = Video(path)
     except SourceError as error:
-        return [str(error)]
+        return 0, str(error)
     writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
     count, suspects = 0, VideoSuspects(segmenter, video.fps)
     for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
@@ -191,5 +215,4 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
     writer.close()
     if str(suspects):
         print(f"warning: '{path}': {suspects}", file=sys.stderr)
-    missing = video.missing(count)
-    return [missing] if missing else []
+    return count, video.missing(count)

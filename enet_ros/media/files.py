@@ -55,6 +55,19 @@ def existing(path: str) -> Path:
     return expanded
 
 
+def check_is_media(path: Path) -> None:
+    """Check by the name of a file that it is an image or a video.
+
+    Raises:
+        SourceError: It is neither.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise SourceError(f"'{path}' is neither an image nor a video by its name, wanted a "
+                          'folder, or a file that ends in '
+                          f'{", ".join(sorted(IMAGE_SUFFIXES))}, '
+                          f'{", ".join(sorted(VIDEO_SUFFIXES))}')
+
+
 def list_images(folder: Path) -> list[Path]:
     """Return the image files of a folder in the order of their names, without hidden ones.
 

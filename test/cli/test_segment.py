@@ -63,6 +63,25 @@ def test_one_bad_file_that_is_named_fails_with_its_reason(tmp_path, capsys):
     assert "a.png' cannot be read as an image: it is empty" in capsys.readouterr().err
 
 
+def test_a_file_that_is_neither_image_nor_video_is_refused_before_anything_starts(
+        tmp_path, frame, capsys):
+    write_image(tmp_path / 'a.png', frame)
+    (tmp_path / 'mine.yaml').write_text('a: 1\n')
+    assert segment(tmp_path / 'out', tmp_path / 'a.png', tmp_path / 'mine.yaml') == 2
+    said = capsys.readouterr().err
+    assert "mine.yaml' is neither an image nor a video by its name, wanted a folder, or a file " \
+           'that ends in .bmp, .jpeg, ' in said
+    assert '.webp' in said and '.mp4' in said and 'written to' not in said
+    assert not (tmp_path / 'out').exists()
+
+
+def test_nothing_is_said_to_be_written_where_nothing_was(tmp_path, capsys):
+    for name in ('a.png', 'b.mp4'):
+        (tmp_path / name).write_bytes(b'')
+    assert segment(tmp_path / 'out', tmp_path / 'a.png', tmp_path / 'b.mp4') == 1
+    assert 'written to' not in capsys.readouterr().err
+
+
 def test_a_file_without_permission_is_named(tmp_path, frame, capsys, monkeypatch):
     def refuse(path):  # as for every user but root, whom tests often run as
         raise PermissionError(13, 'Permission denied', str(path))

@@ -34,7 +34,8 @@ An image that cannot be trusted (black, saturated, blurred, ...) is labelled as 
 warning (docs/suspect_frames.md).
 
 Images and videos are taken as they are shown: EXIF orientation and a video's rotation are applied
-first. Hidden files of a folder, such as ._street.jpg, are skipped.
+first. Hidden files of a folder, such as ._street.jpg, are skipped. Of a folder only the images are
+labelled; name its videos to label them too.
 
 exit code:
   0  everything was labelled
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.media import is_video
     from enet_ros.perception.segmenter import Segmenter
 
-    paths = _find_files(args.inputs)
+    paths, left_out = _find_files(args.inputs)
     _check_stems(paths)
     check_absent(_files_to_replace(paths, args.out, with_frames=args.frames), force=args.force)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
@@ -84,25 +85,59 @@ def run(args: argparse.Namespace) -> int:
         problems += [problem] if problem else []
     if labelled:
         print(f'written to {args.out}', file=sys.stderr)
+    _report_left_out(left_out)
     return _report(problems, len(paths))
 
 
-def _find_files(inputs: list[str]) -> list[Path]:
-    """Return the files to label: those that are named, and the images of folders.
+def _find_files(inputs: list[str]) -> tuple[list[Path], list[Path]]:
+    """Find the files to label: those that are named, and the images of folders.
+
+    Returns:
+        These files, and the videos of folders that are not named.
 
     Raises:
-        SourceError: An input does not exist, or is neither an image nor a video.
+        SourceError: An input does not exist, has no images, or is neither image nor video.
     """
-    from enet_ros.media import check_is_media, existing, list_images
-    paths = []
+    from enet_ros.media import check_is_media, existing, list_videos
+    paths, videos = [], []
     for text in inputs:
         path = existing(text)
         if path.is_dir():
-            paths += list_images(path)
+            videos += list_videos(path)
+            paths += _images_of(path)
         else:
             check_is_media(path)
             paths.append(path)
-    return paths
+    named = {path.resolve() for path in paths}
+    return paths, [path for path in videos if path.resolve() not in named]
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """Return the images of a folder.
+
+    Raises:
+        SourceError: It has none. If it has videos, the message says to name them.
+    """
+    from enet_ros.media import SourceError, list_images, list_videos
+    try:
+        return list_images(folder)
+    except SourceError as error:
+        videos = list_videos(folder)
+        if not videos:
+            raise
+        plural = 's' if len(videos) > 1 else ''
+        raise SourceError(f"'{folder}' has no images, only {len(videos)} video{plural}: name each "
+                          f"to have it labelled, such as '{videos[0]}'") from error
+
+
+def _report_left_out(videos: list[Path]) -> None:
+    """Name the videos of folders, which are labelled only if they are named."""
+    if videos:
+        count = '1 video of a folder was' if len(videos) == 1 else (
+            f'{len(videos)} videos of folders were')
+        names = ', '.join(f"'{path}'" for path in videos).encode(errors='backslashreplace')
+        print(f'{count} left out: {names.decode()}. Videos are labelled only if they are named',
+              file=sys.stderr)
 
 
 def _report(problems: list[str], count: int) -> int:

@@ -9,6 +9,7 @@ from enet_ros.media.files import (
     is_hidden,
     is_video,
     list_images,
+    list_videos,
     read_bytes,
 )
 from enet_ros.media.images import (
@@ -36,6 +37,7 @@ __all__ = [
     'is_hidden',
     'is_video',
     'list_images',
+    'list_videos',
     'open_image',
     'orient',
     'read_bytes',

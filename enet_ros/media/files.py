@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 #: Endings of the names of image files, in lower case.
@@ -74,16 +75,33 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         SourceError: the folder cannot be listed or has no image file.
     """
-    try:
-        images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    except OSError as error:
-        raise SourceError(f"'{folder}' cannot be listed: {error.strerror}") from error
-    paths = sorted(path for path in images if not is_hidden(path.relative_to(folder)))
+    images = _list_suffixes(folder, IMAGE_SUFFIXES)
+    paths = _without_hidden(images, folder)
     if not paths:
         hidden = f' ({len(images)} hidden files are skipped)' if images else ''
         raise SourceError(f"'{folder}' has no images{hidden}, wanted files that end in "
                           f'{", ".join(sorted(IMAGE_SUFFIXES))}')
     return paths
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Return the video files of a folder in the order of their names, without hidden ones.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+    """
+    return _without_hidden(_list_suffixes(folder, VIDEO_SUFFIXES), folder)
+
+
+def _list_suffixes(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix.lower() in suffixes]
+    except OSError as error:
+        raise SourceError(f"'{folder}' cannot be listed: {error.strerror}") from error
+
+
+def _without_hidden(paths: Iterable[Path], folder: Path) -> list[Path]:
+    return sorted(path for path in paths if not is_hidden(path.relative_to(folder)))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -75,6 +75,29 @@ def test_a_file_that_is_neither_image_nor_video_is_refused_before_anything_start
     assert not (tmp_path / 'out').exists()
 
 
+def test_videos_of_a_folder_are_left_out_and_named_at_the_end(tmp_path, frame, capsys):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    write_image(folder / 'a.png', frame)
+    for name in ('b.mp4', 'c.AVI', 'd.mkv', '._b.mp4', 'notes.txt'):
+        (folder / name).write_bytes(b'')
+    write_video(folder / 'b.mp4', frame, 'mp4v')
+    assert segment(out, folder, folder / 'b.mp4') == 0  # which is named, so labelled
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"2 videos of folders were left out: '{folder / 'c.AVI'}', '{folder / 'd.mkv'}'. Videos "
+        'are labelled only if they are named')
+    assert segment(tmp_path / 'out2', folder / 'a.png') == 0
+    assert 'left out' not in capsys.readouterr().err
+
+
+def test_a_folder_of_videos_alone_says_to_name_them(tmp_path, capsys):
+    for name in ('b.mp4', 'c.avi', 'notes.txt'):
+        (tmp_path / name).write_bytes(b'')
+    assert segment(tmp_path / 'out', tmp_path) == 2
+    assert (f"'{tmp_path}' has no images, only 2 videos: name each to have it labelled, such as "
+            f"'{tmp_path / 'b.mp4'}'") in capsys.readouterr().err
+
+
 def test_nothing_is_said_to_be_written_where_nothing_was(tmp_path, capsys):
     for name in ('a.png', 'b.mp4'):
         (tmp_path / name).write_bytes(b'')

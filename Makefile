@@ -12,10 +12,10 @@ WEIGHTS ?= enet_camvid
 .PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-wheel test-pythons fuzz lint hashes audit docs
 
 help:
-	@echo 'make setup          install and build everything into .venv/ and install/'
+	@echo 'make setup          install and build everything into .venv/ and .colcon/'
 	@echo 'make demo           a camera, the node and an observer; images in $$(OUT)'
 	@echo '                    [SOURCE=drawn|FILE|FOLDER] [DURATION=20] [OUT=demo_out]'
-	@echo '                    [WEIGHTS=enet_camvid|enet_road|FILE] [VIEW=1]'
+	@echo '                    [WEIGHTS=enet_camvid|enet_road|FILE] [VIEW=1] [FORCE=1]'
 	@echo 'make bench          ENet beside other runtimes on this machine, alone [ARGS="--paper"]'
 	@echo 'make soak           a node among its cameras for long: sums, memory, latency; alone'
 	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
@@ -40,7 +40,7 @@ demo:
 	@scripts/setup.sh $(if $(VIEW),view)
 	@. scripts/ros_env.sh && exec demo --source '$(SOURCE)' \
 	    --duration '$(DURATION)' --out '$(OUT)' --weights '$(WEIGHTS)' \
-	    $(if $(VIEW),--view) $(if $(filter demo_out,$(OUT)),--force)
+	    $(if $(VIEW),--view) $(if $(or $(FORCE),$(filter demo_out,$(OUT))),--force)
 
 bench:
 	@scripts/setup.sh bench

@@ -15,12 +15,14 @@ def add_force(parser: argparse.ArgumentParser) -> None:
                         help='replace files that exist already; without it they stop the command')
 
 
-def check_absent(paths: Iterable[Path | None], *, force: bool) -> None:
+def check_absent(paths: Iterable[Path | None], *, force: bool,
+                 option: str = '--force') -> None:
     """Refuse to write where something is already, before any work is done.
 
     Args:
         paths: What the command would write; None stands for a file that it does not write.
         force: Whether the user allows it. Nothing is checked then.
+        option: What allows it, for the message.
 
     Raises:
         FileExistsError: The message names the first of the paths, and what to do.
@@ -29,7 +31,7 @@ def check_absent(paths: Iterable[Path | None], *, force: bool) -> None:
     if taken:
         others = f' (and {len(taken) - 1} more)' if len(taken) > 1 else ''
         raise FileExistsError(f"'{taken[0]}' exists already{others} and is not overwritten; "
-                              'wanted another place to write to, or --force to replace it')
+                              f'wanted another place to write to, or {option} to replace it')
 
 
 def _is_taken(path: Path) -> bool:

@@ -4,6 +4,9 @@ import argparse
 import importlib
 import json
 import os
+import re
+import subprocess
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +20,7 @@ from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.network.enet import ENet
 from enet_ros.training.options import TrainingError, TrainOptions, prepare_run_folder
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ['--resolution', '160x96']
 MINE = b'this was here before'
 #: Destinations of options that name something to write.
@@ -133,3 +137,22 @@ def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(tmp_path):
     (tmp_path / 'model.safetensors').write_bytes(MINE)
     with pytest.raises(TrainingError, match='holds model.safetensors and no run'):
         prepare_run_folder(tmp_path, options)
+
+
+def test_make_demo_is_forced_by_a_variable_and_says_so(tmp_path):
+    pytest.importorskip('rclpy', reason='the demo needs ROS 2')
+    (tmp_path / 'report.json').write_bytes(MINE)
+    done = subprocess.run(['demo', '--out', tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert 'exists already' in done.stderr and 'or FORCE=1 (--force) to replace it' in done.stderr
+    for variables, is_forced in ((['FORCE=1', 'OUT=x'], True), (['OUT=x'], False), ([], True)):
+        recipe = subprocess.run(['make', '--dry-run', 'demo', *variables], cwd=REPOSITORY,
+                                capture_output=True, text=True, check=True).stdout
+        assert ('--force' in recipe) == is_forced, variables
+
+
+def test_the_files_of_the_demo_in_the_readme_stay_out_of_git():
+    folders = re.findall(r'^make demo .*OUT=(\S+)', (REPOSITORY / 'README.md').read_text(),
+                         re.MULTILINE)
+    assert folders and all(folder.startswith('demo_out') for folder in folders)
+    assert 'demo_out*/' in (REPOSITORY / '.gitignore').read_text().splitlines()

@@ -1,8 +1,9 @@
 """The demo: a camera and the node as processes of their own, observed from a third process.
 
-``make demo`` starts it. It writes overlay.png, overlay.mp4 and report.json into a folder.
+``make demo`` starts it. It writes overlay.png, overlay.mp4 and report.json into a folder. Files of
+another folder than demo_out are replaced only with FORCE=1.
 
-  make demo SOURCE=drive.mp4 DURATION=10 OUT=demo_out WEIGHTS=enet_road
+  make demo SOURCE=drive.mp4 DURATION=10 OUT=demo_out_drive WEIGHTS=enet_road FORCE=1
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     files = {name: out / name for name in ('overlay.mp4', 'overlay.png', 'report.json')}
-    check_absent(files.values(), force=arguments.force)
+    check_absent(files.values(), force=arguments.force, option='FORCE=1 (--force)')
     weights = weights_path(arguments.weights)
     class_map = read_checkpoint(weights).class_map
     isolate()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 
+from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+
 LOG_ADVICE = 'set ROS_LOG_DIR to a folder that this user can write to'
 _QUOTED = re.compile(r"'(--params-file|-p) (.*)'\. Error: (.*)", re.DOTALL)
 _OWN_PARAMETER = re.compile(r"set parameter '([^']*)' to '(.*)' of type '\w+', "
@@ -55,9 +57,26 @@ def explain_start(text: str) -> str:
     subject = (f'the parameter file {value}' if option == '--params-file' else
                f'the argument -p {value}')
     error = error.partition(', at /')[0].strip()
-    meaning = next((words for part, words in YAML_ERRORS.items() if part in error), error)
+    meaning = next((words for part, words in YAML_ERRORS.items() if part in error), '')
+    if not meaning and option == '--params-file' and (reason := _read_again(value)):
+        return f'{subject} is refused: {reason}'
     line = _LINE.search(error) if option == '--params-file' else None
-    return f'{subject} is refused' + (f' in line {line[1]}' if line else '') + f': {meaning}'
+    place = f' in line {line[1]}' if line else ''
+    return f'{subject} is refused{place}: {meaning or error}'
+
+
+def _read_again(path: str) -> str:
+    """Return why our own reader refuses a parameter file, or '' if it does not.
+
+    rcl says nothing of a mistake in YAML, and names the line before it.
+    """
+    try:
+        load_yaml(read_limited(path))
+    except PlainYamlError as error:
+        return str(error)
+    except (OSError, ImportError):
+        pass
+    return ''
 
 
 def _explain_log(text: str) -> str:

@@ -218,6 +218,10 @@ def test_without_a_home_all_works_where_the_log_has_a_folder(outside, tmp_path):
     ('/**: {ros__parameters: {drivable: {seed: [0.5, 1]}}}',
      'is refused in line 1: a list has whole numbers beside others: write every number of it'),
     ('/**:\n  ros__parameters:\n    weights:\n', 'is refused in line 3: a name has no value'),
+    ('/**:\n  ros__parameters:\n\tprecision: float32\n',  # rcl says line 2, "parsing a event"
+     'given.yaml is refused: it is no YAML in line 3: found character that cannot start any'),
+    ('/**:\n  ros__parameters: {precision: &a auto, backend: *a}\n',
+     "given.yaml is refused: it has the alias '*a' in line 2, wanted the value itself"),
     ('enet:\n  resolution: [640, 360]\n', 'under its name and ros__parameters'),
     ('/**: {ros__parameters: {cameras: []}}', 'cameras has no value, or an empty list, wanted'),
     (None, 'the file is absent or cannot be read')])
@@ -238,7 +242,13 @@ def test_sim_time_in_quotes_is_refused_in_a_sentence():
                             'quotes')
 
 
-def test_other_texts_of_rcl_are_shown_as_they_are():
+def test_other_texts_of_rcl_are_shown_as_they_are(tmp_path):
+    (tmp_path / 'p.yaml').write_text('/**: {ros__parameters: {a: 1}}\n')  # our reader takes it
+    for name in ('p.yaml', 'nowhere.yaml'):
+        assert explain_start(f"Couldn't parse params file: '--params-file {tmp_path / name}'. "
+                             'Error: Some new trouble at line 7, at /project/x.c:3') == (
+            f'the parameter file {tmp_path / name} is refused in line 7: Some new trouble at '
+            'line 7')
     assert explain_start('resolution is 3') == 'resolution is 3'
     assert explain_start("Couldn't parse parameter override rule: '-p a:=[1, 2.5]'. Error: "
                          'Sequence should be of same type. Value type, at /project/x.c:3') == (

@@ -33,7 +33,7 @@ from enet_ros.training.run_data import RunData
 
 
 def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
-           validations: Sequence[SegmentationData]) -> None:
+           validations: Sequence[SegmentationData]) -> dict:
     """Write the model, its scores and the images of a finished run.
 
     Args:
@@ -41,6 +41,9 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
         data: Frames of the run, for statistics and calibration.
         options: Options of the run.
         validations: Splits that score the weights. The first chooses between them.
+
+    Returns:
+        What ``scores.json`` holds.
     """
     run, module, validation = Path(options.out), module.cpu(), validations[0]
     checkpoint, network = max(
@@ -59,6 +62,7 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     draw_curves(run / 'curves.png', module.curves)
     draw_samples(run / 'samples.png', checkpoint, validation)
+    return scores
 
 
 def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationData],

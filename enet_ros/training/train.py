@@ -43,6 +43,7 @@ from enet_ros.training.options import (
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_data import AugmentationSchedule, RunData
 from enet_ros.training.sources import Source, in_one_class_map
+from enet_ros.training.summary import summarize
 
 STOPPED = 3  # exit code of a run that was stopped before its end
 
@@ -75,7 +76,7 @@ def train(options: TrainOptions) -> int:
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
     if module.global_rank == 0:
-        finish(module, data, options, validation)
+        print(summarize(options, finish(module, data, options, validation)))
     return 0
 
 

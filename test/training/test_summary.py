@@ -1,0 +1,44 @@
+"""The lines that end a training run, and that its commands are ones that work."""
+
+import shlex
+
+import pytest
+from support.training_runs import run_options
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
+pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
+
+from enet_ros.cli.main import main  # noqa: E402
+from enet_ros.training.summary import summarize  # noqa: E402
+from enet_ros.training.train import train  # noqa: E402
+
+SCORES = {'images': 5, 'miou': 0.612, 'drivable_iou': 0.9, 'class_avg': 0.7, 'global_avg': None}
+
+
+def test_a_run_ends_with_its_weights_scores_and_commands_that_work(tree, tmp_path, capsys):
+    run = tmp_path / 'my run'
+    assert train(run_options(tree, run, steps=3)) == 0
+    said = capsys.readouterr().out
+    weights = run / 'model.safetensors'
+    assert f'weights: {weights}\nscores on 5 validation images: class IoU ' in said
+    evaluate, segment, node = said.split('next:\n')[1].splitlines()
+    assert main(shlex.split(evaluate)[1:]) == 0
+    assert 'class IoU' in capsys.readouterr().out
+    assert shlex.split(segment)[-4:] == ['--weights', str(weights), '--resolution', '48x32']
+    assert shlex.split(node) == ['segment_node', '--ros-args', '-p', f'weights:={weights}', '-p',
+                                 'resolution:=[48, 32]']
+
+
+def test_scores_without_a_value_and_the_resolution_of_the_node_are_left_out(tree, tmp_path):
+    lines = summarize(run_options(tree, tmp_path, resolution=(640, 360)).checked(), SCORES)
+    assert 'class IoU 61.2 %, drivable IoU 90.0 %, class average 70.0 %\n' in lines
+    assert 'resolution' not in lines
+
+
+def test_a_data_file_is_scored_as_a_whole(tree, tmp_path):
+    (tmp_path / 'site.yaml').write_text(
+        f'sources:\n  - {{dataset: folders, root: {tree}}}\n')
+    options = run_options(tree, tmp_path, dataset=[], root=None,
+                          data=str(tmp_path / 'site.yaml')).checked()
+    assert f'  enet-ros eval --data {tmp_path}/site.yaml --weights ' in summarize(options, SCORES)

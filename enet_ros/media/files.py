@@ -11,6 +11,9 @@ IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.
 #: Endings of the names of video files, in lower case.
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.m4v', '.webm', '.mpg', '.mpeg'})
 
+#: First bytes of the image files that are read: PNG, JPEG, BMP, TIFF, WebP and PPM.
+IMAGE_STARTS = (b'\x89PNG', b'\xff\xd8\xff', b'BM', b'II', b'MM', b'RIFF', b'P5', b'P6')
+
 #: Greatest size of an image file. Its pixels may take as much again, see ``images``.
 MAX_FILE_BYTES = 256_000_000
 
@@ -57,16 +60,24 @@ def existing(path: str) -> Path:
 
 
 def check_is_media(path: Path) -> None:
-    """Check by the name of a file that it is an image or a video.
+    """Check that a file is an image or a video by its name, or an image by its first bytes.
 
     Raises:
         SourceError: It is neither.
     """
-    if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-        raise SourceError(f"'{path}' is neither an image nor a video by its name, wanted a "
-                          'folder, or a file that ends in '
+    if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not _starts_as_image(path):
+        raise SourceError(f"'{path}' is neither an image nor a video, wanted a folder, an image, "
+                          'or a file that ends in '
                           f'{", ".join(sorted(IMAGE_SUFFIXES))}, '
                           f'{", ".join(sorted(VIDEO_SUFFIXES))}')
+
+
+def _starts_as_image(path: Path) -> bool:
+    try:
+        with path.open('rb') as file:
+            return file.read(8).startswith(IMAGE_STARTS)
+    except OSError:
+        return True  # Reading it says why it cannot be read.
 
 
 def list_images(folder: Path) -> list[Path]:

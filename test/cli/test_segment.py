@@ -63,13 +63,20 @@ def test_one_bad_file_that_is_named_fails_with_its_reason(tmp_path, capsys):
     assert "a.png' cannot be read as an image: it is empty" in capsys.readouterr().err
 
 
+def test_an_image_without_a_known_ending_is_labelled(tmp_path, frame):
+    path = tmp_path / 'frame_000123'
+    path.write_bytes(as_file(frame, 'JPEG'))
+    assert segment(tmp_path / 'out', path) == 0
+    assert (tmp_path / 'out' / 'frame_000123_labels.png').exists()
+
+
 def test_a_file_that_is_neither_image_nor_video_is_refused_before_anything_starts(
         tmp_path, frame, capsys):
     write_image(tmp_path / 'a.png', frame)
     (tmp_path / 'mine.yaml').write_text('a: 1\n')
     assert segment(tmp_path / 'out', tmp_path / 'a.png', tmp_path / 'mine.yaml') == 2
     said = capsys.readouterr().err
-    assert "mine.yaml' is neither an image nor a video by its name, wanted a folder, or a file " \
+    assert "mine.yaml' is neither an image nor a video, wanted a folder, an image, or a file " \
            'that ends in .bmp, .jpeg, ' in said
     assert '.webp' in said and '.mp4' in said and 'written to' not in said
     assert not (tmp_path / 'out').exists()

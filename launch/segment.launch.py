@@ -30,7 +30,7 @@ SHARE = FindPackageShare('enet_ros')
 ARGUMENTS = {
     'image_topic': ('image', 'Topic of the camera. With image_transport compressed the node '
                              'subscribes to <image_topic>/compressed.'),
-    'camera_info_topic': ('camera_info', "Topic of the camera's calibration."),
+    'camera_info_topic': ('camera_info', 'Topic of the calibration of that camera.'),
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),
     'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and drivable mask.'),

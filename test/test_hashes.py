@@ -60,7 +60,7 @@ def install(tmp_path):
     script = (REPOSITORY / 'scripts' / 'setup.sh').read_text()
     functions = '\n'.join(
         re.search(rf'^{name}\(\).*?(?:^}}|; }})$', script, re.MULTILINE | re.DOTALL)[0]
-        for name in ('install_hashed', 'stop_pip', 'stop'))
+        for name in ('install_hashed', 'try_pip', 'stop_pip', 'stop'))
 
     def run(digest):
         (tmp_path / 'pins.txt').write_text(f'tiny==1.0 --hash=sha256:{digest}\n')

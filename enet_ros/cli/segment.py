@@ -103,8 +103,9 @@ def _find_files(inputs: list[str]) -> tuple[list[Path], list[Path]]:
     for text in inputs:
         path = existing(text)
         if path.is_dir():
-            videos += list_videos(path)
-            paths += _images_of(path)
+            videos_here = list_videos(path)
+            paths += _images_of(path, videos_here)
+            videos += videos_here
         else:
             check_is_media(path)
             paths.append(path)
@@ -112,17 +113,16 @@ def _find_files(inputs: list[str]) -> tuple[list[Path], list[Path]]:
     return paths, [path for path in videos if path.resolve() not in named]
 
 
-def _images_of(folder: Path) -> list[Path]:
-    """Return the images of a folder.
+def _images_of(folder: Path, videos: list[Path]) -> list[Path]:
+    """Return the images of a folder, which has these videos beside them.
 
     Raises:
         SourceError: It has none. If it has videos, the message says to name them.
     """
-    from enet_ros.media import SourceError, list_images, list_videos
+    from enet_ros.media import SourceError, list_images
     try:
         return list_images(folder)
     except SourceError as error:
-        videos = list_videos(folder)
         if not videos:
             raise
         plural = 's' if len(videos) > 1 else ''

@@ -95,10 +95,10 @@ def bits_without_outliers(samples: np.ndarray) -> int:
         samples: uint16 of any shape.
     """
     for depth in DEPTHS:
-        above = samples >= 1 << depth if depth < 16 else np.zeros(1, bool)
-        if np.count_nonzero(above) <= OUTLIERS * samples.size:
+        within = samples < 1 << depth
+        if samples.size - np.count_nonzero(within) <= OUTLIERS * samples.size:
             break
-    return int(np.bitwise_or.reduce(samples, axis=None, where=~above if above.any() else True))
+    return int(np.bitwise_or.reduce(samples, axis=None, where=within))
 
 
 def _depth_of(bits: int) -> int:

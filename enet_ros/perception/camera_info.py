@@ -136,15 +136,17 @@ def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
     Raises:
         ValueError: It does not fit. The message names both sizes.
     """
+    if not info.k[0]:
+        return
     crop, binning = _crop_and_binning(info)
     width, height = (length // merged for length, merged in zip(crop, binning))
     whole = info.width // binning[0], info.height // binning[1]
-    if info.k[0] and size == whole != (width, height):
+    if size == whole != (width, height):
         roi = info.roi
         raise ValueError(f'roi is {roi.width}x{roi.height} at {roi.x_offset}, {roi.y_offset}, and '
                          f'frames are {size[0]}x{size[1]}, the whole sensor; wanted frames of '
                          'that region, or a roi of zeros')
-    if info.k[0] and abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
+    if abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
         raise ValueError(f'the camera info is for {width}x{height}, frames are '
                          f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
 

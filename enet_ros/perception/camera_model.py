@@ -98,9 +98,10 @@ class CameraModel:
 
     def __post_init__(self):
         """Check the fields. Sequences become tuples, so that cameras compare and hash."""
+        used = 'kp' if self.rectified else 'kdr'
         for name, count in (('k', 9), ('d', None), ('r', 9), ('p', 12)):
-            values, is_used = getattr(self, name), name == 'k' or (name == 'p') == self.rectified
-            if not is_used and not np.isfinite(np.asarray(values, float)).all():
+            values = getattr(self, name)
+            if name not in used and not np.isfinite(np.asarray(values, float)).all():
                 values = np.zeros(np.size(values))  # It was never filled in.
             object.__setattr__(self, name, finite_values(name, values, count))
         if not any(self.r):

@@ -1,7 +1,6 @@
 """Torch7 files: equal arrays, and nothing hostile gets through."""
 
 import struct
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from support.other_weights import (
     randomized,
     text,
 )
+from support.traced_memory import memory_below
 
 from enet_ros.importers.torch7 import read_torch7
 from enet_ros.importers.torch7_enet import from_torch7
@@ -104,13 +104,9 @@ def test_no_torch7_tensor_of_another_shape_is_copied():
             share(child)
 
     share(model)
-    tracemalloc.start()
-    try:
+    with memory_below(giant.nbytes):
         with pytest.raises(CheckpointError, match=r'of shape \(1048576,\), wanted \(13, 3'):
             from_torch7(model)
-        assert tracemalloc.get_traced_memory()[1] < giant.nbytes
-    finally:
-        tracemalloc.stop()
 
 
 HEAD = struct.pack('<ii', 4, 1) + text('V 1') + text('nn.Sequential')

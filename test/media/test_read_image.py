@@ -1,7 +1,6 @@
 """Image files as they are shown, or one sentence about why one cannot be read."""
 
 import os
-import tracemalloc
 from contextlib import suppress
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.damaged import as_file, damaged_files, hidden_files, png_of, street
+from support.traced_memory import memory_below
 
 from enet_ros.media import (
     SourceError,
@@ -74,13 +74,9 @@ def test_each_damage_has_its_reason_in_one_line(tmp_path):
 
 def test_sizes_are_checked_before_memory_is_taken(tmp_path):
     (tmp_path / 'a.png').write_bytes(png_of([], 20_000, 5_000, 8, 2))
-    tracemalloc.start()
-    try:
+    with memory_below(5_000_000):
         with pytest.raises(SourceError, match='20000x5000, wanted at most 64 million pixels'):
             read_image(tmp_path / 'a.png')
-        assert tracemalloc.get_traced_memory()[1] < 5_000_000
-    finally:
-        tracemalloc.stop()
 
 
 def test_a_file_too_large_is_refused_unread(tmp_path):

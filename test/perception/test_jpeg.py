@@ -3,7 +3,6 @@
 import importlib
 import re
 import sys
-import tracemalloc
 from collections import Counter
 
 import cv2
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.jpegs import jpeg, of_size, scan_start, with_extra_bytes
+from support.traced_memory import memory_below
 
 from enet_ros.perception.encodings import (
     CompressedFile,
@@ -190,13 +190,9 @@ def false_sizes():
 @pytest.mark.parametrize(('data', 'size'), list(false_sizes()))
 @pytest.mark.parametrize('tail', [0, 300])
 def test_a_size_that_the_bytes_cannot_fill_is_refused_before_it_takes_memory(data, size, tail):
-    tracemalloc.start()
-    try:
+    with memory_below(1e6):
         with pytest.raises(EncodingError, match='cut short or false|damaged|would take'):
             decode_compressed(of_size(data, *size) + bytes(tail))
-        assert tracemalloc.get_traced_memory()[1] < 1e6
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(('size', 'most'), [((192, 96), 100), ((3840, 2160), 48)])

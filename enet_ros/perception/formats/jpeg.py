@@ -129,8 +129,7 @@ def _is_whole_between_restarts(view: memoryview, header: JpegHeader) -> bool:
     about the others. This takes as long as decoding the file once more.
     """
     count, interval = header.count_mcus(), header.restart_interval
-    if not interval or header.process == 'progressive' \
-            or header.scan_components != len(header.sampling):
+    if not interval or not header.is_whole_in_first_scan:
         return False
     end = find_end(view, header) - 2
     restarts = list(_RESTART.finditer(view, header.scan_at, end))

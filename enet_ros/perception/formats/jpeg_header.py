@@ -56,6 +56,11 @@ class JpegHeader:
             return 8, 8
         return 8 * max(h for h, _ in self.sampling), 8 * max(v for _, v in self.sampling)
 
+    @property
+    def is_whole_in_first_scan(self) -> bool:
+        """Whether the first scan has the whole image. Otherwise it is spread over several."""
+        return self.process != 'progressive' and self.scan_components == len(self.sampling)
+
     def count_mcus(self) -> int:
         """Return the number of MCUs of an interleaved scan."""
         across, down = self.mcu_size
@@ -155,11 +160,10 @@ def _check_promise(header: JpegHeader, length: int) -> None:
     A block of a sequential JPEG takes at least 2 bits, one code for DC and one for AC. A block of
     a progressive one takes at least 1 bit, the code for DC.
     """
-    is_whole = header.process != 'progressive' and header.scan_components == len(header.sampling)
     width, height, bytes_per_pixel = header.width, header.height, _MEMORY[len(header.sampling)]
     check_size('the JPEG', width, height, bytes_per_pixel)
     blocks = header.count_blocks()
-    if not is_whole:  # Several scans are collected as coefficients of two bytes.
+    if not header.is_whole_in_first_scan:  # Scans are collected as coefficients of two bytes.
         check_size('the JPEG', width, height, bytes_per_pixel + 128 * blocks / (width * height))
     bits = blocks * (1 if header.process == 'progressive' else 2)
     if bits > 8 * (length - header.scan_at):
@@ -170,8 +174,8 @@ def _check_promise(header: JpegHeader, length: int) -> None:
 
 def _check_scans(header: JpegHeader, view: memoryview) -> None:
     """Check that the image is not spread over more scans than an encoder writes."""
-    if header.process != 'progressive' and header.scan_components == len(header.sampling):
-        return  # The image is whole after the first scan, and the decoder refuses another one.
+    if header.is_whole_in_first_scan:
+        return  # The decoder refuses another one.
     most = min(_MOST_SCANS, max(_ALLOWED_SCANS,
                                 _MOST_SCANNED_PIXELS // (header.width * header.height)))
     scans = bytes(view[header.scan_at:]).count(bytes((0xFF, SOS)))

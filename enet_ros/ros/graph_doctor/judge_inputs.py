@@ -18,10 +18,15 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.observation import Observation, Topic, node_of
+from enet_ros.ros.graph_doctor.observation import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    Observation,
+    Topic,
+    node_of,
+)
 
-IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-INFO = 'sensor_msgs/msg/CameraInfo'
 LEAST_RATE_HZ = 5.0
 LEAST_SHARE = 0.5      # of the frames, which a node should finish
 MOST_TOPICS = 5        # that a finding names

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+INFO = 'sensor_msgs/msg/CameraInfo'
 KEPT = 10  # messages of a topic that are kept; the others are only counted
 
 

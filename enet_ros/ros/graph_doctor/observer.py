@@ -21,7 +21,15 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.graph_doctor.observation import KEPT, Observation, Topic, full_name
+from enet_ros.ros.graph_doctor.observation import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    KEPT,
+    Observation,
+    Topic,
+    full_name,
+)
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
 
 try:
@@ -34,8 +42,7 @@ ANSWER_SEC = 2.0
 #: Parameters that judgements depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
-INPUT_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CameraInfo': CameraInfo,
-               'sensor_msgs/msg/CompressedImage': CompressedImage}
+INPUT_TYPES = {IMAGE: Image, INFO: CameraInfo, COMPRESSED: CompressedImage}
 TF_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST,
                     reliability=ReliabilityPolicy.BEST_EFFORT,
                     durability=DurabilityPolicy.VOLATILE)
@@ -157,11 +164,13 @@ class Observer:
         return found
 
     def _image_topics(self, own: str) -> dict[str, list[str]]:
+        """Return the topics of images that somebody publishes, by type, without our own ones."""
         topics: dict[str, list[str]] = {}
-        for topic, types in self._node.get_topic_names_and_types():
-            if not topic.startswith(own) and self._node.count_publishers(topic):
-                topics.setdefault(types[0], []).append(topic)
-        return {kind: topics.get(kind, []) for kind in INPUT_TYPES if 'Image' in kind}
+        for topic, (kind, *_) in self._node.get_topic_names_and_types():
+            if kind in (IMAGE, COMPRESSED) and not topic.startswith(own) \
+                    and self._node.count_publishers(topic):
+                topics.setdefault(kind, []).append(topic)
+        return topics
 
     def _ends(self, ask, name: str) -> list[Topic]:
         return [Topic(topic, kind, self._node.get_publishers_info_by_topic(topic),

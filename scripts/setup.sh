@@ -107,7 +107,7 @@ install_bare_packages() {  # $1: requirements
     # The wheel without CUDA, which PyPI does not carry. Each hash of torch is of one source.
     version=$(sed -n 's/^torch==//p' constraints/bare.txt)
     sed -n "s/^torch==$version /torch==$version+cpu /p" "$HASHES" > .venv/torch.txt
-    .venv/bin/python -c 'import torch' 2>/dev/null || ATTEMPTS=1 install_hashed .venv/torch.txt ||
+    .venv/bin/python -c 'import torch' 2>/dev/null || install_hashed .venv/torch.txt ||
         install_hashed .venv/torch.txt --index-url https://download.pytorch.org/whl/cpu ||
         stop_pip
     install_hashed "$HASHES" || stop_pip
@@ -168,28 +168,18 @@ install_ros_packages() {  # $1: requirements
 # Both --------------------------------------------------------------------------------------------
 
 pip_install() {  # $1: constraints, $2: requirements, a line each, then options
-    local constraints=$1
-    echo "$2" > .venv/requirements.txt
+    local constraints=$1 requirements=$2
     shift 2
-    try_pip --constraint "$constraints" --requirement .venv/requirements.txt "$@" || stop_pip
-}
-
-try_pip() {  # twice, since a registry can fail for a moment; but not if a file is a false one
-    local attempt most=${ATTEMPTS:-2}
-    for attempt in $(seq "$most"); do
-        .venv/bin/python -m pip install --disable-pip-version-check "$@" > .venv/pip.log 2>&1 &&
-            return
-        ! grep -q 'DO NOT MATCH THE HASHES' .venv/pip.log || return 1
-        [ "$attempt" = "$most" ] || sleep "${ENET_ROS_RETRY_SEC:-10}"
-    done
-    return 1
+    .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
+        --requirement /dev/stdin "$@" <<< "$requirements" > .venv/pip.log 2>&1 || stop_pip
 }
 
 install_hashed() {  # $1: file of every package, each with its hashes, then options
     local file=$1
     shift
     # Every package is named, so none comes by way of another.
-    try_pip --require-hashes --no-deps --requirement "$file" "$@"
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps \
+        --requirement "$file" "$@" > .venv/pip.log 2>&1
 }
 
 stop_pip() {

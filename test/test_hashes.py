@@ -1,10 +1,12 @@
 """Packages of the bare machine: pinned once, each with its hashes, and a wrong file stops."""
 
+import contextlib
 import re
 import subprocess
 import sys
 import zipfile
 from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,20 @@ def test_all_that_the_node_needs_is_there():
     assert missing == set()
 
 
+def test_every_pin_can_be_had_by_the_python_of_debian():
+    """Debian 12 has Python 3.11.2. pip says of a pin that wants more that versions conflict."""
+    specifiers = pytest.importorskip('packaging.specifiers', reason='packaging is not installed')
+    text = (REPOSITORY / 'constraints' / 'bare.txt').read_text()
+    wants = {}
+    for name, version in re.findall(r'^([\w.-]+)==([^\s;]+)', text, re.MULTILINE):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if metadata.version(name).partition('+')[0] == version:
+                wants[name] = metadata.metadata(name).get('Requires-Python') or ''
+    assert len(wants) > 30
+    assert [name for name, want in wants.items()
+            if not specifiers.SpecifierSet(want).contains('3.11.2')] == []
+
+
 def test_torch_has_the_hashes_of_both_its_wheels():
     torch, = (line for line in lines_of('bare.hashes.txt') if line.startswith('torch=='))
     assert torch.count('--hash=sha256:') >= 2
@@ -60,7 +76,7 @@ def install(tmp_path):
     script = (REPOSITORY / 'scripts' / 'setup.sh').read_text()
     functions = '\n'.join(
         re.search(rf'^{name}\(\).*?(?:^}}|; }})$', script, re.MULTILINE | re.DOTALL)[0]
-        for name in ('install_hashed', 'try_pip', 'stop_pip', 'stop'))
+        for name in ('install_hashed', 'stop_pip', 'stop'))
 
     def run(digest):
         (tmp_path / 'pins.txt').write_text(f'tiny==1.0 --hash=sha256:{digest}\n')

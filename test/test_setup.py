@@ -114,27 +114,6 @@ def test_plain_shells_and_sourced_ones_set_up_the_same(shimmed_checkout):
     assert said[1:] == ['', '']
 
 
-@pytest.mark.skipif(os.uname().machine != 'x86_64', reason='the wheels are for x86_64')
-@pytest.mark.parametrize(('failures', 'message', 'code'), [
-    (1, 'ResolutionImpossible', 0), (9, 'ResolutionImpossible', 1),
-    (1, 'THESE PACKAGES DO NOT MATCH THE HASHES', 1)])
-def test_pip_is_tried_again_unless_a_file_is_a_false_one(shimmed_checkout, failures, message,
-                                                         code):
-    """A registry that fails for a moment makes pip say that versions are in conflict."""
-    (shimmed_checkout / '.venv' / 'bin' / 'python').write_text(f"""#!/bin/sh
-[ "$1" = -c ] && exit 0   # torch is there
-[ "$2" = pip ] || exit 0
-echo x >> count
-[ $(wc -l < count) -gt {failures} ] || {{ echo 'ERROR: {message}'; exit 1; }}
-""")
-    environment = {'PATH': f'{shimmed_checkout}/tools:/usr/bin:/bin', 'ENET_ROS_RETRY_SEC': '0',
-                   'HOME': os.environ.get('HOME', '/')}
-    done = subprocess.run(['scripts/setup.sh', 'test'], cwd=shimmed_checkout, env=environment,
-                          capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, done.stderr
-    assert code == 0 or message in done.stderr
-
-
 def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
     (tmp_path / 'scripts').mkdir()
     shutil.copy(REPOSITORY / 'scripts' / 'ros_env.sh', tmp_path / 'scripts')

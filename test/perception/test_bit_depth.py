@@ -68,14 +68,15 @@ def test_a_depth_that_grows_late_is_found_as_well():
 
 @pytest.mark.parametrize('frames', [0, 20])
 @pytest.mark.parametrize('outliers', [np.s_[-1], np.s_[::60, ::60]])
-def test_a_row_of_telemetry_or_hot_pixels_do_not_darken_the_image(frames, outliers):
+@pytest.mark.parametrize('value', [16384, 65535])  # the first would be 0 if its low bits were taken
+def test_a_row_of_telemetry_or_hot_pixels_do_not_darken_the_image(frames, outliers, value):
     """They are white in their own frame, and no later frame is darker for them."""
     depth, values = BitDepth(), np.full((240, 640), 9001, np.uint16)
     values[::2] = 3001
     for _ in range(frames):
         depth.to_uint8(values)
     spoilt = values.copy()
-    spoilt[outliers] = 65535
+    spoilt[outliers] = value
     reduced, remark = depth.to_uint8(spoilt)
     assert remark.value.startswith('14 of 16 bits')
     assert (reduced[outliers] == 255).all()

@@ -23,7 +23,7 @@ help:
 	@echo 'make test           every test that this machine can run, but test-tensorrt,'
 	@echo '                    test-wheel and test-pythons, which build environments of their own'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
-	@echo 'make test-tensorrt  TensorRT engines by the real builder, without a GPU'
+	@echo 'make test-tensorrt  TensorRT engines and Triton kernels by the real compilers, without a GPU'
 	@echo 'make test-wheel     builds the wheel and uses it in an empty environment'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
@@ -61,7 +61,7 @@ test:
 
 test-tensorrt:
 	@scripts/setup.sh test
-	@. scripts/ros_env.sh && exec pytest -m tensorrt -s test/backends/test_tensorrt_builder.py
+	@. scripts/ros_env.sh && exec pytest -m tensorrt -s test/backends
 
 test-gpu:
 	@scripts/setup.sh test

@@ -37,7 +37,7 @@ ARGUMENTS = {
     'view': ('false', 'Whether to show the node in a browser. The URL is printed; see '
                       'docs/view.md.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error or fatal.'),
-    'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt or torch.'),
+    'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt, torch or triton.'),
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
     'use_sim_time': ('', 'Overrides the parameter use_sim_time: true or false.'),
     'autostart': ('', 'Overrides the parameter autostart: true or false.'),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Make .venv-tensorrt: torch-tensorrt and the real TensorRT-RTX builder, which needs no GPU, for
-# test/support/tensorrt_builder.py. Does nothing when the environment is up to date.
+# Make .venv-tensorrt, for test/support/tensorrt_builder.py and test/support/triton_kernels.py:
+# torch-tensorrt, the real TensorRT-RTX builder, and Triton with its compiler. None needs a GPU.
+# Does nothing when the environment is up to date.
 #
 # PYTHON names another interpreter than python3.11. Exit codes beside 0:
 #   1  the environment is broken
@@ -81,7 +82,8 @@ build() {
     install_torch
   fi
   # No dependencies, since they name a TensorRT-RTX whose packages bring what is not wanted here.
-  install --no-deps torch-tensorrt-rtx tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs dllist
+  install --no-deps torch-tensorrt-rtx tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs dllist \
+    triton
   set_libraries_aside "$site"
   name_bindings "$site"
   "$target/bin/python" -c 'import tensorrt_rtx; tensorrt_rtx.Builder'

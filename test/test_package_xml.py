@@ -13,7 +13,8 @@ KEYS = {'PIL': 'python3-pil', 'argcomplete': 'python3-argcomplete', 'cv2': 'pyth
         'numpy': 'python3-numpy', 'pytest': 'python3-pytest', 'tqdm': 'python3-tqdm',
         'yaml': 'python3-yaml', 'tf2_ros': 'tf2_ros_py'}
 #: rosdep has no key for these, or one whose version is too old: scripts/setup.sh installs them.
-BY_SETUP = {'openvino', 'safetensors', 'simplejpeg', 'torch', 'torch_tensorrt', 'tensorrt'}
+BY_SETUP = {'openvino', 'safetensors', 'simplejpeg', 'torch', 'torch_tensorrt', 'tensorrt',
+            'triton'}
 #: Depends that no import shows.
 OTHERS = {'cv_bridge': 'nodes that read our images (docs/downstream.md)',
           'message_filters': 'nodes that join our topics (docs/downstream.md)',

@@ -25,10 +25,16 @@ def _open_tensorrt(request: BackendRequest) -> Backend:
     return TensorRtBackend(request)
 
 
+def _open_triton(request: BackendRequest) -> Backend:
+    from enet_ros.backends.triton.backend import TritonBackend
+    return TritonBackend(request)
+
+
 OPENERS: dict[str, Callable[[BackendRequest], Backend]] = {
     'openvino': _open_openvino,
     'tensorrt': _open_tensorrt,
     'torch': _open_torch,
+    'triton': _open_triton,
 }
 
 BACKEND_NAMES = ('auto', *OPENERS)
@@ -77,6 +83,11 @@ def has_tensorrt() -> bool:
     return cuda_device_count() > 0 and find_spec('torch_tensorrt') is not None
 
 
+def has_triton() -> bool:
+    """Tell whether there are a CUDA device and Triton, without importing it."""
+    return cuda_device_count() > 0 and find_spec('triton') is not None
+
+
 def candidates(facts: Facts) -> list[Candidate]:
     """Return what ``auto`` tries, from the most to the least wanted.
 
@@ -113,7 +124,8 @@ def explain_auto(facts: Facts) -> str:
 
 def _possible() -> str:
     """Name the values of the parameter ``backend`` that this machine has something for."""
-    return ', '.join(name for name in BACKEND_NAMES if name != 'tensorrt' or has_tensorrt())
+    missing = {'tensorrt': not has_tensorrt(), 'triton': not has_triton()}
+    return ', '.join(name for name in BACKEND_NAMES if not missing.get(name))
 
 
 def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:

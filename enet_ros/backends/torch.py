@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class TorchBackend:
         self._torch_device = torch.device(kind)
         self.max_batch = max(CUDA_BATCH, request.batch) if kind == 'cuda' else 1
         self._checkpoint, self._resolution = request.checkpoint, request.resolution
-        self._graphs: dict[bool, torch.nn.Module] = {}
+        self._graphs: dict[bool, Callable] = {}
         #: (confidence, number of frames) -> its CudaRunner, the newest last
         self._runners: OrderedDict[tuple[bool, int], CudaRunner] = OrderedDict()
         self._graph(confidence=False)
@@ -94,10 +95,12 @@ class TorchBackend:
         self._runners.move_to_end(key)
         return self._runners[key]
 
-    def _graph(self, *, confidence: bool) -> torch.nn.Module:
+    def _graph(self, *, confidence: bool) -> Callable:
         if confidence not in self._graphs:
-            self._graphs[confidence] = build_graph(
-                self._checkpoint, confidence=confidence).to(
-                self._torch_device, getattr(torch, self.precision),
-                memory_format=torch.channels_last)
+            self._graphs[confidence] = self._new_graph(confidence=confidence)
         return self._graphs[confidence]
+
+    def _new_graph(self, *, confidence: bool) -> Callable:
+        """Return what takes frames on the device, and gives labels or labels and probability."""
+        return build_graph(self._checkpoint, confidence=confidence).to(
+            self._torch_device, getattr(torch, self.precision), memory_format=torch.channels_last)

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '(default: 640x360)')
     parser.add_argument('--backend', default='auto', metavar='B',
                         help='runtime for a side that is no parameter file: auto, openvino, '
-                             'tensorrt or torch (default: the fastest that works)')
+                             'tensorrt, torch or triton (default: the fastest that works)')
     parser.add_argument('--threads', type=int, default=0, metavar='N',
                         help='number of CPU threads for such a side '
                              '(default: the backend chooses)')

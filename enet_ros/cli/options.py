@@ -31,7 +31,7 @@ def add_engine_options(parser: argparse.ArgumentParser,
                else 'the one at which the weights were trained')
     parser.add_argument('--weights', default='', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--backend', default='auto', metavar='B',
-                        help='runtime of the network: auto, openvino, tensorrt or torch '
+                        help='runtime of the network: auto, openvino, tensorrt, torch or triton '
                              '(default: the fastest that works)')
     parser.add_argument('--precision', default='auto', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8 (default: the fastest)')

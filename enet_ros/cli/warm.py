@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--resolution', type=resolution, metavar='WxH',
                         help='resolution of the network, multiples of 8 (default: 640x360)')
-    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt or torch')
+    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
     parser.add_argument('--precision', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8')
     parser.add_argument('--threads', type=int, metavar='N',

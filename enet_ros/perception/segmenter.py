@@ -98,7 +98,7 @@ class Segmenter:
         Args:
             checkpoint: From :func:`enet_ros.network.checkpoint.read_checkpoint`.
             resolution: (width, height), multiples of 8.
-            backend: 'auto', 'openvino', 'tensorrt' or 'torch'.
+            backend: 'auto', 'openvino', 'tensorrt', 'torch' or 'triton'.
             precision: 'auto', 'float32', 'bfloat16', 'float16' or 'int8'.
             threads: Number of CPU threads. 0 leaves it to the backend.
             use_cache: Whether the compiled network is kept on disk.

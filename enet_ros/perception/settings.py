@@ -236,7 +236,8 @@ class NodeSettings(CheckedSettings):
     backend: str = parameter(
         'auto', 'Runtime of the network. auto picks the fastest that works here, and the node '
         'logs why. openvino runs on the CPU, tensorrt on CUDA, torch on both. torch serves while '
-        'a TensorRT engine is built.', changes=Changes.UNCONFIGURED, choices=BACKEND_NAMES)
+        'a TensorRT engine is built. triton runs on CUDA by fused kernels, and only where it is '
+        'named.', changes=Changes.UNCONFIGURED, choices=BACKEND_NAMES)
     precision: str = parameter(
         'auto', 'Arithmetic of the network. auto picks the fastest that the backend has. On a CPU '
         'this is int8 (if the weights have it for this resolution), bfloat16 (if the CPU has it) '

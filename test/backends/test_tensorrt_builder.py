@@ -9,15 +9,17 @@ import os
 import shutil
 import stat
 import subprocess
-from pathlib import Path
 
 import pytest
-from support.absence import skip_or_fail
 from support.tensorrt_builder import CONTROLS, ENGINE_CASES
-
-ROOT = Path(__file__).resolve().parents[2]
-UNAVAILABLE, NOT_IN_REGISTRY = 3, 4  # exit codes of scripts/tensorrt_env.sh
-SCRIPT = Path('scripts') / 'tensorrt_env.sh'
+from support.tensorrt_env import (
+    NOT_IN_REGISTRY,
+    ROOT,
+    SCRIPT,
+    UNAVAILABLE,
+    check_setup,
+    set_up_environment,
+)
 
 #: Of every graph: 86 convolutions and 2 deconvolutions. The last layer is a matrix product.
 CONVOLUTIONS = {'CONVOLUTION HALF': 86, 'DECONVOLUTION HALF': 2}
@@ -30,20 +32,10 @@ def run(*command, timeout_sec):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def check_setup(returncode, output, **fail):
-    """Skip where the environment cannot be had; in CI only what the registry lacks is excused."""
-    if returncode == NOT_IN_REGISTRY:
-        pytest.skip(output.strip())
-    if returncode == UNAVAILABLE:
-        skip_or_fail(output.strip(), **fail)
-    assert returncode == 0, output
-
-
 @pytest.fixture(scope='module')
 def records(tmp_path_factory):
     """Build everything once; give the records of the builds by their names."""
-    setup = run(SCRIPT, timeout_sec=300)
-    check_setup(setup.returncode, setup.stdout)
+    set_up_environment()
     report = tmp_path_factory.mktemp('tensorrt') / 'report.json'
     done = run('.venv-tensorrt/bin/python', 'test/support/tensorrt_builder.py', report,
                timeout_sec=300)

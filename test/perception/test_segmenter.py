@@ -81,7 +81,7 @@ def test_refuses_resolutions(resolution, message):
 
 
 @pytest.mark.parametrize(('backend', 'precision', 'message'), [
-    ('tpu', 'auto', "backend is 'tpu', wanted one of auto, openvino, tensorrt, torch"),
+    ('tpu', 'auto', "backend is 'tpu', wanted one of auto, openvino, tensorrt, torch, triton"),
     ('openvino', 'float8', "precision is 'float8'"),
     ('openvino', 'float16', 'openvino on a CPU runs float32'),
     ('torch', 'float16', "'torch' is not available.*possible here: auto, openvino, torch"),

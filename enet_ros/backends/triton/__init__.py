@@ -1,0 +1,1 @@
+"""The backend ``triton``: ENet as a few fused kernels, written in Triton."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from enet_ros.backends.base import BackendRequest
+from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.cuda import CudaRunner
 from enet_ros.backends.select import open_backend
 from enet_ros.network.build import build_graph
@@ -230,8 +230,15 @@ class Bench:
 
 
 def build_engine(checkpoint, size: tuple[int, int], batch: int) -> int:
-    """Put one engine into the cache; returns 1 if that failed."""
-    backend, _ = open_backend('tensorrt', BackendRequest(checkpoint, size, batch=batch))
+    """Put one engine and the kernels of Triton into the cache; returns 1 if that failed."""
+    request = BackendRequest(checkpoint, size, batch=batch)
+    backend, _ = open_backend('tensorrt', request)  # a child builds from now on
+    try:
+        fused, choice = open_backend('triton', request)
+        fused.infer(fused.new_batch(batch))
+        say(f'{size} x {batch}: {choice}')
+    except BackendError as error:
+        say(f'{size} x {batch}: {error}')
     served = backend.wait(timeout_sec=BUILD_SEC)
     say(f'{size} x {batch}: {backend.status()}')
     return 0 if served else 1
@@ -246,6 +253,7 @@ def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
             continue
         bench = Bench(checkpoint, size, batch, rows, notes)
         with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
+        bench.attempt('triton', bench.product, 'triton')
         bench.attempt('torch', bench.product, 'torch')
         if batch in (1, 32):
             bench.attempt('eager', bench.eager)
@@ -263,10 +271,11 @@ def main() -> int:
     parser.add_argument('--budget', type=float, default=150.0, metavar='SECONDS',
                         help='begin no shape after so many seconds (default %(default)s)')
     parser.add_argument('--compile', action='store_true',
-                        help='measure torch.compile alone, which takes two minutes')
+                        help='measure torch.compile beside the backends, which takes two minutes')
     parser.add_argument('--variants', action='store_true',
                         help='measure other forms of the graph as well')
-    parser.add_argument('--build', type=int, metavar='SHAPE', help='only build this engine')
+    parser.add_argument('--build', type=int, metavar='SHAPE',
+                        help='only build the engine and the kernels of this shape')
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(weights_path(''))
     if arguments.build is not None:
@@ -274,6 +283,8 @@ def main() -> int:
     rows, notes = [], []
     if arguments.compile:
         bench = Bench(checkpoint, *SHAPES[0], rows, notes)
+        for kind in ('tensorrt', 'triton'):  # in the same run, to be compared with
+            bench.attempt(kind, bench.product, kind)
         bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune', 'max-autotune')
     else:
         measure_shapes(checkpoint, arguments, rows, notes)

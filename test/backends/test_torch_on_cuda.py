@@ -1,4 +1,4 @@
-"""The torch backend on a real GPU: half precision, CUDA graphs, page-locked memory, batches."""
+"""The backends torch and triton on a real GPU: half precision, CUDA graphs, memory, batches."""
 
 import numpy as np
 import pytest
@@ -10,59 +10,70 @@ from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
-
-@pytest.fixture(scope='module')
-def backend_of(cuda_device):
-    """A maker of backends by precision; each is opened once."""
-    checkpoint, opened = read_checkpoint(weights_path('')), {}
-
-    def backend(precision='auto', batch=1):
-        if (precision, batch) not in opened:
-            request = BackendRequest(checkpoint, (640, 360), precision, batch=batch)
-            opened[precision, batch] = open_backend('torch', request)[0]
-        return opened[precision, batch]
-    return backend
+OPENED = {}  # (backend, precision) -> the backend, opened once
 
 
-def test_auto_is_half_precision_from_a_cuda_graph(backend_of):
-    backend = backend_of()
+def open_once(name, precision='auto'):
+    """Open a backend for 640x360."""
+    if (name, precision) not in OPENED:
+        request = BackendRequest(read_checkpoint(weights_path('')), (640, 360), precision)
+        OPENED[name, precision] = open_backend(name, request)[0]
+    return OPENED[name, precision]
+
+
+@pytest.fixture(params=['torch', 'triton'])
+def backend(request, cuda_device):
+    """A backend in half precision."""
+    if request.param == 'triton':
+        pytest.importorskip('triton', reason='triton is not installed')
+    return open_once(request.param)
+
+
+@pytest.fixture
+def exact(cuda_device):
+    """The backend torch in float32."""
+    return open_once('torch', 'float32')
+
+
+def test_auto_is_half_precision_from_a_cuda_graph(backend):
     assert backend.precision == 'float16'
     assert backend.runner(1).graph_error == ''
 
 
-@pytest.mark.parametrize('precision', ['float16', 'bfloat16'])
-def test_labels_agree_with_float32(backend_of, street, precision):
-    labels = backend_of(precision).infer(street)[0]
+def test_labels_agree_with_float32(backend, exact, street):
+    labels = backend.infer(street)[0]
     assert labels.dtype == np.uint8 and labels.shape == street.shape[:3]
-    assert agreeing_share(labels, backend_of('float32').infer(street)[0]) >= 0.99
+    assert agreeing_share(labels, exact.infer(street)[0]) >= 0.99
 
 
-def test_confidence_agrees_with_float32(backend_of, street):
-    labels, probability = backend_of().infer(street, confidence=True)
-    wanted, wanted_probability = backend_of('float32').infer(street, confidence=True)
+def test_labels_in_bfloat16_agree_with_float32(exact, street):
+    labels = open_once('torch', 'bfloat16').infer(street)[0]
+    assert agreeing_share(labels, exact.infer(street)[0]) >= 0.99
+
+
+def test_confidence_agrees_with_float32(backend, exact, street):
+    labels, probability = backend.infer(street, confidence=True)
+    wanted, wanted_probability = exact.infer(street, confidence=True)
     assert agreeing_share(labels, wanted) >= 0.99
     assert probability.dtype == np.float32
     assert np.abs(probability - wanted_probability).mean() < 0.01
 
 
-def test_frames_of_page_locked_memory_give_the_same_as_others(backend_of, street):
+def test_frames_of_page_locked_memory_give_the_same_as_others(backend, street):
     from enet_ros.backends.cuda import is_pinned
-    backend = backend_of()
     batch = backend.new_batch(2)
     batch[:] = street[:2]
     assert is_pinned(batch) and not is_pinned(street)
     assert np.array_equal(backend.infer(batch)[0], backend.infer(street[:2])[0])
 
 
-def test_a_read_only_batch_is_taken(backend_of, street):
+def test_a_read_only_batch_is_taken(backend, street):
     frames = street[:1].copy()
     frames.setflags(write=False)
-    backend = backend_of()
     assert np.array_equal(backend.infer(frames)[0], backend.infer(street[:1])[0])
 
 
-def test_results_stay_as_they_were_when_the_next_frame_runs(backend_of, street):
-    backend = backend_of()
+def test_results_stay_as_they_were_when_the_next_frame_runs(backend, street):
     first = backend.infer(street[:1])[0]
     kept = first.copy()
     for frame in street:
@@ -70,8 +81,7 @@ def test_results_stay_as_they_were_when_the_next_frame_runs(backend_of, street):
     assert np.array_equal(first, kept)
 
 
-def test_more_frames_than_a_batch_are_cut_into_parts(backend_of, street):
-    backend = backend_of()
+def test_more_frames_than_a_batch_are_cut_into_parts(backend, street):
     frames = np.concatenate([street] * 5)[:backend.max_batch + 3]
     labels, probability = backend.infer(frames, confidence=True)
     assert labels.shape == probability.shape == frames.shape[:3]
@@ -79,9 +89,8 @@ def test_more_frames_than_a_batch_are_cut_into_parts(backend_of, street):
     assert agreeing_share(labels, single) >= 0.99
 
 
-def test_few_graphs_are_kept(backend_of, street):
+def test_few_graphs_are_kept(backend, street):
     from enet_ros.backends.torch import MOST_GRAPHS
-    backend = backend_of()
     for count in range(1, MOST_GRAPHS + 3):
         backend.infer(np.concatenate([street] * 2)[:count])
     assert len(backend._runners) == MOST_GRAPHS

@@ -27,7 +27,7 @@ import triton
 from support.networks import trained_like
 
 from enet_ros.backends.triton import network
-from enet_ros.backends.triton.network import FusedNetwork
+from enet_ros.backends.triton.network import FusedNetwork, Tuning
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.enet import ENet
@@ -108,8 +108,8 @@ def run_case(case: NetworkCase, change: Callable[[FusedNetwork], None] | None = 
     fused = FusedNetwork(graph, 'cpu')
     if change:
         change(fused)
-    block_size = (lambda pixels: case.block) if case.block else network.block_size
-    with torch.inference_mode(), mock.patch.object(network, 'block_size', block_size):
+    tuning = (lambda pixels: Tuning(case.block, 4, 1)) if case.block else network.tuning
+    with torch.inference_mode(), mock.patch.object(network, 'tuning', tuning):
         labels, probability = fused(frames)
         wanted, wanted_probability = graph(frames)
     return {'agrees': float((labels == wanted).float().mean()),
@@ -175,8 +175,7 @@ class LaunchRecorder:
     def __call__(self, kernel, grid, *arguments, extra=(), **constants):
         """Keep one launch."""
         values = (*arguments, grid.pixels, grid.height, grid.width, *extra)
-        self.launches.append((kernel, values, {**constants,
-                                               'BLOCK': network.block_size(grid.pixels)}))
+        self.launches.append((kernel, values, constants, network.tuning(grid.pixels)))
 
 
 def launches_of(images: int) -> list[tuple]:
@@ -187,22 +186,26 @@ def launches_of(images: int) -> list[tuple]:
     return recorder.launches
 
 
-def compile_launch(kernel, values: tuple, constants: dict, capability: int):
+def compile_launch(kernel, values: tuple, constants: dict, tuning: Tuning, capability: int):
     """Compile a kernel as Triton does when it is started with these values."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
     types = {torch.float16: '*fp16', torch.float32: '*fp32', torch.uint8: '*u8'}
-    signature, attributes = dict.fromkeys(constants, 'constexpr'), {}
+    constants, attributes = {**constants, 'BLOCK': tuning.block}, {}
+    signature = dict.fromkeys(constants, 'constexpr')
     for i, (name, value) in enumerate(zip(kernel.arg_names, values)):
-        is_tensor = isinstance(value, torch.Tensor)
-        signature[name] = types[value.dtype] if is_tensor else (
-            'i32' if isinstance(value, int) else 'fp32')
-        if is_tensor or isinstance(value, int) and value % 16 == 0:
+        if isinstance(value, torch.Tensor):
+            signature[name] = types[value.dtype]
+        else:
+            signature[name] = 'i32' if isinstance(value, int) else 'fp32'
+        if isinstance(value, int) and value == 1:  # Triton compiles a 1 in
+            signature[name], constants[name] = 'constexpr', 1
+        elif isinstance(value, torch.Tensor) or isinstance(value, int) and value % 16 == 0:
             attributes[(i,)] = [['tt.divisibility', 16]]
     ordered = {name: signature[name] for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=ordered, constexprs=constants, attrs=attributes)
     return triton.compile(source, target=GPUTarget('cuda', capability, 32),
-                          options={'num_warps': network.WARPS})
+                          options={'num_warps': tuning.warps, 'num_stages': tuning.stages})
 
 
 def describe_code(compiled) -> dict:
@@ -230,12 +233,12 @@ def compile_all() -> dict:
     report = {}
     for capability, images in TARGETS:
         launches, kernels = launches_of(images), {}
-        for kernel, values, constants in launches:
+        for kernel, values, constants, tuning in launches:
             numbers = [value for value in values if isinstance(value, int)]
-            name = f'{kernel.__name__} {constants} {numbers}'
+            name = f'{kernel.__name__} {constants} {numbers} {tuning}'
             if name not in kernels:
                 kernels[name] = describe_code(
-                    compile_launch(kernel, values, constants, capability))
+                    compile_launch(kernel, values, constants, tuning, capability))
         report[f'sm_{capability}, {images} frames'] = {'launches': len(launches),
                                                        'kernels': kernels}
     return report

@@ -65,10 +65,13 @@ def _upper_left(pixels, width):
 def _convolve(narrow, weights, pixels, valid, height, width, dilation,
               NARROW: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,
               COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
-    """Convolve with a window of ROWS x COLUMNS whose center is the pixel itself."""
+    """Convolve with a window of ROWS x COLUMNS whose center is the pixel itself.
+
+    Triton loads the taps ahead, as many as the launch option ``num_stages`` says.
+    """
     x, y = pixels % width, pixels // width % height
     sums = tl.zeros((BLOCK, PADDED), tl.float32)
-    for tap in tl.static_range(ROWS * COLUMNS):
+    for tap in tl.range(0, ROWS * COLUMNS):
         dy = (tap // COLUMNS - ROWS // 2) * dilation
         dx = (tap % COLUMNS - COLUMNS // 2) * dilation
         inside = (valid & (y + dy >= 0) & (y + dy < height)
@@ -100,11 +103,11 @@ def _extend(narrow, main, weights, vectors, expansion, expansion_vectors,
 
     The main branch has ``MAIN`` channels, and zeros in those that a downsampling bottleneck adds.
     """
+    residual = _load(main, pixels, valid, MAIN, CHANNELS)  # early, since it takes its time
     sums = _convolve(narrow, weights, pixels, valid, height, width, dilation,
                      NARROW, PADDED, ROWS, COLUMNS, BLOCK)
     values = _activate(sums, vectors, PADDED)
-    sums = tl.dot(values, _load_matrix(expansion, PADDED, CHANNELS),
-                  _load(main, pixels, valid, MAIN, CHANNELS).to(tl.float32))
+    sums = tl.dot(values, _load_matrix(expansion, PADDED, CHANNELS), residual.to(tl.float32))
     return _activate(sums, expansion_vectors, CHANNELS)
 
 

@@ -21,9 +21,26 @@ from enet_ros.backends.triton.packing import (
 from enet_ros.network.enet import INITIAL_CHANNELS
 from enet_ros.network.frame_graph import FrameGraph
 
-BLOCK_SIZES = (64, 32, 16)   # pixels of a program, the wanted one first
-LEAST_PROGRAMS = 264         # two for each multiprocessor of an H100
-WARPS = 4
+
+class Tuning(NamedTuple):
+    """How a kernel is compiled and started, beside what it computes.
+
+    Attributes:
+        block: pixels of a program.
+        warps: warps of a program.
+        stages: taps of a window that are loaded ahead, and one more.
+    """
+
+    block: int
+    warps: int
+    stages: int
+
+
+MANY_PIXELS = Tuning(block=64, warps=4, stages=4)
+FEW_PIXELS = Tuning(block=32, warps=4, stages=10)  # all nine taps of a window are loaded at once
+
+#: From so many pixels on, programs of MANY_PIXELS fill an H100: two for each multiprocessor.
+ENOUGH_PIXELS = 264 * MANY_PIXELS.block
 
 
 class Grid(NamedTuple):
@@ -52,9 +69,9 @@ class Grid(NamedTuple):
         return torch.empty((*self, channels), dtype=dtype, device=like.device)
 
 
-def block_size(pixels: int) -> int:
-    """Return how many pixels a program computes: few, where there are few pixels in all."""
-    return next((size for size in BLOCK_SIZES if pixels >= size * LEAST_PROGRAMS), 32)
+def tuning(pixels: int) -> Tuning:
+    """Choose for a number of pixels in all images."""
+    return MANY_PIXELS if pixels >= ENOUGH_PIXELS else FEW_PIXELS
 
 
 def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> None:
@@ -67,10 +84,10 @@ def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> No
         extra: numbers that follow height and width.
         constants: arguments that the kernel is compiled for.
     """
-    block = block_size(grid.pixels)
+    block, warps, stages = tuning(grid.pixels)
     kernel[(triton.cdiv(grid.pixels, block),)](
         *arguments, grid.pixels, grid.height, grid.width, *extra, **constants, BLOCK=block,
-        num_warps=WARPS)
+        num_warps=warps, num_stages=stages)
 
 
 class FusedNetwork:

@@ -100,8 +100,9 @@ def _pytorch(data: bytes, note: Callable[[str], None] | None) -> dict:
     from enet_ros.importers.state_dicts import find_network
     network = find_network(_safetensors(data) if _is_safetensors(data) else load_pickled(data))
     if note and network.left_out:
-        note(f'{len(network.left_out)} entries beside the network were left out: '
-             f'{shortened(network.left_out)}')
+        count = len(network.left_out)
+        entries = '1 entry' if count == 1 else f'{count} entries'
+        note(f'left out {entries} beside the network: {shortened(network.left_out)}')
     tensors, count, activation = from_state_dict(network.tensors)
     return {'tensors': tensors, 'count': count, 'decoder_activation': activation,
             'architecture': 'pytorch-enet',

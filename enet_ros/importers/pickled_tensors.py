@@ -23,6 +23,7 @@ _COLOR_CODE = re.compile(r'\x1b\[[0-9;]*m')
 
 
 MAX_NAME = 1000  # characters of a class; torch takes minutes to complain of half a million
+LAST_PROTOCOL = 3  # of pickle that torch reads without running code; it writes 2 unless told
 MAX_STEPS, MAX_PICKLE_BYTES = 300_000, 1_000_000  # of an ENet with its optimiser: a quarter
 
 
@@ -80,10 +81,12 @@ def _stand_in(path: str) -> type:
 
 
 #: What training scripts keep beside the weights: NumPy scalars (PyTorch-ENet's best mIoU; the name
-#: of their module differs between NumPy 1 and 2), the options and the paths. torch puts these
-#: empty classes in their place, so that no code of NumPy or of the file runs.
+#: of their module differs between NumPy 1 and 2) and arrays (the state of its random numbers), the
+#: options and the paths. torch puts these empty classes in their place, so that no code of NumPy
+#: or of the file runs.
 STAND_INS = [_stand_in(path) for path in (
     'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar', 'numpy.dtype',
+    'numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct', 'numpy.ndarray',
     'argparse.Namespace', 'pathlib.PosixPath', 'pathlib.WindowsPath', 'pathlib.PurePosixPath')]
 
 
@@ -99,6 +102,8 @@ def load_pickled(data: bytes):
     """
     try:
         _check_archive(data)
+        if not data.startswith(b'PK'):
+            _check_protocol(data)
         with warnings.catch_warnings(), _allowing_stand_ins(), _without_collections():
             warnings.simplefilter('ignore')  # torch asks users to report odd files as issues
             return torch.load(_BoundedPickle(data), 'cpu', weights_only=True)
@@ -156,6 +161,7 @@ def _check_size(entries: list[zipfile.ZipInfo]) -> None:
 
 def _check_pickle(pickled: bytes) -> None:
     """Check the length of a pickle and the names of classes in it. Nothing is executed."""
+    _check_protocol(pickled)
     if len(pickled) > MAX_PICKLE_BYTES:
         raise CheckpointError(f'its pickle has {len(pickled)} bytes, wanted at most '
                               f'{MAX_PICKLE_BYTES}')
@@ -167,6 +173,14 @@ def _check_pickle(pickled: bytes) -> None:
         raise
     except Exception:  # It is damaged somewhere, and torch says how.
         return
+
+
+def _check_protocol(pickled: bytes) -> None:
+    """Refuse a newer pickle, which begins with its number: torch says nothing that helps."""
+    if pickled[:1] == b'\x80' and pickled[1:2] > bytes([LAST_PROTOCOL]):
+        raise CheckpointError(f'it was saved with pickle protocol {pickled[1]}, wanted 2, the '
+                              'default of torch.save; where it was made, load it and save it '
+                              f'again: {SAVE_THE_STATE}')
 
 
 def _explain(error: Exception) -> str:

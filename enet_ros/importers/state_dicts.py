@@ -49,7 +49,8 @@ def find_network(loaded) -> NetworkState:
     states = list(_state_dicts(loaded)) if isinstance(loaded, (dict, list, tuple)) else []
     networks = [_network(path, state, key.removesuffix(ANCHOR))
                 for path, state in states for key in state
-                if isinstance(key, str) and (key == ANCHOR or key.endswith(f'.{ANCHOR}'))]
+                if isinstance(key, str) and (key == ANCHOR or key.endswith(f'.{ANCHOR}'))
+                and isinstance(state[key], torch.Tensor)]
     if not networks:
         raise CheckpointError(_why_none([state for _, state in states]))
     trained = [one for one in networks if not _AVERAGE.search(one.place.lower())] or networks
@@ -81,19 +82,13 @@ def _state_dicts(loaded) -> Iterator[tuple[tuple[str, ...], dict]]:
 
 
 def _network(path: tuple[str, ...], state: dict, prefix: str) -> NetworkState:
-    """Return the tensors under a prefix of a dictionary.
-
-    Raises:
-        CheckpointError: one of them is no tensor.
-    """
-    if not all(isinstance(key, str) for key in state):
-        raise CheckpointError('it holds no state_dict, which is names and tensors')
+    """Return the tensors under a prefix of a dictionary; all else in it is left out."""
     inside = {key.removeprefix(prefix): value for key, value in state.items()
-              if key.startswith(prefix)}
-    if not all(isinstance(value, torch.Tensor) for value in inside.values()):
-        raise CheckpointError('it holds no state_dict, which is names and tensors')
+              if isinstance(key, str) and key.startswith(prefix)
+              and isinstance(value, torch.Tensor)}
     place = ': '.join(part for part in ('.'.join(path), prefix) if part)
-    return NetworkState(inside, place, tuple(key for key in state if not key.startswith(prefix)))
+    names = {prefix + name for name in inside}
+    return NetworkState(inside, place, tuple(str(key) for key in state if key not in names))
 
 
 def _why_none(states: list[dict]) -> str:

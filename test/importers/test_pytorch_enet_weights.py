@@ -132,7 +132,7 @@ def test_outputs_equal_the_original_code(tmp_path):
                                  torch.zeros(16, dtype=torch.int64)}), 'torch.int64'),
     (lambda state: state.update({'regular1_1.ext_conv1.1.bias': torch.full((16,), np.nan)}),
      'not finite'),
-    (lambda state: state.update({3: torch.zeros(1)}), 'no state_dict'),
+    (lambda state: state.update({'transposed_conv.weight': 3}), 'no .transposed_conv.weight'),
     (lambda state: state.clear(), 'no state_dict'),
 ])
 def test_another_state_dict_is_refused(tmp_path, pytorch_network, change, message):

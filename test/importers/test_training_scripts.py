@@ -2,6 +2,7 @@
 
 import argparse
 import pickle
+import random
 import sys
 import types
 import zipfile
@@ -80,6 +81,32 @@ def test_numpy_scalars_of_every_type_are_passed_over(tmp_path, network, state, s
     assert_imported(tmp_path / 'a.pth', network)
 
 
+def test_the_states_of_random_numbers_are_passed_over(tmp_path, network, state):
+    torch.save({'state_dict': state, 'history': np.zeros((3, 2)), 'numpy': np.random.get_state(),
+                'torch': torch.get_rng_state(), 'python': random.getstate()}, tmp_path / 'a.pth')
+    assert_imported(tmp_path / 'a.pth', network)
+
+
+@pytest.mark.parametrize(('beside', 'said'), [
+    ({'epoch': 3, 'best': 0.5}, 'left out 2 entries beside the network: epoch, best'),
+    ({3: torch.zeros(2)}, 'left out 1 entry beside the network: 3')])
+def test_numbers_among_the_tensors_are_left_out_and_named(tmp_path, state, beside, said):
+    torch.save({**state, **beside}, tmp_path / 'a.pth')
+    notes = []
+    import_checkpoint(tmp_path / 'a.pth', note=notes.append)
+    assert notes == [said]
+
+
+@pytest.mark.parametrize('is_zipped', [False, True])
+@pytest.mark.parametrize('protocol', [4, 5])
+def test_a_newer_pickle_is_named(tmp_path, state, protocol, is_zipped):
+    torch.save(state, tmp_path / 'a.pth', pickle_protocol=protocol,
+               _use_new_zipfile_serialization=is_zipped)
+    with pytest.raises(CheckpointError, match=f'with pickle protocol {protocol}, wanted 2, the '
+                                              'default of torch.save'):
+        import_checkpoint(tmp_path / 'a.pth')
+
+
 @pytest.mark.parametrize('prefix', ['module.', 'model.', 'net.', '_orig_mod.', 'module._orig_mod.',
                                     '_orig_mod.module.', 'model._orig_mod.', 'a.b.c.d.'])
 def test_a_prefix_common_to_all_keys_is_taken_off(tmp_path, network, state, prefix):
@@ -110,7 +137,7 @@ def test_a_checkpoint_of_lightning_is_imported_and_what_is_left_out_is_named(tmp
     }, tmp_path / 'last.ckpt')
     assert_imported(tmp_path / 'last.ckpt', network)
     assert main(['import', str(tmp_path / 'last.ckpt'), '-o', str(tmp_path / 'w.st')]) == 0
-    assert ('2 entries beside the network were left out: criterion.weight, val_iou.confmat'
+    assert ('left out 2 entries beside the network: criterion.weight, val_iou.confmat'
             in capsys.readouterr().err)
 
 

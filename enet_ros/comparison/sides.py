@@ -13,7 +13,7 @@ from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_files import values_of_node
-from enet_ros.perception.parameter_names import CLASS_MAP, class_map_changes
+from enet_ros.perception.parameter_names import CLASS_MAP, FOREIGN, class_map_changes
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
@@ -150,7 +150,7 @@ def _of_file(path: Path, node: str) -> tuple[dict[str, object], dict]:
         if i == 0:
             values |= {name.removeprefix(f'{camera}.'): value for name, value in own.items()}
     return {name: value for name, value in values.items()
-            if name != 'use_sim_time' and not name.startswith('qos_overrides.')}, changes
+            if not name.startswith(FOREIGN)}, changes
 
 
 def uncompared(a: NodeSettings, b: NodeSettings) -> list[str]:

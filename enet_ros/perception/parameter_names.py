@@ -101,6 +101,9 @@ def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
         remark = f'; it is a topic, so remap it: -r {name}:=TOPIC'
     elif camera in cameras:
         remark = suggest(name, (f'{camera}.{row.name}' for row in PARAMETERS if row.per_camera))
+    elif own_name in BY_NAME and BY_NAME[own_name].per_camera:
+        only = f", only {', '.join(cameras)}" if cameras else ''
+        remark = f"; the parameter cameras names no '{camera}'{only}"
     else:
         remark = suggest(name, (one for one in known if one.partition('.')[0] not in cameras))
     return f"parameter '{name}' is not known{consequence}{remark}"

@@ -120,6 +120,7 @@ def test_settings_are_compared_by_parameter_files(tmp_path, folder, case):
     for name, line in (('a', ''), ('b', text)):
         (tmp_path / f'{name}.yaml').write_text(
             f'enet:\n  ros__parameters:\n    resolution: [160, 96]\n    use_sim_time: true\n'
+            f'    start_type_description_service: false\n'
             f'    {line}\n')
     code, found = compare(tmp_path, tmp_path / 'a.yaml', tmp_path / 'b.yaml:float32', folder)
     assert code == 0 and differ(found['a'], found['b'])

@@ -16,10 +16,16 @@ CAMERAS = ('front', 'left')
                            'the start'),
     ('front.resolution', "; resolution holds for all cameras, so write 'resolution'"),
     ('image', '; it is a topic, so remap it: -r image:=TOPIC'),
+    ('rihgt.ground.height', "; the parameter cameras names no 'rihgt', only front, left"),
     ('zzzzzz', ''), ('left.zzzzzz', '')])
 def test_a_name_that_is_not_known_is_explained_within_its_own_camera(name, remark):
     known = [*BY_NAME, 'front.ground.height']
     assert explain_unknown(name, CAMERAS, known) == f"parameter '{name}' is not known{remark}"
+
+
+def test_a_parameter_of_one_camera_where_none_is_named_is_explained():
+    assert explain_unknown('front.ground.height', [''], BY_NAME).endswith(
+        "is not known; the parameter cameras names no 'front'")
 
 
 def test_values_are_checked_and_those_of_rclpy_left_out():

@@ -28,7 +28,7 @@ class NodeFigures:
             do, whichever is less; median of the rounds.
         published_share_beside_cameras: the same with a bare segmenter that shares the machine
             with the cameras.
-        dropped: frames that the node dropped since its start.
+        dropped: frames that the node dropped in the rounds.
         stages_ms: medians of ~/timing, measured after the rounds.
         cpu_percent: CPU time of the node, in percent of one core.
         rss_mb: memory of the node at the end, in MB.

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -342,6 +343,17 @@ def test_the_node_is_measured_from_stamp_to_mask(tmp_path, cameras):
     assert result['published_share'] > 0 and result['published_share_beside_cameras'] > 0
     assert result['stages_ms']['inference'] > 0
     assert 'from camera stamp to mask received' in done.stdout
+
+
+def test_frames_dropped_while_the_node_was_halted_do_not_count():
+    pytest.importorskip('psutil', reason='psutil is not installed')
+    from enet_ros.ros.tools.bench_node import _count_dropped
+
+    def timings(*counts):
+        return [SimpleNamespace(dropped=count) for count in counts]
+
+    halted = [timings(0, 7), timings(2, 2)]  # seven waited in the first camera when it went on
+    assert _count_dropped(halted, [timings(7, 7), timings(2, 3)]) == 1
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

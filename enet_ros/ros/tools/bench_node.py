@@ -110,6 +110,8 @@ class Round:
         beside_cameras_ms: the same while the cameras run and the node is halted.
         latencies_ms: time from camera stamp to mask received of every mask, a list a camera.
         timings: ``~/timing`` of the frames just after the round, a list a camera.
+        dropped: frames that the node dropped, from just before the round to just after it. Those
+            that wait when the halted node goes on are not among them.
         seconds: how long node and cameras ran.
         cpu_sec: CPU time that the node took of that.
         rss_mb: memory of the node at the end.
@@ -119,6 +121,7 @@ class Round:
     beside_cameras_ms: float
     latencies_ms: list[list[float]]
     timings: list[list[FrameTiming]]
+    dropped: int
     seconds: float
     cpu_sec: float
     rss_mb: float
@@ -222,6 +225,7 @@ def _run_round(bench: Bench, round_sec: float, timing_sec: float) -> Round:
     bare_before_ms = _segmenter_ms(bench, halted=bench.cameras)
     time.sleep(PAUSE_SEC)
     node = psutil.Process(bench.node.pid)
+    timings_before = bench.observer.timings(timing_sec)
     bench.observer.clear()
     cpu_before, started = sum(node.cpu_times()[:2]), time.monotonic()
     time.sleep(round_sec)
@@ -230,13 +234,19 @@ def _run_round(bench: Bench, round_sec: float, timing_sec: float) -> Round:
     timings = bench.observer.timings(timing_sec)
     for process in bench.processes:
         process.check()
-    if not all((*latencies_ms, *timings)):
+    if not all((*latencies_ms, *timings_before, *timings)):
         raise ProcessError(f'no mask or no timing came of a camera within {seconds:.1f} s; the '
                            f'node said:\n{bench.node.tail()}')
     beside_cameras_ms = _segmenter_ms(bench, halted=[bench.node])
     bare_after_ms = _segmenter_ms(bench, halted=bench.cameras)
     return Round((bare_before_ms + bare_after_ms) / 2, beside_cameras_ms, latencies_ms, timings,
-                 seconds, cpu_sec, node.memory_info().rss / 1e6)
+                 _count_dropped(timings_before, timings), seconds, cpu_sec,
+                 node.memory_info().rss / 1e6)
+
+
+def _count_dropped(before: list[list[FrameTiming]], after: list[list[FrameTiming]]) -> int:
+    """Return the frames that were dropped between the last timings of two lists a camera."""
+    return sum(late[-1].dropped - early[-1].dropped for early, late in zip(before, after))
 
 
 def _segmenter_ms(bench: Bench, halted: list[Process]) -> float:
@@ -276,7 +286,7 @@ def _sum_up(rounds: list[Round], rate_hz: float, start_sec: float) -> NodeFigure
         published_share=_share(rounds, [one.bare_ms for one in rounds], sent_hz),
         published_share_beside_cameras=_share(
             rounds, [one.beside_cameras_ms for one in rounds], sent_hz),
-        dropped=sum({timing.camera: timing.dropped for timing in timings}.values()),
+        dropped=sum(one.dropped for one in rounds),
         stages_ms={stage.removesuffix('_ms'): round(float(np.median(
             [getattr(timing, stage) for timing in timings])), 2) for stage in STAGES},
         cpu_percent=round(100 * sum(one.cpu_sec for one in rounds) / seconds, 1),

@@ -104,9 +104,10 @@ class CudaRunner:
         return [output.to(kind) for output, kind in zip(outputs, (torch.uint8, torch.float32))]
 
     def run_on_device(self) -> None:
-        """Start the network on the frames that are on the GPU, in this runner's stream.
+        """Start the network on the frames that are on the GPU, in torch's current stream.
 
-        For measuring: nothing is copied, and the call does not wait.
+        For measuring: nothing is copied, and the call does not wait. The caller makes this
+        runner's stream the current one.
         """
         if self._graph is not None:
             self._graph.replay()

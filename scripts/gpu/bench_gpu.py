@@ -244,6 +244,13 @@ def build_engine(checkpoint, size: tuple[int, int], batch: int) -> int:
     return 0 if served else 1
 
 
+def write_result(name: str, rows: list, notes: list) -> None:
+    """Write what was measured so far to $OUT."""
+    result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,
+              'notes': notes}
+    (OUT / name).write_text(json.dumps(result, indent=1) + '\n')
+
+
 def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
     """Measure every shape that the budget allows; fill ``rows`` and ``notes``."""
     with_tensorrt = True
@@ -261,6 +268,7 @@ def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
             bench.attempt('graph', bench.graphed, 'torch, a CUDA graph alone', bench.half())
             torch.backends.cudnn.benchmark = True
         torch.cuda.empty_cache()
+        write_result('bench.json', rows, notes)
     if arguments.variants and with_tensorrt:
         Bench(checkpoint, *SHAPES[0], rows, notes).variants(arguments.budget + 35.0)
 
@@ -288,11 +296,9 @@ def main() -> int:
         bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune', 'max-autotune')
     else:
         measure_shapes(checkpoint, arguments, rows, notes)
-    result = {'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__, 'rows': rows,
-              'notes': notes}
-    name = 'bench_compile.json' if arguments.compile else 'bench.json'
-    (OUT / name).write_text(json.dumps(result, indent=1) + '\n')
-    print(f'\n{result["gpu"]}, ms: host (median, p95), device (median, p95, in a row)')
+    write_result('bench_compile.json' if arguments.compile else 'bench.json', rows, notes)
+    print(f'\n{torch.cuda.get_device_name()}, ms: host (median, p95), device (median, p95, '
+          'in a row)')
     for row in rows:
         print(f'{row["what"]:<36} {row["size"]:>8} x{row["batch"]:<2} host {row["host_ms"]} '
               f'device {row.get("device_ms")} {row["frames_a_second"]}/s '

@@ -8,7 +8,7 @@ mkdir -p "$OUT"
 . scripts/gpu/setup.sh || exit 1
 nvidia-smi -L
 lines() { grep "^\[ *[0-9.]* s\]\|VERDICT\|passed\|failed\|^FAILED\|^E  " "$1" | tail -n "$2" | cut -c1-300; }
-keep() { tar czf "$RESULT/proof.tgz" -C /tmp enet_proof; }
+keep() { tar czf "$RESULT/.proof.tgz" -C /tmp enet_proof && mv "$RESULT/.proof.tgz" "$RESULT/proof.tgz"; }
 asked() { case " $options " in *" --$1 "*) ;; *) return 1 ;; esac; }
 options=$*
 
@@ -21,18 +21,22 @@ timeout 180 python3 -m pytest -m gpu -s -q -p no:cacheprovider test/backends > "
 builds=$!
 timeout 150 python3 bin/enet-ros doctor --gpu > "$OUT/doctor_beside_tests.log" 2>&1 &
 builds="$builds $!"
-for shape in 0 1 2 3; do timeout 150 python3 scripts/gpu/bench_gpu.py --build $shape > /dev/null 2>&1 & builds="$builds $!"; done
+export OMP_NUM_THREADS=2  # of each of them, for they are many
+for shape in 0 1 2 3; do
+  timeout 150 python3 scripts/gpu/bench_gpu.py --build $shape > "$OUT/build_$shape.log" 2>&1 & builds="$builds $!"
+done
 if asked tune; then
-  for choice in $(seq 0 19); do
-    timeout 150 python3 scripts/gpu/tune_triton.py --build $choice > "$OUT/tune_$choice.log" 2>&1 & builds="$builds $!"
+  for choice in $(seq 0 $(($(python3 scripts/gpu/tune_triton.py --count) - 1))); do
+    timeout 150 python3 scripts/gpu/tune_triton.py --build "$choice" > "$OUT/tune_$choice.log" 2>&1 & builds="$builds $!"
   done
 fi
 wait $builds
+unset OMP_NUM_THREADS
 date +%T; lines "$OUT/tests.log" 12; cut -c1-200 "$OUT/doctor_beside_tests.log" | tail -n 26
 keep
 if asked tune; then
-  timeout 60 python3 scripts/gpu/tune_triton.py > "$OUT/tune.log" 2>&1
-  date +%T; grep "frames\|best\|sum\|FAILED" "$OUT/tune.log" | cut -c1-150; keep
+  timeout 110 python3 scripts/gpu/tune_triton.py --budget 80 > "$OUT/tune.log" 2>&1
+  date +%T; grep "in a row\|FAILED" "$OUT/tune.log" | cut -c1-120; keep
 fi
 timeout 110 python3 scripts/gpu/bench_gpu.py --budget 70 $(asked variants && echo --variants) > "$OUT/bench.log" 2>&1
 date +%T; sed -n '/ms: host/,$p' "$OUT/bench.log" | cut -c1-200
@@ -40,6 +44,6 @@ keep
 timeout 60 python3 bin/enet-ros doctor --gpu --json > "$OUT/doctor.json" 2> "$OUT/doctor.log"
 date +%T; tail -n 40 "$OUT/doctor.json"; keep
 if asked compile; then
-  timeout 150 python3 scripts/gpu/bench_gpu.py --compile > "$OUT/compile.log" 2>&1
+  timeout 130 python3 scripts/gpu/bench_gpu.py --compile > "$OUT/compile.log" 2>&1
   date +%T; lines "$OUT/compile.log" 8; keep
 fi

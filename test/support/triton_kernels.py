@@ -108,7 +108,7 @@ def run_case(case: NetworkCase, change: Callable[[FusedNetwork], None] | None = 
     fused = FusedNetwork(graph, 'cpu')
     if change:
         change(fused)
-    tuning = (lambda pixels: Tuning(case.block, 4, 1)) if case.block else network.tuning
+    tuning = (lambda *_: Tuning(case.block, 4, 1)) if case.block else network.tuning
     with torch.inference_mode(), mock.patch.object(network, 'tuning', tuning):
         labels, probability = fused(frames)
         wanted, wanted_probability = graph(frames)
@@ -175,7 +175,7 @@ class LaunchRecorder:
     def __call__(self, kernel, grid, *arguments, extra=(), **constants):
         """Keep one launch."""
         values = (*arguments, grid.pixels, grid.height, grid.width, *extra)
-        self.launches.append((kernel, values, constants, network.tuning(grid.pixels)))
+        self.launches.append((kernel, values, constants, network.tuning(kernel, grid.pixels)))
 
 
 def launches_of(images: int) -> list[tuple]:

@@ -10,6 +10,9 @@ computes ``BLOCK`` pixels, which are counted through all images of a batch. Matr
 rows and columns or more, so narrower features are padded with zeros in registers: ``NARROW``
 channels in memory become ``PADDED`` columns.
 
+What a kernel will need is loaded before its first matrix product. Loads behind it would wait for
+it, and then for one another.
+
 Each layer comes as two arrays, which :mod:`enet_ros.backends.triton.packing` makes: a matrix for
 each tap of its window, and vectors with the bias and the slope of PReLU for each column.
 """
@@ -21,6 +24,7 @@ import triton.language as tl
 
 INITIAL_TAPS = tl.constexpr(27)         # of a window of 3x3 RGB pixels
 PADDED_INITIAL_TAPS = tl.constexpr(32)
+FLOAT16_MAX = tl.constexpr(65504.0)
 
 
 @triton.jit
@@ -28,6 +32,13 @@ def _load_matrix(pointer, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Load a matrix (ROWS, COLUMNS)."""
     rows, columns = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
     return tl.load(pointer + rows[:, None] * COLUMNS + columns[None, :])
+
+
+@triton.jit
+def _load_vectors(pointer, COLUMNS: tl.constexpr):
+    """Load the bias and the slope of PReLU for each column."""
+    columns = tl.arange(0, COLUMNS)
+    return tl.load(pointer + columns), tl.load(pointer + COLUMNS + columns)
 
 
 @triton.jit
@@ -47,12 +58,11 @@ def _store(pointer, pixels, inside, values, CHANNELS: tl.constexpr, COLUMNS: tl.
 
 
 @triton.jit
-def _activate(sums, vectors, COLUMNS: tl.constexpr):
-    """Add the bias and apply PReLU. The result is float16."""
-    columns = tl.arange(0, COLUMNS)
-    sums += tl.load(vectors + columns)[None, :]
-    slopes = tl.load(vectors + COLUMNS + columns)[None, :]
-    return tl.where(sums > 0, sums, sums * slopes).to(tl.float16)
+def _activate(sums, bias, slopes):
+    """Add the bias and apply PReLU. The result is float16 and finite."""
+    sums += bias[None, :]
+    sums = tl.where(sums > 0, sums, sums * slopes[None, :])
+    return tl.minimum(tl.maximum(sums, -FLOAT16_MAX), FLOAT16_MAX).to(tl.float16)
 
 
 @triton.jit
@@ -103,20 +113,14 @@ def _extend(narrow, main, weights, vectors, expansion, expansion_vectors,
 
     The main branch has ``MAIN`` channels, and zeros in those that a downsampling bottleneck adds.
     """
-    residual = _load(main, pixels, valid, MAIN, CHANNELS)  # early, since it takes its time
+    residual = _load(main, pixels, valid, MAIN, CHANNELS)
+    bias, slopes = _load_vectors(vectors, PADDED)
+    expand = _load_matrix(expansion, PADDED, CHANNELS)
+    expansion_bias, expansion_slopes = _load_vectors(expansion_vectors, CHANNELS)
     sums = _convolve(narrow, weights, pixels, valid, height, width, dilation,
                      NARROW, PADDED, ROWS, COLUMNS, BLOCK)
-    values = _activate(sums, vectors, PADDED)
-    sums = tl.dot(values, _load_matrix(expansion, PADDED, CHANNELS), residual.to(tl.float32))
-    return _activate(sums, expansion_vectors, CHANNELS)
-
-
-@triton.jit
-def _project(values, narrow, weights, vectors, pixels, valid, CHANNELS: tl.constexpr,
-             NARROW: tl.constexpr, PADDED: tl.constexpr):
-    """Store the projection of the bottleneck that follows."""
-    sums = tl.dot(values, _load_matrix(weights, CHANNELS, PADDED))
-    _store(narrow, pixels, valid, _activate(sums, vectors, PADDED), NARROW, PADDED)
+    sums = tl.dot(_activate(sums, bias, slopes), expand, residual.to(tl.float32))
+    return _activate(sums, expansion_bias, expansion_slopes)
 
 
 @triton.jit
@@ -128,13 +132,16 @@ def bottleneck(narrow, main, features, next_narrow, weights, vectors, expansion,
     """Complete a bottleneck, and project for the next one if ``NEXT`` is not 0."""
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     valid = pixels < pixel_count
+    if NEXT > 0:
+        project = _load_matrix(projection, CHANNELS, NEXT_PADDED)
+        bias, slopes = _load_vectors(projection_vectors, NEXT_PADDED)
     values = _extend(narrow, main, weights, vectors, expansion, expansion_vectors,
                      pixels, valid, height, width, dilation, MAIN, NARROW, PADDED,
                      ROWS, COLUMNS, CHANNELS, BLOCK)
     _store(features, pixels, valid, values, CHANNELS, CHANNELS)
     if NEXT > 0:
-        _project(values, next_narrow, projection, projection_vectors, pixels, valid,
-                 CHANNELS, NEXT, NEXT_PADDED)
+        values = _activate(tl.dot(values, project), bias, slopes)
+        _store(next_narrow, pixels, valid, values, NEXT, NEXT_PADDED)
 
 
 @triton.jit
@@ -145,12 +152,13 @@ def _downsample(p0, p1, p2, p3, narrow, pooled, positions, projection, projectio
     The first of equal pixels is the maximum, as in :mod:`enet_ros.network.unpooling`.
     """
     size: tl.constexpr = CHANNELS * NARROW
-    sums = tl.dot(p0, _load_matrix(projection, CHANNELS, NARROW))
-    sums = tl.dot(p1, _load_matrix(projection + size, CHANNELS, NARROW), sums)
-    sums = tl.dot(p2, _load_matrix(projection + 2 * size, CHANNELS, NARROW), sums)
-    sums = tl.dot(p3, _load_matrix(projection + 3 * size, CHANNELS, NARROW), sums)
-    values = _activate(sums, projection_vectors, NARROW)
-    _store(narrow, pixels, valid, values, NARROW, NARROW)
+    m0 = _load_matrix(projection, CHANNELS, NARROW)
+    m1 = _load_matrix(projection + size, CHANNELS, NARROW)
+    m2 = _load_matrix(projection + 2 * size, CHANNELS, NARROW)
+    m3 = _load_matrix(projection + 3 * size, CHANNELS, NARROW)
+    bias, slopes = _load_vectors(projection_vectors, NARROW)
+    sums = tl.dot(p3, m3, tl.dot(p2, m2, tl.dot(p1, m1, tl.dot(p0, m0))))
+    _store(narrow, pixels, valid, _activate(sums, bias, slopes), NARROW, NARROW)
     top, bottom = tl.maximum(p0, p1), tl.maximum(p2, p3)
     position = tl.where(bottom > top, tl.where(p3 > p2, 3, 2), tl.where(p1 > p0, 1, 0))
     _store(pooled, pixels, valid, tl.maximum(top, bottom), CHANNELS, CHANNELS)
@@ -174,35 +182,36 @@ def downsampling(features, narrow, pooled, positions, projection, projection_vec
 
 
 @triton.jit
-def _initial_block(frames, image, y, x, valid, height, width, weights, vectors, normalization,
-                   CHANNELS: tl.constexpr):
-    """Compute the initial block (Figure 2a) at (y, x) of its output.
-
-    The last three columns are the pooled frame. ``vectors`` has a third row, by which the pooled
-    bytes are multiplied. Height and width are those of the frames.
-    """
+def _load_window(frames, corner, y, x, valid, height, width):
+    """Load a window of 3x3 around (2 y, 2 x) of an image, and which of its bytes lie inside."""
     tap = tl.arange(0, PADDED_INITIAL_TAPS)
     rows = 2 * y[:, None] - 1 + (tap // 9)[None, :]
     columns = 2 * x[:, None] - 1 + (tap // 3 % 3)[None, :]
     inside = (valid[:, None] & (tap < INITIAL_TAPS)[None, :] & (rows >= 0) & (columns >= 0)
               & (rows < height) & (columns < width))
-    window = ((image[:, None] * height + rows) * width + columns) * 3 + (tap % 3)[None, :]
-    values = tl.load(frames + window, mask=inside, other=0).to(tl.float32)
-    values = (values * tl.load(normalization + tap % 3)[None, :]
-              + tl.load(normalization + 3 + tap % 3)[None, :])
-    sums = tl.dot(tl.where(inside, values, 0.0).to(tl.float16),
-                  _load_matrix(weights, PADDED_INITIAL_TAPS, CHANNELS))
-    column = tl.arange(0, CHANNELS)
-    channel = column - (CHANNELS - 3)
-    corner = ((image * height + 2 * y) * width + 2 * x)[:, None] * 3 + channel[None, :]
+    place = (corner[:, None] + rows * width + columns) * 3 + (tap % 3)[None, :]
+    return tl.load(frames + place, mask=inside, other=0), inside
+
+
+@triton.jit
+def _load_maximum(frames, corner, y, x, valid, width, CHANNELS: tl.constexpr):
+    """Load the greatest of 2x2 bytes from (2 y, 2 x) on, in the last three columns."""
+    channel = tl.arange(0, CHANNELS) - (CHANNELS - 3)
+    place = (corner + 2 * y * width + 2 * x)[:, None] * 3 + channel[None, :]
     is_pooled = valid[:, None] & (channel >= 0)[None, :]
-    maximum = tl.load(frames + corner, mask=is_pooled, other=0)
-    maximum = tl.maximum(maximum, tl.load(frames + corner + 3, mask=is_pooled, other=0))
-    corner += 3 * width
-    maximum = tl.maximum(maximum, tl.load(frames + corner, mask=is_pooled, other=0))
-    maximum = tl.maximum(maximum, tl.load(frames + corner + 3, mask=is_pooled, other=0))
-    sums += maximum.to(tl.float32) * tl.load(vectors + 2 * CHANNELS + column)[None, :]
-    return _activate(sums, vectors, CHANNELS)
+    four = tl.arange(0, 4)
+    step = (four // 2 * width + four % 2) * 3
+    values = tl.load(frames + place[:, :, None] + step[None, None, :],
+                     mask=is_pooled[:, :, None], other=0)
+    return tl.max(values.to(tl.int32), axis=2)
+
+
+@triton.jit
+def _initial_block(window, inside, maximum, factor, offset, matrix, of_pooled, bias, slopes):
+    """Compute the initial block (Figure 2a) from what was loaded for each of its pixels."""
+    values = window.to(tl.float32) * factor[None, :] + offset[None, :]
+    sums = tl.dot(tl.where(inside, values, 0.0).to(tl.float16), matrix)
+    return _activate(sums + maximum.to(tl.float32) * of_pooled[None, :], bias, slopes)
 
 
 @triton.jit
@@ -211,21 +220,47 @@ def initial(frames, narrow, pooled, positions, weights, vectors, normalization, 
             CHANNELS: tl.constexpr, NARROW: tl.constexpr, BLOCK: tl.constexpr):
     """Compute the initial block, and project and pool for the first downsampling bottleneck.
 
-    Frames are (N, 4 height, 4 width, 3) uint8.
+    Frames are (N, 4 height, 4 width, 3) uint8. ``vectors`` has a third row, by which the pooled
+    bytes are multiplied.
     """
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     valid = pixels < pixel_count
-    image, y, x = pixels // (width * height), pixels // width % height, pixels % width
-    p0 = _initial_block(frames, image, 2 * y, 2 * x, valid, 4 * height, 4 * width,
-                        weights, vectors, normalization, CHANNELS)
-    p1 = _initial_block(frames, image, 2 * y, 2 * x + 1, valid, 4 * height, 4 * width,
-                        weights, vectors, normalization, CHANNELS)
-    p2 = _initial_block(frames, image, 2 * y + 1, 2 * x, valid, 4 * height, 4 * width,
-                        weights, vectors, normalization, CHANNELS)
-    p3 = _initial_block(frames, image, 2 * y + 1, 2 * x + 1, valid, 4 * height, 4 * width,
-                        weights, vectors, normalization, CHANNELS)
+    rows, columns = 4 * height, 4 * width
+    corner = pixels // (width * height) * rows * columns  # of the image in all pixels
+    y, x = pixels // width % height * 2, pixels % width * 2
+    w0, i0 = _load_window(frames, corner, y, x, valid, rows, columns)
+    w1, i1 = _load_window(frames, corner, y, x + 1, valid, rows, columns)
+    w2, i2 = _load_window(frames, corner, y + 1, x, valid, rows, columns)
+    w3, i3 = _load_window(frames, corner, y + 1, x + 1, valid, rows, columns)
+    m0 = _load_maximum(frames, corner, y, x, valid, columns, CHANNELS)
+    m1 = _load_maximum(frames, corner, y, x + 1, valid, columns, CHANNELS)
+    m2 = _load_maximum(frames, corner, y + 1, x, valid, columns, CHANNELS)
+    m3 = _load_maximum(frames, corner, y + 1, x + 1, valid, columns, CHANNELS)
+    channel = tl.arange(0, PADDED_INITIAL_TAPS) % 3
+    factor, offset = tl.load(normalization + channel), tl.load(normalization + 3 + channel)
+    matrix = _load_matrix(weights, PADDED_INITIAL_TAPS, CHANNELS)
+    of_pooled = tl.load(vectors + 2 * CHANNELS + tl.arange(0, CHANNELS))
+    bias, slopes = _load_vectors(vectors, CHANNELS)
+    p0 = _initial_block(w0, i0, m0, factor, offset, matrix, of_pooled, bias, slopes)
+    p1 = _initial_block(w1, i1, m1, factor, offset, matrix, of_pooled, bias, slopes)
+    p2 = _initial_block(w2, i2, m2, factor, offset, matrix, of_pooled, bias, slopes)
+    p3 = _initial_block(w3, i3, m3, factor, offset, matrix, of_pooled, bias, slopes)
     _downsample(p0, p1, p2, p3, narrow, pooled, positions, projection, projection_vectors,
                 pixels, valid, CHANNELS, NARROW)
+
+
+@triton.jit
+def _load_2x2(narrow, pixels, valid, height, width, NARROW: tl.constexpr, PADDED: tl.constexpr):
+    """Load each pixel, its right, its lower and its lower right neighbor, side by side."""
+    column = tl.arange(0, 4 * PADDED)
+    channel, tap = column % PADDED, column // PADDED
+    has_right = pixels % width + 1 < width
+    has_lower = pixels // width % height + 1 < height
+    inside = (valid[:, None] & (channel < NARROW)[None, :]
+              & (has_right[:, None] | (tap % 2 == 0)[None, :])
+              & (has_lower[:, None] | (tap < 2)[None, :]))
+    place = pixels[:, None] + (tap // 2 * width + tap % 2)[None, :]
+    return tl.load(narrow + place * NARROW + channel[None, :], mask=inside, other=0)
 
 
 @triton.jit
@@ -236,35 +271,32 @@ def upsampling(features, narrow, positions, result, next_narrow, main, main_vect
                NEXT_PADDED: tl.constexpr, BLOCK: tl.constexpr):
     """Complete an upsampling bottleneck, and project for the next. Sizes are those of its input.
 
-    The full convolution makes each of the four output pixels from the same 2x2 input pixels, by
-    matrices of its own.
+    The full convolution makes each of the four output pixels from the same 2x2 input pixels, by a
+    matrix of its own.
     """
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     valid = pixels < pixel_count
+    window = _load_2x2(narrow, pixels, valid, height, width, NARROW, PADDED)
+    bias, slopes = _load_vectors(vectors, PADDED)
+    expand = _load_matrix(expansion, PADDED, CHANNELS)
+    expansion_bias, expansion_slopes = _load_vectors(expansion_vectors, CHANNELS)
+    project = _load_matrix(projection, CHANNELS, NEXT_PADDED)
+    next_bias, next_slopes = _load_vectors(projection_vectors, NEXT_PADDED)
+    main_bias, main_slopes = _load_vectors(main_vectors, CHANNELS)
     sums = tl.dot(_load(features, pixels, valid, FEATURES, FEATURES),
                   _load_matrix(main, FEATURES, CHANNELS))
-    unpooled = _activate(sums, main_vectors, CHANNELS)
+    unpooled = _activate(sums, main_bias, main_slopes)
     position = _load(positions, pixels, valid, CHANNELS, CHANNELS)
-    right = valid & (pixels % width + 1 < width)
-    below = valid & (pixels // width % height + 1 < height)
-    p0 = _load(narrow, pixels, valid, NARROW, PADDED)
-    p1 = _load(narrow, pixels + 1, right, NARROW, PADDED)
-    p2 = _load(narrow, pixels + width, below, NARROW, PADDED)
-    p3 = _load(narrow, pixels + width + 1, right & below, NARROW, PADDED)
-    size: tl.constexpr = PADDED * PADDED
     for phase in tl.static_range(4):
-        matrices = weights + 4 * phase * size
-        sums = tl.dot(p0, _load_matrix(matrices, PADDED, PADDED))
-        sums = tl.dot(p1, _load_matrix(matrices + size, PADDED, PADDED), sums)
-        sums = tl.dot(p2, _load_matrix(matrices + 2 * size, PADDED, PADDED), sums)
-        sums = tl.dot(p3, _load_matrix(matrices + 3 * size, PADDED, PADDED), sums)
-        sums = tl.dot(_activate(sums, vectors, PADDED), _load_matrix(expansion, PADDED, CHANNELS),
-                      tl.where(position == phase, unpooled.to(tl.float32), 0.0))
-        values = _activate(sums, expansion_vectors, CHANNELS)
+        matrix = _load_matrix(weights + phase * 4 * PADDED * PADDED, 4 * PADDED, PADDED)
+        values = _activate(tl.dot(window, matrix), bias, slopes)
+        values = tl.dot(values, expand,
+                        tl.where(position == phase, unpooled.to(tl.float32), 0.0))
+        values = _activate(values, expansion_bias, expansion_slopes)
         there = _upper_left(pixels, width) + phase // 2 * 2 * width + phase % 2
         _store(result, there, valid, values, CHANNELS, CHANNELS)
-        _project(values, next_narrow, projection, projection_vectors, there, valid,
-                 CHANNELS, NEXT, NEXT_PADDED)
+        values = _activate(tl.dot(values, project), next_bias, next_slopes)
+        _store(next_narrow, there, valid, values, NEXT, NEXT_PADDED)
 
 
 @triton.jit
@@ -279,10 +311,10 @@ def classification(narrow, main, labels, probability, weights, vectors, expansio
     """
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     valid = pixels < pixel_count
+    bias = tl.load(fullconv_bias + tl.arange(0, CLASSES))[None, :]
     values = _extend(narrow, main, weights, vectors, expansion, expansion_vectors,
                      pixels, valid, height, width, 1, CHANNELS, NARROW, PADDED,
                      3, 3, CHANNELS, BLOCK)
-    bias = tl.load(fullconv_bias + tl.arange(0, CLASSES))[None, :]
     for phase in tl.static_range(4):
         matrix = _load_matrix(fullconv + phase * CHANNELS * CLASSES, CHANNELS, CLASSES)
         logits = tl.dot(values, matrix) + bias

@@ -69,8 +69,10 @@ class Grid(NamedTuple):
         return torch.empty((*self, channels), dtype=dtype, device=like.device)
 
 
-def tuning(pixels: int) -> Tuning:
-    """Choose for a number of pixels in all images."""
+def tuning(kernel, pixels: int) -> Tuning:
+    """Choose for a kernel and a number of pixels in all images."""
+    if kernel is kernels.initial:  # with 64 pixels it has not enough registers for its windows
+        return FEW_PIXELS
     return MANY_PIXELS if pixels >= ENOUGH_PIXELS else FEW_PIXELS
 
 
@@ -84,7 +86,7 @@ def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> No
         extra: numbers that follow height and width.
         constants: arguments that the kernel is compiled for.
     """
-    block, warps, stages = tuning(grid.pixels)
+    block, warps, stages = tuning(kernel, grid.pixels)
     kernel[(triton.cdiv(grid.pixels, block),)](
         *arguments, grid.pixels, grid.height, grid.width, *extra, **constants, BLOCK=block,
         num_warps=warps, num_stages=stages)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ def try_gpu(weights: str = '') -> dict:
 
     Returns:
         'size'; 'built_sec' and 'agreement' (share of labels as in float32) of the TensorRT
-        engine; 'ms' (backend -> median and 95th percentile of a frame, host to host);
+        engine; 'triton', with 'ready_sec' and 'agreement' of the fused kernels or why they are
+        'refused'; 'ms' (backend -> median and 95th percentile of a frame, host to host);
         'reload_sec' of the second process; 'failure', which says what did not work. What could
         not be measured is absent.
     """
@@ -75,7 +77,7 @@ def _open(weights: str):
 
 
 def _first(weights: str, labels_file: str) -> dict:
-    """Build the engine, compare it with float32 and time it beside torch."""
+    """Build the engine and compile the kernels, compare with float32, and time beside torch."""
     import torch
 
     from enet_ros.backends.torch import TorchBackend
@@ -83,21 +85,39 @@ def _first(weights: str, labels_file: str) -> dict:
     request = BackendRequest(read_checkpoint(weights_path(weights)), RESOLUTION)
     plain, frames = TorchBackend(request), street_frames(RESOLUTION, 4)
     found: dict = {'size': size_name(RESOLUTION), 'gpu': torch.cuda.get_device_name()}
+    exact = TorchBackend(replace(request, precision='float32')).infer(frames)[0]
     calls = {'torch': plain}
     try:
         backend, served, seconds = _open(weights)
     except BackendError as error:
         backend, served, found['failure'] = None, False, str(error)
     if served:
-        exact = TorchBackend(BackendRequest(request.checkpoint, RESOLUTION, 'float32'))
         labels = backend.infer(frames)[0]
         np.save(labels_file, labels)
-        found |= {'built_sec': seconds,
-                  'agreement': agreeing_share(labels, exact.infer(frames)[0])}
+        found |= {'built_sec': seconds, 'agreement': agreeing_share(labels, exact)}
         calls = {'tensorrt': backend, **calls}
     elif backend is not None:
         found['failure'] = backend.status()
+    try:
+        fused, seconds = _open_fused(request)
+    except BackendError as error:
+        found['triton'] = {'refused': str(error)}
+    else:
+        share = agreeing_share(fused.infer(frames)[0], exact)
+        found['triton'] = {'ready_sec': seconds, 'agreement': share}
+        calls['triton'] = fused
     return found | {'ms': _times(calls, frames)}
+
+
+def _open_fused(request: BackendRequest):
+    """Open the backend triton; return it and the seconds that it took.
+
+    Raises:
+        BackendError: It does not run here.
+    """
+    from enet_ros.backends.triton.backend import TritonBackend
+    started = time.monotonic()
+    return TritonBackend(request), time.monotonic() - started
 
 
 def _times(backends: dict, frames: np.ndarray) -> dict[str, list[float]]:

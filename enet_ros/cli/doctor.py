@@ -122,6 +122,8 @@ def _trial_rows(trial: dict) -> list[tuple[str, str]]:
     if 'built_sec' in trial:
         rows += [('engine', f"{trial['size']}, built and loaded in {trial['built_sec']:.0f} s"),
                  ('agreement', f"{100 * trial['agreement']:.2f} % of labels as in float32")]
+    if 'triton' in trial:
+        rows.append(('fused kernels', _fused_kernels(trial)))
     if 'ms' in trial:
         times = [f'{name} {median:.2f} (95 %: {p95:.2f})'
                  for name, (median, p95) in trial['ms'].items()]
@@ -130,3 +132,15 @@ def _trial_rows(trial: dict) -> list[tuple[str, str]]:
         rows.append(('second process', f"loads the engine from the cache in "
                                        f"{trial['reload_sec']:.1f} s"))
     return rows
+
+
+def _fused_kernels(trial: dict) -> str:
+    """Say what became of the backend triton, and when it should be asked for."""
+    triton, ms = trial['triton'], {name: times[0] for name, times in trial['ms'].items()}
+    if 'refused' in triton:
+        return f"backend triton is not possible: {triton['refused']}"
+    text = (f"backend triton, ready after {triton['ready_sec']:.0f} s, "
+            f"{100 * triton['agreement']:.2f} % of labels as in float32")
+    if min(ms, key=ms.get) == 'triton':
+        text += "; the fastest here: set 'backend: triton' in the parameter file"
+    return text

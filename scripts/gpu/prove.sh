@@ -19,7 +19,7 @@ fi
 # What builds engines and kernels goes side by side; what is timed comes after it.
 timeout 180 python3 -m pytest -m gpu -s -q -p no:cacheprovider test/backends > "$OUT/tests.log" 2>&1 &
 builds=$!
-timeout 150 python3 bin/enet-ros doctor --gpu > "$OUT/doctor_beside_tests.log" 2>&1 &
+timeout 180 python3 bin/enet-ros doctor --gpu --json > "$OUT/doctor.json" 2> "$OUT/doctor.log" &
 builds="$builds $!"
 export OMP_NUM_THREADS=2  # of each of them, for they are many
 for shape in 0 1 2 3; do
@@ -32,8 +32,7 @@ if asked tune; then
 fi
 wait $builds
 unset OMP_NUM_THREADS
-date +%T; lines "$OUT/tests.log" 12; cut -c1-200 "$OUT/doctor_beside_tests.log" | tail -n 26
-keep
+date +%T; lines "$OUT/tests.log" 12; tail -n 40 "$OUT/doctor.json"; keep
 if asked tune; then
   timeout 110 python3 scripts/gpu/tune_triton.py --budget 80 > "$OUT/tune.log" 2>&1
   date +%T; grep "in a row\|FAILED" "$OUT/tune.log" | cut -c1-120; keep
@@ -41,9 +40,9 @@ fi
 timeout 110 python3 scripts/gpu/bench_gpu.py --budget 70 $(asked variants && echo --variants) > "$OUT/bench.log" 2>&1
 date +%T; sed -n '/ms: host/,$p' "$OUT/bench.log" | cut -c1-200
 keep
-timeout 60 python3 bin/enet-ros doctor --gpu --json > "$OUT/doctor.json" 2> "$OUT/doctor.log"
-date +%T; tail -n 40 "$OUT/doctor.json"; keep
 if asked compile; then
   timeout 130 python3 scripts/gpu/bench_gpu.py --compile > "$OUT/compile.log" 2>&1
   date +%T; lines "$OUT/compile.log" 8; keep
 fi
+timeout 120 python3 bin/enet-ros doctor --gpu > "$OUT/doctor.txt" 2>&1  # with nothing beside it
+date +%T; cut -c1-200 "$OUT/doctor.txt" | tail -n 26; keep

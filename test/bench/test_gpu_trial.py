@@ -29,6 +29,7 @@ def engine(monkeypatch):
     monkeypatch.setattr(gpu_trial, 'RESOLUTION', SIZE)
     monkeypatch.setattr(gpu_trial, 'RUNS', 3)
     monkeypatch.setattr(gpu_trial, '_open', lambda weights: (backend, True, 2.5))
+    monkeypatch.setattr(gpu_trial, '_open_fused', lambda request: (backend, 20.5))
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'Orin')
     return backend
 
@@ -47,7 +48,8 @@ def test_both_processes_tell_what_they_found(engine, monkeypatch, capsys, tmp_pa
     first = run(monkeypatch, capsys, '--labels', labels)
     assert first['built_sec'] == 2.5 and first['agreement'] == 1.0
     assert first['gpu'] == 'Orin' and first['size'] == '96x64' and 'failure' not in first
-    assert set(first['ms']) == {'tensorrt', 'torch'}
+    assert first['triton'] == {'ready_sec': 20.5, 'agreement': 1.0}
+    assert set(first['ms']) == {'tensorrt', 'torch', 'triton'}
     assert all(0 < median <= p95 for median, p95 in first['ms'].values())
     engine.origin = 'from the cache'
     assert run(monkeypatch, capsys, '--labels', labels, '--reload') == {'reload_sec': 2.5}
@@ -73,4 +75,15 @@ def test_without_tensorrt_torch_is_timed_and_the_reason_is_told(engine, monkeypa
     monkeypatch.setattr(gpu_trial, '_open', refuse)
     found = run(monkeypatch, capsys, '--labels', tmp_path / 'labels.npy')
     assert found['failure'] == 'torch_tensorrt is not installed'
-    assert set(found['ms']) == {'torch'}
+    assert set(found['ms']) == {'torch', 'triton'}
+
+
+def test_without_fused_kernels_the_others_are_timed_and_the_reason_is_told(
+        engine, monkeypatch, capsys, tmp_path):
+    def refuse(request):
+        raise BackendError('triton is not installed')
+
+    monkeypatch.setattr(gpu_trial, '_open_fused', refuse)
+    found = run(monkeypatch, capsys, '--labels', tmp_path / 'labels.npy')
+    assert found['triton'] == {'refused': 'triton is not installed'} and 'failure' not in found
+    assert set(found['ms']) == {'tensorrt', 'torch'}

@@ -147,6 +147,21 @@ def test_the_trial_of_the_gpu_is_told_in_a_row_each():
     assert any(line.startswith('second process   loads') and '5.7 s' in line for line in lines)
 
 
+@pytest.mark.parametrize(('triton_ms', 'end'), [
+    (0.31, "; the fastest here: set 'backend: triton' in the parameter file"), (0.95, '')])
+def test_the_trial_says_when_fused_kernels_should_be_asked_for(triton_ms, end):
+    trial = {**TRIAL, 'ms': {**TRIAL['ms'], 'triton': [triton_ms, 1.0]},
+             'triton': {'ready_sec': 21.4, 'agreement': 0.99951}}
+    assert ('fused kernels    backend triton, ready after 21 s, 99.95 % of labels as in float32'
+            + end) in report(PC, [], trial)
+
+
+def test_the_trial_says_why_fused_kernels_are_not_possible():
+    trial = {**TRIAL, 'triton': {'refused': 'triton is not installed'}}
+    assert 'fused kernels    backend triton is not possible: triton is not installed' in report(
+        PC, [], trial)
+
+
 @pytest.mark.parametrize(('failure', 'code'), [('', 0), ('labels: failed: no kernel', 1)])
 def test_the_trial_decides_the_exit_code_and_json_has_it_all(monkeypatch, capsys, failure, code):
     from enet_ros.bench import gpu_trial

@@ -13,7 +13,12 @@ from enet_ros.backends.base import BackendError, PrecisionError
 from enet_ros.backends.select import Facts, candidates, open_backend
 from enet_ros.backends.torch import TorchBackend
 from enet_ros.backends.triton import backend as triton_backend
-from enet_ros.backends.triton.backend import TritonBackend, check_request, use_private_cache
+from enet_ros.backends.triton.backend import (
+    TritonBackend,
+    check_request,
+    count_kernels,
+    use_private_cache,
+)
 
 
 @pytest.fixture
@@ -81,11 +86,39 @@ def test_compiled_kernels_lie_in_our_private_cache(tmp_path, monkeypatch):
     assert os.environ['TRITON_CACHE_DIR'] == '/named/by/the/user'
 
 
+def test_kernels_that_were_compiled_since_the_start_are_not_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    backend = Kernels(None)
+    assert backend.from_cache
+    (tmp_path / 'AB12').mkdir()
+    (tmp_path / 'AB12' / 'bottleneck.cubin').touch()
+    assert not backend.from_cache and Kernels(None).from_cache
+
+
+class Runners(TritonBackend):
+    """The backend on a machine without a GPU, which notes what it records."""
+
+    def runner(self, count, *, confidence=False):
+        """Note a number of frames."""
+        self.counts = [*getattr(self, 'counts', []), count]
+
+
+def test_every_number_of_frames_is_compiled_at_the_start(gpu_with_triton, request_, monkeypatch):
+    monkeypatch.setenv('TRITON_CACHE_DIR', '/nowhere')
+    monkeypatch.setattr(TorchBackend, '__init__', lambda self, request: None)
+    monkeypatch.setattr(TritonBackend, '_judge', lambda self, reference: None)
+    said = []
+    backend = Runners(replace(request_, batch=4, report=said.append))
+    assert backend.counts == [2, 3, 4]
+    assert said == ['the first start compiles the kernels of Triton, for about 20 s']
+
+
 class Kernels(TritonBackend):
     """The backend with labels of a test's own, on a machine without a GPU."""
 
     def __init__(self, labels):
         self._resolution, self._labels = SIZE, labels
+        self._kernels_before = count_kernels()
 
     def infer(self, frames, *, confidence=False):
         """Return the labels or raise the error of the test."""

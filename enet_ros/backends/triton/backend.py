@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -48,6 +49,12 @@ def use_private_cache() -> None:
         os.environ.setdefault(CACHE_VARIABLE, str(folder / 'triton'))
 
 
+def count_kernels() -> int:
+    """Count the compiled kernels that Triton keeps on the disk."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    return len(list(Path(folder).glob('*/*.cubin'))) if folder else 0
+
+
 class TritonBackend(TorchBackend):
     """The backend ``torch`` on CUDA, with fused kernels in place of torch's operators.
 
@@ -69,9 +76,17 @@ class TritonBackend(TorchBackend):
         use_private_cache()
         if request.report:
             request.report('the first start compiles the kernels of Triton, for about 20 s')
+        self._kernels_before = count_kernels()
         request = replace(request, precision='float16', needs_cuda=True)
         super().__init__(request)
         self._judge(TorchBackend(request))
+        for count in range(2, request.batch + 1):  # more pixels are tuned otherwise, and no frame
+            self.runner(count)                     # is to wait for a compiler
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether no kernel was compiled since the start."""
+        return count_kernels() == self._kernels_before
 
     def _new_graph(self, *, confidence: bool):
         """Return the frame graph as fused kernels."""

@@ -52,7 +52,7 @@ def make_runner(images: int, tuning: Tuning | None) -> CudaRunner:
     graph = build_graph(read_checkpoint(weights_path('')))
     choose = network.tuning if tuning is None else (lambda *_: tuning)
     with mock.patch.object(network, 'tuning', choose):
-        runner = CudaRunner(FusedNetwork(graph, 'cuda'), (images, 360, 640, 3))
+        runner = CudaRunner(FusedNetwork(graph, 'cuda', images), (images, 360, 640, 3))
     if runner.graph_error:
         raise RuntimeError(runner.graph_error)
     return runner

@@ -74,3 +74,7 @@ def test_every_kernel_multiplies_on_tensor_cores_and_spills_nothing(reports, tar
     for name, code in kernels.items():
         assert code['tensor_core'] > 0 and code['stack'] == 0, (name, code)
         assert code['registers'] <= 255 and code['shared'] <= 64 << 10, (name, code)
+
+
+def test_more_frames_than_usual_need_no_other_kernels(reports):
+    assert reports['compile']['more frames'] == [0] * 8

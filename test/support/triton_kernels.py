@@ -175,15 +175,29 @@ class LaunchRecorder:
     def __call__(self, kernel, grid, *arguments, extra=(), **constants):
         """Keep one launch."""
         values = (*arguments, grid.pixels, grid.height, grid.width, *extra)
-        self.launches.append((kernel, values, constants, network.tuning(kernel, grid.pixels)))
+        self.launches.append((kernel, values, constants, network.tuning(kernel, grid)))
 
 
-def launches_of(images: int) -> list[tuple]:
-    """Return all launches for frames of 640x360."""
-    recorder = LaunchRecorder()
+def launches_of(images: int, usual_images: int, size: tuple[int, int] = (640, 360)) -> list[tuple]:
+    """Return all launches for some frames of (width, height)."""
+    recorder, (width, height) = LaunchRecorder(), size
+    frames = torch.empty((images, height, width, 3), dtype=torch.uint8)
     with mock.patch.object(network, 'launch', recorder):
-        FusedNetwork(shipped(), 'cpu')(torch.empty((images, 360, 640, 3), dtype=torch.uint8))
+        FusedNetwork(shipped(), 'cpu', usual_images)(frames)
     return recorder.launches
+
+
+def specializations(launches: list[tuple]) -> set[str]:
+    """Return what each launch is compiled for, as Triton tells one from another."""
+    return {f'{kernel.__name__} {constants} {tuning} ' + ' '.join(
+        f'{name}:{value == 1}{value % 16 == 0}' for name, value in zip(kernel.arg_names, values)
+        if isinstance(value, int) and name not in not_specialized(kernel))
+        for kernel, values, constants, tuning in launches}
+
+
+def not_specialized(kernel) -> set[str]:
+    """Return the arguments whose values a kernel is not compiled for."""
+    return {parameter.name for parameter in kernel.params if parameter.do_not_specialize}
 
 
 def compile_launch(kernel, values: tuple, constants: dict, tuning: Tuning, capability: int):
@@ -198,6 +212,8 @@ def compile_launch(kernel, values: tuple, constants: dict, tuning: Tuning, capab
             signature[name] = types[value.dtype]
         else:
             signature[name] = 'i32' if isinstance(value, int) else 'fp32'
+        if name in not_specialized(kernel):
+            continue
         if isinstance(value, int) and value == 1:  # Triton compiles a 1 in
             signature[name], constants[name] = 'constexpr', 1
         elif isinstance(value, torch.Tensor) or isinstance(value, int) and value % 16 == 0:
@@ -228,11 +244,14 @@ def compile_all() -> dict:
 
     Returns:
         Target ('sm_90, 32 frames') -> 'launches', their number, and 'kernels', one description of
-        each that differs from the others.
+        each that differs from the others. 'more frames' -> how many others more frames need.
     """
-    report = {}
+    sizes = ((640, 360), (104, 56))
+    report = {'more frames': [len(specializations(launches_of(count, 1, size))
+                                  - specializations(launches_of(1, 1, size)))
+                              for size in sizes for count in (2, 5, 8, 16)]}
     for capability, images in TARGETS:
-        launches, kernels = launches_of(images), {}
+        launches, kernels = launches_of(images, images), {}
         for kernel, values, constants, tuning in launches:
             numbers = [value for value in values if isinstance(value, int)]
             name = f'{kernel.__name__} {constants} {numbers} {tuning}'

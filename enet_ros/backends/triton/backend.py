@@ -77,11 +77,10 @@ class TritonBackend(TorchBackend):
         if request.report:
             request.report('the first start compiles the kernels of Triton, for about 20 s')
         self._kernels_before = count_kernels()
+        self._usual_images = request.batch
         request = replace(request, precision='float16', needs_cuda=True)
         super().__init__(request)
         self._judge(TorchBackend(request))
-        for count in range(2, request.batch + 1):  # more pixels are tuned otherwise, and no frame
-            self.runner(count)                     # is to wait for a compiler
 
     @property
     def from_cache(self) -> bool:
@@ -92,7 +91,7 @@ class TritonBackend(TorchBackend):
         """Return the frame graph as fused kernels."""
         from enet_ros.backends.triton.network import FusedNetwork
         return FusedNetwork(build_graph(self._checkpoint, confidence=confidence),
-                            self._torch_device)
+                            self._torch_device, self._usual_images)
 
     def _judge(self, reference: TorchBackend) -> None:
         """Compare the labels of a test frame with those of torch.

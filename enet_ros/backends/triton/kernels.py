@@ -13,6 +13,8 @@ channels in memory become ``PADDED`` columns.
 What a kernel will need is loaded before its first matrix product. Loads behind it would wait for
 it, and then for one another.
 
+The number of pixels is not compiled in, so that more images need no other kernels.
+
 Each layer comes as two arrays, which :mod:`enet_ros.backends.triton.packing` makes: a matrix for
 each tap of its window, and vectors with the bias and the slope of PReLU for each column.
 """
@@ -92,7 +94,7 @@ def _convolve(narrow, weights, pixels, valid, height, width, dilation,
     return sums
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def convolution(narrow, result, weights, pixel_count, height, width,
                 NARROW: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,
                 COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
@@ -123,7 +125,7 @@ def _extend(narrow, main, weights, vectors, expansion, expansion_vectors,
     return _activate(sums, expansion_bias, expansion_slopes)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def bottleneck(narrow, main, features, next_narrow, weights, vectors, expansion,
                expansion_vectors, projection, projection_vectors, pixel_count, height, width,
                dilation, MAIN: tl.constexpr, NARROW: tl.constexpr, PADDED: tl.constexpr,
@@ -165,7 +167,7 @@ def _downsample(p0, p1, p2, p3, narrow, pooled, positions, projection, projectio
     _store(positions, pixels, valid, position.to(tl.uint8), CHANNELS, CHANNELS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def downsampling(features, narrow, pooled, positions, projection, projection_vectors,
                  pixel_count, height, width, CHANNELS: tl.constexpr, NARROW: tl.constexpr,
                  BLOCK: tl.constexpr):
@@ -214,7 +216,7 @@ def _initial_block(window, inside, maximum, factor, offset, matrix, of_pooled, b
     return _activate(sums + maximum.to(tl.float32) * of_pooled[None, :], bias, slopes)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def initial(frames, narrow, pooled, positions, weights, vectors, normalization, projection,
             projection_vectors, pixel_count, height, width,
             CHANNELS: tl.constexpr, NARROW: tl.constexpr, BLOCK: tl.constexpr):
@@ -263,7 +265,7 @@ def _load_2x2(narrow, pixels, valid, height, width, NARROW: tl.constexpr, PADDED
     return tl.load(narrow + place * NARROW + channel[None, :], mask=inside, other=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def upsampling(features, narrow, positions, result, next_narrow, main, main_vectors, weights,
                vectors, expansion, expansion_vectors, projection, projection_vectors,
                pixel_count, height, width, FEATURES: tl.constexpr, NARROW: tl.constexpr,
@@ -299,7 +301,7 @@ def upsampling(features, narrow, positions, result, next_narrow, main, main_vect
         _store(next_narrow, there, valid, values, NEXT, NEXT_PADDED)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixel_count'])
 def classification(narrow, main, labels, probability, weights, vectors, expansion,
                    expansion_vectors, fullconv, fullconv_bias, pixel_count, height, width,
                    inverse_temperature, NARROW: tl.constexpr, PADDED: tl.constexpr,

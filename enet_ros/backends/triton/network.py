@@ -49,11 +49,14 @@ class Grid(NamedTuple):
     Attributes:
         images: number of images.
         height, width: size of each in pixels.
+        usual_images: number of images that the kernels are tuned for. It stays the same when fewer
+            or more images come, so that nothing is compiled anew for them.
     """
 
     images: int
     height: int
     width: int
+    usual_images: int
 
     @property
     def pixels(self) -> int:
@@ -62,17 +65,19 @@ class Grid(NamedTuple):
 
     def scaled(self, factor: float) -> Grid:
         """Return the grid of feature maps of another size."""
-        return Grid(self.images, int(self.height * factor), int(self.width * factor))
+        return self._replace(height=int(self.height * factor), width=int(self.width * factor))
 
     def new(self, channels: int, like: Tensor, dtype: torch.dtype = torch.float16) -> Tensor:
         """Allocate feature maps (N, H, W, C) where another tensor lies."""
-        return torch.empty((*self, channels), dtype=dtype, device=like.device)
+        return torch.empty((self.images, self.height, self.width, channels), dtype=dtype,
+                           device=like.device)
 
 
-def tuning(kernel, pixels: int) -> Tuning:
-    """Choose for a kernel and a number of pixels in all images."""
+def tuning(kernel, grid: Grid) -> Tuning:
+    """Choose for a kernel and the usual number of pixels."""
     if kernel is kernels.initial:  # with 64 pixels it has not enough registers for its windows
         return FEW_PIXELS
+    pixels = grid.usual_images * grid.height * grid.width
     return MANY_PIXELS if pixels >= ENOUGH_PIXELS else FEW_PIXELS
 
 
@@ -86,7 +91,7 @@ def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> No
         extra: numbers that follow height and width.
         constants: arguments that the kernel is compiled for.
     """
-    block, warps, stages = tuning(kernel, grid.pixels)
+    block, warps, stages = tuning(kernel, grid)
     kernel[(triton.cdiv(grid.pixels, block),)](
         *arguments, grid.pixels, grid.height, grid.width, *extra, **constants, BLOCK=block,
         num_warps=warps, num_stages=stages)
@@ -98,14 +103,16 @@ class FusedNetwork:
     It allocates its features in each call. Recorded as a CUDA graph, they keep their places.
     """
 
-    def __init__(self, graph: FrameGraph, device: torch.device | str):
+    def __init__(self, graph: FrameGraph, device: torch.device | str, usual_images: int = 1):
         """Pack the weights and copy them to the device.
 
         Args:
             graph: the frame graph of an :class:`enet_ros.network.enet.ENet`, in float32.
             device: where the frames will be.
+            usual_images: number of frames that usually come at once.
         """
         network = graph.network
+        self._usual_images = usual_images
         self._confidence = graph.confidence
         self._inverse_temperature = 1.0 / graph.temperature
         with torch.no_grad():
@@ -133,7 +140,7 @@ class FusedNetwork:
         [down1], [down2] = stages['down1'], stages['down2']
         [up4], [up5] = stages['up4'], stages['up5']
         images, height, width, _ = frames.shape
-        grid = Grid(images, height // 4, width // 4)
+        grid = Grid(images, height // 4, width // 4, self._usual_images)
         narrow, pooled, positions1 = self._initial_block(frames, down1, grid)
         features, _ = _bottlenecks([down1, *stages['stage1']], narrow, pooled, grid)
         grid = grid.scaled(0.5)
@@ -157,7 +164,7 @@ class FusedNetwork:
     def _classify(self, features: Tensor, narrow: Tensor, grid: Grid):
         """Run the last bottleneck and the full convolution, and take the most probable class."""
         [block] = self._stages['stage5']
-        size = grid.scaled(2)
+        size = (grid.images, 2 * grid.height, 2 * grid.width)
         labels = torch.empty(size, dtype=torch.uint8, device=features.device)
         probability = (torch.empty(size, dtype=torch.float32, device=features.device)
                        if self._confidence else labels)

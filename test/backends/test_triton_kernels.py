@@ -16,8 +16,8 @@ from support.tensorrt_env import ROOT, set_up_environment
 pytestmark = [pytest.mark.tensorrt, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CASES = ('shipped', 'shipped, 16 pixels a program', 'shipped, 64 pixels a program',
-         'sizes that are no powers of two', 'the smallest frame', 'one class',
-         'ReLU in the decoder', '33 classes')
+         'sizes that are no powers of two', 'the smallest frame', 'frames of one color',
+         'one class', 'ReLU in the decoder', '33 classes')
 CONTROLS = ('without_dilation', 'without_slopes', 'with_mirrored_taps',
             'with_bytes_of_another_order', 'without_last_bias')
 TARGETS = ('sm_87, 1 frames', 'sm_90, 1 frames', 'sm_90, 32 frames')

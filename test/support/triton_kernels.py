@@ -48,6 +48,7 @@ class NetworkCase:
         size: (width, height) of the frames.
         images: number of frames.
         block: pixels of a program, or 0 for the product's choice.
+        is_uniform: whether the frames have one color, so that pooled windows have ties.
     """
 
     name: str
@@ -56,6 +57,7 @@ class NetworkCase:
     size: tuple[int, int] = (64, 40)
     images: int = 1
     block: int = 0
+    is_uniform: bool = False
 
 
 def shipped() -> FrameGraph:
@@ -79,6 +81,7 @@ CASES = (
     NetworkCase('shipped, 64 pixels a program', shipped, block=64),
     NetworkCase('sizes that are no powers of two', shipped, size=(104, 56)),
     NetworkCase('the smallest frame', random(3), size=(8, 8)),
+    NetworkCase('frames of one color', shipped, is_uniform=True),
     NetworkCase('one class', random(1), size=(16, 24)),
     NetworkCase('ReLU in the decoder', random(12, 'relu'), size=(40, 24)),
     NetworkCase('33 classes', random(33), size=(40, 24)),
@@ -105,6 +108,7 @@ def run_case(case: NetworkCase, change: Callable[[FusedNetwork], None] | None = 
         number of classes that torch's labels have.
     """
     graph, frames = case.graph(), frames_of(case.size, case.images)
+    frames = torch.full_like(frames, 90) if case.is_uniform else frames
     fused = FusedNetwork(graph, 'cpu')
     if change:
         change(fused)

@@ -184,13 +184,15 @@ def downsampling(features, narrow, pooled, positions, projection, projection_vec
 
 
 @triton.jit
-def _load_window(frames, corner, y, x, valid, height, width):
-    """Load a window of 3x3 around (2 y, 2 x) of an image, and which of its bytes lie inside."""
+def _load_window(frames, corner, y, x, valid, width):
+    """Load a window of 3x3 around (2 y, 2 x) of an image, and which of its bytes lie inside.
+
+    It ends at the lower and the right border, since height and width are even.
+    """
     tap = tl.arange(0, PADDED_INITIAL_TAPS)
     rows = 2 * y[:, None] - 1 + (tap // 9)[None, :]
     columns = 2 * x[:, None] - 1 + (tap // 3 % 3)[None, :]
-    inside = (valid[:, None] & (tap < INITIAL_TAPS)[None, :] & (rows >= 0) & (columns >= 0)
-              & (rows < height) & (columns < width))
+    inside = valid[:, None] & (tap < INITIAL_TAPS)[None, :] & (rows >= 0) & (columns >= 0)
     place = (corner[:, None] + rows * width + columns) * 3 + (tap % 3)[None, :]
     return tl.load(frames + place, mask=inside, other=0), inside
 
@@ -230,10 +232,10 @@ def initial(frames, narrow, pooled, positions, weights, vectors, normalization, 
     rows, columns = 4 * height, 4 * width
     corner = pixels // (width * height) * rows * columns  # of the image in all pixels
     y, x = pixels // width % height * 2, pixels % width * 2
-    w0, i0 = _load_window(frames, corner, y, x, valid, rows, columns)
-    w1, i1 = _load_window(frames, corner, y, x + 1, valid, rows, columns)
-    w2, i2 = _load_window(frames, corner, y + 1, x, valid, rows, columns)
-    w3, i3 = _load_window(frames, corner, y + 1, x + 1, valid, rows, columns)
+    w0, i0 = _load_window(frames, corner, y, x, valid, columns)
+    w1, i1 = _load_window(frames, corner, y, x + 1, valid, columns)
+    w2, i2 = _load_window(frames, corner, y + 1, x, valid, columns)
+    w3, i3 = _load_window(frames, corner, y + 1, x + 1, valid, columns)
     m0 = _load_maximum(frames, corner, y, x, valid, columns, CHANNELS)
     m1 = _load_maximum(frames, corner, y, x + 1, valid, columns, CHANNELS)
     m2 = _load_maximum(frames, corner, y + 1, x, valid, columns, CHANNELS)

@@ -3,32 +3,49 @@
 #
 #   scripts/test.sh [PYTEST OPTION...]
 #
-# In two parts. The first runs in a process for each core. The second has the tests that use a GPU,
-# measure time or load, or look at the whole machine; each of them has the machine to itself.
+# In three parts. The first runs in a process for each core. The second has the tests that look at
+# moving things for seconds and hardly work meanwhile; they run beside one another and nothing else.
+# The third has the tests that use a GPU, measure time or load, or look at the whole machine; each
+# of them has the machine to itself.
 #
-# A busy machine can make a test of the first part miss its time. Those that fail are named, and run
-# again alone. That second result counts.
+# A busy machine can make a test of the first two parts miss its time. Those that fail are named, and
+# run again alone. That second result counts.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/ros_env.sh || exit 1
 
 processes=$(nproc)
 [ "$processes" -le 4 ] || processes=4  # one process takes up to 2 GB
-TOGETHER='not tensorrt and not wheel and not gpu and not alone'
-ALONE='(gpu or alone) and not tensorrt and not wheel'
+HERE='not tensorrt and not wheel'
 
-# One thread for each process: threads that wait for each other make both slower.
-OMP_NUM_THREADS=1 pytest --cache-clear -n "$processes" --dist loadfile -m "$TOGETHER" "$@"
-first=$?
-if [ $first = 1 ]; then  # 1: tests failed; anything else is no matter of time
-    echo 'test: what failed beside others runs again alone'
-    pytest --last-failed --last-failed-no-failures none -m "$TOGETHER" "$@"
-    first=$?
-    [ $first != 5 ] || first=1  # no test had failed, so something else did
-fi
-pytest -m "$ALONE" "$@"
-second=$?
-# 5 says that the options chose no test of this part.
-[ $first != 5 ] || [ $second != 5 ] || exit 5
-[ $first = 0 ] || [ $first = 5 ] || exit $first
-[ $second = 0 ] || [ $second = 5 ] || exit $second
+# Run tests side by side, and those that fail once more alone.
+#   run_together HOW_THEY_ARE_SHARED_OUT WHICH [PYTEST OPTION...]
+run_together() {
+    local shared_out=$1 which=$2 result
+    shift 2
+    # One thread for each process: threads that wait for each other make both slower.
+    OMP_NUM_THREADS=1 pytest --cache-clear -n "$processes" --dist "$shared_out" -m "$which" "$@"
+    result=$?
+    if [ $result = 1 ]; then  # 1: tests failed; anything else is no matter of time
+        echo 'test: what failed beside others runs again alone'
+        pytest --last-failed --last-failed-no-failures none -m "$which" "$@"
+        result=$?
+        [ $result != 5 ] || result=1  # no test had failed, so something else did
+    fi
+    return $result
+}
+
+run_together loadfile "$HERE and not gpu and not alone and not quiet" "$@"
+results=($?)
+run_together load "$HERE and quiet and not gpu" "$@"
+results+=($?)
+pytest -m "$HERE and (gpu or alone)" "$@"
+results+=($?)
+
+# 5 says that the options chose no test of a part.
+chosen=0
+for result in "${results[@]}"; do
+    [ "$result" = 0 ] || [ "$result" = 5 ] || exit "$result"
+    [ "$result" = 5 ] || chosen=1
+done
+[ $chosen = 1 ] || exit 5

@@ -25,7 +25,7 @@ from enet_ros.ros.graph_doctor import observer as observer_module  # noqa: E402
 from enet_ros.ros.graph_doctor.findings import Kind  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
 
-pytestmark = [pytest.mark.ros, pytest.mark.alone]
+pytestmark = [pytest.mark.ros, pytest.mark.quiet]
 SEC = 1_000_000_000
 
 

@@ -101,9 +101,8 @@ def load_pickled(data: bytes):
             would have to run. Nothing was executed.
     """
     try:
+        _check_protocol(data)
         _check_archive(data)
-        if not data.startswith(b'PK'):
-            _check_protocol(data)
         with warnings.catch_warnings(), _allowing_stand_ins(), _without_collections():
             warnings.simplefilter('ignore')  # torch asks users to report odd files as issues
             return torch.load(_BoundedPickle(data), 'cpu', weights_only=True)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
 from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.cache import cache_folder
@@ -101,8 +99,7 @@ class TritonBackend(TorchBackend):
         """
         frames = street_frame(self._resolution)[None]
         try:
-            with torch.no_grad():
-                labels = self.infer(frames)[0]
+            labels = self.infer(frames)[0]
         except Exception as error:  # Triton has errors of its own, and those of its compiler
             reason = ' '.join(str(error).split())[:300]
             raise BackendError(f'its kernels do not run here: {type(error).__name__}: '

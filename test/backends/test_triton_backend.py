@@ -101,7 +101,8 @@ def test_it_says_at_the_start_that_it_compiles(gpu_with_triton, request_, monkey
     monkeypatch.setattr(TritonBackend, '_judge', lambda self, reference: None)
     said = []
     TritonBackend(replace(request_, report=said.append))
-    assert said == ['the first start compiles the kernels of Triton, for about 20 s']
+    assert said == ['the kernels of Triton are loaded; the first start compiles them, '
+                    'for about 20 s']
 
 
 class Kernels(TritonBackend):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share
+from enet_ros.backends.agreement import judge
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
 from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
@@ -130,12 +130,8 @@ class TensorRtBackend:
         frames = street_frame(self._resolution)[None]
         infer = partial(self._fallback.infer, confidence=engine.confidence)
         try:
-            share = agreeing_share(engine.runner(frames)[0], infer(frames)[0])
+            agrees, text = judge(engine.runner(frames)[0], infer(frames)[0])
         except Exception as error:  # whatever it raises, torch goes on
             engine.enter(EngineState.REFUSED, f'{type(error).__name__}: {error}')
             return
-        text = f'labels agree with torch on {100 * share:.2f} % of a test frame'
-        if share < WANTED_AGREEMENT:
-            engine.enter(EngineState.REFUSED, f'{text}, wanted {100 * WANTED_AGREEMENT:.0f} %')
-        else:
-            engine.enter(EngineState.SERVING, text)
+        engine.enter(EngineState.SERVING if agrees else EngineState.REFUSED, text)

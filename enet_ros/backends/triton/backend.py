@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from enet_ros.backends.agreement import WANTED_AGREEMENT, agreeing_share
+from enet_ros.backends.agreement import judge
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.cache import cache_folder
 from enet_ros.backends.torch import TorchBackend
@@ -73,7 +73,8 @@ class TritonBackend(TorchBackend):
         check_request(request)
         use_private_cache()
         if request.report:
-            request.report('the first start compiles the kernels of Triton, for about 20 s')
+            request.report('the kernels of Triton are loaded; the first start compiles them, '
+                           'for about 20 s')
         self._kernels_before = count_kernels()
         self._usual_images = request.batch
         request = replace(request, precision='float16', needs_cuda=True)
@@ -104,7 +105,6 @@ class TritonBackend(TorchBackend):
             reason = ' '.join(str(error).split())[:300]
             raise BackendError(f'its kernels do not run here: {type(error).__name__}: '
                                f'{reason}') from error
-        share = agreeing_share(labels, reference.infer(frames)[0])
-        if share < WANTED_AGREEMENT:
-            raise BackendError(f'its labels agree with torch on {100 * share:.2f} % of a test '
-                               f'frame, wanted {100 * WANTED_AGREEMENT:.0f} %')
+        agrees, text = judge(labels, reference.infer(frames)[0])
+        if not agrees:
+            raise BackendError(f'its {text}')

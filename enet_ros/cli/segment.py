@@ -35,7 +35,8 @@ warning (docs/suspect_frames.md).
 
 Images and videos are taken as they are shown: EXIF orientation and a video's rotation are applied
 first. Hidden files of a folder, such as ._street.jpg, are skipped. Of a folder only the images are
-labelled; name its videos to label them too.
+labelled; name its videos to label them too. Images of kinds that are not read, such as HEIC, are
+named at the end.
 
 exit code:
   0  everything was labelled
@@ -47,6 +48,7 @@ exit code:
 """
 
 OPACITY = 0.5
+MOST_NAMES = 8  # of files that are left out
 FRAME_NAME = re.compile(r'(.+)_\d{6,}_(?:labels|drivable)\.png')  # written for a video's frame
 
 
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.media import is_video
     from enet_ros.perception.segmenter import Segmenter
 
-    paths, left_out = _find_files(args.inputs)
+    paths, videos_left_out = _find_files(args.inputs)
     _check_stems(paths)
     check_absent(_files_to_replace(paths, args.out, with_frames=args.frames), force=args.force)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
@@ -85,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
         problems += [problem] if problem else []
     if labelled:
         print(f'written to {args.out}', file=sys.stderr)
-    _report_left_out(left_out)
+    _report_left_out('video', videos_left_out, 'Videos are labelled only if they are named')
+    _report_left_out('image', _unread_images(args.inputs),
+                     'Such images must be converted first, to JPEG or PNG')
     return _report(problems, len(paths))
 
 
@@ -130,14 +134,23 @@ def _images_of(folder: Path, videos: list[Path]) -> list[Path]:
                           f"to have it labelled, such as '{videos[0]}'") from error
 
 
-def _report_left_out(videos: list[Path]) -> None:
-    """Name the videos of folders, which are labelled only if they are named."""
-    if videos:
-        count = '1 video of a folder was' if len(videos) == 1 else (
-            f'{len(videos)} videos of folders were')
-        names = ', '.join(f"'{path}'" for path in videos).encode(errors='backslashreplace')
-        print(f'{count} left out: {names.decode()}. Videos are labelled only if they are named',
-              file=sys.stderr)
+def _unread_images(inputs: list[str]) -> list[Path]:
+    """Return the images of folders whose kind is not read, such as HEIC."""
+    from enet_ros.media import existing, list_unread
+    folders = [path for path in map(existing, inputs) if path.is_dir()]
+    return [path for folder in folders for path in list_unread(folder)]
+
+
+def _report_left_out(kind: str, paths: list[Path], remedy: str) -> None:
+    """Name the first files of folders that were not labelled, and say what to do."""
+    if not paths:
+        return
+    count = f'1 {kind} of a folder was' if len(paths) == 1 else (
+        f'{len(paths)} {kind}s of folders were')
+    names = ', '.join(f"'{path}'" for path in paths[:MOST_NAMES])
+    more = ' and others' if len(paths) > MOST_NAMES else ''
+    text = f'{count} left out: {names}{more}. {remedy}'
+    print(text.encode(errors='backslashreplace').decode(), file=sys.stderr)
 
 
 def _report(problems: list[str], count: int) -> int:

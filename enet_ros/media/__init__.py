@@ -9,6 +9,7 @@ from enet_ros.media.files import (
     is_hidden,
     is_video,
     list_images,
+    list_unread,
     list_videos,
     read_bytes,
 )
@@ -37,6 +38,7 @@ __all__ = [
     'is_hidden',
     'is_video',
     'list_images',
+    'list_unread',
     'list_videos',
     'open_image',
     'orient',

@@ -7,7 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 #: Endings of the names of image files, in lower case.
-IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm'})
+IMAGE_SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.jfif', '.bmp', '.tif', '.tiff', '.webp',
+                            '.pgm', '.ppm', '.pnm'})
+#: Endings of images that are not read, in lower case: of phones, cameras, renderers and the web.
+UNREAD_SUFFIXES = frozenset({'.heic', '.heif', '.avif', '.jxl', '.jp2', '.dng', '.cr2', '.cr3',
+                             '.nef', '.arw', '.raw', '.exr', '.hdr', '.tga', '.gif', '.svg'})
 #: Endings of the names of video files, in lower case.
 VIDEO_SUFFIXES = frozenset({'.mp4', '.avi', '.mkv', '.mov', '.m4v', '.webm', '.mpg', '.mpeg'})
 
@@ -90,9 +94,20 @@ def list_images(folder: Path) -> list[Path]:
     paths = _without_hidden(images, folder)
     if not paths:
         hidden = f' ({len(images)} hidden files are skipped)' if images else ''
+        unread = list_unread(folder)
+        remedy = f". '{unread[0].name}' must be converted first, to JPEG or PNG" if unread else ''
         raise SourceError(f"'{folder}' has no images{hidden}, wanted files that end in "
-                          f'{", ".join(sorted(IMAGE_SUFFIXES))}')
+                          f'{", ".join(sorted(IMAGE_SUFFIXES))}{remedy}')
     return paths
+
+
+def list_unread(folder: Path) -> list[Path]:
+    """Return the images of a folder that are of no kind that is read, without hidden ones.
+
+    Raises:
+        SourceError: the folder cannot be listed.
+    """
+    return _without_hidden(_list_suffixes(folder, UNREAD_SUFFIXES), folder)
 
 
 def list_videos(folder: Path) -> list[Path]:

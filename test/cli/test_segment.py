@@ -77,7 +77,7 @@ def test_a_file_that_is_neither_image_nor_video_is_refused_before_anything_start
     assert segment(tmp_path / 'out', tmp_path / 'a.png', tmp_path / 'mine.yaml') == 2
     said = capsys.readouterr().err
     assert "mine.yaml' is neither an image nor a video, wanted a folder, an image, or a file " \
-           'that ends in .bmp, .jpeg, ' in said
+           'that ends in .bmp, .jfif, .jpeg, ' in said
     assert '.webp' in said and '.mp4' in said and 'written to' not in said
     assert not (tmp_path / 'out').exists()
 
@@ -95,6 +95,26 @@ def test_videos_of_a_folder_are_left_out_and_named_at_the_end(tmp_path, frame, c
         'are labelled only if they are named')
     assert segment(tmp_path / 'out2', folder / 'a.png') == 0
     assert 'left out' not in capsys.readouterr().err
+
+
+def test_images_of_kinds_that_are_not_read_are_named(tmp_path, frame, capsys):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    for name in ('b.HEIC', '._b.HEIC', 'notes.txt'):
+        (folder / name).write_bytes(b'')
+    assert segment(out, folder) == 2
+    assert "'b.HEIC' must be converted first, to JPEG or PNG" in capsys.readouterr().err
+    write_image(folder / 'a.png', frame)
+    assert segment(out, folder) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"1 image of a folder was left out: '{folder / 'b.HEIC'}'. Such images must be converted "
+        'first, to JPEG or PNG')
+    for i in range(8):
+        (folder / f'c{i}.gif').write_bytes(b'')
+    assert segment(tmp_path / 'out2', folder) == 0
+    said = capsys.readouterr().err
+    assert f"9 images of folders were left out: '{folder / 'b.HEIC'}', " in said
+    assert f"'{folder / 'c6.gif'}' and others. Such" in said and 'c7.gif' not in said
 
 
 def test_a_folder_of_videos_alone_says_to_name_them(tmp_path, capsys):

@@ -185,11 +185,12 @@ def test_hidden_files_are_skipped_and_counted(tmp_path):
     hidden_files(tmp_path)
     with pytest.raises(SourceError, match=r'no images \(3 hidden files are skipped\)'):
         list_images(tmp_path)
-    for name in ('b.JPG', 'straße 一.png'):
+    for name in ('b.JPG', 'd.pgm', 'straße 一.png'):
         (tmp_path / name).write_bytes(as_file(FRAME, 'PNG'))
     (tmp_path / 'c.png').symlink_to('b.JPG')
-    assert [path.name for path in list_images(tmp_path)] == ['b.JPG', 'c.png', 'straße 一.png']
-    assert len(list(read_frames(tmp_path))) == 3
+    assert [path.name for path in list_images(tmp_path)] == ['b.JPG', 'c.png', 'd.pgm',
+                                                             'straße 一.png']
+    assert len(list(read_frames(tmp_path))) == 4
 
 
 def test_a_hidden_folder_that_is_named_is_read(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ NETWORK = (160, 96)  # a resolution that compiles and runs in moments
 
 # A domain of one's own: other tests, demos and robots may be on this network.
 os.environ['ROS_DOMAIN_ID'] = str(1 + (os.getpid() + 50) % 100)
+
+# A shell has its background jobs ignore SIGINT, and so their children, which tests stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session', autouse=True)

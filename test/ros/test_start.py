@@ -170,10 +170,8 @@ def test_a_client_that_ends_before_its_answer_is_no_loss(outside, tmp_path, numb
     """As ``ros2 lifecycle set`` and Ctrl-C, or a manager that dies."""
     node = outside('-p', 'autostart:=false', *SMALL, ENET_ROS_CACHE=str(tmp_path))
     node.call(GetState, 'get_state')
-    code = ('import rclpy, signal, time\n'
+    code = ('import rclpy, time\n'
             'from lifecycle_msgs.srv import ChangeState\n'
-            # A shell has its background jobs ignore SIGINT, and so their children.
-            'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
             'rclpy.init(); node = rclpy.create_node("impatient")\n'
             'client = node.create_client(ChangeState, "/enet/change_state")\n'
             'client.wait_for_service(); request = ChangeState.Request()\n'

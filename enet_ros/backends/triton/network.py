@@ -36,8 +36,8 @@ class Tuning(NamedTuple):
     stages: int
 
 
-#: Blocks of 64 pixels give wrong labels and illegal accesses on an H200 (Triton 3.6.0), with any
-#: number of warps and stages; why is not known. Blocks of 32 are right at every size.
+#: Blocks of 64 pixels gave wrong labels or illegal accesses on an H200 (Triton 3.6.0), in every
+#: tuning that was tried; why is not known. Blocks of 32 were right at every size.
 MANY_PIXELS = Tuning(block=32, warps=4, stages=10)
 FEW_PIXELS = Tuning(block=32, warps=4, stages=10)  # all nine taps of a window are loaded at once
 

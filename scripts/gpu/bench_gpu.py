@@ -22,7 +22,7 @@ import torch
 
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.cuda import CudaRunner
-from enet_ros.backends.select import open_backend
+from enet_ros.backends.select import has_tensorrt, open_backend
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.fusible import FusiblePReLU, with_fusible_prelu
@@ -31,8 +31,8 @@ from enet_ros.scene.road_scene import RoadScene
 
 OUT = Path(os.environ.get('OUT', '.'))
 STARTED = time.monotonic()
-SHAPES = (((640, 360), 1), ((640, 360), 32), ((1024, 512), 1), ((640, 360), 8))
-PART_OF_32 = 8  # an engine of so many frames is measured with 32 as well
+SHAPES = (((640, 360), 1), ((640, 360), 32), ((1024, 512), 1), ((640, 360), 16), ((640, 360), 8))
+PARTS_OF_32 = (8, 16)  # a backend for so many frames is measured with 32 as well
 ROUNDS, WARM_UP = 200, 30
 BUILD_SEC = 1500.0  # for an engine, on a small GPU
 
@@ -131,7 +131,7 @@ class Bench:
             runner = backend.runner(self.batch)
         self.measure(f'product {kind}', lambda one: backend.infer(one)[0],
                      self.page_locked(backend, self.batch), runner)
-        if self.batch == PART_OF_32:  # copies run beside the network
+        if self.batch in PARTS_OF_32:  # copies run beside the network
             self.measure(f'product {kind}, by {self.batch}', lambda one: backend.infer(one)[0],
                          self.page_locked(backend, 32), None)
         if self.batch == 1:
@@ -232,13 +232,17 @@ class Bench:
 def build_engine(checkpoint, size: tuple[int, int], batch: int) -> int:
     """Put one engine and the kernels of Triton into the cache; returns 1 if that failed."""
     request = BackendRequest(checkpoint, size, batch=batch)
-    backend, _ = open_backend('tensorrt', request)  # a child builds from now on
+    backend = None
+    if has_tensorrt():
+        backend, _ = open_backend('tensorrt', request)  # a child builds from now on
     try:
         fused, choice = open_backend('triton', request)
         fused.infer(fused.new_batch(batch))
         say(f'{size} x {batch}: {choice}')
     except BackendError as error:
         say(f'{size} x {batch}: {error}')
+    if backend is None:
+        return 0
     served = backend.wait(timeout_sec=BUILD_SEC)
     say(f'{size} x {batch}: {backend.status()}')
     return 0 if served else 1
@@ -253,7 +257,7 @@ def write_result(name: str, rows: list, notes: list) -> None:
 
 def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
     """Measure every shape that the budget allows; fill ``rows`` and ``notes``."""
-    with_tensorrt = True
+    with_tensorrt = has_tensorrt()
     for size, batch in SHAPES:
         if time.monotonic() - STARTED > arguments.budget:
             notes.append(f'no time for {size} x {batch}')
@@ -262,7 +266,7 @@ def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
         with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
         bench.attempt('triton', bench.product, 'triton')
         bench.attempt('torch', bench.product, 'torch')
-        if batch in (1, 32):
+        if batch == 1 or batch == 32 and with_tensorrt:
             bench.attempt('eager', bench.eager)
             torch.backends.cudnn.benchmark = False
             bench.attempt('graph', bench.graphed, 'torch, a CUDA graph alone', bench.half())
@@ -284,14 +288,18 @@ def main() -> int:
                         help='measure other forms of the graph as well')
     parser.add_argument('--build', type=int, metavar='SHAPE',
                         help='only build the engine and the kernels of this shape')
+    parser.add_argument('--count', action='store_true', help='print the number of shapes')
     arguments = parser.parse_args()
+    if arguments.count:
+        print(len(SHAPES))
+        return 0
     checkpoint = read_checkpoint(weights_path(''))
     if arguments.build is not None:
         return build_engine(checkpoint, *SHAPES[arguments.build])
     rows, notes = [], []
     if arguments.compile:
         bench = Bench(checkpoint, *SHAPES[0], rows, notes)
-        for kind in ('tensorrt', 'triton'):  # in the same run, to be compared with
+        for kind in (['tensorrt'] if has_tensorrt() else []) + ['triton']:  # to be compared with
             bench.attempt(kind, bench.product, kind)
         bench.attempt('max-autotune', bench.compiled, 'torch.compile max-autotune', 'max-autotune')
     else:

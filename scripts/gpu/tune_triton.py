@@ -4,7 +4,10 @@
 
 With ``--build`` it only compiles for the choice of that number, so that several processes can do
 that side by side. Without it, every choice is timed: the whole network by events around many
-replays in a row, and each kernel by the profiler.
+replays in a row, and each kernel by the profiler. Its labels are compared with those of float32.
+
+A kernel with an illegal memory access spoils its process. So choices are measured in a child, and
+another child goes on behind the choice that failed.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,21 +30,31 @@ from enet_ros.backends.triton.backend import use_private_cache
 from enet_ros.backends.triton.network import FusedNetwork, Tuning
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
+from enet_ros.scene.frames import street_frames
 
 OUT = Path(os.environ.get('OUT', '.'))
 STARTED = time.monotonic()
+SIZE = (640, 360)
+
+#: (block, warps) for one frame and for many.
+FOR_ONE = ((16, 1), (16, 2), (16, 4), (32, 2), (32, 4), (32, 8))
+FOR_MANY = ((16, 1), (32, 1), (32, 2), (32, 4), (64, 2))
 
 #: Number of frames, and how the kernels are tuned; None is the product's own choice.
 CHOICES = [*((images, None) for images in (1, 32)),
-           *((1, Tuning(block, warps, stages))
-             for block in (16, 32, 64) for warps in (2, 4, 8) for stages in (4, 10)
-             if not (block == 64 and warps == 2)),
-           *((32, Tuning(block, warps, stages))
-             for block in (32, 64) for warps in (4, 8) for stages in (2, 4))]
+           *((32, Tuning(*pair, stages)) for pair in FOR_MANY for stages in (4, 10)),
+           *((1, Tuning(*pair, stages)) for pair in FOR_ONE for stages in (4, 10))]
 KERNELS = 33  # of a frame
 REPLAYS = 20
 WARM_UP_SEC = 0.2
 TIMED_SEC = 0.2
+HANG_SEC = 20.0
+
+
+def name_of(number: int) -> str:
+    """Name a choice, as '32 frames, 32/4/10' for blocks of 32 pixels, 4 warps and 10 stages."""
+    images, tuning = CHOICES[number]
+    return f'{images} frames, ' + ('/'.join(map(str, tuning)) if tuning else 'as shipped')
 
 
 def make_runner(images: int, tuning: Tuning | None) -> CudaRunner:
@@ -52,7 +66,7 @@ def make_runner(images: int, tuning: Tuning | None) -> CudaRunner:
     graph = build_graph(read_checkpoint(weights_path('')))
     choose = network.tuning if tuning is None else (lambda *_: tuning)
     with mock.patch.object(network, 'tuning', choose):
-        runner = CudaRunner(FusedNetwork(graph, 'cuda', images), (images, 360, 640, 3))
+        runner = CudaRunner(FusedNetwork(graph, 'cuda', images), (images, SIZE[1], SIZE[0], 3))
     if runner.graph_error:
         raise RuntimeError(runner.graph_error)
     return runner
@@ -89,36 +103,74 @@ def kernel_us(runner: CudaRunner) -> list[list]:
         return []
     times = np.array([event.time_range.elapsed_us() for event in events]).reshape(REPLAYS, KERNELS)
     return [[event.name, round(float(value), 2)]
-            for event, value in zip(events, np.median(times, 0))]
+            for event, value in zip(events, np.median(times, axis=0))]
 
 
-def measure(number: int) -> dict:
-    """Time one choice and print it in a line."""
-    images, tuning = CHOICES[number]
-    name = f'{images} frames, ' + ('/'.join(map(str, tuning)) if tuning else 'as shipped')
-    try:
+class Trial:
+    """The measurements of one process: frames, their labels by float32, and the results."""
+
+    def __init__(self, results: dict[str, dict]):
+        self.results = results
+        self.frames = street_frames(SIZE, 32)
+        exact = build_graph(read_checkpoint(weights_path(''))).cuda()
+        with torch.inference_mode():
+            self.truth = np.concatenate([exact(torch.from_numpy(frame[None]).cuda()).cpu().numpy()
+                                         for frame in self.frames])
+
+    def measure(self, number: int) -> None:
+        """Time one choice, print it in a line and keep it."""
+        images, tuning = CHOICES[number]
+        name = name_of(number)
+        self.results[name] = {'error': 'not ended'}
+        write(self.results)
         runner = make_runner(images, tuning)
+        agrees = float(np.mean(runner(self.frames[:images])[0] == self.truth[:images]))
         with torch.no_grad(), torch.cuda.stream(runner.stream):
             whole, kernels = network_us(runner), kernel_us(runner)
-    except Exception as error:  # one choice that fails leaves the others
-        print(f'{name:<24} FAILED: {type(error).__name__}: {str(error)[:160]}', flush=True)
-        return {'choice': name, 'error': str(error)}
-    alone = sum(value for _, value in kernels)
-    print(f'{name:<24} {whole:8.1f} us in a row, kernels alone {alone:8.1f}', flush=True)
-    return {'choice': name, 'network_us': round(whole, 1), 'kernels': kernels}
+        self.results[name] = {'network_us': round(whole, 1), 'agrees': round(agrees, 5),
+                              'kernels': kernels}
+        write(self.results)
+        alone = sum(value for _, value in kernels)
+        print(f'{name:<24} {whole:8.1f} us in a row, kernels alone {alone:8.1f}, labels agree '
+              f'{agrees:.5f}', flush=True)
 
 
-def print_best(results: list[dict], images: int) -> None:
+def read() -> dict[str, dict]:
+    """Return the results so far, by the names of the choices."""
+    path = OUT / 'tune.json'
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write(results: dict[str, dict]) -> None:
+    """Keep the results in $OUT."""
+    (OUT / 'tune.json').write_text(json.dumps(results, indent=1) + '\n')
+
+
+def measure_rest(budget_sec: float) -> int:
+    """Measure the choices that have no result. Ends with 1 at the first that fails."""
+    trial = Trial(read())
+    for number in range(len(CHOICES)):
+        if name_of(number) in trial.results or time.monotonic() - STARTED > budget_sec:
+            continue
+        try:
+            trial.measure(number)
+        except Exception as error:  # one choice that fails leaves the others
+            trial.results[name_of(number)] = {'error': f'{type(error).__name__}: {error}'[:300]}
+            write(trial.results)
+            return 1
+    return 0
+
+
+def print_best(results: dict[str, dict], images: int) -> None:
     """Print each kernel as shipped, and beside it the choice that is fastest at it."""
-    rows = [result for result in results
-            if result.get('kernels') and result['choice'].startswith(f'{images} frames')]
-    if not rows:
+    rows = {name.partition(', ')[2]: result['kernels'] for name, result in results.items()
+            if result.get('kernels') and name.startswith(f'{images} frames')}
+    if 'as shipped' not in rows:
         return
-    print(f'{images} frames: kernel, us in the first choice, us in the best')
-    for i, (name, value) in enumerate(rows[0]['kernels']):
-        best = min(rows, key=lambda row: row['kernels'][i][1])
-        print(f'{name[:14]:<14} {value:7.2f} {best["kernels"][i][1]:7.2f} '
-              f'{best["choice"].partition(", ")[2]}')
+    print(f'{images} frames: kernel, us as shipped, us in the best choice')
+    for i, (name, value) in enumerate(rows['as shipped']):
+        best = min(rows, key=lambda choice: rows[choice][i][1])
+        print(f'{name[:14]:<14} {value:7.2f} {rows[best][i][1]:7.2f} {best}')
 
 
 def main() -> int:
@@ -129,6 +181,7 @@ def main() -> int:
     parser.add_argument('--count', action='store_true', help='print the number of choices')
     parser.add_argument('--budget', type=float, default=90.0, metavar='SECONDS',
                         help='begin no choice after so many seconds (default %(default)s)')
+    parser.add_argument('--child', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.count:
         print(len(CHOICES))
@@ -137,11 +190,22 @@ def main() -> int:
     if arguments.build is not None:
         make_runner(*CHOICES[arguments.build])
         return 0
-    results: list[dict] = []
-    for number in range(len(CHOICES)):
-        if time.monotonic() - STARTED < arguments.budget:
-            results.append(measure(number))
-            (OUT / 'tune.json').write_text(json.dumps(results, indent=1) + '\n')
+    if arguments.child:
+        return measure_rest(arguments.budget)
+    write({})
+    while (left := arguments.budget - (time.monotonic() - STARTED)) > 0:
+        before = len(read())
+        child = [sys.executable, __file__, '--child', '--budget', str(left)]
+        try:
+            ended_well = subprocess.run(child, timeout=left + HANG_SEC).returncode == 0
+        except subprocess.TimeoutExpired:  # of a kernel that never ends
+            ended_well = False
+        if ended_well or len(read()) == before:
+            break
+    results = read()
+    for name, result in results.items():
+        if 'error' in result:
+            print(f'{name:<24} FAILED: {result["error"]}')
     for images in (1, 32):
         print_best(results, images)
     return 0

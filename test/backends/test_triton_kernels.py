@@ -76,5 +76,11 @@ def test_every_kernel_multiplies_on_tensor_cores_and_spills_nothing(reports, tar
         assert code['registers'] <= 255 and code['shared'] <= 64 << 10, (name, code)
 
 
+@pytest.mark.parametrize('target', TARGETS)
+def test_no_kernel_uses_wgmma_which_was_wrong_on_a_hopper(reports, target):
+    assert reports['compile']['64 pixels, 4 warps']['wgmma'] > 0  # the count sees it
+    assert not any(code['wgmma'] for code in reports['compile'][target]['kernels'].values())
+
+
 def test_more_frames_than_usual_need_no_other_kernels(reports):
     assert reports['compile']['more frames'] == [0] * 8

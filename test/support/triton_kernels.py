@@ -34,7 +34,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import FrameGraph
 from enet_ros.scene.road_scene import RoadScene
 
-#: Compute capability and number of frames of 640x360: an Orin, and a Hopper in both block sizes.
+#: Compute capability and number of frames of 640x360: an Orin, and a Hopper in both tunings.
 TARGETS = ((87, 1), (90, 1), (90, 32))
 
 
@@ -179,7 +179,7 @@ class LaunchRecorder:
     def __call__(self, kernel, grid, *arguments, extra=(), **constants):
         """Keep one launch."""
         values = (*arguments, grid.pixels, grid.height, grid.width, *extra)
-        self.launches.append((kernel, values, constants, network.tuning(kernel, grid)))
+        self.launches.append((kernel, values, constants, network.tuning(grid)))
 
 
 def launches_of(images: int, usual_images: int, size: tuple[int, int] = (640, 360)) -> list[tuple]:
@@ -229,7 +229,10 @@ def compile_launch(kernel, values: tuple, constants: dict, tuning: Tuning, capab
 
 
 def describe_code(compiled) -> dict:
-    """Count registers, bytes of stack and tensor core instructions in machine code."""
+    """Count registers, bytes of stack and instructions in machine code.
+
+    'wgmma' counts those of Hopper that a group of four warps executes together.
+    """
     tools = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin'
     with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
         file.write(compiled.asm['cubin'])
@@ -240,7 +243,9 @@ def describe_code(compiled) -> dict:
     registers, stack = re.search(r'REG:(\d+) STACK:(\d+)', usage).groups()
     return {'registers': int(registers), 'stack': int(stack),
             'shared': compiled.metadata.shared,
-            'tensor_core': len(re.findall(r'\b(?:HMMA|HGMMA)\b', code))}
+            'instructions': len(re.findall(r'^\s+/\*[0-9a-f]{4,}\*/(?!\s+NOP)', code, re.M)),
+            'tensor_core': len(re.findall(r'\b(?:HMMA|HGMMA)\b', code)),
+            'wgmma': len(re.findall(r'\bHGMMA\b', code))}
 
 
 def compile_all() -> dict:
@@ -251,7 +256,9 @@ def compile_all() -> dict:
         each that differs from the others. 'more frames' -> how many others more frames need.
     """
     sizes = ((640, 360), (104, 56))
-    report = {'more frames': [len(specializations(launches_of(count, 1, size))
+    large = (*launches_of(1, 1)[1][:3], Tuning(64, 4, 4))
+    report = {'64 pixels, 4 warps': describe_code(compile_launch(*large, 90)),
+              'more frames': [len(specializations(launches_of(count, 1, size))
                                   - specializations(launches_of(1, 1, size)))
                               for size in sizes for count in (2, 5, 8, 16)]}
     for capability, images in TARGETS:

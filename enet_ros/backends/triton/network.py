@@ -25,6 +25,9 @@ from enet_ros.network.frame_graph import FrameGraph
 class Tuning(NamedTuple):
     """How a kernel is compiled and started, beside what it computes.
 
+    64 pixels and four warps, or more of both, let Triton use Hopper's ``wgmma``. That gave wrong
+    labels and illegal accesses on an H200 (docs/decisions/0010-fused-kernels.md).
+
     Attributes:
         block: pixels of a program.
         warps: warps of a program.
@@ -36,13 +39,13 @@ class Tuning(NamedTuple):
     stages: int
 
 
-#: Blocks of 64 pixels gave wrong labels or illegal accesses on an H200 (Triton 3.6.0), in every
-#: tuning that was tried; why is not known. Blocks of 32 were right at every size.
-MANY_PIXELS = Tuning(block=32, warps=4, stages=10)
+#: 16 channels of 32 pixels are one load of 16 bytes for each thread of two warps. Four warps would
+#: do that and compute its addresses twice, which makes 1.8 times as many instructions.
+MANY_PIXELS = Tuning(block=32, warps=2, stages=4)
 FEW_PIXELS = Tuning(block=32, warps=4, stages=10)  # all nine taps of a window are loaded at once
 
-#: From so many pixels on, programs of MANY_PIXELS fill an H100: two for each multiprocessor.
-ENOUGH_PIXELS = 264 * MANY_PIXELS.block
+#: Pixels from which there are many: 24 programs for each multiprocessor of an H100.
+ENOUGH_PIXELS = 24 * 132 * MANY_PIXELS.block
 
 
 class Grid(NamedTuple):
@@ -75,10 +78,8 @@ class Grid(NamedTuple):
                            device=like.device)
 
 
-def tuning(kernel, grid: Grid) -> Tuning:
-    """Choose for a kernel and the usual number of pixels."""
-    if kernel is kernels.initial:  # with 64 pixels it has not enough registers for its windows
-        return FEW_PIXELS
+def tuning(grid: Grid) -> Tuning:
+    """Choose for the usual number of pixels."""
     pixels = grid.usual_images * grid.height * grid.width
     return MANY_PIXELS if pixels >= ENOUGH_PIXELS else FEW_PIXELS
 
@@ -93,7 +94,7 @@ def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> No
         extra: numbers that follow height and width.
         constants: arguments that the kernel is compiled for.
     """
-    block, warps, stages = tuning(kernel, grid)
+    block, warps, stages = tuning(grid)
     kernel[(triton.cdiv(grid.pixels, block),)](
         *arguments, grid.pixels, grid.height, grid.width, *extra, **constants, BLOCK=block,
         num_warps=warps, num_stages=stages)

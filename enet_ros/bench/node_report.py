@@ -112,7 +112,7 @@ def draw_node(path: Path, report: NodeReport) -> None:
     """Draw the time from camera stamp to mask by stages, beside the bare segmenter's time.
 
     Args:
-        path: of the PNG file to write.
+        path: Path of the PNG file to write.
         report: the figures.
 
     Raises:

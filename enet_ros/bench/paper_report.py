@@ -98,7 +98,7 @@ def draw_tables(path: Path, tables: PaperTables) -> None:
     """Draw milliseconds a frame over the number of pixels, the paper's and ours.
 
     Args:
-        path: of the PNG file to write.
+        path: Path of the PNG file to write.
         tables: the figures.
 
     Raises:

@@ -45,7 +45,7 @@ def format_scaling(scaling: Scaling, busy: str = '') -> str:
     """Lay out the growth of time with pixels, or say why there is none.
 
     Args:
-        scaling: of :mod:`enet_ros.bench.scaling`.
+        scaling: Result of :mod:`enet_ros.bench.scaling`.
         busy: a sentence where other processes kept the cores busy, else ''.
     """
     if busy:
@@ -64,7 +64,7 @@ def draw_comparisons(path: Path, comparisons: list[Comparison]) -> None:
     """Draw medians as bars and 95th percentiles as whiskers, one panel for each resolution.
 
     Args:
-        path: of the PNG file to write.
+        path: Path of the PNG file to write.
         comparisons: one for each resolution.
 
     Raises:

@@ -79,7 +79,7 @@ def report(findings: Findings, missing: list[str], trial: dict | None = None) ->
     Args:
         findings: what the machine has.
         missing: what falls short, each with what to do about it.
-        trial: of :func:`enet_ros.bench.gpu_trial.try_gpu`, or None.
+        trial: Result of :func:`enet_ros.bench.gpu_trial.try_gpu`, or None.
     """
     lines = [f'{name:<16} {value}' for name, value in _rows(findings)]
     lines += ['', f'{"will be used":<16} {choice(findings)}']

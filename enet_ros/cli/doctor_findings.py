@@ -53,7 +53,7 @@ class Findings:
         openvino, torch, torch_cuda, tensorrt, torch_tensorrt: versions; ``torch_cuda`` is the
             CUDA that torch was built for.
         bfloat16: whether OpenVINO computes in bfloat16 on this CPU.
-        distribution: of ROS 2.
+        distribution: Name of the distribution of ROS 2.
         ros: name of a Python package of ROS -> whether it is there.
         l4t, jetpack: versions of a Jetson's system.
         driver_cuda: the newest CUDA that the driver knows.

@@ -27,7 +27,7 @@ class GpuPackages:
 
     Attributes:
         choice: one sentence that says what was chosen and why.
-        arguments: of ``pip install``; empty where there is nothing to install.
+        arguments: Arguments of ``pip install``; empty where there is nothing to install.
     """
 
     choice: str

@@ -59,6 +59,6 @@ def _decode(data: bytes, camera: CameraTopic):
         raise EncodingError(f'a message of {len(data)} bytes is no {camera.topic.type}: '
                             f'{error or type(error).__name__}') from error
     if camera.is_compressed:
-        return decode_compressed(message.data)
+        return decode_compressed(message.data, message.format)
     return decode_image(message.data, message.encoding, message.width, message.height,
                         message.step, is_bigendian=bool(message.is_bigendian))

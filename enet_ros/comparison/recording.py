@@ -7,10 +7,10 @@ from pathlib import Path
 
 from enet_ros.comparison.frames import RecordedFrame, Recording
 from enet_ros.media import SourceError, Video, existing, is_video, list_images, read_image
+from enet_ros.recordings.files import storage_files, storage_suffix
 
 #: Frames a second of a folder of images, which does not say it.
 FOLDER_FPS = 10.0
-BAG_SUFFIXES = ('.mcap', '.db3')
 
 
 def open_recording(text: str, topic: str = '') -> Recording:
@@ -37,9 +37,8 @@ def open_recording(text: str, topic: str = '') -> Recording:
 def is_bag(path: Path) -> bool:
     """Tell whether a path is a recording of ROS 2."""
     if path.is_dir():
-        return (path / 'metadata.yaml').exists() or any(
-            file.suffix.lower() in BAG_SUFFIXES for file in path.iterdir())
-    return path.suffix.lower() in BAG_SUFFIXES
+        return (path / 'metadata.yaml').exists() or bool(storage_files(path))
+    return bool(storage_suffix(path))
 
 
 def _image_frames(paths: list[Path], skip: Callable[[str], None]) -> Iterator[RecordedFrame]:

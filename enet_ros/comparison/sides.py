@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -118,7 +119,7 @@ def read_side(text: str, options: Options) -> tuple[dict[str, object], dict]:
     """
     name, precision = _split(text)
     if Path(name).suffix.lower() in PARAMETER_SUFFIXES:
-        values, changes = _of_file(Path(name).expanduser(), options.node)
+        values, changes = _of_file(Path(os.path.expanduser(name)), options.node)
     else:
         values, changes = {'weights': name, 'resolution': list(options.resolution),
                            'backend': options.backend, 'threads': options.threads}, {}
@@ -128,7 +129,7 @@ def read_side(text: str, options: Options) -> tuple[dict[str, object], dict]:
 def _split(text: str) -> tuple[str, str]:
     """Split WEIGHTS:PRECISION. A file whose own name has the colon is no such pair."""
     name, colon, precision = text.rpartition(':')
-    if not colon or Path(text).expanduser().is_file():
+    if not colon or Path(os.path.expanduser(text)).is_file():
         return text, ''
     if precision.lower() not in PRECISIONS:
         raise ValueError(f"'{text}' has the precision '{precision}', wanted WEIGHTS or "

@@ -87,7 +87,7 @@ class FileFormat:
     """A kind of file that can be written.
 
     Attributes:
-        suffix: of the file's name, with the dot.
+        suffix: Suffix of the file's name, with the dot.
         packages: packages that it needs beyond those of enet_ros.
         write: writes a graph, from the graph, example frames, the path and the classes as JSON.
         run: runs a written file, from the path and frames.
@@ -113,8 +113,8 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
 
     Args:
         checkpoint: weights and normalisation.
-        path: of the file, with the format's suffix. openvino writes a .bin beside its .xml. A file
-            that exists is replaced once the new one has passed its check.
+        path: Path of the file, with the format's suffix. openvino writes a .bin beside its .xml.
+            A file that exists is replaced once the new one has passed its check.
         file_format: a key of :data:`FORMATS`.
         resolution: (width, height), multiples of 8, fixed in the file.
         batch: frames a call, fixed in the file.

@@ -41,9 +41,10 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
 
     Args:
         checkpoint: weights and normalisation. A quantised graph that it has is replaced.
-        path: of the .safetensors file. A file that exists is replaced once the new one has passed
-            its check.
-        folder: of images like those that the network will see, best those it was trained on.
+        path: Path of the .safetensors file. A file that exists is replaced once the new one has
+            passed its check.
+        folder: Folder of images like those that the network will see, best those it was trained
+            on.
         resolution: (width, height), multiples of 8, at which int8 will run.
 
     Returns:

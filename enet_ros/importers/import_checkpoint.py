@@ -31,7 +31,7 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None,
     Both projects feed RGB/255, so mean is 0 and std is 1.
 
     Args:
-        path: of the authors' Torch7 model, or of a PyTorch-ENet checkpoint.
+        path: Path of the authors' Torch7 model, or of a PyTorch-ENet checkpoint.
         class_map: names of the classes; by default those of the data set with so many classes.
         note: called with a sentence about what the file holds and the checkpoint does not.
 

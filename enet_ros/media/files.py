@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -55,7 +56,7 @@ def existing(path: str) -> Path:
     Raises:
         SourceError: The path does not exist, or is a device or a pipe.
     """
-    expanded = Path(path).expanduser()
+    expanded = Path(os.path.expanduser(path))
     if not expanded.exists():
         raise SourceError(f"'{path}' does not exist, wanted an image, a video or a folder")
     if not expanded.is_dir() and not expanded.is_file():  # Reading would wait for ever.

@@ -44,6 +44,7 @@ class StoredImage:
         image: the pixels, by Pillow.
         data: the content of the file.
         rawmode: how a sample is stored, in Pillow's words: 'L;2' has two bits.
+        kind: one of FORMATS.
         orientation: value of the EXIF tag, 1 (as stored) where there is none.
         remaining: value of the tag that is still to be applied to ``image``. Newer versions of
             Pillow turn TIFF files by themselves.
@@ -52,6 +53,7 @@ class StoredImage:
     image: Image.Image
     data: bytes
     rawmode: str
+    kind: str
     orientation: int
     remaining: int
 
@@ -100,9 +102,11 @@ def _decode(data: bytes) -> StoredImage:
     if image.format == 'PNG':
         Image.open(io.BytesIO(data)).verify()  # checksums, which load() passes over
     orientation = _orientation(image)
-    if image.format not in READ_ONCE:
+    # Cameras put previews or the other eye's image behind the first one. Pillow names that MPO.
+    kind = 'JPEG' if image.format == 'MPO' else str(image.format)
+    if kind not in READ_ONCE:
         image.load()
-    return StoredImage(image, data, rawmode, orientation, _orientation(image))
+    return StoredImage(image, data, rawmode, kind, orientation, _orientation(image))
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -159,7 +163,7 @@ def as_shown(stored: StoredImage) -> np.ndarray:
     Raises:
         SourceError: the decoder lost pixels; the message is the reason alone.
     """
-    if stored.image.format in STRICT_FORMATS:
+    if stored.kind in STRICT_FORMATS:
         try:
             rgb = read_compressed(CompressedFile(memoryview(stored.data))).rgb()
         except EncodingError as error:
@@ -176,7 +180,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write an image as a PNG file.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         image: (H, W, 3) uint8 RGB, or (H, W) uint8.
 
     Raises:

@@ -24,7 +24,7 @@ class Video:
     """The frames of a video file, rotated as its metadata says.
 
     Attributes:
-        path: of the file.
+        path: Path of the file.
         fps: frames a second as the file says, or 25 where it does not.
         count: number of frames as the file says; 0 where it does not.
     """
@@ -102,7 +102,7 @@ def read_frames(path: Path, skip: Callable[[str], None] | None = None) -> Iterat
     """Yield the frames of an image, a video or a folder of images, (H, W, 3) uint8 RGB.
 
     Args:
-        path: of the image, the video or the folder.
+        path: Path of the image, the video or the folder.
         skip: called with a sentence about each image of a folder, and about the part of a video,
             that cannot be read; what can be read is yielded. By default such an image is an
             error.
@@ -170,7 +170,7 @@ class VideoWriter:
         """Remember the path; the file is made with the first frame.
 
         Args:
-            path: of the file.
+            path: Path of the file.
             fps: frames a second.
         """
         self._path, self._fps = str(path), fps

@@ -125,7 +125,7 @@ def weights_path(weights: str) -> Path:
     Raises:
         CheckpointError: there is no such file. The message lists the names that ship.
     """
-    path = Path(weights or DEFAULT_WEIGHTS).expanduser()
+    path = Path(os.path.expanduser(weights or DEFAULT_WEIGHTS))
     if path.is_file():
         return path
     shipped = MODELS / f'{path.name}.safetensors'

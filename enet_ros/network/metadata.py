@@ -15,7 +15,7 @@ def read_json(metadata: dict[str, str], key: str, default=None):
     """Return one metadata value, parsed.
 
     Args:
-        metadata: of a safetensors file.
+        metadata: Metadata of a safetensors file.
         key: name of the value.
         default: the value of a file that lacks the key, or None if the key must be there.
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from enet_ros.media import is_hidden
-from enet_ros.recordings.reader import RecordingError, storage_files, storage_suffix
+from enet_ros.recordings.files import storage_files, storage_suffix
+from enet_ros.recordings.reader import RecordingError
 
 
 def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
@@ -42,8 +43,10 @@ def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
 def name_of(path: Path) -> str:
     """Return the name of the result of a recording."""
     name = path.resolve().name
-    return name if path.is_dir() else name[:name.lower().index(storage_suffix(path) or name)] \
-        or name
+    suffix = storage_suffix(path)
+    if path.is_dir() or not suffix:
+        return name
+    return name[:name.lower().index(suffix)] or name
 
 
 def _is_recording(path: Path) -> bool:

@@ -13,11 +13,9 @@ from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import dump_qos_v8
 
-from enet_ros.media import is_hidden
 from enet_ros.recordings.definitions import definition_of
+from enet_ros.recordings.files import ZSTD_SUFFIXES, storage_files, storage_suffix
 
-STORAGE_SUFFIXES = ('.mcap', '.db3')
-ZSTD_SUFFIXES = ('.zstd', '.zst')
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # No message in CDR begins so.
 _DEFINITION_FORMATS = {MessageDefinitionFormat.MSG: 'ros2msg',
                        MessageDefinitionFormat.IDL: 'ros2idl'}
@@ -49,19 +47,10 @@ class Topic:
     qos: str = ''
     serialization: str = 'cdr'
 
-
-def storage_suffix(path: Path) -> str:
-    """Return '.mcap' or '.db3' for the file of a recording, compressed or not, or ''."""
-    name = path.name.lower()
-    for suffix in ZSTD_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return next((suffix for suffix in STORAGE_SUFFIXES if name.endswith(suffix)), '')
-
-
-def storage_files(folder: Path) -> list[Path]:
-    """Return the files of recordings that lie in a folder, without hidden ones."""
-    return sorted(path for path in folder.iterdir()
-                  if path.is_file() and storage_suffix(path) and not is_hidden(Path(path.name)))
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What two recorded topics must share for their messages to be of one topic."""
+        return self.name, self.type, self.type_hash or self.definition, self.serialization
 
 
 class Recording:
@@ -89,9 +78,11 @@ class Recording:
             self._stack.close()
             raise
         self._readers.sort(key=lambda reader: reader.start_time)
-        self._topics = [[_topic_of(connection) for connection in reader.connections]
+        found: dict[tuple, Topic] = {}  # The parts of a topic may offer different QoS.
+        self._topics = [[found.setdefault(topic.identity, topic)
+                         for topic in map(_topic_of, reader.connections)]
                         for reader in self._readers]
-        self.topics = list(dict.fromkeys(topic for topics in self._topics for topic in topics))
+        self.topics = list(found.values())
 
     def __enter__(self) -> Recording:
         return self
@@ -122,12 +113,12 @@ class Recording:
             while True:
                 try:
                     connection, log_ns, data = next(rows)
+                    if data[:4] == _ZSTD_MAGIC:  # compressed, and no metadata.yaml says so
+                        data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
                 except StopIteration:
                     break
                 except Exception as error:  # Decoders and databases have their own exceptions.
                     raise _unreadable(self.path, error) from error
-                if data[:4] == _ZSTD_MAGIC:  # compressed one by one, and no metadata.yaml says so
-                    data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
                 yield topic_of[connection.id], log_ns, data
 
     def _files(self) -> list[Path]:
@@ -145,7 +136,7 @@ class Recording:
             return files
         if not storage_suffix(path):
             advice = ('; rosbags-convert turns a bag of ROS 1 into one of ROS 2'
-                      if path.suffix == '.bag' else '')
+                      if path.suffix.lower() == '.bag' else '')
             raise RecordingError(f"'{path}' is no recording of rosbag2, wanted a folder, .mcap or "
                                  f'.db3{advice}')
         return [path]
@@ -159,6 +150,7 @@ class Recording:
             self._stack.enter_context(reader)
         except Exception as error:  # Decoders and databases have their own exceptions.
             raise _unreadable(path, error, plain) from error
+        _check_parts(path, reader)
         return reader
 
     def _decompressed(self, path: Path) -> Path:
@@ -166,6 +158,28 @@ class Recording:
         with path.open('rb') as compressed, (folder / path.stem).open('wb') as plain:
             zstandard.ZstdDecompressor().copy_stream(compressed, plain)
         return folder / path.stem
+
+
+def _check_parts(path: Path, reader: Reader) -> None:
+    """Check that rosbags will yield all messages of a folder with a metadata.yaml.
+
+    It passes over those of parts whose connections differ from what metadata.yaml says.
+
+    Raises:
+        RecordingError: It will not.
+    """
+    for part in getattr(reader.storage, 'storages', ()):
+        for own in part.connections:
+            fits = any(own.topic == told.topic and own.msgtype == told.msgtype
+                       and own.ext == told.ext
+                       and own.digest in ('', told.digest or own.digest)
+                       for told in reader.connections)
+            if own.msgcount and not fits:
+                raise RecordingError(
+                    f"the recording '{path}' cannot be read whole: one of its files has "
+                    f'{own.msgcount} messages of {own.topic} with another type or quality of '
+                    'service than metadata.yaml says; rename metadata.yaml, and each file is read '
+                    'by itself')
 
 
 def _topic_of(connection: Connection) -> Topic:

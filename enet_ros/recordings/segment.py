@@ -182,12 +182,13 @@ class _Run:
 
     def write(self, writer: RecordingWriter, progress: Callable[[int, int], object]) -> BagReport:
         """Write the result from the end of its last whole part, and finish it."""
-        taken, resumed_parts = self._restore(writer), len(writer.parts)
+        first, resumed_parts = self._restore(writer), len(writer.parts)
+        taken = first  # number of messages
         total = sum(self._recording.count(topic) for topic in self._cameras)
         done = sum(map(_done, self._cameras.values()))
         progress(done, total)
         for number, (topic, log_ns, data) in enumerate(self._recording.messages()):
-            if number < taken:
+            if number < first:
                 continue
             if number == 0:
                 self._write_label_info(writer, log_ns)
@@ -196,9 +197,9 @@ class _Run:
                 self._segment(writer, topic, log_ns, data)
                 done += 1
                 progress(done, total)
+            taken = number + 1
             if writer.part_bytes >= self._options.part_bytes:
-                writer.end_part(self._state(number + 1))
-                taken = number + 1
+                writer.end_part(self._state(taken))
         writer.end_part(self._state(taken))
         report = self._report(len(writer.parts), resumed_parts)
         writer.finish({f'enet_ros.{name}': value for name, value in self.facts().items()})

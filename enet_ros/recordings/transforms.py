@@ -36,17 +36,17 @@ class TransformHistory:
         Raises:
             LookupError: The nearest transform is too far from that time.
         """
-        if self.is_static:
+        if self.is_static or stamp_ns == 0:  # tf2 takes the newest for a stamp of 0
             return np.array(self._values[-1])
         after = bisect.bisect_left(self._stamps_ns, stamp_ns)
         before = max(after - 1, 0)
         after = min(after, len(self._stamps_ns) - 1)
         first, last = self._stamps_ns[before], self._stamps_ns[after]
+        age_sec = min(abs(stamp_ns - first), abs(stamp_ns - last)) / 1e9
+        if age_sec > MAX_TRANSFORM_AGE_SEC:
+            raise LookupError(f'is {age_sec:.1f} s from the frame, wanted at most '
+                              f'{MAX_TRANSFORM_AGE_SEC} s')
         if not first <= stamp_ns <= last:
-            age_sec = min(abs(stamp_ns - first), abs(stamp_ns - last)) / 1e9
-            if age_sec > MAX_TRANSFORM_AGE_SEC:
-                raise LookupError(f'is {age_sec:.1f} s from the frame, wanted at most '
-                                  f'{MAX_TRANSFORM_AGE_SEC} s')
             return np.array(self._values[before if stamp_ns > last else after])
         share = (stamp_ns - first) / (last - first) if last > first else 0.0
         return _between(np.array(self._values[before]), np.array(self._values[after]), share)

@@ -202,12 +202,12 @@ class RecordingWriter:
         """
         write_whole(self._folder / 'metadata.yaml', yaml.safe_dump(
             {'rosbag2_bagfile_information': self._metadata(facts)}, sort_keys=False).encode())
-        names = {'metadata.yaml', *(part.path for part in self.parts)}
-        for path in self._folder.iterdir():
-            if path.name not in names:
-                path.unlink()
         refuse_existing(self._out)
         os.replace(self._folder, self._out)
+        names = {'metadata.yaml', *(part.path for part in self.parts)}
+        for path in self._out.iterdir():  # only now, so that no kill loses the state
+            if path.name not in names:
+                path.unlink()
         self._lock.close()
 
     def close(self) -> None:

@@ -60,9 +60,11 @@ def best_offsets(logits: np.ndarray, truth: np.ndarray,
         class_average_share: Weight of the class average beside the class IoU.
 
     Returns:
-        (num_classes,) float32, to be added to the bias of the last layer.
+        (num_classes,) float32, to be added to the bias of the last layer. Zeros without a pixel.
     """
     offsets = np.zeros(logits.shape[1], np.float32)
+    if not truth.size:
+        return offsets
     best = _decision_score(logits, truth, class_average_share)
     moves = [(k, sign * step) for step in OFFSET_STEPS for k in range(len(offsets))
              for sign in (1, -1)]
@@ -71,7 +73,7 @@ def best_offsets(logits: np.ndarray, truth: np.ndarray,
             candidate = offsets.copy()
             candidate[class_id] += move
             score = _decision_score(logits + candidate, truth, class_average_share)
-            if score <= best + 1e-5:
+            if not score > best + 1e-5:
                 break
             offsets, best = candidate, score
     return offsets
@@ -97,8 +99,10 @@ def best_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
         truth: (N,) class ids.
 
     Returns:
-        The temperature that divides the logits.
+        The temperature that divides the logits, 1.0 without a pixel.
     """
+    if not truth.size:
+        return 1.0
     pair = torch.from_numpy(logits), torch.from_numpy(truth)
     losses = [float(F.cross_entropy(pair[0] / t, pair[1])) for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])

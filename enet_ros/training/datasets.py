@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -278,7 +279,7 @@ def open_dataset(name: str, root: str | Path, split: str,
     """
     if name not in DATASETS:
         raise DatasetError(f"data set '{name}', wanted one of {', '.join(DATASETS)}")
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     if not root.is_dir():
         raise DatasetError(f'{root}: no such folder')
     if name == 'folders':

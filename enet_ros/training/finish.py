@@ -27,7 +27,7 @@ from enet_ros.training.evaluate import evaluate, names_of
 from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
-from enet_ros.training.options import TrainOptions
+from enet_ros.training.options import TrainOptions, was_drawn
 from enet_ros.training.report import draw_curves, draw_samples
 from enet_ros.training.run_data import RunData
 
@@ -84,7 +84,7 @@ def sources_of(options: TrainOptions) -> tuple[str, ...]:
         Start weights that do not tell theirs are one of them themselves.
     """
     names = {source.dataset for source in options.sources}
-    if options.drawn:
+    if options.drawn or was_drawn(Path(options.out)):
         names.add('synthetic')
     if options.weights:
         start = read_checkpoint(weights_path(options.weights))

@@ -32,7 +32,7 @@ def doubt_masks(names: Sequence[str]) -> Doubt:
     """Return the doubt whether labels are masks, 0 and 255, of which 255 would not count.
 
     Args:
-        names: of the classes, in id order.
+        names: Names of the classes, in id order.
     """
     def doubt(counts: np.ndarray) -> str:
         values = np.flatnonzero(counts.sum(axis=0))

@@ -139,7 +139,7 @@ class _Pair:
     """A frame and the values of its label file, as they are shown.
 
     Attributes:
-        label_path: of the label file.
+        label_path: Path of the label file.
         frame: (H, W, 3) uint8 RGB.
         values: (H, W) numbers or (H, W, 3) colors.
         orientation: EXIF orientation of the frame's file, 1 for none.

@@ -30,6 +30,8 @@ LOWER_BOUNDS = (('steps', 0), ('hours', 0), ('lr', 0), ('class_weights', 1))
 #: Options that may differ when a run is continued; all others belong to the run.
 MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
               'threads')
+#: Key of ``options.json``: an earlier start of the run trained on synthetic roads.
+WAS_DRAWN = 'was_drawn'
 #: What a finished run leaves in its folder.
 RESULTS = ('model.safetensors', 'scores.json', 'curves.png', 'samples.png')
 
@@ -176,6 +178,12 @@ def _is_own(path: Path) -> bool:
         return False
 
 
+def was_drawn(run: Path) -> bool:
+    """Tell whether an earlier start of a run trained on synthetic roads."""
+    path = run / 'options.json'
+    return path.is_file() and WAS_DRAWN in json.loads(path.read_text())
+
+
 def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
     """Make the folder of a run, or check that it holds a run with these options.
 
@@ -203,6 +211,8 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
                                 'command to continue it, or choose another --out')
         if (run / 'model.safetensors').is_file():
             raise TrainingError(f'{run} holds a finished run; choose another --out')
+        if earlier.get('drawn') or earlier.get(WAS_DRAWN):
+            values[WAS_DRAWN] = True
     # Several processes write it at once, and read what another may be writing.
     new = run / f'.options-{os.getpid()}.json'
     new.write_text(json.dumps(values, indent=2) + '\n')

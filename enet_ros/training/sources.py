@@ -6,6 +6,7 @@ the weights. The labels of the others are translated to its classes, or to sets 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def _source_of(path: Path, entry) -> Source:
     entry = dict(entry)
     for key in ('root', 'classes'):
         if entry.get(key):
-            entry[key] = str(path.parent / Path(str(entry[key])).expanduser())
+            entry[key] = str(path.parent / Path(os.path.expanduser(str(entry[key]))))
     share = entry.get('share', 1.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
         raise DatasetError(f'{path}: share of {entry["dataset"]} is {share!r}, wanted a number '
@@ -210,6 +211,9 @@ class SharePattern:
 
     Args:
         shares: The share of each source, any positive numbers.
+
+    Raises:
+        DatasetError: A share is so small that its source would give no sample.
     """
 
     PERIOD = 200
@@ -223,6 +227,9 @@ class SharePattern:
             order.append(source)
         self._order = np.array(order)
         self._counts = np.cumsum(np.eye(len(parts), dtype=int)[self._order], axis=0)
+        if not taken.all():
+            raise DatasetError(f'a source has {100 * parts.min():.2g} % of the shares, wanted at '
+                               f'least {100 / self.PERIOD:.2g} %: no sample would come from it')
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the source of a sample, and its number among the samples of that source."""

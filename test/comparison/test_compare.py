@@ -337,3 +337,24 @@ def test_a_recording_of_two_cameras_needs_a_topic(tmp_path, capsys):
     code, found = compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'bag', '--topic',
                           '/rear/image')
     assert code == 0 and found['frames'] == 3
+
+
+def test_a_compressed_recording_is_one_and_its_mosaics_have_color(tmp_path):
+    pytest.importorskip('rosbags')
+    import zstandard
+    from support import recordings
+
+    from enet_ros.perception.encodings import encode_image
+    types, color = recordings.store(), (200, 40, 90)
+    mosaic, _ = encode_image(np.full((64, 64, 3), color, np.uint8), 'bayer_rggb8')
+    message = types.types['sensor_msgs/msg/CompressedImage'](
+        header=recordings.header(types.types, 10**9, 'cam'),
+        format='bayer_rggb8; png compressed bayer_rggb8',
+        data=cv2.imencode('.png', mosaic.reshape(64, 64))[1].ravel())
+    drive = recordings.write(tmp_path / 'drive', [
+        ('/image/compressed', 'sensor_msgs/msg/CompressedImage', 10**9, message)])
+    packed = tmp_path / 'drive.mcap.zst'
+    packed.write_bytes(zstandard.ZstdCompressor().compress((drive / 'drive.mcap').read_bytes()))
+    for path in (drive, packed):
+        [frame] = open_recording(str(path)).open(lambda text: None)
+        assert np.abs(frame.image[32, 32].astype(int) - color).max() <= 2

@@ -217,3 +217,23 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
         existing(str(tmp_path / name))
     with pytest.raises(SourceError, match='a device or a pipe, wanted a file'):
         Video(tmp_path / name) if name.endswith('mp4') else read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize('orientation', [1, 6])
+def test_a_jpeg_with_more_images_behind_the_first_is_a_jpeg(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(FRAME)
+    image.save(tmp_path / 'a.jpg', 'MPO', quality=95, exif=exif, save_all=True,
+               append_images=[image])
+    assert Image.open(tmp_path / 'a.jpg').format == 'MPO'
+    found, stored = read_image(tmp_path / 'a.jpg'), open_image(tmp_path / 'a.jpg')
+    assert (stored.kind, stored.orientation) == ('JPEG', orientation)
+    assert found.shape == SHOWN[orientation](FRAME).shape
+    assert np.abs(found.astype(int) - SHOWN[orientation](FRAME)).mean() < 8
+
+
+@pytest.mark.parametrize('name', ['~nosuchuser/a.jpg', '~$a.jpg'])
+def test_a_home_that_is_not_there_is_no_file(name):
+    with pytest.raises(SourceError, match='does not exist'):
+        existing(name)

@@ -20,6 +20,7 @@ from enet_ros.recordings.state import StateError, decode_state, encode_state  # 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ('--part-size', '0.6')  # MiB; two or three drawn frames
 FEW = 9
+RENAMES = 23  # of a whole run over so many frames, in small parts
 
 
 def drive(tmp_path, count=FEW):
@@ -51,25 +52,30 @@ def killed(bag, monkeypatch, moment, *arguments):
 
 
 def kill_at(monkeypatch, count):
+    """Kill at the rename of that number, or never; return the list of all renames."""
     real, calls = writer.os.replace, []
 
     def failing(*arguments):
-        calls.append(arguments)
-        if len(calls) == count:
-            raise Killed
+        if {'out', 'out.partial'} & {*Path(arguments[1]).parts}:  # not those of other caches
+            calls.append(arguments)
+            if len(calls) == count:
+                raise Killed
         return real(*arguments)
 
     monkeypatch.setattr(writer.os, 'replace', failing)
+    return calls
 
 
-@pytest.mark.parametrize('moment', range(1, 9))
+@pytest.mark.parametrize('moment', [*range(1, 9), *range(RENAMES - 4, RENAMES + 1)])
 def test_a_run_that_is_killed_anywhere_ends_in_an_equal_recording(bag, tmp_path, monkeypatch,
                                                                   moment):
     path, params = drive(tmp_path), votes(tmp_path)
     (tmp_path / 'whole').mkdir()
-    assert bag(path, '-o', tmp_path / 'whole' / 'out', *SMALL, *params)[0] == 0
+    with monkeypatch.context() as patch:
+        renames = kill_at(patch, None)
+        assert bag(path, '-o', tmp_path / 'whole' / 'out', *SMALL, *params)[0] == 0
     whole = contents(tmp_path / 'whole' / 'out')
-    assert len(whole) > 3
+    assert len(whole) > 3 and len(renames) == RENAMES  # so the last moments are tried
     killed(bag, monkeypatch, moment, path, '-o', tmp_path / 'out', *SMALL, *params)
     assert not (tmp_path / 'out').exists()
     code, text = bag(path, '-o', tmp_path / 'out', *SMALL, *params)

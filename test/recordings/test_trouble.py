@@ -1,13 +1,18 @@
 """Recordings with bad frames, missing transforms and names that clash; transforms themselves."""
 
+import shutil
+
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
+import zstandard  # noqa: E402
 from support import recordings  # noqa: E402
 
 from enet_ros.perception.compression import CompressionError  # noqa: E402
+from enet_ros.perception.ground_tables import GroundTables  # noqa: E402
 from enet_ros.perception.pose import Pose  # noqa: E402
 from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
@@ -164,3 +169,61 @@ def test_transforms_that_are_not_there_are_refused_in_words():
         made.lookup('map', 'cam', stamp(1))
     with pytest.raises(LookupError, match='empty frame_id'):
         made.lookup('map', '', stamp(1))
+
+
+def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest():
+    made = transforms_of(('map', 'base', 100, 0.0, 0.0), ('map', 'base', 160, 60.0, 0.0))
+    with pytest.raises(LookupError, match='is 30.0 s from the frame, wanted at most 0.5 s'):
+        made.lookup('map', 'base', stamp(130))
+    assert made.lookup('map', 'base', stamp(100.25))[0] == pytest.approx((0.25, 0.0, 0.5))
+    assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((60.0, 0.0, 0.5))
+
+
+@pytest.mark.parametrize('has_metadata', [False, True])
+def test_parts_of_other_quality_of_service_are_labelled_or_refused(bag, tmp_path, has_metadata):
+    rows, drive = recordings.street(4), tmp_path / 'drive'
+    drive.mkdir()
+    for i, profiles in enumerate((1, 2)):
+        part = recordings.write(tmp_path / f'part{i}', rows[4 * i:4 * i + 4], profiles=profiles)
+        shutil.copy(part / f'part{i}.mcap', drive / f'drive_{i}.mcap')
+    if has_metadata:
+        content = yaml.safe_load((tmp_path / 'part0' / 'metadata.yaml').read_text())
+        content['rosbag2_bagfile_information']['relative_file_paths'] = [
+            'drive_0.mcap', 'drive_1.mcap']
+        (drive / 'metadata.yaml').write_text(yaml.safe_dump(content))
+    code, text = bag(drive, '-o', tmp_path / 'out')
+    if has_metadata:
+        assert code == 2 and 'has 2 messages of /image with another type or quality' in text
+        return
+    assert code == 0, text
+    assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 4
+    assert len(recordings.decoded(tmp_path / 'out')['/image']) == 4
+
+
+def test_a_damaged_message_of_zstd_is_one_sentence(bag, tmp_path):
+    types, rows = recordings.store(), []
+    for i, (topic, kind, log_ns, message) in enumerate(recordings.street(2)):
+        data = zstandard.ZstdCompressor().compress(bytes(types.serialize_cdr(message, kind)))
+        rows.append((topic, kind, log_ns, data[:20] + b'U' * 20 + data[40:] if i == 2 else data))
+    path = recordings.write(tmp_path / 'drive', rows)
+    (path / 'metadata.yaml').unlink()
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2 and f"the recording '{path}' cannot be read: zstd" in text
+    assert 'Traceback' not in text
+
+
+def test_the_points_of_a_fixed_camera_are_computed_once(bag, tmp_path, monkeypatch):
+    calls, real = [], GroundTables.points
+    monkeypatch.setattr(GroundTables, 'points',
+                        lambda self, size: calls.append(size) or real(self, size))
+    path = recordings.write(tmp_path / 'drive', recordings.street(4, metres=True))
+    assert bag(path, '-o', tmp_path / 'out', '--outputs', 'points')[0] == 0
+    assert len(recordings.decoded(tmp_path / 'out')['/enet/points']) == 4 and len(calls) == 1
+
+
+@pytest.mark.parametrize('name', ['drive1.bag', 'Drive1.BAG', 'Drive.txt'])
+def test_a_file_of_another_kind_is_named(bag, tmp_path, name):
+    (tmp_path / name).write_bytes(b'#ROSBAG V2.0')
+    code, text = bag(tmp_path / name, '-o', tmp_path / 'out')
+    assert code == 2 and f"'{tmp_path / name}' is no recording of rosbag2" in text
+    assert ('rosbags-convert' in text) == name.lower().endswith('.bag')

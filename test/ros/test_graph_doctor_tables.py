@@ -96,3 +96,17 @@ def test_frames_that_tf_does_not_connect():
     assert list(_judge_transforms(found, [sample])) == []
     found.frames = None  # without tf2_msgs nothing is known
     assert list(_judge_transforms(found, [sample])) == []
+
+
+def test_a_stamp_before_1970_is_named():
+    from rclpy.serialization import serialize_message
+    from sensor_msgs.msg import Image
+
+    from enet_ros.ros.graph_doctor.judge_inputs import _read_samples
+    from enet_ros.ros.graph_doctor.observation import IMAGE, Topic
+    message = Image(height=4, width=4, encoding='mono8', step=4, data=bytes(16))
+    message.header.stamp.sec = -5
+    topic = Topic('/image', IMAGE, [], [])
+    topic.messages.append((0, serialize_message(message)))
+    samples, problem = _read_samples(topic)
+    assert not samples and 'its stamp is -5 s' in problem

@@ -108,7 +108,7 @@ def street(count=6, topics=('/image',), *, kind='sensor_msgs/msg/Image', metres=
     return rows
 
 
-def write(path: Path, rows, *, storage='mcap', compression=None):
+def write(path: Path, rows, *, storage='mcap', compression=None, profiles=0):
     """Write a recording; returns its folder.
 
     Args:
@@ -116,6 +116,7 @@ def write(path: Path, rows, *, storage='mcap', compression=None):
         rows: From :func:`street`. A message may be bytes.
         storage: 'mcap' or 'sqlite3'.
         compression: 'file', 'message', 'storage' or None.
+        profiles: Number of offered profiles of quality of service.
     """
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
     types = store()
@@ -126,10 +127,26 @@ def write(path: Path, rows, *, storage='mcap', compression=None):
         connections = {}
         for topic, kind, log_ns, message in rows:
             if (topic, kind) not in connections:
-                connections[topic, kind] = writer.add_connection(topic, kind, typestore=types)
+                connections[topic, kind] = writer.add_connection(
+                    topic, kind, typestore=types, offered_qos_profiles=[quality()] * profiles)
             data = message if isinstance(message, bytes) else types.serialize_cdr(message, kind)
             writer.write(connections[topic, kind], log_ns, bytes(data))
     return path
+
+
+def quality():
+    """Return a quality of service as publishers of images offer it."""
+    from rosbags.interfaces import (
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+    never = QosTime(9223372036, 854775807)
+    return Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.VOLATILE, never,
+               never, QosLiveliness.AUTOMATIC, never, False)
 
 
 def read(path: Path):

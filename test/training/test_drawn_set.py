@@ -76,8 +76,10 @@ def test_a_folder_of_another_origin_is_no_synthetic_set(drawn, tmp_path):
 
 def test_weights_name_all_that_they_come_from(drawn, tmp_path, shipped_like):
     pytest.importorskip('torch')
+    from dataclasses import replace
+
     from enet_ros.training.finish import sources_of
-    from enet_ros.training.options import TrainOptions
+    from enet_ros.training.options import TrainOptions, prepare_run_folder
     from enet_ros.training.sources import Source
 
     def run(**changes):
@@ -89,6 +91,12 @@ def test_weights_name_all_that_they_come_from(drawn, tmp_path, shipped_like):
     assert sources_of(run(sources=(Source('lums', '/lums'),), drawn=0.1)) == ('lums', 'synthetic')
     told = shipped_like(tmp_path / 'told.safetensors', sources=('camvid',))
     assert sources_of(run(weights=str(told))) == ('camvid', 'lums', 'synthetic')
+    first = run(sources=(Source('lums', '/lums'),), drawn=0.5)
+    prepare_run_folder(tmp_path, first)
+    (tmp_path / 'last.ckpt').write_bytes(b'')
+    for _ in range(2):  # starts that go on without drawn roads
+        prepare_run_folder(tmp_path, replace(first, drawn=0.0))
+        assert sources_of(replace(first, drawn=0.0)) == ('lums', 'synthetic')
     silent = shipped_like(tmp_path / 'silent.safetensors', sources=())
     assert sources_of(run(weights=str(silent))) == ('lums', 'synthetic',
                                                     'weights silent.safetensors')

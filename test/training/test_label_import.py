@@ -25,6 +25,7 @@ from enet_ros.media import read_image
 from enet_ros.training.datasets import open_dataset
 from enet_ros.training.label_import.label_studio import decode_brush
 from enet_ros.training.label_import.shapes import ImportLabelsError, fill_polygon
+from enet_ros.training.label_import.splits import choose_validation
 
 #: name -> writer of an export, and whether its label images are exact
 EXPORTS = {
@@ -284,3 +285,11 @@ def test_the_class_file_is_yaml_whatever_a_label_has(folder, tmp_path, drawn):
         path.write_text(path.read_text().replace('site road', 'way: {x} # 1'))
     assert label_import(export, tmp_path / 'site', drivable='way: {x} # 1') == 0
     assert 'way: {x} # 1' in open_dataset('folders', tmp_path / 'site', 'val').class_map.names
+
+
+@pytest.mark.parametrize(('counts', 'wanted'), [((900, 50, 50), (50, 100)), ((180, 20), (20,))])
+def test_a_sequence_far_above_the_share_is_left_to_training(counts, wanted):
+    names = [f'{kind}_{i:04d}.png' for kind, count in zip('abc', counts) for i in range(count)]
+    for seed in range(12):
+        assert len(choose_validation(names, 0.2, seed)[0]) in wanted
+    assert len(choose_validation(names, 0.001, 0)[0]) == min(counts)

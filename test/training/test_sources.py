@@ -182,3 +182,8 @@ def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):
 def test_options_that_contradict_each_other_are_refused(tree, tmp_path, changes, part):
     with pytest.raises(TrainingError, match=part):
         run_options(tree, tmp_path, **changes).checked()
+
+
+def test_a_share_that_would_give_no_sample_is_refused():
+    with pytest.raises(DatasetError, match=r'has 0\.2 % of the shares, wanted at least 0\.5 %'):
+        SharePattern([1, 0.002])

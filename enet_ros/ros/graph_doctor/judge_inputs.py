@@ -101,7 +101,11 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
         except EncodingError as error:
             problem = str(error)
             continue
-        stamp_ns = Time.from_msg(header.stamp).nanoseconds
+        try:
+            stamp_ns = Time.from_msg(header.stamp).nanoseconds
+        except ValueError as error:  # rclpy refuses a time before 1970.
+            problem = f'its stamp is {header.stamp.sec} s: {error}'
+            continue
         height, width = image.rgb().shape[:2]
         samples.append(Sample((width, height), header.frame_id, stamp_ns,
                               now_ns - stamp_ns if now_ns >= 0 else None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo
@@ -23,7 +24,7 @@ def read_camera_info(path: str) -> CameraInfo:
         ValueError: The file cannot be read, or lacks a value. The message names it.
     """
     try:
-        content = load_yaml(read_limited(Path(path).expanduser()))
+        content = load_yaml(read_limited(Path(os.path.expanduser(path))))
         info = CameraInfo(width=int(content['image_width']), height=int(content['image_height']),
                           distortion_model=str(content['distortion_model']))
         for field, (key, count) in MATRICES.items():

@@ -115,7 +115,7 @@ class StreetSource:
         it, so that the pixel at its place shows another class than the ground's.
 
         Args:
-            stamp: of the frame, for the header.
+            stamp: Stamp of the frame, for the header.
             labels: true labels of the frame, (H, W) uint8.
             second: time of the frame along the drive.
         """

@@ -27,7 +27,7 @@ class Process:
         """Start an executable.
 
         Args:
-            name: of the executable.
+            name: Name of the executable.
             parameters: ``name:=value`` of its node.
             remap: ``from:=to`` of its topics.
         """

@@ -57,11 +57,17 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
 
 
 def _draw(groups: dict[str, list[str]], count: float, seed: int) -> set[str]:
-    """Draw whole groups until about ``count`` names are chosen: one group at least, never all."""
+    """Draw whole groups until about ``count`` names are chosen: one group at least, never all.
+
+    A group that would be more than twice as many is left to training. If every group is, the
+    smallest is chosen.
+    """
     order = sorted(groups)
     random.Random(seed).shuffle(order)
+    fitting = ([key for key in order if len(groups[key]) / 2 <= count]
+               or [min(order, key=lambda key: len(groups[key]))])
     chosen: set[str] = set()
-    for key in order[:-1]:
+    for key in fitting[:len(order) - 1]:
         if chosen and len(chosen) + len(groups[key]) / 2 > count:
             break
         chosen |= set(groups[key])

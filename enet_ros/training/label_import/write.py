@@ -114,7 +114,7 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
 def _read_shown(data: bytes) -> tuple[np.ndarray, str]:
     """Return the pixels of a frame as they are shown, and the suffix of its kind of file."""
     stored = decode_image(data)
-    return as_shown(stored), {'PNG': '.png', 'JPEG': '.jpg'}.get(stored.image.format, '')
+    return as_shown(stored), {'PNG': '.png', 'JPEG': '.jpg'}.get(stored.kind, '')
 
 
 def paint(frame: DrawnFrame, size: tuple[int, int], ids: LabelIds) -> np.ndarray:

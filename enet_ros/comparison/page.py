@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from enet_ros.comparison.pictures import BOTH, ONLY_A, ONLY_B, OTHER, WIDTH
+from enet_ros.comparison.images import BOTH, ONLY_A, ONLY_B, OTHER, WIDTH
 from enet_ros.comparison.report import figures, notes_of, rows_of
 from enet_ros.comparison.run import Comparison, WorstFrame
 from enet_ros.comparison.sides import Side
@@ -144,7 +144,7 @@ def _worst_frame(item: WorstFrame) -> str:
         f'<figure><img alt="{name}" width="{WIDTH}" '
         f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
         f'<figcaption>{name}</figcaption></figure>'
-        for name, data in zip(('frame', 'A', 'B', 'differences'), item.pictures))
+        for name, data in zip(('frame', 'A', 'B', 'differences'), item.images))
     return (f'<h3>{_text(difference.name)} <span class="quiet">{", ".join(facts)}</span></h3>'
             f'<div class="row">{figures_}</div>')
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from enet_ros.comparison.frames import RecordedFrame, Recording
+from enet_ros.comparison.images import draw_images
 from enet_ros.comparison.measures import (
     Difference,
     Overlap,
@@ -17,7 +18,6 @@ from enet_ros.comparison.measures import (
     Stillness,
     compare_frame,
 )
-from enet_ros.comparison.pictures import draw_pictures
 from enet_ros.comparison.sides import Side, SideFrame
 from enet_ros.comparison.truth import Truth
 from enet_ros.media import SourceError
@@ -32,11 +32,11 @@ class WorstFrame:
 
     Attributes:
         difference: How they differ there.
-        pictures: JPEG files: the frame, A, B, and where the masks differ.
+        images: JPEG files: the frame, A, B, and where the masks differ.
     """
 
     difference: Difference
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
 
 
 @dataclass
@@ -102,7 +102,7 @@ def compare(a: Side, b: Side, recording: Recording, truth: Truth | None = None,
             measures.add(own.labels, own.confidence, own.mask, own.latency_ms, still)
         difference = _compare(result, frame, frames)
         _score(result, truth, frame, frames)
-        worst.offer(difference, frame.time_sec, lambda small=small, frames=frames: draw_pictures(
+        worst.offer(difference, frame.time_sec, lambda small=small, frames=frames: draw_images(
             small, frames, (a.class_map, b.class_map)))
         progress()
     if not result.differences:
@@ -150,7 +150,7 @@ def _score(result: Comparison, truth: Truth | None, frame: RecordedFrame,
 class Worst:
     """Keeps the frames on which the sides differ most: one a second, since neighbours are alike.
 
-    Only their pictures are kept, as JPEG, so a long recording takes no more memory.
+    Only their images are kept, as JPEG, so a long recording takes no more memory.
     """
 
     def __init__(self, fps: float):
@@ -164,7 +164,7 @@ class Worst:
 
     def offer(self, difference: Difference, time_sec: float,
               draw: Callable[[], tuple[bytes, ...]]) -> None:
-        """Keep a frame if it belongs to the worst; its pictures are drawn only then."""
+        """Keep a frame if it belongs to the worst; its images are drawn only then."""
         second = int(time_sec / self._period_sec)
         same = [item for item in self._heap if item[1] == second]
         if same:

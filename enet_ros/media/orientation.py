@@ -1,4 +1,4 @@
-"""EXIF orientation: how an image is turned and mirrored before it is shown."""
+"""EXIF orientation: how an image is rotated and mirrored before it is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def orient(image: np.ndarray, orientation: int) -> np.ndarray:
         orientation: value of the tag, 1 to 8. Every other value means as stored.
 
     Returns:
-        The same array for 1, else a turned or mirrored copy; (W, H, ...) for 5 to 8.
+        The same array for 1, else a rotated or mirrored copy; (W, H, ...) for 5 to 8.
     """
     if orientation in SWAPS_SIDES:
         image = image.swapaxes(0, 1)

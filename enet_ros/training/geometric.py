@@ -22,7 +22,7 @@ class Geometry:
     Attributes:
         scale: Least and greatest magnification of the frame. 1 is the frame resized to the
             network's resolution; a larger value shows a smaller window of it.
-        aspect: Greatest ratio by which the width is stretched or squeezed.
+        aspect: Greatest ratio by which the width is enlarged or reduced.
         rotation_deg: Greatest rotation in either direction, in degrees.
         perspective: Greatest shift of a corner, as a fraction of the window.
         focus: Chance that the window is placed on a pixel of a class that is drawn evenly from

@@ -106,7 +106,7 @@ class SegmentationData:
             DatasetError: Files cannot be used, or the labels mean something else. The message has
                 the number of files and the first ones.
         """
-        problems, counts, turned = [], [], []
+        problems, counts, rotated = [], [], []
         for index in range(len(self)):
             try:
                 pair = self._open(index)
@@ -117,12 +117,12 @@ class SegmentationData:
             counts.append((_count(pair.values), np.count_nonzero(labels != UNKNOWN)))
             if each:
                 each(pair.frame, labels)
-            if pair.may_be_turned():
-                turned.append(self.pairs[index][0])
+            if pair.may_be_rotated():
+                rotated.append(self.pairs[index][0])
         where = f'{self.name} {self.split}'
         raise_problems(where, problems)
         self._raise_doubts(where, counts)
-        return _describe_turned(where, turned)
+        return _describe_rotated(where, rotated)
 
     def _raise_doubts(self, where: str, counts: list[tuple[np.ndarray, int]]) -> None:
         values = np.array([of_image for of_image, _ in counts])
@@ -163,7 +163,7 @@ class _Pair:
         except ValueError as error:
             raise DatasetError(f'{self.label_path}: {error}') from error
 
-    def may_be_turned(self) -> bool:
+    def may_be_rotated(self) -> bool:
         """Tell whether the label might fit the frame as it is stored; no size tells."""
         height, width = self.values.shape[:2]
         unseen = self.orientation in KEEPS_SIZE or (self.orientation != 1 and height == width)
@@ -192,7 +192,7 @@ def raise_problems(where: str, problems: Sequence[str]) -> None:
     raise DatasetError(f'{where}: {len(problems)} problem(s)\n  ' + '\n  '.join(shown))
 
 
-def _describe_turned(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
+def _describe_rotated(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
     """Say which rule holds for frames whose size does not show how a label was drawn."""
     if not frames:
         return ()

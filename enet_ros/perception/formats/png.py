@@ -56,12 +56,12 @@ def _check_header(fields: memoryview, data_bytes: int) -> None:
     """Check the size against the limits, and against the bytes that the file has."""
     width, height = int.from_bytes(fields[:4], 'big'), int.from_bytes(fields[4:8], 'big')
     bits, color_type = fields[8], fields[9]
-    channels, allowed, picture_channels = _COLOR_TYPES.get(color_type, (0, (), 0))
+    channels, allowed, image_channels = _COLOR_TYPES.get(color_type, (0, (), 0))
     if bits not in allowed:
         raise EncodingError(f'the PNG has color type {color_type} with {bits} bits, wanted a kind '
                             'of the PNG specification')
     # OpenCV holds the image twice while it decodes.
-    check_size('the PNG', width, height, picture_channels * (4 if bits == 16 else 2))
+    check_size('the PNG', width, height, image_channels * (4 if bits == 16 else 2))
     wanted = width * height * channels * bits // 8
     if wanted > data_bytes * _MAX_INFLATION:
         raise EncodingError(f'the PNG is {width}x{height} by its header, but is cut short or '

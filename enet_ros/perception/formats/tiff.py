@@ -127,9 +127,9 @@ def _check_kind(directory: TiffDirectory) -> int:
                             'or PackBits')
     # OpenCV decodes by way of a strip, which may be the whole image: of RGBA, or of 16 bits, which
     # are reduced to 8 after it.
-    picture_channels = 3 if channels > 1 or photometric == 3 else 1
-    check_size('the TIFF', width, height, 2 * channels + 3 * picture_channels if bits[0] == 16
-               else 4 + picture_channels)
+    image_channels = 3 if channels > 1 or photometric == 3 else 1
+    check_size('the TIFF', width, height, 2 * channels + 3 * image_channels if bits[0] == 16
+               else 4 + image_channels)
     return (width * channels * bits[0] + 7) // 8
 
 

@@ -37,13 +37,13 @@ def check_webp(view: memoryview) -> memoryview:
         elif name == b'ANIM':
             raise EncodingError('the WebP is an animation, wanted one image')
         elif name in _MEMORY:
-            check_size('the WebP', *_picture_size(name, body), _MEMORY[name])
+            check_size('the WebP', *_image_size(name, body), _MEMORY[name])
             return view
         at += 8 + length + length % 2
     raise EncodingError(f'the WebP of {end} bytes has no image, wanted a whole WebP')
 
 
-def _picture_size(name: bytes, body: memoryview) -> tuple[int, int]:
+def _image_size(name: bytes, body: memoryview) -> tuple[int, int]:
     """Return (width, height) from the start of an image's bit stream."""
     if name == b'VP8L' and len(body) >= 5 and body[0] == 0x2F:
         bits = int.from_bytes(body[1:5], 'little')

@@ -1,4 +1,4 @@
-"""Pictures of a frame on which two sides differ."""
+"""Images of a frame on which two sides differ."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OPACITY = 0.55
 BOTH, ONLY_A, ONLY_B, OTHER = (60, 170, 90), (230, 90, 40), (50, 110, 235), (245, 220, 90)
 
 
-def draw_pictures(image: np.ndarray, frames: list[SideFrame],
-                  class_maps: tuple[ClassMap, ClassMap]) -> tuple[bytes, ...]:
+def draw_images(image: np.ndarray, frames: list[SideFrame],
+                class_maps: tuple[ClassMap, ClassMap]) -> tuple[bytes, ...]:
     """Return JPEG files: the frame, the labels of A and of B over it, and the differences.
 
     Args:
@@ -28,7 +28,7 @@ def draw_pictures(image: np.ndarray, frames: list[SideFrame],
     """
     overlays = [blend(image, color_mask(frame.labels, class_map.color_lut()), OPACITY)
                 for frame, class_map in zip(frames, class_maps)]
-    return tuple(_jpeg(picture) for picture in
+    return tuple(_jpeg(drawn) for drawn in
                  (image, *overlays, _draw_difference(image, frames, class_maps)))
 
 

@@ -6,15 +6,28 @@ import ctypes
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 #: CU_DEVICE_ATTRIBUTE_... of the driver's cuda.h: COMPUTE_CAPABILITY_MAJOR and _MINOR, and
 #: MULTIPROCESSOR_COUNT.
 _GPU_ATTRIBUTES = (75, 76, 16)
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    That would tell Google Analytics of every import and conversion, keep a number of the user in
+    ``~/intel``, and wait where a firewall drops its packets. OpenVINO goes on without it.
+    """
+    sys.modules.setdefault('openvino_telemetry', None)  # which makes its import fail
+    import openvino
+    return openvino
 
 
 def read_text(path: str) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import numpy as np
-import openvino as ov
 
 from enet_ros.backends.base import BackendRequest, PrecisionError, empty_frames
 from enet_ros.backends.cache import (
@@ -23,14 +22,17 @@ from enet_ros.backends.cache import (
     write_problem,
 )
 from enet_ros.backends.compile_job import compile_in_child
-from enet_ros.machine import processor_flags
+from enet_ros.machine import import_openvino, processor_flags
 from enet_ros.network.checkpoint import Checkpoint, CheckpointError
 from enet_ros.network.quantized import QuantizedGraph
 
 if TYPE_CHECKING:
+    import openvino as ov
     import torch
 
     from enet_ros.network.frame_graph import FrameGraph
+
+ov = import_openvino()  # noqa: F811
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 

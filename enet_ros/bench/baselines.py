@@ -19,7 +19,7 @@ import numpy as np
 
 from enet_ros.backends.base import canonical_precision
 from enet_ros.bench.timing import Call
-from enet_ros.machine import how_to_install
+from enet_ros.machine import how_to_install, import_openvino
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
@@ -106,7 +106,7 @@ def _segmenter(workload: Workload, precision: str) -> Call:
 
 
 def _openvino(workload: Workload, precision: str) -> Call:
-    import openvino as ov
+    ov = import_openvino()
 
     from enet_ros.backends.openvino import has_bfloat16
     from enet_ros.bench.paper import openvino_call

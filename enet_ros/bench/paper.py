@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from enet_ros.bench.segnet import SegNet
 from enet_ros.bench.timing import LIMITED_ROUNDS, Call, alternate_within_time, size_name
-from enet_ros.machine import Machine
+from enet_ros.machine import Machine, import_openvino
 from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import fold_batch_norm
 from enet_ros.network.unpooling import BY_CONVOLUTION, BY_SLICES, use_unpooling
@@ -122,7 +122,7 @@ def openvino_call(network: nn.Module, x: np.ndarray, threads: int, precision: st
     Returns:
         A function that runs the network once.
     """
-    import openvino as ov
+    ov = import_openvino()
 
     from enet_ros.backends.openvino import convert_traced
     with warnings.catch_warnings():

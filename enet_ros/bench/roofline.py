@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.bench.baselines import Workload, row_name
+from enet_ros.machine import import_openvino
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def matrix_product_gflops(precision: str = 'f32', threads: int = 0, size: int = 
 
 def _matrix_product(precision: str, threads: int, size: int):
     """Compile the product of an input with a constant; return OpenVINO's request."""
-    import openvino as ov
+    ov = import_openvino()
     from openvino import opset13 as ops
     left = ops.parameter([size, size], np.float32)
     right = ops.constant(np.random.default_rng(0).random((size, size), np.float32))

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from enet_ros.backends.select import Facts
 from enet_ros.machine import (
     cuda_driver,
+    import_openvino,
     package_version,
     processor_features,
     processor_name,
@@ -158,7 +159,7 @@ def _importable(name: str) -> bool:
 
 def _openvino() -> tuple[str, list[str]]:
     try:
-        import openvino
+        openvino = import_openvino()
         capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
         return openvino.__version__.partition('-')[0], capabilities
     except Exception:  # absent or broken comes to the same: it will not be used

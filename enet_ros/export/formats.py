@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from enet_ros.machine import import_openvino
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.segmenter import check_resolution
@@ -50,7 +51,7 @@ def _run_torch_export(path: Path, frames: np.ndarray) -> Outputs:
 
 def _write_openvino(graph: torch.nn.Module, frames: torch.Tensor, path: Path,
                     classes: str) -> None:
-    import openvino as ov
+    ov = import_openvino()
 
     from enet_ros.backends.openvino import to_openvino
     model = to_openvino(graph, frames)
@@ -62,7 +63,7 @@ def _write_openvino(graph: torch.nn.Module, frames: torch.Tensor, path: Path,
 
 
 def _run_openvino(path: Path, frames: np.ndarray) -> Outputs:
-    import openvino as ov
+    ov = import_openvino()
     compiled = ov.Core().compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     return list(compiled({'frames': frames}).values())
 

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino as ov
 
 from enet_ros.backends.agreement import agreeing_share
 from enet_ros.backends.openvino import convert_checkpoint, model_files, openvino_version
@@ -24,6 +24,9 @@ from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
 from enet_ros.network.quantized import QuantizedGraph
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter, check_resolution
+
+if TYPE_CHECKING:
+    import openvino as ov
 
 SUFFIX = '.safetensors'
 MAX_IMAGES = 300        # for calibration; with more the scales hardly change any more

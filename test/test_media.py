@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -205,3 +206,34 @@ def test_the_ground_from_above_has_ahead_up_and_left_left():
     assert green.argmax() == 1
     assert red.argmax() == 0
     assert len(set(picture[60, 40].tolist())) == 1
+
+
+def test_a_file_has_its_name_once_it_is_whole(tmp_path, monkeypatch):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    writer = VideoWriter(tmp_path / 'drive.mp4', 10.0)
+    writer.write(frame)
+    assert [path.name[0] for path in tmp_path.iterdir()] == ['.']
+    writer.close()
+
+    def stopped():
+        with VideoWriter(tmp_path / 'cut.mp4', 10.0) as cut:
+            cut.write(frame)
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    monkeypatch.setattr(Path, 'write_bytes', mock.Mock(
+        side_effect=OSError(28, 'No space left on device')))
+    with pytest.raises(OSError, match="No space left on device: '.*a.png'"):
+        write_image(tmp_path / 'a.png', frame)
+    assert [path.name for path in tmp_path.iterdir()] == ['drive.mp4']
+
+
+def test_a_video_that_lost_frames_is_refused(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    writer = VideoWriter(tmp_path / 'drive.mp4', 10.0)
+    for _ in range(3):
+        writer.write(frame)
+    writer._count += 1  # as if the disk had been full
+    with pytest.raises(OSError, match='cannot be written whole; is the disk full'):
+        writer.close()
+    assert not list(tmp_path.iterdir())

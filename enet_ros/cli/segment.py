@@ -28,7 +28,8 @@ It writes for every image, at the image's own size:
   <stem>_overlay.png   the image with class colors blended in
 and for every video <stem>_overlay.mp4. With --frames it also writes labels and drivable mask of
 every frame of a video, as <stem>_000000_labels.png and so on. A file that exists already stops the
-command, unless --force is given; an input is never overwritten.
+command, unless --force is given; an input is never overwritten. A file has its name once it is
+whole, so a command that is stopped leaves no part of one.
 
 An image that cannot be trusted (black, saturated, blurred, ...) is labelled as well, with a
 warning (docs/suspect_frames.md).
@@ -45,6 +46,7 @@ exit code:
   2  called wrongly, and nothing was labelled: an input that does not exist or is neither an image
      nor a video, or a wrong option; or an output cannot be written, and those that were written
      before stay
+  130  stopped by Ctrl-C
 """
 
 OPACITY = 0.5
@@ -249,18 +251,17 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
         video = Video(path)
     except SourceError as error:
         return 0, str(error)
-    writer = VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps)
     count, suspects = 0, VideoSuspects(segmenter, video.fps)
-    for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
-                      disable=None):
-        segmentation = segmenter.segment([frame], confidence=True)[0]
-        suspects.add(frame, segmentation)
-        labels = segmentation.labels
-        writer.write(_overlay(segmenter, frame, labels))
-        if with_frames:
-            _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
-        count += 1
-    writer.close()
+    with VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps) as writer:
+        for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
+                          disable=None):
+            segmentation = segmenter.segment([frame], confidence=True)[0]
+            suspects.add(frame, segmentation)
+            labels = segmentation.labels
+            writer.write(_overlay(segmenter, frame, labels))
+            if with_frames:
+                _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
+            count += 1
     if str(suspects):
         print(f"warning: '{path}': {suspects}", file=sys.stderr)
     return count, video.missing(count)

@@ -50,6 +50,11 @@ def is_hidden(path: Path) -> bool:
     return any(part.startswith('.') or part == ARCHIVE_NOTES for part in path.parts)
 
 
+def unfinished(path: Path) -> Path:
+    """Return where a file is written until it is whole: a hidden file beside it."""
+    return path.with_name(f'.new-{os.getpid()}{path.suffix}')
+
+
 def existing(path: str) -> Path:
     """Return the path of a file or folder that exists; ``~`` is the home folder.
 

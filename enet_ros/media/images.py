@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from enet_ros.media.files import SourceError, describe_start, read_bytes
+from enet_ros.media.files import SourceError, describe_start, read_bytes, unfinished
 from enet_ros.media.orientation import AS_STORED, TAG, orient
 from enet_ros.perception.bit_depth import BitDepth
 from enet_ros.perception.compressed import read_compressed
@@ -177,7 +177,7 @@ def as_shown(stored: StoredImage) -> np.ndarray:
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write an image as a PNG file.
+    """Write an image as a PNG file, which is whole or not there.
 
     Args:
         path: Path of the file.
@@ -191,5 +191,12 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     good, data = cv2.imencode('.png', image)
     if not good:
         raise OSError(f'{path} cannot be written')
-    with open(path, 'wb') as file:
-        file.write(data)
+    path = Path(path)
+    new = unfinished(path)
+    try:
+        new.write_bytes(data)
+        os.replace(new, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        new.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from enet_ros.media.files import SourceError, is_video, list_images
+from enet_ros.media.files import SourceError, is_video, list_images, unfinished
 from enet_ros.media.images import read_image
 
 DEFAULT_FPS = 25.0  # of a video whose file does not say it
@@ -164,7 +164,10 @@ def letterbox(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class VideoWriter:
-    """Writes RGB frames to an .mp4 file. The first frame sets the size; others are fitted in."""
+    """Writes RGB frames to an .mp4 file. The first frame sets the size; others are fitted in.
+
+    The file has its name once it is whole. As a context manager it is discarded after an error.
+    """
 
     def __init__(self, path: str | os.PathLike, fps: float):
         """Remember the path; the file is made with the first frame.
@@ -173,9 +176,10 @@ class VideoWriter:
             path: Path of the file.
             fps: frames a second.
         """
-        self._path, self._fps = str(path), fps
+        self._path, self._fps = Path(path), fps
+        self._new = unfinished(self._path)
         self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+        self._size, self._count = (0, 0), 0
 
     def write(self, frame: np.ndarray) -> None:
         """Append a frame, (H, W, 3) uint8 RGB. OpenCV drops frames of another size than the first.
@@ -186,16 +190,43 @@ class VideoWriter:
             OSError: the file cannot be written.
         """
         if self._writer is None:
-            if not _is_utf8(self._path):
+            if not _is_utf8(str(self._path)):
                 raise OSError(f'{self._path} cannot be written: the name is not UTF-8')
             self._size = frame.shape[1::-1]
-            self._writer = cv2.VideoWriter(self._path, cv2.VideoWriter_fourcc(*'mp4v'),
+            self._writer = cv2.VideoWriter(str(self._new), cv2.VideoWriter_fourcc(*'mp4v'),
                                            self._fps, self._size)
             if not self._writer.isOpened():
                 raise OSError(f'{self._path} cannot be written')
         self._writer.write(cv2.cvtColor(letterbox(frame, self._size), cv2.COLOR_RGB2BGR))
+        self._count += 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file and give it its name.
+
+        Raises:
+            OSError: Frames are missing, as when the disk is full. OpenCV does not say so.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        if cv2.VideoCapture(str(self._new)).get(cv2.CAP_PROP_FRAME_COUNT) < self._count:
+            self._new.unlink(missing_ok=True)
+            raise OSError(f"'{self._path}' cannot be written whole; is the disk full?")
+        os.replace(self._new, self._path)
+
+    def discard(self) -> None:
+        """Remove what was written."""
         if self._writer is not None:
             self._writer.release()
+            self._writer = None
+            self._new.unlink(missing_ok=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()

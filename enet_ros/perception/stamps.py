@@ -96,8 +96,8 @@ class FrameClock:
             self.newest_ns = self._order_ns = stamp_ns
             self._repeats = 0
             return FramePlace(stamp_ns / 1e9, False)
-        self._note = (f'stamps stand still at {stamp_ns / 1e9:g} s; frames vote in the order of '
-                      'arrival')
+        sec = f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}'.rstrip('0').rstrip('.')
+        self._note = f'stamps stand still at {sec} s; frames vote in the order of arrival'
         return FramePlace(received_sec, has_jumped)
 
 

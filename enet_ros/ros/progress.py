@@ -17,7 +17,12 @@ LOG_PERIOD_SEC = 5.0
 
 def status_name(node: Node, camera: str) -> str:
     """Return the name of a camera's status in ``/diagnostics``."""
-    return f'{node.get_fully_qualified_name().lstrip("/")}: {camera or "segmentation"}'
+    return status_title(node.get_fully_qualified_name(), camera)
+
+
+def status_title(node_name: str, camera: str) -> str:
+    """Return that name for the fully qualified name of a node."""
+    return f'{node_name.lstrip("/")}: {camera or "segmentation"}'
 
 
 class Progress:

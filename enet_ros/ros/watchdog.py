@@ -127,8 +127,8 @@ class Watchdog:
         segmenter = self._pipeline.segmenter
         backend, (width, height) = segmenter.backend, segmenter.resolution
         level, text = camera.health.summary()
-        values = {'backend': backend.name, 'precision': backend.precision,
-                  'device': backend.device, 'resolution': f'{width}x{height}',
+        values = {'image_topic': camera.images.topic_name, 'backend': backend.name,
+                  'precision': backend.precision, 'device': backend.device, 'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
                   'confidence_check': segmenter.confidence_check,
                   **camera.facts(), **camera.health.statistics(),

@@ -114,13 +114,14 @@ def test_the_page_shows_the_road_where_it_is_and_asks_only_this_machine(page, st
 
 
 @pytest.mark.timeout(400)
-def test_two_cameras_are_shown_beside_each_other(start, street, view, tmp_path):
-    start('segment_node', '-p', 'resolution:=[320, 192]', '-p', "cameras:=['left', 'right']")
+def test_two_remapped_cameras_are_shown_beside_each_other(start, street, view, tmp_path):
+    start('segment_node', '-p', 'resolution:=[320, 192]', '-p', "cameras:=['left', 'right']",
+          '-r', 'left/image:=/cam_left/raw', '-r', 'right/image:=/cam_right/raw')
     mirrored = tmp_path / 'mirrored.png'
     cv2.imwrite(str(mirrored), cv2.imread(str(street[0]))[:, ::-1])
     for name, file in (('left', street[0]), ('right', mirrored)):
-        start('replay_camera', '-r', f'__ns:=/{name}', '-p', f"source:='{file}'", '-p',
-              'loop:=true', '-p', 'rate:=5.0')
+        start('replay_camera', '-r', f'__ns:=/{name}', '-r', f'image:=/cam_{name}/raw', '-p',
+              f"source:='{file}'", '-p', 'loop:=true', '-p', 'rate:=5.0')
     (left, right), _ = watch(view('--show', 'camera,labels', '--opacity', '1')[1], tmp_path, 2)
     assert road_iou(left, street[1]) > 0.8
     assert road_iou(right, street[1][:, ::-1]) > 0.8

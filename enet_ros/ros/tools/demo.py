@@ -195,7 +195,6 @@ def viewer() -> Iterator[None]:
 def observe_demo(arguments: argparse.Namespace, weights: Path, class_map: ClassMap) -> Record:
     """Run node and camera, record a video of the overlays, and return what was observed."""
     processes = start_processes(arguments.source, weights)
-    video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
     rclpy.init()
     observer = Observer(road_id=class_map.drivable.index(True))
     has_ground = arguments.source == 'drawn'
@@ -205,12 +204,13 @@ def observe_demo(arguments: argparse.Namespace, weights: Path, class_map: ClassM
         if not has_ground or observer.record.grid is not None:
             video.write(image_of(observer.record))
 
+    video = VideoWriter(arguments.out / 'overlay.mp4', RATE_HZ)
     observer.on_overlay = write_frame
     try:
-        observe(observer, processes, arguments.duration)
+        with video:
+            observe(observer, processes, arguments.duration)
     finally:
         stop_all(processes)
-        video.close()
         observer.destroy_node()
         rclpy.try_shutdown()
     return observer.record

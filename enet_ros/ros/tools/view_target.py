@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterType
 from rclpy.executors import Executor
 from rclpy.node import Node
@@ -13,10 +14,12 @@ from rclpy.parameter_client import AsyncParameterClient
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.ros.progress import status_title
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 ANSWER_SEC = 10.0
 REMIND_SEC = 5.0
+DIAGNOSTICS_SEC = 3.0  # The node sends them once a second.
 PROPERTIES = ('color', 'drivable')
 MAX_CLASSES = 64  # that are numbered where no names can be had
 
@@ -86,14 +89,33 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
         raise ValueError(f'{len(images)} image topics were given, and {full} has {len(names)} '
                          f'cameras: {", ".join(names)}; wanted one --image each, in this order')
     inputs = dict(node.get_subscriber_names_and_types_by_node(short, namespace or '/'))
-    cameras = [image_topic(camera, names, inputs, namespace) for camera in names]
+    if not images and len(names) > 1:
+        images = _told_topics(node, executor, full, names)
     if images:
-        types = dict(node.get_topic_names_and_types())
+        types = {**dict(node.get_topic_names_and_types()), **inputs}
         cameras = [(topic, COMPRESSED in types.get(topic, ())) for topic in images]
+    else:
+        cameras = [image_topic(camera, names, inputs, namespace) for camera in names]
     class_map, doubt = _classes(client, executor, weights, str(values.get('weights') or ''))
     return Target(full, tuple(
         CameraTopics(camera, topic, compressed, f'{full}/{camera}/' if camera else f'{full}/')
         for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
+
+
+def _told_topics(node: Node, executor: Executor, full: str, cameras: Sequence[str]) -> list[str]:
+    """Return the topic of each camera, as the diagnostics tell it, or none if one is not told."""
+    told: dict[str, str] = {}
+
+    def read(message: DiagnosticArray) -> None:
+        told.update((status.name, value.value) for status in message.status
+                    for value in status.values if value.key == 'image_topic')
+    titles = [status_title(full, camera) for camera in cameras]
+    subscription = node.create_subscription(DiagnosticArray, '/diagnostics', read, 10)
+    deadline = time.monotonic() + DIAGNOSTICS_SEC
+    while not told.keys() >= set(titles) and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    node.destroy_subscription(subscription)
+    return [told[title] for title in titles] if told.keys() >= set(titles) else []
 
 
 def _wait(lack: Callable[[], str], executor: Executor, wait_sec: float,

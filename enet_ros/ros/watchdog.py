@@ -128,7 +128,8 @@ class Watchdog:
         backend, (width, height) = segmenter.backend, segmenter.resolution
         level, text = camera.health.summary()
         values = {'image_topic': camera.images.topic_name, 'backend': backend.name,
-                  'precision': backend.precision, 'device': backend.device, 'resolution': f'{width}x{height}',
+                  'precision': backend.precision, 'device': backend.device,
+                  'resolution': f'{width}x{height}',
                   **({'engine': self._engine_status} if self._engine_status else {}),
                   'confidence_check': segmenter.confidence_check,
                   **camera.facts(), **camera.health.statistics(),

@@ -71,13 +71,27 @@ def test_shared_memory_that_is_absent_or_full(tmp_path, monkeypatch):
 
 
 def test_the_nav2_file_of_the_package_fits_its_weights():
-    [source] = read_nav2_file(REPOSITORY / 'config/nav2_semantic.yaml')
+    source, *others = read_nav2_file(REPOSITORY / 'config/nav2_semantic.yaml')
+    assert all(other.classes is None for other in others)
     class_map = read_checkpoint(weights_path('')).class_map
     names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled, strict=True)
              if not unlabeled]
     found = Observation('/enet', state='active', class_names=names)
     assert {Kind.CLASS_MISSING, Kind.CLASS_UNKNOWN}.isdisjoint(kinds(judge(found, [source])))
     assert source.topics['labels_topic'] == '/enet/label_info'
+
+
+@pytest.mark.parametrize(('file', 'topics'), [
+    ('nav2_obstacle.yaml', {'/enet/obstacles', '/enet/free_space'}),
+    ('nav2_grid.yaml', {'/enet/grid', '/enet/free_space'})])
+def test_the_topics_of_files_without_the_semantic_layer_are_compared(file, topics):
+    sources = read_nav2_file(REPOSITORY / 'config' / file)
+    assert {topic for source in sources for topic in source.topics.values()} == topics
+    silent = {key: topic for source in sources for key, topic in source.topics.items()}
+    found = Observation('/enet', state='active', class_names=['Road'], silent_topics=silent)
+    texts = [finding.text for finding in judge(found, sources)
+             if finding.kind in (Kind.NAV2_TOPIC, Kind.CLASS_MISSING, Kind.LABEL_INFO)]
+    assert texts and all(text.endswith('which nobody publishes') for text in texts)
 
 
 def test_class_names_that_differ_from_the_nav2_file():

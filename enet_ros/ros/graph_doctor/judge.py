@@ -99,9 +99,10 @@ def mismatches(offered, requested) -> Iterator[str]:
 def _judge_nav2(found: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
     for key, topic in found.silent_topics.items():
         yield Finding(Kind.NAV2_TOPIC, f'{key} is {topic}, which nobody publishes')
-    if nav2 and found.class_names is None:
+    semantic = [source for source in nav2 if source.classes is not None]
+    if semantic and found.class_names is None:
         yield Finding(Kind.LABEL_INFO, f'no LabelInfo came on {found.node}/label_info')
-    for source in nav2 if found.class_names is not None else ():
+    for source in semantic if found.class_names is not None else ():
         for name in sorted(set(found.class_names) - source.classes):
             yield Finding(Kind.CLASS_MISSING, f"class '{name}' of {found.node} is not in the file")
         for name in sorted(source.classes - set(found.class_names)):

@@ -22,6 +22,15 @@ PLATFORM=.colcon/platform
 say() { printf '%s\n' "setup: $*"; }
 stop() { printf '%s\n' "setup: $*" >&2; exit 1; }
 
+check_path() {  # CMake and its shell rules fail on these, a minute later and without a word of it
+    local LC_ALL=C
+    case $PWD in
+        *[!\ -~]* | *[][\'\(\)\"\`\$\&\;\|\<\>\*\?\{\}\\#\!]*)
+            stop "the checkout is in '$PWD', wanted a path of ASCII letters, digits, spaces and" \
+                 ". _ - : the messages of ROS cannot be built in it" ;;
+    esac
+}
+
 check_compiler() {
     command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
         stop "found no C++ compiler, wanted one to build the messages: apt install g++ make"
@@ -284,6 +293,7 @@ decide_platform
 KIND=$(cat "$PLATFORM")
 # shellcheck source=/dev/null
 [ "$KIND" = bare ] || . .colcon/ros_environment.sh
+check_path
 "check_${KIND}_machine"
 exec 9> .venv/setup.lock
 flock 9  # make demo and make test may start together

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution
+from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
 
 if TYPE_CHECKING:
     from enet_ros.recordings.segment import BagOptions, BagReport
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
     parser.add_argument('--precision', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8')
-    parser.add_argument('--threads', type=int, metavar='N', help='CPU threads of each network')
+    parser.add_argument('--threads', type=threads, metavar='N', help='CPU threads of each network')
     parser.add_argument('--part-size', type=float, default=256, metavar='MIB',
                         help='size of a part before compression; a stopped run goes on at the '
                              'last whole part (default: 256)')

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution
+from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
 from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.machine import how_to_install
 
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the camera's frames (default: the network's resolution)")
     parser.add_argument('--batch', type=int, metavar='N',
                         help='frames a call (default: 1)')
-    parser.add_argument('--threads', type=int, default=0, metavar='N',
+    parser.add_argument('--threads', type=threads, default=0, metavar='N',
                         help='number of CPU threads (default: the backend chooses)')
     parser.add_argument('--runs', type=int, metavar='N',
                         help='number of runs of each runtime (default: 50)')

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import resolution
+from enet_ros.cli.options import resolution, threads
 from enet_ros.cli.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--backend', default='auto', metavar='B',
                         help='runtime for a side that is no parameter file: auto, openvino, '
                              'tensorrt, torch or triton (default: the fastest that works)')
-    parser.add_argument('--threads', type=int, default=0, metavar='N',
+    parser.add_argument('--threads', type=threads, default=0, metavar='N',
                         help='number of CPU threads for such a side '
                              '(default: the backend chooses)')
     parser.add_argument('--node', default='/enet', metavar='NAME',

@@ -68,13 +68,21 @@ def main(argv: list[str] | None = None) -> int:
         print(f'enet-ros {parsed.command}: error: {error}', file=sys.stderr)
         return 2
     except ImportError as error:
-        from enet_ros.machine import how_to_install
-        print(f'enet-ros {parsed.command}: error: {error}; this command needs more packages: '
-              f'{how_to_install(EXTRAS.get(parsed.command, "train"))}', file=sys.stderr)
+        print(f'enet-ros {parsed.command}: error: {error}; {_remedy(error, parsed.command)}',
+              file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         return 130
+
+
+def _remedy(error: ImportError, command: str) -> str:
+    """Say what to do for a command that lacks a package."""
+    package = (error.name or '').partition('.')[0]
+    if package == 'rclpy' or package.endswith(('_msgs', '_interfaces')):
+        return 'wanted ROS 2: source its setup.bash, or scripts/ros_env.sh in the checkout'
+    from enet_ros.machine import how_to_install
+    return f'this command needs more packages: {how_to_install(EXTRAS.get(command, "train"))}'
 
 
 def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | None]:

@@ -8,6 +8,9 @@ WEIGHTS_HELP = ('weights to use: a .safetensors file, or the name of one that sh
                 '(default: enet_camvid)')
 
 
+MAX_THREADS = 256  # as of the parameter of the node
+
+
 def resolution(text: str) -> tuple[int, int]:
     """Parse WxH into (width, height)."""
     try:
@@ -16,6 +19,14 @@ def resolution(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is no resolution, wanted WxH, "
                                          'such as 640x360') from None
     return width, height
+
+
+def threads(text: str) -> int:
+    """Parse a number of CPU threads; 0 leaves it to the backend."""
+    if not text.isdecimal() or int(text) > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of threads, wanted 0 to "
+                                         f'{MAX_THREADS}')
+    return int(text)
 
 
 def add_engine_options(parser: argparse.ArgumentParser,
@@ -38,5 +49,5 @@ def add_engine_options(parser: argparse.ArgumentParser,
     parser.add_argument('--resolution', type=resolution, default=default_resolution,
                         metavar='WxH', help='resolution of the network, multiples of 8 '
                                             f'(default: {default})')
-    parser.add_argument('--threads', type=int, default=0, metavar='N',
+    parser.add_argument('--threads', type=threads, default=0, metavar='N',
                         help='number of CPU threads (default: the backend chooses)')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from enet_ros.cli.options import resolution
+from enet_ros.cli.options import resolution, threads
 
 DESCRIPTION = """Train ENet. The same command continues a run that was stopped (Ctrl-C, SIGTERM, a
 crash). At the end RUN holds model.safetensors, curves.png, samples.png, scores.json, a TensorBoard
@@ -83,7 +83,7 @@ def _add_machine_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--workers', type=int, metavar='N',
                        help='loading processes for each training process (default: the cores but '
                             'one, 16 at most, where a GPU trains; 0 on a CPU)')
-    group.add_argument('--threads', type=int, default=0, metavar='N',
+    group.add_argument('--threads', type=threads, default=0, metavar='N',
                        help='CPU threads of torch (default: 0, for all)')
     group.add_argument('--val-every', type=int, default=500, metavar='N',
                        help='steps between two validations (default: 500)')

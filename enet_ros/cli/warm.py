@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution
+from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
     parser.add_argument('--precision', metavar='P',
                         help='auto, float32, bfloat16, float16 or int8')
-    parser.add_argument('--threads', type=int, metavar='N',
+    parser.add_argument('--threads', type=threads, metavar='N',
                         help='number of CPU threads (default: the backend chooses)')
 
 

@@ -12,9 +12,10 @@ from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 LOG_ADVICE = 'set ROS_LOG_DIR to a folder that this user can write to'
 _QUOTED = re.compile(r"'(--params-file|-p) (.*)'\. Error: (.*)", re.DOTALL)
-_OWN_PARAMETER = re.compile(r"set parameter '([^']*)' to '(.*)' of type '\w+', "
+_OWN_PARAMETER = re.compile(r"set parameter '([^']*)' to '(.*)' of type '(?:Type\.)?(\w+)', "
                             r"expecting type '(?:Type\.)?(\w+)'", re.DOTALL)
-TYPES = {'BOOL': 'true or false', 'INTEGER': 'a whole number', 'DOUBLE': 'a number'}
+TYPES = {'BOOL': 'true or false', 'INTEGER': 'a whole number', 'DOUBLE': 'a number',
+         'STRING': 'a text'}
 _LINE = re.compile(r'line(?:_num)? (\d+)')
 
 #: part of rcl's text about a parameter -> what is meant, and what to do
@@ -46,9 +47,10 @@ def explain_start(text: str) -> str:
         text: Text of an exception while the node was made.
     """
     if own := _OWN_PARAMETER.search(text):  # such as use_sim_time, which rclpy declares
-        name, value, wanted = own.groups()
-        return (f"{name} is '{value}', wanted {TYPES.get(wanted, wanted)}; write it without "
-                'quotes')
+        name, value, given, wanted = own.groups()
+        advice = ('; write it without quotes' if given == 'STRING' else
+                  '; write it with quotes' if wanted == 'STRING' else '')
+        return f"{name} is '{value}', wanted {TYPES.get(wanted, wanted)}{advice}"
     quoted = _QUOTED.search(text)
     if quoted is None:
         is_about_log = 'log directory' in text or 'logging' in text

@@ -22,8 +22,8 @@ FRAME = street(160, 96)
 def test_a_picture_is_published_as_it_is_shown(start, tester, tmp_path, orientation):
     from sensor_msgs.msg import CameraInfo, Image
     (tmp_path / 'a.png').write_bytes(as_file(FRAME, 'PNG', orientation))
-    start('replay_camera', '-p', f'source:={tmp_path}', '-p', 'loop:=true', '-p', 'rate:=20.0',
-          '-p', 'encoding:=rgb8')
+    start('replay_camera', '-p', f'source:={tmp_path}', '-p', 'loop:=true', '-p', 'rate:=20',
+          '-p', 'encoding:=rgb8')  # a whole number is taken as a rate
     [image] = tester(Image, 'image')
     shown = orient(FRAME, orientation)
     assert (image.height, image.width) == shown.shape[:2]
@@ -131,3 +131,13 @@ def test_a_file_that_is_no_calibration_is_named(tmp_path, old, new, said):
     with pytest.raises(ValueError, match=said) as error:
         read_camera_info(str(path))
     assert f"camera_info_file '{path}'" in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(('given', 'said'), [
+    ('loop:=1', "loop is '1', wanted true or false"),
+    ('source:=5', "source is '5', wanted a text; write it with quotes"),
+    ("rate:='15'", "rate is '15', wanted a number; write it without quotes")])
+def test_a_parameter_of_another_type_is_one_sentence(start, given, said):
+    process = start('replay_camera', '-p', given)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and output.strip() == said

@@ -16,6 +16,7 @@ from nav_msgs.msg import OccupancyGrid
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -77,6 +78,9 @@ class ReplayCamera(Node):
         """
         super().__init__('camera')
         for name, (default, description) in PARAMETERS.items():
+            given = self._parameter_overrides.get(name)
+            if isinstance(default, float) and given and given.type_ is Parameter.Type.INTEGER:
+                self._parameter_overrides[name] = Parameter(name, value=float(given.value))
             self.declare_parameter(name, default, ParameterDescriptor(
                 description=description, read_only=True))
         self._warn_of_unknown()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.perception.parameter_names import is_of_another_node
 from enet_ros.perception.parameter_table import ConfigError
 
 PARAMETERS_KEY = 'ros__parameters'
@@ -83,6 +84,9 @@ def explain_file(path: str | Path, node_name: str) -> str:
 def values_of_node(path: str | Path, node_name: str) -> dict[str, object]:
     """Return the values that a parameter file gives a node, by name, such as 'ground.height'.
 
+    A key such as '/**' stands for other nodes too, so a name there that resembles none of ours is
+    left out, as the node does not heed it.
+
     Args:
         path: Path of the file.
         node_name: Full name of the node.
@@ -95,10 +99,15 @@ def values_of_node(path: str | Path, node_name: str) -> dict[str, object]:
     if problem:
         raise ConfigError(problem)
     values: dict[str, object] = {}
+    own: set[str] = set()
     for key, section in read_sections(path).items():
         if matches(key, node_name):
-            values.update(_flatten(section, ''))
-    return values
+            given = dict(_flatten(section, ''))
+            values |= given
+            own |= set() if '*' in key else given.keys()
+    cameras = values.get('cameras', ())
+    return {name: value for name, value in values.items()
+            if name in own or not is_of_another_node(name, cameras)}
 
 
 def _flatten(section: object, prefix: str) -> Iterator[tuple[str, object]]:

@@ -81,6 +81,20 @@ def checked_values(values: Mapping[str, object], cameras: Iterable[str]) -> dict
     return checked
 
 
+def is_of_another_node(name: str, cameras: object) -> bool:
+    """Tell whether a name is none of ours and resembles none.
+
+    Args:
+        name: Name of a parameter.
+        cameras: Value of the parameter cameras, which may be wrong.
+    """
+    names = [one for one in cameras if isinstance(one, str)] if isinstance(
+        cameras, list | tuple) else []
+    is_ours = (find_row(name, names) is not None or name.startswith(FOREIGN)
+               or name.partition('.')[0] in names)
+    return not is_ours and explain_unknown(name, names, BY_NAME).endswith('is not known')
+
+
 def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
                     consequence: str = '') -> str:
     """Say that a parameter is not known, and which name may have been meant.

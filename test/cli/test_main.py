@@ -26,4 +26,4 @@ def test_a_command_without_ros_says_to_source_it(monkeypatch, capsys, package):
     monkeypatch.setattr('importlib.import_module', lambda name: module)
     assert main(['view']) == 2
     error = capsys.readouterr().err
-    assert "wanted ROS 2: source its setup.bash" in error and 'pip install' not in error
+    assert 'wanted ROS 2: source its setup.bash' in error and 'pip install' not in error

@@ -47,6 +47,16 @@ def test_a_parameter_file_says_what_is_compiled_and_options_come_first(tmp_path,
     assert 'openvino, float32' in capsys.readouterr().out
 
 
+def test_what_a_shared_file_says_to_other_nodes_is_passed_over(tmp_path, capsys):
+    path = tmp_path / 'shared.yaml'
+    path.write_text('/**: {ros__parameters: {robot_radius: 0.3, resolution: [160, 96], '
+                    'precision: float32, backend: openvino}}')
+    assert main(['warm', '--params', str(path)]) == 0
+    path.write_text(path.read_text().replace('/**', '/enet'))
+    assert main(['warm', '--params', str(path)]) == 2
+    assert "parameter 'robot_radius' is not known" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('text', 'message'), [
     ('a: [', 'is no YAML in line'), ('', 'has no key ros__parameters'),
     ('/**: {ros__parameters: {resolution: [642, 360]}}', 'resolution is 642x360'),

@@ -25,9 +25,9 @@ stop() { printf '%s\n' "setup: $*" >&2; exit 1; }
 check_path() {  # CMake and its shell rules fail on these, a minute later and without a word of it
     local LC_ALL=C
     case $PWD in
-        *[!\ -~]* | *[][\'\(\)\"\`\$\&\;\|\<\>\*\?\{\}\\#\!]*)
+        *[!\ -~]* | *[]:[\'\(\)\"\`\$\&\;\|\<\>\*\?\{\}\\#\!]*)
             stop "the checkout is in '$PWD', wanted a path of ASCII letters, digits, spaces and" \
-                 ". _ - : the messages of ROS cannot be built in it" ;;
+                 "the characters . _ -; the messages of ROS cannot be built in it" ;;
     esac
 }
 

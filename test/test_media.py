@@ -1,6 +1,10 @@
 """Pictures and videos from files, and enet-ros segment over them."""
 
+import signal
 import struct
+import subprocess
+import sys
+import time
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +28,7 @@ from enet_ros.media import (
 from enet_ros.perception.overlay import birds_eye, with_legend
 from enet_ros.perception.segmenter import Segmenter
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
 
 
@@ -226,6 +231,38 @@ def test_a_file_has_its_name_once_it_is_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device: '.*a.png'"):
         write_image(tmp_path / 'a.png', frame)
     assert [path.name for path in tmp_path.iterdir()] == ['drive.mp4']
+
+
+def test_writers_beside_each_other_keep_their_own_files(tmp_path):
+    names, values = ('a', 'b'), (0, 250)
+    writers = [VideoWriter(tmp_path / f'{name}.mp4', 10.0) for name in names]
+    for writer, value in zip(writers, values):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    for writer in writers:
+        writer.close()
+    for name, value in zip(names, values):
+        [frame] = Video(tmp_path / f'{name}.mp4')
+        assert abs(frame.mean() - value) < 10
+    (tmp_path / 'link.png').symlink_to(tmp_path / 'real.png')
+    write_image(tmp_path / 'link.png', frame)
+    assert (tmp_path / 'link.png').is_symlink() and (tmp_path / 'real.png').is_file()
+
+
+@pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_stopped_leaves_no_part_of_a_video(tmp_path, sent):
+    with VideoWriter(tmp_path / 'drive.mp4', 10.0) as writer:
+        for value in range(250):
+            writer.write(np.full((96, 160, 3), value, np.uint8))
+    process = subprocess.Popen(
+        [sys.executable, REPOSITORY / 'bin' / 'enet-ros', 'segment', tmp_path / 'drive.mp4',
+         '--out', tmp_path / 'out', '--resolution', '640x360'], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60.0
+    while not (tmp_path / 'out').is_dir() or not any((tmp_path / 'out').iterdir()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(sent)
+    assert 'stopped' in process.communicate(timeout=30)[1] and process.returncode == 130
+    assert not any((tmp_path / 'out').iterdir())
 
 
 def test_a_video_that_lost_frames_is_refused(tmp_path):

@@ -56,7 +56,7 @@ def test_what_is_missing_is_said_in_one_message(poor_machine, missing, script, m
     assert 'Traceback' not in done.stderr
 
 
-@pytest.mark.parametrize('name', ['jürgen', 'enet_ros (1)', "it's", 'a$b', '[x]'])
+@pytest.mark.parametrize('name', ['jürgen', 'enet_ros (1)', "it's", 'a$b', '[x]', 'a:b'])
 def test_a_path_in_which_the_messages_cannot_be_built_is_refused(tmp_path, name):
     shutil.copytree(REPOSITORY / 'scripts', tmp_path / name / 'scripts')
     done = subprocess.run(['bash', tmp_path / name / 'scripts' / 'setup.sh'], text=True,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +50,7 @@ exit code:
   2  called wrongly, and nothing was labelled: an input that does not exist or is neither an image
      nor a video, or a wrong option; or an output cannot be written, and those that were written
      before stay
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C or SIGTERM
 """
 
 OPACITY = 0.5
@@ -81,18 +85,32 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
     images = [path for path in paths if path not in videos]
-    problems = _segment_images(segmenter, images, args.out)
-    labelled = len(images) - len(problems)
-    for path in videos:
-        count, problem = _segment_video(segmenter, path, args.out, with_frames=args.frames)
-        labelled += bool(count)
-        problems += [problem] if problem else []
+    with _sigterm_as_ctrl_c():
+        problems = _segment_images(segmenter, images, args.out)
+        labelled = len(images) - len(problems)
+        for path in videos:
+            count, problem = _segment_video(segmenter, path, args.out, with_frames=args.frames)
+            labelled += bool(count)
+            problems += [problem] if problem else []
     if labelled:
         print(f'written to {args.out}', file=sys.stderr)
     _report_left_out('video', videos_left_out, 'Videos are labelled only if they are named')
     _report_left_out('image', _unread_images(args.inputs),
                      'Such images must be converted first, to JPEG or PNG')
     return _report(problems, len(paths))
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that no part of a file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _find_files(inputs: list[str]) -> tuple[list[Path], list[Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -51,8 +52,8 @@ def is_hidden(path: Path) -> bool:
 
 
 def unfinished(path: Path) -> Path:
-    """Return where a file is written until it is whole: a hidden file beside it."""
-    return path.with_name(f'.new-{os.getpid()}{path.suffix}')
+    """Return a hidden name beside a file, for its content until it is whole. Each call differs."""
+    return path.with_name(f'.new-{secrets.token_hex(8)}{path.suffix}')
 
 
 def existing(path: str) -> Path:

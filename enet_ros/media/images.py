@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,12 +192,13 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     good, data = cv2.imencode('.png', image)
     if not good:
         raise OSError(f'{path} cannot be written')
-    path = Path(path)
-    new = unfinished(path)
+    target = Path(os.path.realpath(path))  # a link stays one
+    new = unfinished(target)
     try:
         new.write_bytes(data)
-        os.replace(new, path)
+        os.replace(new, target)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()

@@ -176,7 +176,7 @@ class VideoWriter:
             path: Path of the file.
             fps: frames a second.
         """
-        self._path, self._fps = Path(path), fps
+        self._path, self._fps = Path(os.path.realpath(path)), fps  # a link stays one
         self._new = unfinished(self._path)
         self._writer: cv2.VideoWriter | None = None
         self._size, self._count = (0, 0), 0
@@ -213,7 +213,11 @@ class VideoWriter:
         if cv2.VideoCapture(str(self._new)).get(cv2.CAP_PROP_FRAME_COUNT) < self._count:
             self._new.unlink(missing_ok=True)
             raise OSError(f"'{self._path}' cannot be written whole; is the disk full?")
-        os.replace(self._new, self._path)
+        try:
+            os.replace(self._new, self._path)
+        except OSError as error:
+            self._new.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def discard(self) -> None:
         """Remove what was written."""

@@ -84,8 +84,8 @@ def explain_file(path: str | Path, node_name: str) -> str:
 def values_of_node(path: str | Path, node_name: str) -> dict[str, object]:
     """Return the values that a parameter file gives a node, by name, such as 'ground.height'.
 
-    A key such as '/**' stands for other nodes too, so a name there that resembles none of ours is
-    left out, as the node does not heed it.
+    A key that ends in a wildcard, such as '/**', stands for other nodes too. A name there that
+    resembles none of ours is theirs, and is left out.
 
     Args:
         path: Path of the file.
@@ -99,15 +99,16 @@ def values_of_node(path: str | Path, node_name: str) -> dict[str, object]:
     if problem:
         raise ConfigError(problem)
     values: dict[str, object] = {}
-    own: set[str] = set()
+    unshared_names: set[str] = set()
     for key, section in read_sections(path).items():
         if matches(key, node_name):
-            given = dict(_flatten(section, ''))
-            values |= given
-            own |= set() if '*' in key else given.keys()
+            section_values = dict(_flatten(section, ''))
+            values |= section_values
+            if key.rpartition('/')[2] not in ('*', '**'):
+                unshared_names |= section_values.keys()
     cameras = values.get('cameras', ())
     return {name: value for name, value in values.items()
-            if name in own or not is_of_another_node(name, cameras)}
+            if name in unshared_names or not is_of_another_node(name, cameras)}
 
 
 def _flatten(section: object, prefix: str) -> Iterator[tuple[str, object]]:

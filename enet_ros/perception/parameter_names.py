@@ -88,11 +88,12 @@ def is_of_another_node(name: str, cameras: object) -> bool:
         name: Name of a parameter.
         cameras: Value of the parameter cameras, which may be wrong.
     """
-    names = [one for one in cameras if isinstance(one, str)] if isinstance(
+    camera_names = [camera for camera in cameras if isinstance(camera, str)] if isinstance(
         cameras, list | tuple) else []
-    is_ours = (find_row(name, names) is not None or name.startswith(FOREIGN)
-               or name.partition('.')[0] in names)
-    return not is_ours and explain_unknown(name, names, BY_NAME).endswith('is not known')
+    groups = {row_name.partition('.')[0] for row_name in BY_NAME if '.' in row_name}
+    is_ours = (find_row(name, camera_names) is not None or name.startswith((*FOREIGN, CLASS_MAP))
+               or not {*groups, *camera_names}.isdisjoint(name.split('.')[:-1]))
+    return not is_ours and explain_unknown(name, camera_names, BY_NAME).endswith('is not known')
 
 
 def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],

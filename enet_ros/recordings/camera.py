@@ -115,7 +115,7 @@ class RecordedCamera:
             return
         self._infer(frame)
         if frame.needs & (Need.CALIBRATION | Need.GROUND):
-            self._calibrations.now_ns = log_ns
+            self._calibrations.now_ns = self._context.transforms.now_ns = log_ns
             self._locator.locate(frame, self._calibrations, self.complaints)
         frame.perception = self._perceiver.perceive(
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,

@@ -78,11 +78,11 @@ class Recording:
             self._stack.close()
             raise
         self._readers.sort(key=lambda reader: reader.start_time)
-        found: dict[tuple, Topic] = {}  # The parts of a topic may offer different QoS.
-        self._topics = [[found.setdefault(topic.identity, topic)
+        topic_of: dict[tuple, Topic] = {}  # The parts of a topic may offer different QoS.
+        self._topics = [[topic_of.setdefault(topic.identity, topic)
                          for topic in map(_topic_of, reader.connections)]
                         for reader in self._readers]
-        self.topics = list(found.values())
+        self.topics = list(topic_of.values())
 
     def __enter__(self) -> Recording:
         return self

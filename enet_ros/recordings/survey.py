@@ -76,5 +76,6 @@ def survey(recording: Recording, cameras: Sequence[CameraTopic]
         if topic.type == INFO_TYPE:
             calibrations[topic.name].add(log_ns, message)
         else:
-            transforms.add(message.transforms, is_static=topic.name.endswith('static'))
+            transforms.add(message.transforms, is_static=topic.name.endswith('static'),
+                           recorded_ns=log_ns)
     return transforms, {camera.name: calibrations[camera.camera_info] for camera in cameras}

@@ -20,8 +20,10 @@ class TransformHistory:
         self.parent, self.is_static = parent, is_static
         self._stamps_ns: list[int] = []
         self._values: list[tuple[float, ...]] = []  # x y z of the position, x y z w
+        self._recorded_ns: list[int] = []
+        self._newest: list[tuple[float, ...]] = []  # of all that were recorded by then
 
-    def add(self, stamp_ns: int, values: tuple[float, ...]) -> None:
+    def add(self, stamp_ns: int, values: tuple[float, ...], recorded_ns: int = 0) -> None:
         """Add a transform. The newest of a static one counts."""
         if self.is_static:
             self._stamps_ns, self._values = [stamp_ns], [values]
@@ -29,15 +31,26 @@ class TransformHistory:
         at = bisect.bisect_right(self._stamps_ns, stamp_ns)
         self._stamps_ns.insert(at, stamp_ns)
         self._values.insert(at, values)
+        self._recorded_ns.append(recorded_ns)
+        self._newest.append(self._values[-1])
 
-    def at(self, stamp_ns: int) -> np.ndarray:
+    def at(self, stamp_ns: int, now_ns: int = 0) -> np.ndarray:
         """Return the transform at a time: position x y z, then quaternion x y z w, (7,).
+
+        Args:
+            stamp_ns: The time. 0 stands for the newest transform, as in tf2.
+            now_ns: Time of recording, by which that one must have been recorded.
 
         Raises:
             LookupError: The nearest transform is too far from that time.
         """
-        if self.is_static or stamp_ns == 0:  # tf2 takes the newest for a stamp of 0
+        if self.is_static:
             return np.array(self._values[-1])
+        if stamp_ns == 0:
+            count = bisect.bisect_right(self._recorded_ns, now_ns)
+            if count == 0:
+                raise LookupError('had not been recorded yet')
+            return np.array(self._newest[count - 1])
         after = bisect.bisect_left(self._stamps_ns, stamp_ns)
         before = max(after - 1, 0)
         after = min(after, len(self._stamps_ns) - 1)
@@ -53,15 +66,20 @@ class TransformHistory:
 
 
 class RecordedTransforms:
-    """Looks up the transforms of a recording."""
+    """Looks up the transforms of a recording.
+
+    Attributes:
+        now_ns: Time of recording of the frame whose transforms are asked for.
+    """
 
     def __init__(self):
+        self.now_ns = 0
         self._histories: dict[str, TransformHistory] = {}
 
     def __len__(self) -> int:
         return len(self._histories)
 
-    def add(self, transforms: Iterable, *, is_static: bool) -> None:
+    def add(self, transforms: Iterable, *, is_static: bool, recorded_ns: int = 0) -> None:
         """Add the transforms of a tf2_msgs/TFMessage. One that is no number is left out."""
         for stamped in transforms:
             move, turn = stamped.transform.translation, stamped.transform.rotation
@@ -73,7 +91,8 @@ class RecordedTransforms:
             history = self._histories.get(child)
             if history is None or history.parent != parent:
                 history = self._histories[child] = TransformHistory(parent, is_static=is_static)
-            history.add(stamped.header.stamp.sec * 10**9 + stamped.header.stamp.nanosec, values)
+            history.add(stamped.header.stamp.sec * 10**9 + stamped.header.stamp.nanosec, values,
+                        recorded_ns)
 
     def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[tuple, tuple]:
         """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
@@ -114,7 +133,7 @@ class RecordedTransforms:
         matrix = np.eye(4)
         for frame in frames:
             try:
-                values = self._histories[frame].at(stamp_ns)
+                values = self._histories[frame].at(stamp_ns, self.now_ns)
             except LookupError as error:
                 raise LookupError(f'the transform of {frame}, on the way from {source}, '
                                   f'{error}') from error

@@ -266,7 +266,7 @@ def measure_shapes(checkpoint, arguments, rows: list, notes: list) -> None:
         with_tensorrt = with_tensorrt and bench.attempt('tensorrt', bench.product, 'tensorrt')
         bench.attempt('triton', bench.product, 'triton')
         bench.attempt('torch', bench.product, 'torch')
-        if batch == 1 or batch == 32 and with_tensorrt:
+        if batch in (1, 32):
             bench.attempt('eager', bench.eager)
             torch.backends.cudnn.benchmark = False
             bench.attempt('graph', bench.graphed, 'torch, a CUDA graph alone', bench.half())

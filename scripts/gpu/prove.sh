@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The proof on a GPU machine without network, in the checkout's root, with .trt laid by prepare.sh:
 #   bash scripts/gpu/prove.sh [--probe] [--tune] [--variants] [--compile]
-# needs about 4 minutes, and 2 more for --compile. Without .trt it measures all but TensorRT. Writes $OUT/proof.tgz after each step: logs,
-# bench.json, kernel profiles, tune.json.
+# needs about 4 minutes, and 2 more for --compile. Without .trt it measures all but TensorRT.
+# Writes $OUT/proof.tgz after each step: logs, bench.json, kernel profiles, tune.json.
 export RESULT=${OUT:-.} OUT=/tmp/enet_proof
 mkdir -p "$OUT"
 . scripts/gpu/setup.sh || exit 1

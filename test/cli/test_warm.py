@@ -52,9 +52,16 @@ def test_what_a_shared_file_says_to_other_nodes_is_passed_over(tmp_path, capsys)
     path.write_text('/**: {ros__parameters: {robot_radius: 0.3, resolution: [160, 96], '
                     'precision: float32, backend: openvino}}')
     assert main(['warm', '--params', str(path)]) == 0
-    path.write_text(path.read_text().replace('/**', '/enet'))
-    assert main(['warm', '--params', str(path)]) == 2
-    assert "parameter 'robot_radius' is not known" in capsys.readouterr().err
+    text = path.read_text()
+    for key in ('/enet', '/**/enet'):  # of this node alone
+        path.write_text(text.replace('/**', key))
+        assert main(['warm', '--params', str(path)]) == 2
+        assert "parameter 'robot_radius' is not known" in capsys.readouterr().err
+    for name in ('class_map.Sidewalk.driveable', 'ground.elevation', 'front.ground.elevation',
+                 'resolutoin'):
+        path.write_text(text.replace('robot_radius', name))
+        assert main(['warm', '--params', str(path)]) == 2
+        assert f"parameter '{name}' is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('text', 'message'), [

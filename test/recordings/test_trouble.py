@@ -144,7 +144,7 @@ def transforms_of(*rows):
         message = recordings.transform(
             types, round((sec or 0) * SECOND), parent, child, (x, 0.0, 0.5),
             (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
-        made.add(message.transforms, is_static=sec is None)
+        made.add(message.transforms, is_static=sec is None, recorded_ns=(sec or 0) * SECOND)
     return made
 
 
@@ -171,12 +171,16 @@ def test_transforms_that_are_not_there_are_refused_in_words():
         made.lookup('map', '', stamp(1))
 
 
-def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest():
+def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_then():
     made = transforms_of(('map', 'base', 100, 0.0, 0.0), ('map', 'base', 160, 60.0, 0.0))
     with pytest.raises(LookupError, match='is 30.0 s from the frame, wanted at most 0.5 s'):
         made.lookup('map', 'base', stamp(130))
     assert made.lookup('map', 'base', stamp(100.25))[0] == pytest.approx((0.25, 0.0, 0.5))
-    assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((60.0, 0.0, 0.5))
+    with pytest.raises(LookupError, match='had not been recorded yet'):
+        made.lookup('map', 'base', stamp(0))
+    for now_sec, x in ((100, 0.0), (159, 0.0), (161, 60.0)):
+        made.now_ns = now_sec * SECOND
+        assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((x, 0.0, 0.5))
 
 
 @pytest.mark.parametrize('has_metadata', [False, True])

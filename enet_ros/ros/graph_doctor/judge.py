@@ -97,7 +97,7 @@ def mismatches(offered, requested) -> Iterator[str]:
 
 
 def _judge_nav2(found: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
-    for key, topic in found.silent_topics.items():
+    for key, topic in found.silent_topics:
         yield Finding(Kind.NAV2_TOPIC, f'{key} is {topic}, which nobody publishes')
     semantic = [source for source in nav2 if source.classes is not None]
     if semantic and found.class_names is None:

@@ -30,8 +30,7 @@ class Nav2Source:
 def read_nav2_file(path: Path) -> list[Nav2Source]:
     """Read the sources of a file: those of the semantic segmentation layer first.
 
-    Of other sources only topics with a leading slash count. Where others lie depends on Nav2's
-    namespace.
+    Only topics with a leading slash count. Where others lie depends on Nav2's namespace.
 
     Raises:
         ValueError: The file is not YAML, or names no topic.
@@ -65,6 +64,6 @@ def _read_source(entry: dict) -> Nav2Source:
     kinds = entry['class_types'] if isinstance(entry['class_types'], list) else []
     groups = [entry.get(kind) for kind in kinds if isinstance(kind, str)]
     lists = [group.get('classes') for group in groups if isinstance(group, dict)]
-    return Nav2Source({key: entry[key] for key in TOPIC_KEYS if isinstance(entry.get(key), str)},
-                      frozenset(str(name) for names in lists if isinstance(names, list)
-                                for name in names))
+    topics = {key: entry[key] for key in TOPIC_KEYS if str(entry.get(key, '')).startswith('/')}
+    return Nav2Source(topics, frozenset(str(name) for names in lists if isinstance(names, list)
+                                        for name in names))

@@ -65,7 +65,7 @@ class Observation:
         has_clock: Whether /clock came.
         frames: Pairs of frames that TF connects, or None if the TF messages are not installed.
         class_names: Names in LabelInfo, or None if none came.
-        silent_topics: Topics of the Nav2 file that nobody publishes, by key.
+        silent_topics: Keys and topics of the Nav2 file that nobody publishes.
     """
 
     node: str
@@ -80,7 +80,7 @@ class Observation:
     has_clock: bool = False
     frames: set[tuple[str, str]] | None = field(default_factory=set)
     class_names: list[str] | None = None
-    silent_topics: dict[str, str] = field(default_factory=dict)
+    silent_topics: list[tuple[str, str]] = field(default_factory=list)
 
     def of_type(self, *type_names: str) -> list[Topic]:
         """Return the inputs of some types."""

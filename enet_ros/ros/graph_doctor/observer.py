@@ -157,8 +157,8 @@ class Observer:
             if topic.name.startswith(f'{name}/')]
         found.image_topics = self._image_topics(f'{name}/')
         found.clock_publishers = self._node.count_publishers('/clock')
-        found.silent_topics = {key: topic for key, topic in nav2_topics
-                               if not self._node.count_publishers(topic)}
+        found.silent_topics = [(key, topic) for key, topic in dict.fromkeys(nav2_topics)
+                               if not self._node.count_publishers(topic)]
         self._listen(found, seconds)
         found.has_clock = self._clock_ns >= 0
         return found

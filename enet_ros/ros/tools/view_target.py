@@ -104,18 +104,18 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
 
 def _told_topics(node: Node, executor: Executor, full: str, cameras: Sequence[str]) -> list[str]:
     """Return the topic of each camera, as the diagnostics tell it, or none if one is not told."""
-    told: dict[str, str] = {}
+    topic_of: dict[str, str] = {}
 
     def read(message: DiagnosticArray) -> None:
-        told.update((status.name, value.value) for status in message.status
+        topic_of.update((status.name, value.value) for status in message.status
                     for value in status.values if value.key == 'image_topic')
     titles = [status_title(full, camera) for camera in cameras]
     subscription = node.create_subscription(DiagnosticArray, '/diagnostics', read, 10)
     deadline = time.monotonic() + DIAGNOSTICS_SEC
-    while not told.keys() >= set(titles) and time.monotonic() < deadline:
+    while not topic_of.keys() >= set(titles) and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.1)
     node.destroy_subscription(subscription)
-    return [told[title] for title in titles] if told.keys() >= set(titles) else []
+    return [topic_of[title] for title in titles] if topic_of.keys() >= set(titles) else []
 
 
 def _wait(lack: Callable[[], str], executor: Executor, wait_sec: float,

@@ -61,9 +61,18 @@ class Outside:
         return self._clients[name].call_async(request or kind.Request())
 
     def call(self, kind, name, request=None, seconds=60.0):
-        future = self.begin(kind, name, request)
-        self._executor.spin_until_future_complete(future, seconds)
-        assert future.done(), ''.join(self.lines)
+        """
+        Ask and wait for the answer, asking again every ten seconds.
+
+        On a busy machine a server may find a new client later than it gets the request. Its answer
+        is lost then, by the rules of ROS 2: 'client will not receive response'.
+        """
+        deadline = time.monotonic() + seconds
+        future = None
+        while future is None or not future.done():
+            assert time.monotonic() < deadline, self.said()
+            future = self.begin(kind, name, request)
+            self._executor.spin_until_future_complete(future, 10.0)
         return future.result()
 
     def said(self):

@@ -44,18 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 0, 1 or 2 for fine, warning and error."""
-    return watch(args) if getattr(args, 'watch', None) else _look_once(args)
+    if args.watch and args.gpu:
+        raise ValueError('--watch looks only at the graph; give --gpu without it')
+    return watch(args) if args.watch else _look_once(args)
 
 
 def _look_once(args: argparse.Namespace) -> int:
     findings = gather(gpu=args.gpu)
     missing = shortfalls(findings)
     trial = None
-    if args.gpu and findings.torch_sees_gpu and not getattr(args, 'no_trial', False):
+    if args.gpu and findings.torch_sees_gpu and not args.no_trial:
         trial, failure = _try_gpu()
         missing += [failure] if failure else []
     graph = look(args, has_ros=all(findings.ros.get(name) for name in ('rclpy', 'enet_ros.msg')))
-    if getattr(args, 'json', False):
+    if args.json:
         print(json.dumps({'findings': asdict(findings), 'choice': choice(findings),
                           'trial': trial, 'missing': missing, 'graph': asdict(graph)}, indent=1))
     else:

@@ -60,8 +60,7 @@ def _seconds(text: str) -> float:
 
 def look(args: argparse.Namespace, *, has_ros: bool) -> GraphLook:
     """Look at the graph, unless only the machine was asked for or there is no ROS."""
-    node, nav2 = getattr(args, 'node', ''), getattr(args, 'nav2', '')
-    asked = bool(node or nav2 or getattr(args, 'watch', None))
+    asked = bool(args.node or args.nav2 or args.watch)
     if args.gpu and not asked:
         return GraphLook()
     if not has_ros:
@@ -69,7 +68,7 @@ def look(args: argparse.Namespace, *, has_ros: bool) -> GraphLook:
                                                  'not there: see "falls short"')
     from enet_ros.ros.graph_doctor.findings import exit_code
     from enet_ros.ros.graph_doctor.look import look_at_graph
-    report = look_at_graph(dict(os.environ), node, nav2, getattr(args, 'seconds', 3.0))
+    report = look_at_graph(dict(os.environ), args.node, args.nav2, args.seconds)
     note = '' if report.nodes or report.findings else (
         'no node of enet_ros runs in domain ' + os.environ.get('ROS_DOMAIN_ID', '0'))
     return GraphLook(exit_code(report.findings), report.nodes,

@@ -136,7 +136,7 @@ def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
     Raises:
         ValueError: It does not fit. The message names both sizes.
     """
-    if not info.k[0]:
+    if not info.k[0] and not info.p[0]:
         return
     crop, binning = _crop_and_binning(info)
     width, height = (length // merged for length, merged in zip(crop, binning))
@@ -163,16 +163,17 @@ def scaled_matrices(info: CameraInfo, size: tuple[int, int]) -> tuple[np.ndarray
     The region of interest and the binning of ``info`` go into them.
 
     Args:
-        info: Calibration of the camera. An all-zero K (uncalibrated) stays zero.
+        info: Calibration of the camera. A matrix that is all zero or not finite (never filled in)
+            gives zeros.
         size: (width, height) of the image.
     """
     roi, (crop, binning) = info.roi, _crop_and_binning(info)
-    if not info.k[0] or crop[0] < binning[0] or crop[1] < binning[1]:
-        return np.zeros(9), np.zeros(12)
     scaling = (crop, size, (roi.x_offset, roi.y_offset), binning)
-    p = info.p if np.isfinite(info.p).all() else np.zeros(12)  # It was never filled in.
-    return (scale_camera_matrix(info.k.reshape(3, 3), *scaling).ravel(),
-            scale_camera_matrix(p.reshape(3, 4), *scaling).ravel())
+    is_croppable = crop[0] >= binning[0] and crop[1] >= binning[1]
+    return tuple(
+        scale_camera_matrix(matrix.reshape(3, -1), *scaling).ravel()
+        if is_croppable and matrix.any() and np.isfinite(matrix).all() else np.zeros(matrix.size)
+        for matrix in (info.k, info.p))
 
 
 def camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:

@@ -65,7 +65,7 @@ class CameraModel:
     Attributes:
         width: Width of the full sensor, in pixels.
         height: Height of the full sensor, in pixels.
-        k: 9 values of K, row by row, or (3, 3).
+        k: 9 values of K, row by row, or (3, 3). Only images that are not rectified need it.
         d: Coefficients of ``distortion_model``, as :func:`read_distortion` returns them. Without
             any there is no distortion.
         r: 9 values of R. All zero (never filled in) is the identity.
@@ -79,7 +79,7 @@ class CameraModel:
         note: What was read differently than it was written, or ''. It is set here.
 
     Raises:
-        UncalibratedError: K, or the P of a rectified image, is all zero.
+        UncalibratedError: K, or for a rectified image P, is all zero.
         ValueError: The model is unknown, a count of values is wrong, or a value is not finite or
             out of range. The message names it.
     """
@@ -113,7 +113,7 @@ class CameraModel:
         self._check_crop()
 
     def _check_matrices(self) -> None:
-        for name, needed in (('k', True), ('p', self.rectified)):
+        for name, needed in (('k', not self.rectified), ('p', self.rectified)):
             values = getattr(self, name)
             if needed and not any(values):
                 raise UncalibratedError(f'{name} is all zero: the camera is not calibrated')

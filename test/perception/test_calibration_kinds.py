@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enet_ros.perception.calibration import calibration_problem
-from enet_ros.perception.camera_info import judge
+from enet_ros.perception.camera_info import judge, scaled_matrices
 from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.distortion import read_distortion
 
@@ -108,16 +108,35 @@ def test_a_small_skew_of_a_calibration_program_is_believed():
     assert problem(k=(525., .8, *K[2:])) == ''
 
 
+def camera_info(k=K, p=(0.,) * 12, *, binning=0, roi=(0, 0, 0, 0)):
+    x_offset, y_offset, width, height = roi
+    return SimpleNamespace(
+        width=640, height=480, k=np.array(k), d=(), r=np.array(IDENTITY), p=np.array(p),
+        distortion_model='plumb_bob', binning_x=binning, binning_y=binning,
+        roi=SimpleNamespace(x_offset=x_offset, y_offset=y_offset, width=width, height=height))
+
+
 @pytest.mark.parametrize('binning', [0, 2])
 def test_frames_of_the_whole_sensor_contradict_a_region_of_interest(binning):
     """Nobody can tell whether the driver cuts the region out or only names it."""
-    info = SimpleNamespace(
-        width=640, height=480, k=np.array(K), d=(), r=np.array(IDENTITY), p=np.zeros(12),
-        distortion_model='plumb_bob', binning_x=binning, binning_y=binning,
-        roi=SimpleNamespace(x_offset=160, y_offset=120, width=320, height=240))
+    info = camera_info(binning=binning, roi=(160, 120, 320, 240))
     merged = max(1, binning)
     whole, region = (640 // merged, 480 // merged), (320 // merged, 240 // merged)
     judgement = judge(info, whole, rectified=False)
     assert judgement.camera is None and not judgement.is_publishable
     assert 'roi is 320x240 at 160, 120, and frames are {}x{}'.format(*whole) in judgement.problem
     assert judge(info, region, rectified=False).problem == ''
+
+
+@pytest.mark.parametrize(('fields', 'rectified', 'missing'), [
+    ({'k': K}, False, 1), ({'k': (0.,) * 9, 'p': matrix_p(500.)}, True, 0)])
+def test_the_matrix_that_is_not_used_may_be_empty_and_stays_so(fields, rectified, missing):
+    info = camera_info(**fields)
+    judgement = judge(info, SIZE, rectified=rectified)
+    assert judgement.problem == '' and judgement.camera is not None
+    matrices = scaled_matrices(info, (320, 240))
+    assert not matrices[missing].any()
+    assert matrices[1 - missing][0] == (info.k, info.p)[1 - missing][0] / 2
+    assert 'all zero' in judge(info, SIZE, rectified=not rectified).problem
+    wrong = judge(info, (640, 300), rectified=rectified)
+    assert 'the camera info is for 640x480' in wrong.problem

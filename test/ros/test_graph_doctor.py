@@ -18,12 +18,13 @@ from rclpy.qos import (  # noqa: E402
     ReliabilityPolicy,
 )
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from enet_ros.cli import doctor_graph  # noqa: E402
 from enet_ros.ros.graph_doctor import observer as observer_module  # noqa: E402
 from enet_ros.ros.graph_doctor.findings import Kind  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
+from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.quiet]
 SEC = 1_000_000_000
@@ -82,6 +83,18 @@ def test_no_publisher_and_no_subscriber(node):
                                          '/camera/color/image_raw')
     assert 'nobody subscribes to /enet/labels' in found[Kind.NO_SUBSCRIBER]
     assert 'no frame' in found.get(Kind.NODE_FAILS, found.get(Kind.NODE_WARNS))
+
+
+@pytest.mark.parametrize(('kind', 'topic'), [
+    (Image, '/enet/confidence'), (CompressedImage, '/enet/labels/compressed'),
+    (Image, '/seg/mask')])
+def test_a_subscriber_of_any_output_counts(bench, kind, topic):
+    remap = ['--ros-args', '-r', '~/drivable_mask:=/seg/mask']
+    node = bench(make_node=lambda **options: SegmentNode(cli_args=remap, **options))
+    node.tester.create_subscription(kind, topic, lambda message: None, 10)
+    found = look()
+    assert Kind.NO_SUBSCRIBER not in found
+    assert found[Kind.NO_PUBLISHER].endswith('no topic has such images')  # Its own do not count.
 
 
 def test_a_publisher_that_sends_nothing_and_a_second_one(node):

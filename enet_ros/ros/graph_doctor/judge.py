@@ -11,9 +11,7 @@ from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
-from enet_ros.ros.graph_doctor.observation import Observation, Topic, node_of
-
-MASKS = '/labels', '/drivable_mask', '/overlay', '/points', '/grid', '/obstacles', '/free_space'
+from enet_ros.ros.graph_doctor.observation import LABEL_INFO, Observation, node_of
 
 
 def judge(found: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
@@ -67,14 +65,10 @@ def _judge_ends(found: Observation) -> Iterator[Finding]:
         names = sorted({node_of(end) for end in topic.publishers})
         if len(names) > 1:
             yield Finding(Kind.TWO_NODES, f'{topic.name} is published by {", ".join(names)}')
-    masks = [topic for topic in found.outputs if topic.name.endswith(MASKS)]
-    if found.state == 'active' and masks and not any(map(_has_listener, masks)):
-        yield Finding(Kind.NO_SUBSCRIBER, f'nobody subscribes to {found.node}/labels, '
-                                          'to ~/drivable_mask or to another mask')
-
-
-def _has_listener(topic: Topic) -> bool:
-    return bool(topic.subscribers)
+    frames = [topic for topic in found.outputs if topic.type_name != LABEL_INFO]
+    if found.state == 'active' and frames and not any(topic.subscribers for topic in frames):
+        yield Finding(Kind.NO_SUBSCRIBER, f'nobody subscribes to {found.node}/labels '
+                                          'or to another output')
 
 
 def mismatches(offered, requested) -> Iterator[str]:

@@ -8,6 +8,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO = 'sensor_msgs/msg/CameraInfo'
+LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 KEPT = 10  # messages of a topic that are kept; the others are only counted
 
 

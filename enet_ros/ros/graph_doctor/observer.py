@@ -26,6 +26,7 @@ from enet_ros.ros.graph_doctor.observation import (
     IMAGE,
     INFO,
     KEPT,
+    LABEL_INFO,
     Observation,
     Topic,
     full_name,
@@ -42,6 +43,9 @@ ANSWER_SEC = 2.0
 #: Parameters that judgements depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
+#: Types that every managed node publishes. Topics of other types are outputs, remapped or not.
+NODE_TYPES = ('rcl_interfaces/msg/Log', 'rcl_interfaces/msg/ParameterEvent',
+              'lifecycle_msgs/msg/TransitionEvent', 'diagnostic_msgs/msg/DiagnosticArray')
 INPUT_TYPES = {IMAGE: Image, INFO: CameraInfo, COMPRESSED: CompressedImage}
 TF_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST,
                     reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -154,8 +158,8 @@ class Observer:
         found.inputs = self._ends(self._node.get_subscriber_names_and_types_by_node, name)
         found.outputs = [topic for topic in self._ends(
             self._node.get_publisher_names_and_types_by_node, name)
-            if topic.name.startswith(f'{name}/')]
-        found.image_topics = self._image_topics(f'{name}/')
+            if topic.type_name not in NODE_TYPES]
+        found.image_topics = self._image_topics({topic.name for topic in found.outputs})
         found.clock_publishers = self._node.count_publishers('/clock')
         found.silent_topics = [(key, topic) for key, topic in dict.fromkeys(nav2_topics)
                                if not self._node.count_publishers(topic)]
@@ -163,11 +167,11 @@ class Observer:
         found.has_clock = self._clock_ns >= 0
         return found
 
-    def _image_topics(self, own: str) -> dict[str, list[str]]:
+    def _image_topics(self, own: set[str]) -> dict[str, list[str]]:
         """Return the topics of images that somebody publishes, by type, without our own ones."""
         topics: dict[str, list[str]] = {}
         for topic, (kind, *_) in self._node.get_topic_names_and_types():
-            if kind in (IMAGE, COMPRESSED) and not topic.startswith(own) \
+            if kind in (IMAGE, COMPRESSED) and topic not in own \
                     and self._node.count_publishers(topic):
                 topics.setdefault(kind, []).append(topic)
         return topics
@@ -194,8 +198,9 @@ class Observer:
             subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, found), qos)
                               for topic, qos in (('/tf', TF_QOS), ('/tf_static', STATIC_TF_QOS))]
         if LabelInfo is not None:
-            subscriptions.append(subscribe(LabelInfo, f'{found.node}/label_info',
-                                           partial(_keep_names, found), copy_of(LATCHED_QOS)))
+            subscriptions += [subscribe(LabelInfo, topic.name, partial(_keep_names, found),
+                                        copy_of(LATCHED_QOS))
+                              for topic in found.outputs if topic.type_name == LABEL_INFO]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.05)

@@ -18,6 +18,7 @@ from enet_ros.perception.pose import finite_values
 IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 INVERSE_TOLERANCE_PX = 0.01    # A pixel has no ray if its ray returns farther from it than this.
 INVERSE_TOLERANCE_RAD = 1e-4   # A ray has no pixel if its pixel returns farther from it than this.
+POINTS_AT_ONCE = 8192  # projectPoints also computes 15 derivatives of each coordinate.
 INVERSE_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-6)
 
 
@@ -145,6 +146,10 @@ class CameraModel:
         x, y, width, height = self.roi
         return x, y, width or self.width, height or self.height
 
+    @property
+    def _is_distorted(self) -> bool:
+        return bool(self.d) and not self.rectified
+
     def matrix(self, size: tuple[int, int]) -> np.ndarray:
         """Return (3, 3) K, or the first columns of P if rectified, for an image of a size."""
         k, p = np.reshape(self.k, (3, 3)), np.reshape(self.p, (3, 4))
@@ -165,13 +170,14 @@ class CameraModel:
         """
         pixel_xy, matrix = np.asarray(pixel_xy, float).reshape(-1, 2), self.matrix(size)
         flat = self._undistort(pixel_xy, matrix)
-        distorted = self._distort(flat, matrix)
-        miss = np.hypot(*(distorted - pixel_xy).T)
-        # Where the polynomial begins to fold, a pixel may have a ray that has no pixel.
-        undone = (miss <= INVERSE_TOLERANCE_PX) & self._comes_back(flat, distorted, matrix)
-        rays = cv2.convertPointsToHomogeneous(flat)[:, 0] if len(flat) else np.empty((0, 3))
+        rays = np.column_stack((flat, np.ones(len(flat))))
         rays /= np.sqrt(np.einsum('ij,ij->i', rays, rays))[:, None]
-        rays[~undone] = np.nan
+        if self._is_distorted:
+            distorted = self._distort(flat, matrix)
+            miss = np.hypot(*(distorted - pixel_xy).T)
+            # Where the polynomial begins to fold, a pixel may have a ray that has no pixel.
+            undone = (miss <= INVERSE_TOLERANCE_PX) & self._comes_back(flat, distorted, matrix)
+            rays[~undone] = np.nan
         return rays if self.rectified else rays @ np.reshape(self.r, (3, 3)).T
 
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -186,7 +192,7 @@ class CameraModel:
 
         Returns:
             (N, 2) float64 x and y, which may lie outside the image. They are NaN for points behind
-            the camera.
+            the camera, and for points that their pixel does not return to.
         """
         points, matrix = np.asarray(points, float).reshape(-1, 3), self.matrix(size)
         if not self.rectified:
@@ -205,7 +211,7 @@ class CameraModel:
     def _undistort(self, pixel_xy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return x/z and y/z, (N, 2), of pixels."""
         coefficients = np.array(self.d)
-        if self.rectified or not self.d or not len(pixel_xy):
+        if not self._is_distorted or not len(pixel_xy):
             return (pixel_xy - matrix[:2, 2]) / matrix.diagonal()[:2]
         if self.distortion_model == 'equidistant':
             return cv2.fisheye.undistortPoints(pixel_xy[:, None], matrix, coefficients)[:, 0]
@@ -216,9 +222,12 @@ class CameraModel:
     def _distort(self, flat: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return the pixels, (N, 2), of x/z and y/z."""
         coefficients = np.array(self.d)
-        if self.rectified or not self.d or not len(flat):
+        if not self._is_distorted or not len(flat):
             return flat * matrix.diagonal()[:2] + matrix[:2, 2]
         if self.distortion_model == 'equidistant':
             return cv2.fisheye.distortPoints(flat[:, None], matrix, coefficients)[:, 0]
         rays, no_motion = cv2.convertPointsToHomogeneous(flat), np.zeros(3)
-        return cv2.projectPoints(rays, no_motion, no_motion, matrix, coefficients)[0][:, 0]
+        return np.concatenate([
+            cv2.projectPoints(rays[start:start + POINTS_AT_ONCE], no_motion, no_motion, matrix,
+                              coefficients)[0][:, 0]
+            for start in range(0, len(rays), POINTS_AT_ONCE)])

@@ -48,11 +48,12 @@ class GroundView:
         return self._meet_ground(self.camera.rays(pixel_xy, self.size))
 
     def _meet_ground(self, rays: np.ndarray) -> np.ndarray:
-        """Return where rays (N, 3) of the optical frame meet the ground, (N, 2)."""
-        rays = rays @ self.pose.rotation_matrix.T.astype(rays.dtype)
-        length = self.pose.position[2] / np.where(rays[:, 2] < -1e-9, -rays[:, 2], np.nan)
-        return np.column_stack([start + length * rays[:, axis]
-                                for axis, start in enumerate(self.pose.position[:2])])
+        """Return where rays (N, 3) of the optical frame meet the ground, (N, 2), as precisely."""
+        # Each axis lies together, which is twice as fast.
+        x, y, z = self.pose.rotation_matrix.astype(rays.dtype) @ rays.T
+        x_start, y_start, height = map(float, self.pose.position)
+        length = height / np.where(z < -1e-9, -z, rays.dtype.type(np.nan))
+        return np.stack((x_start + length * x, y_start + length * y), axis=-1)
 
     def to_pixels(self, ground: np.ndarray) -> np.ndarray:
         """Return the pixels of ground points.
@@ -121,21 +122,25 @@ class GroundTable(GroundView):
         self.max_range_m = float(max_range_m)
         columns, rows = np.meshgrid(np.arange(self.size[0]), np.arange(self.size[1]))
         pixel_xy = np.column_stack((columns.ravel(), rows.ravel()))
-        self._rays = camera.rays(pixel_xy, self.size).astype(np.float32)
+        self._rays = np.asfortranarray(camera.rays(pixel_xy, self.size), np.float32)
         self._fill()
 
-    def moved_to(self, pose: Pose) -> GroundTable:
-        """Return the table of another pose, which shares the rays of this one.
+    def moved_to(self, pose: Pose, max_range_m: float) -> GroundTable:
+        """Return the table of another pose and range, which shares the rays of this one.
 
         It is for poses from TF that follow a vehicle's suspension. No distortion is undone again.
+
+        Args:
+            pose: Pose of the camera.
+            max_range_m: Greatest range, in metres above 0.
         """
         table = copy.copy(self)
-        table.pose = pose
+        table.pose, table.max_range_m = pose, max_range_m
         table._fill()
         return table
 
     def _fill(self) -> None:
-        self.unlimited = self._meet_ground(self._rays).astype(np.float32).reshape(*self.shape, 2)
+        self.unlimited = self._meet_ground(self._rays).reshape(*self.shape, 2)
         self.points = np.zeros((*self.shape, 3), np.float32)
         self.points[..., :2] = self.unlimited
         self.points[~(self.unlimited_range() <= self.max_range_m)] = np.nan

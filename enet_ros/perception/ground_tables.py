@@ -5,7 +5,7 @@ Everything that does not depend on the frame is computed once, so that a frame c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,8 @@ class GroundTables:
 
     table: GroundTable
     camera_settings: CameraSettings
+    _masks: list[GroundTable] = field(default_factory=list, repr=False)
+    """The last table of another size. The tables of all poses share the list."""
 
     @cached_property
     def scan(self) -> RangeBins:
@@ -52,11 +54,18 @@ class GroundTables:
             size: (width, height) of the image.
 
         Returns:
-            (height, width, 3) float32; see :class:`GroundTable`.
+            (height, width, 3) float32; see :class:`GroundTable`. It is the same array until
+            something changes.
         """
         table = self.table
         if size != table.size:
-            table = GroundTable(table.camera, table.pose, size, table.max_range_m)
+            last = self._masks.pop() if self._masks else None
+            if last is None or last.size != size:
+                last = GroundTable(table.camera, table.pose, size, table.max_range_m)
+            elif (last.pose, last.max_range_m) != (table.pose, table.max_range_m):
+                last = last.moved_to(table.pose, table.max_range_m)
+            self._masks.append(last)
+            table = last
         return table.points
 
     def updated(self, camera: CameraModel, pose: Pose,
@@ -69,13 +78,13 @@ class GroundTables:
             camera_settings: Settings of the camera.
         """
         table, max_range_m = self.table, camera_settings.settings.ground.max_range
-        if (table.camera, table.max_range_m) != (camera, max_range_m):
-            table = GroundTable(camera, pose, table.size, max_range_m)
-        elif table.pose != pose:
-            table = table.moved_to(pose)
-        if table is self.table and camera_settings is self.camera_settings:
+        if table.camera != camera:
+            return make_ground_tables(camera, pose, table.size, camera_settings)
+        if (table.pose, table.max_range_m) != (pose, max_range_m):
+            table = table.moved_to(pose, max_range_m)
+        elif camera_settings is self.camera_settings:
             return self
-        return GroundTables(table, camera_settings)
+        return GroundTables(table, camera_settings, self._masks)
 
 
 def make_ground_tables(camera: CameraModel, pose: Pose, size: tuple[int, int],

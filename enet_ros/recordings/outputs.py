@@ -16,7 +16,6 @@ from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_info import scaled_matrices
 from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight, Header
-from enet_ros.perception.ground_tables import GroundTables
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.resize import resize_labels
@@ -33,12 +32,10 @@ class OutputContext:
     Attributes:
         transforms: For the grid in a fixed frame.
         overlays: Makes the pixels of ``~/overlay``.
-        points: Tables, size and points of the last ``~/points``.
     """
 
     transforms: RecordedTransforms
     overlays: OverlayMaker = field(default_factory=OverlayMaker)
-    points: tuple[GroundTables, tuple[int, int], np.ndarray] | None = None
 
 
 def message(type_name: str, **fields: object) -> object:
@@ -135,10 +132,7 @@ def _cloud(frame: FrameInFlight, points: np.ndarray) -> object:
 
 
 def _points(frame: FrameInFlight, context: OutputContext) -> object:
-    if context.points is None or context.points[:2] != (frame.ground, frame.output_size):
-        points = frame.ground.points(frame.output_size)
-        context.points = frame.ground, frame.output_size, points
-    return _cloud(frame, context.points[2])
+    return _cloud(frame, frame.ground.points(frame.output_size))
 
 
 def _obstacles(frame: FrameInFlight, context: OutputContext) -> object:

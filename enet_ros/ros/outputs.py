@@ -20,7 +20,6 @@ from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight
-from enet_ros.perception.ground_tables import GroundTables
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.compat import LabelInfo, VisionClass
@@ -57,7 +56,7 @@ class OutputContext:
         images: Output -> message that is filled again and again.
         overlays: Makes the pixels of ``~/overlay``.
         scaled_info: Calibration that came last, and the one for the masks.
-        cloud: Tables, size and message of the last ``~/points``.
+        cloud: Points and message of the last ``~/points``.
     """
 
     camera: str
@@ -71,7 +70,7 @@ class OutputContext:
         'confidence': ImageBuffer('mono8'), 'overlay': ImageBuffer('rgb8')})
     overlays: OverlayMaker = field(default_factory=OverlayMaker)
     scaled_info: tuple[CameraInfo, CameraInfo] | None = None
-    cloud: tuple[GroundTables, tuple[int, int], PointCloud2] | None = None
+    cloud: tuple[np.ndarray, PointCloud2] | None = None
 
 
 def make_labels(frame: FrameInFlight, context: OutputContext) -> Image:
@@ -159,12 +158,12 @@ def make_drivable_area(frame: FrameInFlight, context: OutputContext) -> Drivable
 
 
 def make_points(frame: FrameInFlight, context: OutputContext) -> PointCloud2:
-    """Make ``~/points``, which change only with the ground and the size of the masks."""
-    if context.cloud is None or context.cloud[:2] != (frame.ground, frame.output_size):
-        message = cloud_message(frame.ground.points(frame.output_size))
-        context.cloud = frame.ground, frame.output_size, message
-    context.cloud[2].header = base_header(frame)
-    return context.cloud[2]
+    """Make ``~/points``, which change only with the camera and the size of the masks."""
+    points = frame.ground.points(frame.output_size)
+    if context.cloud is None or context.cloud[0] is not points:
+        context.cloud = points, cloud_message(points)
+    context.cloud[1].header = base_header(frame)
+    return context.cloud[1]
 
 
 def make_obstacles(frame: FrameInFlight, context: OutputContext) -> PointCloud2:
@@ -266,10 +265,10 @@ OUTPUTS = {output.name: output for output in (
     Output('camera_info', CameraInfo, make_camera_info, Need.CALIBRATION),
     Output('drivable_area', DrivableArea, make_drivable_area, Need.MASK | Need.CONFIDENCE,
            uses=Need.GROUND),
-    Output('points', PointCloud2, make_points, Need.GROUND),
     Output('obstacles', PointCloud2, make_obstacles, Need.MASK | Need.GROUND),
     Output('free_space', LaserScan, make_free_space, Need.MASK | Need.GROUND),
     Output('grid', OccupancyGrid, make_grid, Need.MASK | Need.GROUND),
+    Output('points', PointCloud2, make_points, Need.GROUND, after_sending=True),
     Output('timing', FrameTiming, make_timing, after_sending=True),
     Output('labels/compressed', CompressedImage, make_compressed_labels, after_sending=True),
     Output('drivable_mask/compressed', CompressedImage, make_compressed_mask, Need.MASK,

@@ -230,9 +230,10 @@ def test_a_camera_may_look_back_or_hang_upside_down():
 def test_a_table_that_moves_is_that_of_the_new_pose_and_leaves_the_old_one():
     old = GroundTable(model('plumb_bob'), MOUNTS['level'], (64, 48))
     before = old.points.copy()
-    moved = old.moved_to(MOUNTS['turned'])
-    new = GroundTable(old.camera, MOUNTS['turned'], (64, 48))
-    assert moved.pose == new.pose and np.array_equal(moved.points, new.points, equal_nan=True)
+    moved = old.moved_to(MOUNTS['turned'], 7.)
+    new = GroundTable(old.camera, MOUNTS['turned'], (64, 48), 7.)
+    assert (moved.pose, moved.max_range_m) == (new.pose, new.max_range_m)
+    assert np.array_equal(moved.points, new.points, equal_nan=True)
     assert np.array_equal(moved.unlimited, new.unlimited, equal_nan=True)
     assert np.array_equal(old.points, before, equal_nan=True) and old.pose == MOUNTS['level']
 

@@ -1,5 +1,7 @@
 """Perception from arrays: the mask, the ground in metres, and what is left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,24 @@ def test_points_of_another_size_are_those_of_its_own_table():
     assert ground.points(SIZE) is ground.table.points
     expected = make_ground_tables(CAMERA, POSE, (48, 32), camera_settings).table.points
     assert np.array_equal(ground.points((48, 32)), expected, equal_nan=True)
+
+
+def test_points_of_another_size_are_kept_until_they_change_and_undistorted_once(monkeypatch):
+    undistorted, real = [], CameraModel.rays
+    monkeypatch.setattr(CameraModel, 'rays', lambda self, pixels, size: (
+        undistorted.append(size) or real(self, pixels, size)))
+    ground, size, steeper = tables(settings_of()), (48, 32), Pose.from_mount(1.2, .3)
+    points = ground.points(size)
+    assert ground.updated(CAMERA, POSE, settings_of(overlay_opacity=.1)).points(size) is points
+    for pose, max_range in ((steeper, 30.), (steeper, 3.), (POSE, 30.)):
+        camera_settings = settings_of(ground__max_range=max_range)
+        ground = ground.updated(CAMERA, pose, camera_settings)
+        moved, undistorted_before = ground.points(size), len(undistorted)
+        expected = make_ground_tables(CAMERA, pose, size, camera_settings).table.points
+        assert np.array_equal(moved, expected, equal_nan=True)
+        del undistorted[undistorted_before:]
+    assert undistorted == [SIZE, size]
+    other = replace(CAMERA, k=(20, 0, 11.5, 0, 20, 7.5, 0, 0, 1))
+    expected = make_ground_tables(other, POSE, size, settings_of()).table.points
+    assert np.array_equal(ground.updated(other, POSE, settings_of()).points(size), expected,
+                          equal_nan=True)

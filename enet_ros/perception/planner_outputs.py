@@ -32,6 +32,10 @@ class RangeBins:
         range_min: Least range, in metres. Nearer ground is too close.
         range_max: Greatest range, in metres, at most that of the table.
 
+    A bin is visible to its end if its ground is seen from the border of the image that faces the
+    vehicle as far as ``range_max``. Ground that comes into view farther away, at a side of the
+    image, says nothing of the ground before it.
+
     Raises:
         ValueError: ``range_max`` is beyond that of the table.
     """
@@ -49,7 +53,9 @@ class RangeBins:
         inside = inside[np.argsort(keys, kind='stable')]
         self.pixel_indices, self.ranges = pixel_indices[inside], ranges[inside]
         self.bins, self.starts = np.unique(bins[inside], return_index=True)
-        self.is_visible_to_the_end = beyond[self.bins]
+        first_seen = np.minimum.reduceat(self.ranges, self.starts) if inside.size \
+            else self.ranges
+        self.is_visible_to_the_end = beyond[self.bins] & (first_seen <= near_border_range(table))
         self.count, self.range_min = count, range_min
 
     def first_blocked(self, mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -73,6 +79,34 @@ class RangeBins:
         first[~np.logical_or.reduceat(known, self.starts)] = np.nan
         blocked[self.bins] = first
         return blocked
+
+
+def near_border_range(table: GroundTable) -> float:
+    """Return the greatest range of the border of the visible ground that faces the vehicle.
+
+    It is the lower border of the image, out to its corners, if the camera is upright. Where an
+    image has black corners, it is the border of what lies between them. It is the right border if
+    the camera is mounted on its right side.
+
+    Returns:
+        Metres from the origin of the base frame, or +inf if the camera looks straight down, so
+        that no border faces the vehicle.
+    """
+    seen = np.isfinite(table.unlimited[..., 0])
+    padded = np.pad(seen, 1)
+    outside = np.pad(np.zeros_like(seen), 1, constant_values=True)
+    down = ground_direction(table.pose)
+    x, y = max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=down.dot)
+    facing = (seen & ~_neighbor(padded, x, y)
+              & _neighbor(padded | outside, y, x) & _neighbor(padded | outside, -y, -x))
+    ranges = table.unlimited_range()[facing]
+    return float(ranges.max()) if ranges.size and down.any() else math.inf
+
+
+def _neighbor(padded: np.ndarray, x: int, y: int) -> np.ndarray:
+    """Return the value of each pixel's neighbor, (H, W), from an (H + 2, W + 2) array."""
+    height, width = padded.shape
+    return padded[1 + y:height - 1 + y, 1 + x:width - 1 + x]
 
 
 def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
@@ -142,9 +176,11 @@ def free_space_scan(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> np
 
     - A number is the distance of the nearest ground that is not drivable or unknown. All visible
       ground that is nearer is drivable.
-    - +inf means that ground is visible as far as range_max, and that all of it is drivable.
+    - +inf means that ground is visible from the near border of the image as far as range_max, and
+      that all of it is drivable.
     - NaN means that no ground is visible, or that all of it is unknown. It also means drivable
-      ground that ends at the border of the image, before range_max.
+      ground that ends at the border of the image, before range_max, or that comes into view
+      farther away than :func:`near_border_range`.
     - -inf means that ground which is not drivable or unknown is nearer than range_min.
 
     The camera does not see the ground between the vehicle and the lower border of the image.

@@ -209,6 +209,30 @@ def test_ground_that_ends_at_the_pictures_border_is_not_called_free_beyond(table
     assert ranges_of(down, all_road(down), range_max=4.) == [math.inf] * 5
 
 
+WIDE = CameraModel(320, 180, (277, 0, 159.5, 0, 277, 89.5, 0, 0, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-1., 3.), st.floats(-1., 1.), st.floats(-math.pi, math.pi), st.floats(.12, .3),
+       st.booleans())
+def test_a_free_ray_sees_all_ground_behind_the_near_border(x_m, y_m, yaw_rad, pitch_rad, hangs):
+    """A camera beside the origin sees the ground of a ray at its side only from farther on."""
+    table = GroundTable(WIDE, Pose.from_mount(1.4, pitch_rad, hangs * math.pi, yaw_rad, x_m, y_m),
+                        (320, 180), 15.)
+    scan = ScanSettings(-math.pi, math.pi - .01, .005, 0., 9.)
+    labels = all_road(table)
+    angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
+    free = angles[np.isposinf(free_space_scan(mask_of(labels), labels, scan_bins(table, scan)))]
+    corners = table.to_ground([(0, 0), (319, 0)] if hangs else [(0, 179), (319, 179)])
+    ranges = np.linspace(np.hypot(*corners.T).max(), 9., 50)
+    directions = np.stack((np.cos(free), np.sin(free)), axis=-1)
+    pixels = table.to_pixels((directions[:, None] * ranges[:, None]).reshape(-1, 2))
+    outside = np.maximum(-pixels, pixels - (319, 179)).max(1)
+    assert (outside < 2.).all()  # pixels, since a ray is as wide as what it sees
+    if abs(x_m) + abs(y_m) < .5 and pitch_rad > .15:
+        assert len(free)
+
+
 @pytest.mark.parametrize('size', [(160, 96), (320, 192), (640, 360)])
 @pytest.mark.parametrize('field_of_view_deg', [62., 100.])
 @pytest.mark.parametrize('increment', [.0174533, .0044, .001])

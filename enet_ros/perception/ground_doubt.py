@@ -7,11 +7,13 @@ the image, and they look like those of a camera that sees no road.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.ground_tables import GroundTables
 from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import NodeSettings
 
@@ -49,6 +51,28 @@ def ground_doubt(table: GroundTable, settings: NodeSettings, frame_id: str) -> G
         return GroundDoubt('no ground is seen', _unseen(table, settings, frame_id))
     reason = _contradiction(table.pose, settings)
     return GroundDoubt('outputs in metres are doubtful', reason) if reason else None
+
+
+def empty_output(tables: GroundTables, requested: Collection[str]) -> GroundDoubt | None:
+    """Return why a requested scan or grid has no pixel of the ground that is seen, or None.
+
+    Args:
+        tables: The ground that the camera sees, some of it within the range.
+        requested: Names of the outputs that have subscribers.
+    """
+    settings = tables.camera_settings.settings
+    scan, grid = settings.scan, settings.grid
+    if 'free_space' in requested and not tables.scan.bins.size:
+        return GroundDoubt('~/free_space is empty', (
+            f'no ground that is seen lies within its bearings, {scan.angle_min:g} to '
+            f'{scan.angle_max:g} radians, and its range of {scan.range_max:g} m: set '
+            'scan.angle_min and scan.angle_max to where this camera looks'))
+    if 'grid' in requested and not tables.grid.cells.size:
+        x, y = tables.camera_settings.grid.origin_m
+        return GroundDoubt('~/grid is empty', (
+            f'no ground that is seen lies in it, from x {x:g} to {x + grid.length:g} and from y '
+            f'{y:g} to {y + grid.width:g} m: set grid.x and grid.y to where this camera looks'))
+    return None
 
 
 def _sees_ground(table: GroundTable) -> bool:

@@ -8,7 +8,7 @@ from enet_ros.perception.camera_info import Judgement
 from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.frame import FrameInFlight, Header, Stamp
-from enet_ros.perception.ground_doubt import GroundDoubt, ground_doubt
+from enet_ros.perception.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.pose import Pose
@@ -83,8 +83,9 @@ class GroundLocator:
             health.complain('no outputs in metres', str(error))
             return
         frame.needs |= Need.GROUND
-        if self._doubt is not None:
-            health.complain(self._doubt.effect, self._doubt.reason)
+        doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
+        if doubt is not None:
+            health.complain(doubt.effect, doubt.reason)
 
     def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:

@@ -22,6 +22,9 @@ from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.encodings import MAX_PIXELS
 from enet_ros.perception.resize import resize_frame, resize_labels
 
+#: The most probable of n classes has at least 1 / n. This much less is left to rounding.
+PROBABILITY_TOLERANCE = 0.1
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -31,10 +34,13 @@ class Segmentation:
         labels: (H, W) uint8 class ids; 255 is unknown.
         confidence: (H, W) float32 in [0, 1], the probability of that class and 0 where it is
             unknown. It is None if it was not requested.
+        invalid_share: Share of the pixels for which the network gave no probability, such as NaN
+            after an overflow. Their label is unknown. It can be told only with the confidence.
     """
 
     labels: np.ndarray
     confidence: np.ndarray | None = None
+    invalid_share: float = 0.0
 
 
 def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
@@ -119,6 +125,7 @@ class Segmenter:
         self.least_confidence, self.confidence_check = checkpoint.least_confidence_at(
             self.resolution)
         self._label_lut = checkpoint.class_map.label_lut()
+        self._least_probability = (1.0 - PROBABILITY_TOLERANCE) / len(checkpoint.class_map)
 
     @classmethod
     def from_file(cls, weights: str | os.PathLike = '', **options) -> Segmenter:
@@ -126,9 +133,22 @@ class Segmenter:
         return cls(read_checkpoint(weights_path(os.fspath(weights))), **options)
 
     def warm_up(self) -> None:
-        """Compile with and without confidence, and run each once, so that no frame waits."""
-        for confidence in (False, True):
-            self.infer(np.zeros_like(self.new_batch(1)), confidence=confidence)
+        """Compile with and without confidence, and run each once, so that no frame waits.
+
+        Raises:
+            ValueError: The network gives no probabilities.
+        """
+        batch = self.new_batch(1)
+        batch[:] = 0
+        self.infer(batch, confidence=False)
+        # Every value of a pixel, in stripes: numbers that overflow may do so only at edges.
+        batch[:] = (np.arange(batch.shape[2]) * 97 % 256).astype(np.uint8)[:, None]
+        invalid_share = self.infer(batch, confidence=True)[0].invalid_share
+        if invalid_share:
+            raise ValueError(
+                f'the network gives no probability for {100 * invalid_share:.0f} % of a test '
+                f'image in {self.backend.precision}: its numbers overflow; wanted other weights, '
+                'or precision float32')
 
     def segment(self, frames: Sequence[np.ndarray], *,
                 confidence: bool = False) -> list[Segmentation]:
@@ -176,6 +196,11 @@ class Segmenter:
             batch[i] = batch[i, ::-1, ::-1].copy()
         with self._one_at_a_time:
             labels, probability = self.backend.infer(batch, confidence=confidence)
+        invalid_shares = [0.0] * len(batch)
+        if probability is not None and not probability.min() >= self._least_probability:
+            valid = probability >= self._least_probability  # NaN is not.
+            labels, probability = np.where(valid, labels, UNKNOWN), np.where(valid, probability, 0)
+            invalid_shares = [1.0 - float(frame.mean()) for frame in valid]
         if self._label_lut is not None:
             labels = cv2.LUT(labels.reshape(-1, labels.shape[-1]),
                              self._label_lut).reshape(labels.shape)
@@ -185,7 +210,8 @@ class Segmenter:
             if result is not None:
                 for i in upside_down:
                     result[i] = result[i, ::-1, ::-1].copy()
-        return [Segmentation(labels[i], None if probability is None else probability[i])
+        return [Segmentation(labels[i], None if probability is None else probability[i],
+                             invalid_shares[i])
                 for i in range(len(batch))]
 
 
@@ -193,11 +219,13 @@ def all_unknown(segmentation: Segmentation) -> Segmentation:
     """Return a segmentation of the same size in which nothing is known."""
     confidence = segmentation.confidence
     return Segmentation(np.full_like(segmentation.labels, UNKNOWN),
-                        None if confidence is None else np.zeros_like(confidence))
+                        None if confidence is None else np.zeros_like(confidence),
+                        segmentation.invalid_share)
 
 
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:
     """Resize labels and confidence to (width, height) by nearest neighbour."""
     confidence = segmentation.confidence
     return Segmentation(resize_labels(segmentation.labels, size),
-                        None if confidence is None else resize_labels(confidence, size))
+                        None if confidence is None else resize_labels(confidence, size),
+                        segmentation.invalid_share)

@@ -146,20 +146,22 @@ class ScanSettings(CheckedSettings):
 
     angle_min: float = parameter(
         -1.5708, 'Bearing of the first ray of ~/free_space, in radians, positive to the left.',
-        range=(-6.2832, 6.2832))
+        range=(-6.2832, 6.2832), per_camera=True)
     angle_max: float = parameter(
         1.5708, 'Bearing of the last ray of ~/free_space, in radians, positive to the left. A '
-        'scan all around ends one ray before its start.', range=(-6.2832, 6.2832))
+        'scan all around ends one ray before its start. A scan to the rear goes from 1.5708 to '
+        '4.7124.', range=(-6.2832, 6.2832), per_camera=True)
     angle_increment: float = parameter(
         0.0174533, 'Angle between two rays of ~/free_space, in radians. A costmap needs at most '
-        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15))
+        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15),
+        per_camera=True)
     range_min: float = parameter(
         0.0, 'Least range of ~/free_space, in metres. A ray that ends nearer is -inf, too close '
-        '(REP 117).', range=(0.0, 1000.0))
+        '(REP 117).', range=(0.0, 1000.0), per_camera=True)
     range_max: float = parameter(
         20.0, 'Greatest range of ~/free_space, in metres, and at most ground.max_range. A ray is '
         '+inf if its ground is free as far as this. It is NaN if its ground is not seen so far.',
-        range=(0.1, 1000.0))
+        range=(0.1, 1000.0), per_camera=True)
 
     def __post_init__(self):
         """Check the fields, and what they mean together."""
@@ -193,18 +195,26 @@ class ScanSettings(CheckedSettings):
 
 @dataclass(frozen=True)
 class GridSettings(CheckedSettings):
-    """The size of the grid around the vehicle.
+    """The place and the size of the grid in the base frame.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
     length: float = parameter(
-        20.0, 'Length of ~/grid ahead of the vehicle, in metres.', range=(0.1, 1000.0))
+        20.0, 'Length of ~/grid along the x axis of base_frame, in metres.', range=(0.1, 1000.0),
+        per_camera=True)
     width: float = parameter(
-        20.0, 'Width of ~/grid, in metres. The vehicle is in the middle.', range=(0.1, 1000.0))
+        20.0, 'Width of ~/grid along the y axis of base_frame, in metres.', range=(0.1, 1000.0),
+        per_camera=True)
+    x: float = parameter(
+        0.0, 'Position of the rear side of ~/grid in base_frame, in metres. A camera that looks '
+        'back needs minus grid.length.', range=(-1000.0, 1000.0), per_camera=True)
+    y: float = parameter(
+        0.0, 'Position of the middle of ~/grid in base_frame, in metres, positive to the left.',
+        range=(-1000.0, 1000.0), per_camera=True)
     resolution: float = parameter(
-        0.1, 'Side of a cell of ~/grid, in metres.', range=(0.01, 10.0))
+        0.1, 'Side of a cell of ~/grid, in metres.', range=(0.01, 10.0), per_camera=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,7 @@ class Fault(Enum):
     FROZEN = 'frozen'
     BLURRED = 'blurred'
     UNSURE = 'unlike the training images'
+    INVALID = 'no probabilities'
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ class FrameJudge:
 
     Attributes:
         confidence_due_sec: When the next frame should have its confidence, by
-            ``time.perf_counter``. It is infinity if the judge needs none.
+            ``time.perf_counter``.
     """
 
     def __init__(self, least_confidence: float = 0.0):
         self._least_confidence = least_confidence
-        self.confidence_due_sec = 0.0 if least_confidence else math.inf
+        self.confidence_due_sec = 0.0
         self._last_sample: np.ndarray | None = None
         self._last_checksum: int | None = None
         self._same_since_sec = math.inf
@@ -113,6 +114,13 @@ class FrameJudge:
         Returns:
             The suspicion, or None if there is none.
         """
+        if segmentation.invalid_share:
+            self.confidence_due_sec = 0.0  # of the next frame, too
+            self._start_looking()
+            return Suspicion(Fault.INVALID, (
+                f'the network gave no probability for {100 * segmentation.invalid_share:.0f} % of '
+                'the pixels, so they are unknown: its numbers overflow, or the device computes '
+                'wrongly; wanted other weights, precision float32, or a look at the device'))
         blocks = cv2.resize(sample, (min(BLOCKS_PER_ROW, sample.shape[1]), len(sample)),
                             interpolation=cv2.INTER_AREA)
         (means, deviation), (_, structure) = cv2.meanStdDev(sample), cv2.meanStdDev(blocks)
@@ -134,8 +142,7 @@ class FrameJudge:
             suspicion = self._frozen(image, now_sec, frozen_timeout_sec)
         else:
             self._last_checksum = None
-        if now_sec >= self._look_due_sec and (segmentation.confidence is not None
-                                              or not self._least_confidence):
+        if now_sec >= self._look_due_sec and segmentation.confidence is not None:
             self._look(sample, segmentation, now_sec)
         return suspicion or self._slow_suspicion
 
@@ -154,9 +161,7 @@ class FrameJudge:
 
     def _look(self, sample: np.ndarray, segmentation: Segmentation, now_sec: float) -> None:
         """Look at sharpness and confidence, and judge them by the last looks together."""
-        self._look_due_sec = now_sec + LOOK_PERIOD_SEC
-        if self._least_confidence:
-            self.confidence_due_sec = self._look_due_sec
+        self._look_due_sec = self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
         self._looks.append((sharpness(sample), mean_confidence(segmentation)
                             if self._least_confidence else 1.0))
         self._slow_suspicion = None
@@ -214,7 +219,7 @@ def fault_of_looks(sharpness_: float, confidence: float,
         return Suspicion(Fault.BLURRED, (
             f'the image is blurred: its sharpness is {sharpness_:.2f}, below {LEAST_SHARPNESS}; '
             'check focus, dirt and water on the lens, and the exposure time'))
-    if confidence < least_confidence:
+    if not confidence >= least_confidence:  # NaN is not.
         return Suspicion(Fault.UNSURE, (
             f'the mean confidence is {confidence:.2f}, below {least_confidence:.2f} of these '
             'weights: check the lens, whether the camera is upside down (rotate), and whether '

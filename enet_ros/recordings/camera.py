@@ -114,6 +114,7 @@ class RecordedCamera:
             self.complaints.complain(UNREADABLE, str(error))
             return
         self._infer(frame)
+        frame.requested_outputs = self._requested
         if frame.needs & (Need.CALIBRATION | Need.GROUND):
             self._calibrations.now_ns = self._context.transforms.now_ns = log_ns
             self._locator.locate(frame, self._calibrations, self.complaints)

@@ -225,7 +225,6 @@ def test_the_confidence_is_asked_for_once_a_second(monkeypatch):
         verdict = judge.judge(sampled(street(tick / 15)), segmentation, None, now_sec, 0.0)
     assert 9 <= asked <= 11
     assert verdict.fault is Fault.UNSURE
-    assert FrameJudge().confidence_due_sec == np.inf
 
 
 def test_pixels_of_unlabeled_classes_have_no_confidence_to_count():

@@ -53,6 +53,26 @@ def test_a_camera_that_is_upside_down_in_all_it_says_is_not_doubted(metric, road
     assert np.isfinite(points[..., 0]).any()
 
 
+def test_a_camera_to_the_rear_needs_a_scan_and_a_grid_of_its_own(metric, road_frame):
+    node = metric('grid', 'free_space', **SELDOM)
+    grid_ahead, scan_ahead = node.reply(node.image(road_frame), 'grid', 'free_space')
+    for parameters, said in (
+            ({'ground__yaw': math.pi},
+             '~/free_space is empty: no ground that is seen lies within its bearings'),
+            ({'scan__angle_min': 1.5708, 'scan__angle_max': 4.7124},
+             '~/grid is empty: no ground that is seen lies in it, from x 0 to 20 and from y -10'),
+            ({'grid__x': -20.0}, '')):
+        assert node.set(**parameters).successful
+        grid, scan = node.reply(node.image(road_frame), 'grid', 'free_space')
+        assert (said in health(node)[1]) if said else (health(node)[0] == 0)
+    assert (grid.info.origin.position.x, grid.info.origin.position.y) == (-20.0, -10.0)
+    assert 0 in grid.data
+    assert scan.angle_min == pytest.approx(1.5708)
+    assert np.mean(np.equal(grid.data[::-1], grid_ahead.data)) > 0.999
+    # Rays at the very bearing of a pixel may fall to either side.
+    assert np.isclose(scan.ranges, scan_ahead.ranges, atol=0.01, equal_nan=True).mean() > 0.95
+
+
 def test_a_pose_that_is_mended_is_doubted_no_longer(metric, road_frame):
     node = metric('points', ground__pitch=-1.5, **SELDOM)
     node.reply(node.image(road_frame), 'points')

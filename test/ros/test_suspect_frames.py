@@ -193,3 +193,32 @@ def test_a_network_that_stays_unsure_makes_frames_suspect(bench, road_frame, tmp
     _, message, _ = wait_for(node, b'\x01', 'unlike the training images')
     assert 'the mean confidence is 0.' in message
     assert node.node._cameras[0].health.published >= 5
+
+
+def test_a_network_that_begins_to_compute_nan_is_named_and_its_pixels_are_unknown(
+        bench, road_frame, monkeypatch):
+    """With nobody who asks for the confidence, one frame a second is looked at."""
+    node = bench(diagnostics_period=0.1)
+    node.listen('drivable_mask', 'labels', '/diagnostics')
+    assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
+    wait_for(node, b'\x00', 'ok')
+    backend = node.node._pipeline.segmenter.backend
+    infer = backend.infer
+
+    def broken(batch, *, confidence):
+        labels, probability = infer(batch, confidence=confidence)
+        labels[:] = 3  # Road
+        return labels, None if probability is None else np.full_like(probability, np.nan)
+
+    monkeypatch.setattr(backend, 'infer', broken)
+    deadline = time.monotonic() + 3.0
+    while pixels(node.reply(node.image(road_frame), 'drivable_mask')).any():
+        assert time.monotonic() < deadline
+    _, message, _ = wait_for(node, b'\x01', 'no probabilities')
+    assert 'the network gave no probability for 100 % of the pixels' in message
+    for _ in range(20):  # Now every frame is looked at.
+        mask, labels = node.reply(node.image(road_frame), 'drivable_mask', 'labels')
+        assert not pixels(mask).any() and (pixels(labels) == 255).all()
+    monkeypatch.setattr(backend, 'infer', infer)
+    assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
+    wait_for(node, b'\x00', 'ok')

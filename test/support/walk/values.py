@@ -32,6 +32,8 @@ OTHER_VALUES = {
     'grid.length': [5.0, 20.0],
     'grid.width': [5.0, 20.0],
     'grid.resolution': [0.1, 1.0],
+    'grid.x': [0.0, -20.0],
+    'grid.y': [0.0, 5.0],
     # Configure has to succeed often enough, so what makes it fail comes less often.
     'weights': [*['', 'enet_camvid_start', ''] * 2, '/nowhere.safetensors', 'no such name'],
     'backend': [*BY_NAME['backend'].choices, 'auto', 'openvino', 'torch'],

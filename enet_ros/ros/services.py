@@ -16,10 +16,14 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from enet_ros.network.one_line_error import printable
 from enet_ros.perception.parameter_names import explain_unknown
 from enet_ros.perception.parameter_table import Changes, ConfigError
 from enet_ros.ros.parameter_rows import row_of
 
+#: Names or values in one request. While the executor answers a longer one, it notices no stall.
+MOST_PARAMETERS = 1000
+LONGEST_NAME = 200  # characters of an unknown name that are read
 TYPES = range(ParameterType.PARAMETER_NOT_SET, ParameterType.PARAMETER_STRING_ARRAY + 1)
 
 
@@ -34,6 +38,7 @@ def guard_services(node: Node) -> None:
             answer = _set_each(node, answer)
         elif service.srv_type is SetParametersAtomically:
             answer = _set_all(node, answer)
+        answer = _limited(node, service.service_name, answer)
         service.callback = _guarded(node, service.service_name, answer)
         service.send_response = _sent_or_logged(node, service.service_name, service.send_response)
 
@@ -49,6 +54,25 @@ def _guarded(node: Node, name: str, answer: Callable) -> Callable:
     return guarded
 
 
+def _limited(node: Node, name: str, answer: Callable) -> Callable:
+    """Return a callback that refuses requests with more than ``MOST_PARAMETERS`` entries."""
+    def limited(request, response):
+        count = max((len(getattr(request, field))
+                     for field in ('parameters', 'names', 'prefixes') if hasattr(request, field)),
+                    default=0)
+        if count <= MOST_PARAMETERS:
+            return answer(request, response)
+        reason = f'a request of {name} has {count} entries, wanted at most {MOST_PARAMETERS}'
+        node.get_logger().warning(reason, throttle_duration_sec=5.0)
+        refusal = SetParametersResult(successful=False, reason=reason)
+        if hasattr(response, 'results'):
+            response.results = [refusal] * count
+        elif isinstance(getattr(response, 'result', None), SetParametersResult):
+            response.result = refusal
+        return response
+    return limited
+
+
 def _sent_or_logged(node: Node, name: str, send: Callable) -> Callable:
     """Return a function that sends a response, or logs that its client is gone."""
     def send_or_log(response, header):
@@ -62,8 +86,9 @@ def _sent_or_logged(node: Node, name: str, send: Callable) -> Callable:
 def _set_each(node: Node, answer: Callable) -> Callable:
     """Return a callback that sets parameters one by one."""
     def set_each(request, response):
+        names = list(node.get_parameters_by_prefix(''))
         for message in request.parameters:
-            reason = _prepare(node, message)
+            reason = _prepare(node, message, names)
             if reason:
                 response.results.append(SetParametersResult(successful=False, reason=reason))
             else:
@@ -75,8 +100,9 @@ def _set_each(node: Node, answer: Callable) -> Callable:
 def _set_all(node: Node, answer: Callable) -> Callable:
     """Return a callback that sets all parameters or none."""
     def set_all(request, response):
-        reason = next(filter(None, (_prepare(node, message) for message in request.parameters)),
-                      '')
+        names = list(node.get_parameters_by_prefix(''))
+        reason = next(filter(None, (_prepare(node, message, names)
+                                    for message in request.parameters)), '')
         if reason:
             response.result = SetParametersResult(successful=False, reason=reason)
             return response
@@ -84,8 +110,13 @@ def _set_all(node: Node, answer: Callable) -> Callable:
     return set_all
 
 
-def _prepare(node: Node, message: ParameterMessage) -> str:
+def _prepare(node: Node, message: ParameterMessage, names: list[str]) -> str:
     """Bring the value of a parameter into its own type.
+
+    Args:
+        node: The node.
+        message: Parameter of a request, whose value is changed.
+        names: Names of all parameters of the node.
 
     Returns:
         Why the value is refused, or ''.
@@ -94,8 +125,8 @@ def _prepare(node: Node, message: ParameterMessage) -> str:
     if message.value.type not in TYPES:
         return f'{name} has the type {message.value.type}, wanted one of rcl_interfaces'
     if not node.has_parameter(name):
-        return explain_unknown(name, node.get_parameter('cameras').value,
-                               node.get_parameters_by_prefix(''))
+        return explain_unknown(printable(name[:LONGEST_NAME]),
+                               node.get_parameter('cameras').value, names)
     row = row_of(node, name)
     if row is None:  # rclpy's own, such as use_sim_time
         return ''

@@ -24,6 +24,7 @@ from rclpy.task import Future
 #: Ids of the transitions that start a node.
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 
+LONGEST_LABEL = 100  # characters of a label that are read
 PRIMARY_STATES = frozenset({State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE,
                             State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED})
 
@@ -65,13 +66,13 @@ class Transitions:
     async def _serve(self, request: ChangeState.Request,
                      response: ChangeState.Response) -> ChangeState.Response:
         """Answer a request when its transition is over."""
-        wanted = request.transition.label or int(request.transition.id)
+        wanted = request.transition.label[:LONGEST_LABEL] or int(request.transition.id)
         try:
             result = await self.change(wanted)
             response.success = result is TransitionCallbackReturn.SUCCESS
         except TransitionRefused as refusal:
             response.success = False
-            self._node.get_logger().warning(str(refusal))
+            self._node.get_logger().warning(str(refusal), throttle_duration_sec=1.0)
         except Exception as error:  # Whatever rclpy raises, the node lives.
             response.success = False
             self._node.get_logger().error(

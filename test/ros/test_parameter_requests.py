@@ -1,5 +1,6 @@
 """Parameters over the real services and from files: what is taken, and how the rest is refused."""
 
+import time
 from functools import partial
 
 import pytest
@@ -267,3 +268,25 @@ def test_a_camera_of_any_qos_leaves_the_node_alive(bench, road_frame, qos):
     node.tester.destroy_publisher(odd)
     node.listen('labels')
     assert node.reply(node.image(road_frame), 'labels').width == 320
+
+
+def test_a_request_of_very_many_names_is_refused_at_once(call):
+    """The executor also watches for stalls, so no request may keep it for seconds."""
+    messages = [Parameter(f'x{i}', value=1).to_parameter_msg() for i in range(20_000)]
+    started = time.monotonic()
+    results = call(SetParameters, 'set_parameters', parameters=messages).results
+    atomic = call(SetParametersAtomically, 'set_parameters_atomically', parameters=messages).result
+    names = [message.name for message in messages]
+    assert call(GetParameters, 'get_parameters', names=names).values == []
+    assert call(DescribeParameters, 'describe_parameters', names=names).descriptors == []
+    assert not call(ListParameters, 'list_parameters', prefixes=names).result.names
+    assert time.monotonic() - started < 10.0  # 2 s on an idle machine, and 6 s for each before
+    assert len(results) == 20_000 and not any(result.successful for result in results)
+    for result in (results[0], atomic):
+        assert result.reason.endswith('has 20000 entries, wanted at most 1000')
+    assert not atomic.successful
+
+
+def test_an_unknown_name_of_a_megabyte_is_quoted_in_part(call):
+    result = set_one(call, 'x' * 1_000_000, 1)
+    assert not result.successful and len(result.reason) < 400

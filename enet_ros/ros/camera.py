@@ -92,16 +92,18 @@ class Camera:
         health: Counters, rates and warnings.
         images: Subscription of the images, with the callback :meth:`receive`.
         calibration: The camera infos. They are taken when somebody asks for them.
+        transforms: TF, which all cameras of the node share.
     """
 
-    def __init__(self, node: LifecycleNode, setup: CameraSetup,
-                 parameters: NodeParameters, store: Callable[[FrameInFlight], bool]):
+    def __init__(self, node: LifecycleNode, setup: CameraSetup, parameters: NodeParameters,
+                 transforms: Transforms, store: Callable[[FrameInFlight], bool]):
         """Create the topics, which are silent until :meth:`activate`.
 
         Args:
             node: The lifecycle node.
             setup: Name, topics and network.
             parameters: Source of the settings of each frame.
+            transforms: TF, which all cameras of the node share.
             store: Stores a received frame for the pipeline. It returns whether the frame replaced
                 one that was not decoded.
         """
@@ -114,9 +116,9 @@ class Camera:
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
-        self.transforms = Transforms(node)
-        self._ground = GroundLocator(self.transforms, setup.resolution)
-        self._context = OutputContext(setup.name, setup.backend, setup.precision, self.transforms)
+        self.transforms = transforms
+        self._ground = GroundLocator(transforms, setup.resolution)
+        self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
         self._publishers = create_publishers(node, setup)
         self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
             LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
@@ -158,7 +160,6 @@ class Camera:
         for publisher in (*publishers.values(), self._label_info):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
-        self.transforms.close()
 
     def receive(self, message: bytes | CompressedImage) -> None:
         """Take a serialised Image or a CompressedImage, and store it for the pipeline."""

@@ -33,6 +33,7 @@ from enet_ros.ros.shared_memory import (
     remove_leftovers,
     uses_fast_dds,
 )
+from enet_ros.ros.transforms import Transforms
 from enet_ros.ros.transitions import (
     ACTIVATE,
     CONFIGURE,
@@ -62,6 +63,7 @@ class SegmentNode(LifecycleNode):
         self._node_parameters = NodeParameters(self)
         log_given(self, [*sys.argv, *(node_options.get('cli_args') or ())])
         self._cameras: list[Camera] = []
+        self._transforms: Transforms | None = None
         self._pipeline: Pipeline | None = None
         self._receiver: Receiver | None = None
         self._watchdog: Watchdog | None = None
@@ -114,13 +116,15 @@ class SegmentNode(LifecycleNode):
                        segmenter: Segmenter) -> None:
         """Create the cameras, and the threads that take their frames through the network."""
         slots = FrameSlots(len(settings.cameras), segmenter.backend.max_batch)
+        self._transforms = Transforms(self)
         for index, name in enumerate(settings.cameras):
             setup = CameraSetup(index, name, settings.image_transport, segmenter.resolution,
                                 segmenter.backend.name, segmenter.backend.precision,
                                 checkpoint.class_map)
-            self._cameras.append(Camera(self, setup, self._node_parameters, slots.put))
+            self._cameras.append(Camera(self, setup, self._node_parameters, self._transforms,
+                                        slots.put))
         self._node_parameters.on_change = partial(
-            listen_to_transforms, self._cameras, self._node_parameters)
+            listen_to_transforms, self._transforms, self._node_parameters)
         self._node_parameters.on_change()
         self._pipeline = Pipeline(segmenter, self._cameras, slots,
                                   segmenter.least_confidence)
@@ -198,6 +202,8 @@ class SegmentNode(LifecycleNode):
         """Remove network and topics, each of them even if another one cannot be removed."""
         with ExitStack() as rest:  # It goes backwards.
             rest.callback(self._node_parameters.cleanup)
+            if self._transforms is not None:
+                rest.callback(self._transforms.close)
             for topic_owner in (*self._cameras, self._watchdog):
                 if topic_owner is not None:
                     rest.callback(topic_owner.destroy)
@@ -207,20 +213,20 @@ class SegmentNode(LifecycleNode):
             try:
                 self._stop()
             finally:
-                self._pipeline = self._receiver = self._watchdog = None
+                self._pipeline = self._receiver = self._watchdog = self._transforms = None
                 self._cameras = []
 
     def _on_clock_jump(self, jump) -> None:
         for camera in self._cameras:
             camera.forget_time()
-            camera.transforms.clear()
+        if self._transforms is not None:
+            self._transforms.clear()
 
 
-def listen_to_transforms(cameras: list[Camera], parameters: NodeParameters) -> None:
-    """Listen to TF for the cameras that need it, before a frame does."""
-    for camera in cameras:
-        if parameters.camera_settings[camera.setup.name].needs_transforms:
-            camera.transforms.listen()
+def listen_to_transforms(transforms: Transforms, parameters: NodeParameters) -> None:
+    """Listen to TF before a frame does, if a camera needs it."""
+    if any(settings.needs_transforms for settings in parameters.camera_settings.values()):
+        transforms.listen()
 
 
 USAGE = """\

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 
 from rclpy.time import Time
 
 #: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
 #: An older transform says where the vehicle was, not where it is.
 MAX_TRANSFORM_AGE_SEC = 0.5
+#: tf2 keeps transforms for so long, and refuses those that are older than its newest by more.
+CACHE_SEC = 10.0
+#: A transform from before a jump of time may come so long after it, since messages wait in queues.
+LATE_SEC = 60.0
 #: No recording is as long. Times so far apart are of two clocks.
 OTHER_CLOCK_SEC = 1e8
 
@@ -17,7 +23,8 @@ OTHER_CLOCK_SEC = 1e8
 class Transforms:
     """Looks up transforms.
 
-    The publishing thread calls :meth:`lookup`, and any thread the other methods.
+    The publishing thread calls :meth:`lookup`, and any thread the other methods. All cameras of a
+    node share one object, since each listener takes every message of /tf in Python.
 
     Args:
         node: Node that subscribes to /tf and /tf_static.
@@ -28,6 +35,7 @@ class Transforms:
         self._lock = threading.Lock()  # guards making and removing the listener
         self._buffer = self._listener = None
         self._closed = False
+        self._cleared_sec = -math.inf  # by time.monotonic
 
     def listen(self) -> None:
         """Begin to listen, so that transforms are known when the first frame comes.
@@ -49,18 +57,21 @@ class Transforms:
         Raises:
             LookupError: tf2_ros_py is not installed, or knows no such transform.
         """
-        time, target, source = Time.from_msg(stamp), target.lstrip('/'), source.lstrip('/')
+        frame_time = Time.from_msg(stamp)
+        target, source = target.lstrip('/'), source.lstrip('/')
         if not source:
             raise LookupError('the header of the image has an empty frame_id, wanted the optical '
                               'frame of the camera')
         buffer = self._listening()
         try:
-            is_known = buffer.can_transform(target, source, time)
-            stamped = buffer.lookup_transform(target, source, time if is_known else Time())
+            is_known = buffer.can_transform(target, source, frame_time)
+            stamped = buffer.lookup_transform(target, source, frame_time if is_known else Time())
         except Exception as error:  # The exceptions of tf2 have no narrower base class.
             raise LookupError(f'no transform from {source} to {target}: {error}') from error
         if not is_known:
-            age_sec = (time - Time.from_msg(stamped.header.stamp)).nanoseconds / 1e9
+            age_sec = (frame_time - Time.from_msg(stamped.header.stamp)).nanoseconds / 1e9
+            if age_sec < -CACHE_SEC and time.monotonic() - self._cleared_sec < LATE_SEC:
+                buffer.clear()  # A transform from before the jump came after it.
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
                 raise LookupError(f'the newest transform from {source} to {target} is '
                                   f'{abs(age_sec):.1f} s from the frame, wanted at most '
@@ -85,6 +96,7 @@ class Transforms:
 
     def clear(self) -> None:
         """Forget all transforms after a jump of time, since tf2 refuses older ones."""
+        self._cleared_sec = time.monotonic()
         buffer = self._buffer
         if buffer is not None:
             buffer.clear()

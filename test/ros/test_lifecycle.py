@@ -26,8 +26,10 @@ def test_nothing_is_computed_when_nobody_listens(bench, road_frame):
     time.sleep(0.3)
     assert not calls
     node.listen('drivable_mask')
-    node.reply(node.image(road_frame), 'drivable_mask')
-    assert [options['confidence'] for options in calls] == [False]
+    for _ in range(2):
+        node.reply(node.image(road_frame), 'drivable_mask')
+    # One frame a second has its confidence looked at.
+    assert [options['confidence'] for options in calls] == [True, False]
 
 
 def test_silent_until_active_and_after_deactivate(bench, road_frame):

@@ -78,8 +78,8 @@ def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
         Transforms(None).lookup('odom', 'base_link', stamp)
 
 
-def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, monkeypatch,
-                                                                     road_frame):
+def test_tf_is_listened_to_once_a_node_and_no_longer_than_it_is_configured(
+        metric, monkeypatch, road_frame):
     tf2 = StampedTf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
@@ -97,6 +97,35 @@ def test_tf_is_listened_to_once_a_camera_and_no_longer_than_it_lives(metric, mon
 def test_a_bag_that_begins_again_clears_what_tf_said(metric, monkeypatch, road_frame):
     tf2 = StampedTf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
-    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1)):
+    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 2)):
+        # The last one is cleared twice, since this TF goes on to know a transform of 100 s.
         node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')
         assert tf2.cleared == cleared
+
+
+def test_cameras_share_what_tf_says(bench, monkeypatch):
+    tf2 = StampedTf2(monkeypatch, 100)
+    node = bench(cameras=['front', 'left', 'rear'], ground__pose='tf')
+    assert tf2.listening == 1
+    assert len({id(camera.transforms) for camera in node.node._cameras}) == 1
+    node.node.trigger_deactivate()
+    node.node.trigger_cleanup()
+    assert tf2.listening == 0
+
+
+def test_a_transform_of_before_a_jump_that_comes_after_it_is_forgotten(monkeypatch):
+    """tf2 refuses what is 10 s older than its newest, so one late message would spoil a loop."""
+    tf2 = StampedTf2(monkeypatch, 100)
+    transforms, early = Transforms(None), Time(nanoseconds=40 * 10**9).to_msg()
+    for cleared in (0, 0):  # Without a jump it is another clock, and stays.
+        with pytest.raises(LookupError, match='is 60.0 s from the frame'):
+            transforms.lookup('odom', 'base_link', early)
+        assert tf2.cleared == cleared
+    transforms.clear()
+    with pytest.raises(LookupError, match='is 60.0 s from the frame'):
+        transforms.lookup('odom', 'base_link', early)
+    assert tf2.cleared == 2
+    tf2.stamp_sec = 49  # It would be known 9 s later, and is kept.
+    with pytest.raises(LookupError, match='is 9.0 s from the frame'):
+        transforms.lookup('odom', 'base_link', early)
+    assert tf2.cleared == 2

@@ -6,10 +6,12 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -119,15 +121,18 @@ class Camera:
         self.transforms = transforms
         self._ground = GroundLocator(transforms, setup.resolution)
         self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
-        self._publishers = create_publishers(node, setup)
-        self._label_info = None if LabelInfo is None else node.create_lifecycle_publisher(
-            LabelInfo, f'~/{setup.prefix}label_info', copy_of(LATCHED_QOS),
-            qos_overriding_options=qos_overrides())
-        self.images = subscribe(
-            node, setup, Image if setup.transport == 'raw' else CompressedImage, 'image',
-            self.receive)
-        self.calibration = CalibrationTopic(
-            subscribe(node, setup, CameraInfo, 'camera_info', lambda message: None))
+        with ExitStack() as created:  # If a topic cannot be created, the others are removed.
+            self._publishers = {output.name: publisher_of(
+                created, node, output.message_type, f'{setup.prefix}{output.name}', OUTPUT_QOS)
+                for output in OUTPUTS.values()}
+            self._label_info = None if LabelInfo is None else publisher_of(
+                created, node, LabelInfo, f'{setup.prefix}label_info', LATCHED_QOS)
+            self.images = subscribe(
+                created, node, setup, Image if setup.transport == 'raw' else CompressedImage,
+                'image', self.receive)
+            self.calibration = CalibrationTopic(subscribe(
+                created, node, setup, CameraInfo, 'camera_info', lambda message: None))
+            self._topics = created.pop_all()
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
@@ -154,12 +159,8 @@ class Camera:
         """Remove the topics. It waits only for a message that is being published."""
         self.deactivate()
         with self._gate:
-            publishers, self._publishers = self._publishers, {}
-        for subscription in (self.images, self.calibration.subscription):
-            self._node.destroy_subscription(subscription)
-        for publisher in (*publishers.values(), self._label_info):
-            if publisher is not None:
-                self._node.destroy_lifecycle_publisher(publisher)
+            self._publishers = {}
+        self._topics.close()
 
     def receive(self, message: bytes | CompressedImage) -> None:
         """Take a serialised Image or a CompressedImage, and store it for the pipeline."""
@@ -194,7 +195,8 @@ class Camera:
 
     def forget_time(self) -> None:
         """Clear rates and votes after a jump of stamps or of the clock. Frames go on."""
-        self._time_epoch += 1
+        with self._gate:
+            self._time_epoch += 1
         self.health.forget_time()
 
     def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
@@ -319,23 +321,26 @@ class Camera:
                     self._publishers[name].publish(message)
 
 
-def create_publishers(node: LifecycleNode, setup: CameraSetup) -> dict[str, LifecyclePublisher]:
-    """Create the publisher of each output of a camera, by its name."""
-    return {output.name: node.create_lifecycle_publisher(
-                output.message_type, f'~/{setup.prefix}{output.name}', copy_of(OUTPUT_QOS),
-                qos_overriding_options=qos_overrides())
-            for output in OUTPUTS.values()}
+def publisher_of(created: ExitStack, node: LifecycleNode, message_type: type, name: str,
+                 qos: QoSProfile) -> LifecyclePublisher:
+    """Create the publisher of an output. Closing the stack destroys it."""
+    publisher = node.create_lifecycle_publisher(
+        message_type, f'~/{name}', copy_of(qos), qos_overriding_options=qos_overrides())
+    created.callback(node.destroy_lifecycle_publisher, publisher)
+    return publisher
 
 
-def subscribe(node: LifecycleNode, setup: CameraSetup, message_type: type, topic: str,
-              callback: Callable) -> Subscription:
-    """Subscribe to a topic of a camera, or to its compressed images.
+def subscribe(created: ExitStack, node: LifecycleNode, setup: CameraSetup, message_type: type,
+              topic: str, callback: Callable) -> Subscription:
+    """Subscribe to a topic of a camera, or to its compressed images. Closing the stack ends it.
 
     An Image is taken serialised.
     """
     name = f'{setup.prefix}{topic}'
     if message_type is CompressedImage:
         name = compressed_topic(node, name)
-    return node.create_subscription(
+    subscription = node.create_subscription(
         message_type, name, callback, copy_of(INPUT_QOS),
         qos_overriding_options=qos_overrides(), raw=message_type is Image)
+    created.callback(node.destroy_subscription, subscription)
+    return subscription

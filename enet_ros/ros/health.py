@@ -86,7 +86,8 @@ class CameraHealth:
             self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
             self._lasting_warnings: dict[str, str] = {}
             self._facts: dict[str, str] = {}
-            self._last_warning_sec = -math.inf
+            self._warned_sec: dict[str, float] = {}
+            self._is_requested = True
             self._last_finished_sec = time.monotonic()
             self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
             self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
@@ -110,7 +111,7 @@ class CameraHealth:
         latency_ms = (time.perf_counter() - received_sec) * 1e3
         with self._lock:
             self._last_finished_sec = time.monotonic()
-            self.is_stalled = False
+            self.is_stalled, self._is_requested = False, True
             self.published += 1
             self.first_published_sec = self.first_published_sec or self._last_finished_sec
             self._finish_times.append(self._last_finished_sec)
@@ -121,7 +122,7 @@ class CameraHealth:
         with self._lock:
             if dropped.cause is DropCause.UNREQUESTED:
                 self._last_finished_sec = time.monotonic()
-                self.is_stalled = False
+                self.is_stalled = self._is_requested = False
                 self._lasting_warnings.clear()  # Nobody looks at the frames any more.
             if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
                 self.dropped += 1
@@ -129,7 +130,7 @@ class CameraHealth:
                 self.last_error = dropped.reason
                 self._recent_warnings['frames were dropped'] = dropped.reason
         if dropped.reason:
-            self._warn(f'frame dropped: {dropped.reason}')
+            self._warn('frame dropped', dropped.reason)
 
     def complain(self, effect: str, reason: str, *, lasts: bool = False) -> None:
         """Keep for the diagnostics, and log, what a frame goes on without.
@@ -142,7 +143,7 @@ class CameraHealth:
         with self._lock:
             (self._lasting_warnings if lasts else self._recent_warnings)[effect] = reason
         if reason:
-            self._warn(f'{effect}: {reason}')
+            self._warn(effect, reason)
 
     def note(self, fact: str, value: str) -> None:
         """Keep a fact for the diagnostics, such as how a value was found. It is no warning.
@@ -154,11 +155,16 @@ class CameraHealth:
         with self._lock:
             self._facts[fact] = value
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, effect: str, reason: str) -> None:
+        """Log a warning, unless one of the same effect was logged a moment ago."""
         now_sec = time.monotonic()
-        if self._is_active and now_sec - self._last_warning_sec > WARNING_PERIOD_SEC:
-            self._last_warning_sec = now_sec
-            self._logger.warning(f'{self._topic}: {text}')
+        with self._lock:
+            warned_sec = self._warned_sec.get(effect, -math.inf)
+            is_due = self._is_active and now_sec - warned_sec > WARNING_PERIOD_SEC
+            if is_due:
+                self._warned_sec[effect] = now_sec
+        if is_due:
+            self._logger.warning(f'{self._topic}: {effect}: {reason}')
 
     def forget_time(self) -> None:
         """Clear the rates after a jump of stamps or of the clock."""
@@ -203,7 +209,8 @@ class CameraHealth:
         if any(warnings.values()):
             return Level.WARN, '; '.join(f'{effect}: {reason}'
                                          for effect, reason in warnings.items() if reason)
-        return Level.OK, 'segmenting'
+        return Level.OK, ('segmenting' if self._is_requested
+                          else 'idle: no output has a subscriber')
 
     def counts(self) -> Counts:
         """Return the numbers of frames."""

@@ -76,7 +76,7 @@ class Receiver:
         self._thread.start()
 
     def close(self) -> None:
-        """Let the thread end after the message in hand. It waits no longer than for that."""
+        """Ask the thread to end after the current message, without waiting for it."""
         self._closing = True
         with contextlib.suppress(_rclpy.InvalidHandle), self._wake.handle:
             self._wake.trigger()
@@ -117,12 +117,13 @@ class Receiver:
         for subscription in self._subscriptions:
             if subscription.handle.pointer not in ready:
                 continue
-            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-            if taken is None or self._closing:
-                continue
             try:
-                subscription.callback(taken[0])
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is not None and not self._closing:
+                    subscription.callback(taken[0])
             except Exception as error:  # It is of one message. The next one may succeed.
+                if self._closing or not self._node.context.ok():
+                    return
                 self._node.get_logger().error(
                     f'{subscription.topic_name}: {type(error).__name__}: {error}',
                     throttle_duration_sec=5.0)

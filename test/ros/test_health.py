@@ -75,7 +75,7 @@ def test_a_reason_is_logged_now_and_then_while_active(health, log, clock):
     health.drop(failed('too old'))
     health.drop(failed('too old'))
     assert log == ['/image: frame dropped: too old']
-    clock.now += WARNING_PERIOD_SEC + 0.1
+    health.complain('no ~/grid', 'no odometry')  # Each effect has a limit of its own.
     health.complain('no ~/grid', 'no odometry')
     assert log[1:] == ['/image: no ~/grid: no odometry']
     health.deactivate()
@@ -117,6 +117,8 @@ def test_a_warning_that_lasts_ends_when_nobody_looks_at_the_frames(health):
     health.count_received()
     health.complain('suspect frame', 'black', lasts=True)
     health.drop(Dropped(DropCause.UNREQUESTED))
+    assert health.summary() == (Level.OK, 'idle: no output has a subscriber')
+    health.count_published(0.0)
     assert health.summary() == (Level.OK, 'segmenting')
 
 

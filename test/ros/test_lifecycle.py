@@ -139,3 +139,15 @@ def test_cleanup_releases_the_network_without_waiting_for_the_garbage_collector(
         node.wait(lambda: network() is None, 'the end of the network', seconds=5.0)
     finally:
         gc.enable()
+
+
+def test_a_topic_that_cannot_be_created_leaves_none_of_its_camera(bench, monkeypatch):
+    node = bench(start=False, autostart=False)
+    before = len(list(node.node.publishers))
+    create = node.node.create_subscription
+    monkeypatch.setattr(node.node, 'create_subscription', lambda kind, name, *args, **options: (
+        create(kind, name, *args, **options) if 'camera_info' not in name else 1 / 0))
+    assert node.node.trigger_configure().name == 'FAILURE'
+    assert len(list(node.node.publishers)) == before
+    monkeypatch.undo()
+    assert node.node.trigger_configure().name == 'SUCCESS'

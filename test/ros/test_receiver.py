@@ -164,3 +164,24 @@ def count_waits(monkeypatch, waits):
             return WaitSet if name == 'WaitSet' else getattr(library, name)
 
     monkeypatch.setattr(executors, '_rclpy', Library())
+
+
+def test_a_message_that_cannot_be_taken_does_not_end_the_receiving(nodes):
+    _, sender, reader = nodes
+    found, fails = [], [MemoryError('of one message')]
+    subscription = reader.create_subscription(
+        Int32, 'numbers', lambda message: found.append(message.data), 10)
+
+    class Flaky(type(subscription)):
+        @property
+        def msg_type(self):
+            if fails:
+                raise fails.pop()
+            return Int32
+
+    subscription.__class__ = Flaky
+    receiver = Receiver(reader, [subscription])
+    send(sender, [0, 1, 2])
+    wait(lambda: 2 in found)
+    assert not fails
+    receiver.close()

@@ -83,8 +83,8 @@ class TritonBackend(TorchBackend):
 
     @property
     def from_cache(self) -> bool:
-        """Whether no kernel was compiled since the start."""
-        return count_kernels() == self._kernels_before
+        """Whether no kernel was compiled since the start, as far as that is known."""
+        return CACHE_VARIABLE in os.environ and count_kernels() == self._kernels_before
 
     def _new_graph(self, *, confidence: bool):
         """Return the frame graph as fused kernels."""

@@ -67,6 +67,7 @@ class Process:
             self._process.wait(5.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
 
 
 def isolate() -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Write constraints/bare.hashes.txt anew: every package that the bare machine installs to run the
-# node, at the pin of constraints/bare.txt, with the hash of each of its files. Takes five minutes.
+# node, at the pin of constraints/bare.txt, with the hash of each of its files. Takes about six minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

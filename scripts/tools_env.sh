@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv-tools: pip-audit and pip-tools, which have packages of their own and touch .venv not.
+# Make .venv-tools: pip-audit and pip-tools, which have packages of their own and leave .venv untouched.
 # Does nothing when the environment is up to date.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

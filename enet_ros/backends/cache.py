@@ -1,6 +1,6 @@
 """A folder of files that took long to make, each with its checksum.
 
-A compiled network is not far from code, so the folder belongs to the user alone, and a file whose
+Loading a compiled network can run code, so the folder belongs to the user alone, and a file whose
 checksum does not fit is made anew.
 """
 

@@ -1,6 +1,6 @@
 """Frames through a module on a CUDA device: page-locked memory, one stream, one CUDA graph.
 
-Both backends that use a GPU run their network through :class:`CudaRunner`, so that nothing between
+All backends that use a GPU run their network through :class:`CudaRunner`, so that nothing between
 the host's frames and the host's labels is done twice or waits for Python.
 """
 

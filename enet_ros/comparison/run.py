@@ -32,7 +32,7 @@ class WorstFrame:
 
     Attributes:
         difference: How they differ there.
-        images: JPEG files: the frame, A, B, and where the masks differ.
+        images: JPEG files: the frame, A, B, and where masks or labels differ.
     """
 
     difference: Difference
@@ -49,7 +49,7 @@ class Comparison:
         differences: One for each frame.
         measures: Measures of A and B.
         confusion: (256, 256) pixels by the label of A and of B; only for the same classes.
-        truth: Drivable IoU of A and B with the labels of the recording, or None.
+        truth: Overlap of A and of B with the labels of the recording, empty without labels.
         worst: The frames on which they differ most, the worst first.
         problems: A sentence for each frame that could not be read.
         labelled: Number of frames with labels.

@@ -48,7 +48,7 @@ class StoredImage:
         kind: one of FORMATS.
         orientation: value of the EXIF tag, 1 (as stored) where there is none.
         remaining: value of the tag that is still to be applied to ``image``. Newer versions of
-            Pillow turn TIFF files by themselves.
+            Pillow rotate TIFF files themselves.
     """
 
     image: Image.Image

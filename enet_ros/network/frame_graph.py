@@ -20,8 +20,8 @@ from enet_ros.network.enet import Bottleneck
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Return a copy for inference whose batch normalisations are folded into convolutions.
 
-    The batch normalisation of the initial block stays, because half of its input is a
-    max-pooling.
+    The batch normalisation of the initial block stays, because 3 of its 16 channels
+    come from a max-pooling and not from a convolution.
 
     Args:
         network: a network that is left untouched.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class FusiblePReLU(nn.Module):
     """PReLU without an operator of its own.
 
-    TensorRT runs a PReLU layer as a kernel apart. It fuses multiplications, additions and maxima
-    into the convolution that feeds them.
+    TensorRT runs a PReLU layer as a separate kernel. It fuses multiplications, additions and
+    maxima into the convolution that feeds them.
 
     Args:
         prelu: its weights are copied, one for each channel or one for all.

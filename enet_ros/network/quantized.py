@@ -59,7 +59,7 @@ class QuantizedGraph:
                                   'wanted a file that enet-ros export --precision int8 wrote')
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of a weights file that hold the graph."""
+        """Return the arrays of a weights file that hold the graph, (N,) uint8 each, by name."""
         return {name: np.frombuffer(content, np.uint8)
                 for name, content in zip(INT8_ARRAYS, (self.xml, self.bin))}
 

@@ -1,7 +1,7 @@
 """Whether a calibration can be true for the frames of a camera. Arrays and numbers only.
 
-Metres from a wrong calibration look like any others. So a calibration is doubted before it is
-believed: what no camera can be is refused with the number that is wrong and what mends it.
+Metres from a wrong calibration look like any others. So a calibration is checked before it is
+used: what no camera can have is refused, with the number that is wrong and how to correct it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _advice(camera: CameraModel, used: Matrix, other: Matrix, size: tuple[int, i
     if camera.binning != (1, 1):
         return (f'with a binning of {camera.binning[0]}x{camera.binning[1]}, width, height, K and '
                 'P are wanted for the full sensor')
-    return 'wanted the calibration of this camera mode: calibrate anew, or mend the camera info'
+    return 'wanted the calibration of this camera mode: calibrate anew, or correct the camera info'
 
 
 def _contradiction(k: Matrix, p: Matrix, size: tuple[int, int]) -> str:
@@ -146,7 +146,7 @@ def _contradiction(k: Matrix, p: Matrix, size: tuple[int, int]) -> str:
                 f'wanted both for {size[0]}x{size[1]} pixels')
     if not 1 / MOST_RECTIFYING_ZOOM <= p.focal[0] / k.focal[0] <= MOST_RECTIFYING_ZOOM:
         return (f'K has a focal length of {k.focal[0]:g} pixels and P one of {p.focal[0]:g}, so '
-                'one is wrong; calibrate anew, or mend the camera info')
+                'one is wrong; calibrate anew, or correct the camera info')
     return ''
 
 
@@ -162,7 +162,7 @@ def _rotation_problem(camera: CameraModel) -> str:
                 'identity suits a single camera')
     turn_deg = math.degrees(math.acos(np.clip(r[2, 2], -1., 1.)))
     if turn_deg > MOST_RECTIFYING_TURN_DEG:
-        return (f'R turns the camera by {turn_deg:.0f} degrees, wanted the small rotation that '
+        return (f'R rotates the camera by {turn_deg:.0f} degrees, wanted the small rotation that '
                 'rectifies a stereo pair; the identity suits a single camera')
     return ''
 

@@ -1,4 +1,4 @@
-"""What is to be thought of a camera info. A message is anything with its fields: no ROS."""
+"""Checks of a camera info. A message is anything with its fields: no ROS."""
 
 from __future__ import annotations
 

@@ -37,6 +37,9 @@ def read_compressed(source: CompressedFile, depth: BitDepth | None = None) -> Ra
         source: Fields of a message, or the bytes of a file.
         depth: Significant bits of this camera's images, or None for an image by itself.
 
+    Returns:
+        The decoded image, as stored. Its colors are converted when it is resized or read.
+
     Raises:
         EncodingError: The file is of another kind, is damaged, cut short, or above a limit.
     """

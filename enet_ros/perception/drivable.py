@@ -146,7 +146,8 @@ def labels_above_floor(labels: np.ndarray, confidence: np.ndarray | None,
         confidence_floor: Least confidence, 0 to 1.
 
     Returns:
-        (H, W) uint8. It is ``labels`` itself if the floor is 0.
+        (H, W) uint8. It is ``labels`` itself if the floor is 0. A confidence of NaN is below any
+        other floor.
     """
     if confidence_floor <= 0.0:
         return labels

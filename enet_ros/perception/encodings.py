@@ -57,6 +57,9 @@ def decode_image(data, encoding: str, width: int, height: int, step: int, *,
 
     The arguments are those of :class:`EncodedImage`. The result for rgb8 is a view of ``data``.
     Every other result is an array of its own.
+
+    Raises:
+        EncodingError: The image cannot be read.
     """
     return read_raw_image(EncodedImage(data, encoding, width, height, step,
                                        is_bigendian=is_bigendian)).rgb()

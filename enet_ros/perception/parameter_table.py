@@ -66,9 +66,10 @@ class Parameter:
     def converted(self, value: object) -> object:
         """Return a value in the parameter's own type, where it has one meaning in that type.
 
-        A whole number serves as a float, and a single value as an array of one. YAML reads an
-        unquoted off as false, which serves as the only choice that is spelled so. Everything
-        else is returned as it is.
+        A whole number serves as a float and a float without a fraction as a whole number, a
+        number or truth value in text as itself, 0 and 1 as false and true, and a single value as
+        an array of one. YAML reads an unquoted off as false, which serves as the only choice that
+        is spelled so. Everything else is returned as it is.
         """
         if not isinstance(self.default, list):
             return _converted(value, self.default, self.choices)

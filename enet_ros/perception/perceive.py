@@ -49,8 +49,9 @@ class DrivableSummary:
         fraction: Share of the image that is drivable, 0 to 1.
         confidence: Mean confidence of the drivable pixels, or NaN if there are none.
         contours_px: (N, 2) float32 contours, in pixels of the published size.
-        nearest_edge_m: Distance to the first ground ahead that is not drivable. It is NaN if it is
-            unknown, or without a ground.
+        nearest_edge_m: Distance to the first ground ahead that is not drivable. It is
+            +inf if it is free to the end of the range, and NaN if it is unknown, or without a
+            ground.
         contours_m: (N, 2) float32 contours on the ground, in metres. There are none without a
             ground.
     """

@@ -172,7 +172,7 @@ class Pipeline:
             if len(frames) not in self._batches:
                 self._batches[len(frames)] = self.segmenter.new_batch(len(frames))
         except Exception as error:  # Memory may be full. The next frame may succeed.
-            self._drop_failed(frames, 'resizing failed: ', error)
+            self._drop_failed(frames, 'no memory for the input of the network: ', error)
             return [], None
         decoded, batch = [], self._batches[len(frames)]
         for frame in frames:

@@ -204,7 +204,7 @@ def _find_step(image: EncodedImage, encoding: str, entry: Encoding,
     if width % entry.even[0] or height % entry.even[1] or min(width, height) < entry.least:
         _refuse_size(image, encoding, entry)
     row, rows = entry.first_plane * width, entry.rows_per_row * height
-    # The padding of the last row may lack.
+    # The last row may have no padding.
     if step >= row and length >= step * rows - (step - row) * entry.last_plane:
         return step, ()
     tight = int(row * rows)

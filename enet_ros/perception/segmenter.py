@@ -181,7 +181,7 @@ class Segmenter:
 
     def infer(self, batch: np.ndarray, *, confidence: bool = False,
               upside_down: Sequence[int] = ()) -> list[Segmentation]:
-        """Segment frames that have the network's size already.
+        """Segment frames that have the network's size already. It may rotate frames in ``batch``.
 
         Args:
             batch: (N, H, W, 3) uint8 RGB, C-contiguous, H and W of ``resolution``.
@@ -191,6 +191,9 @@ class Segmenter:
 
         Returns:
             One segmentation per frame, at the network's size, in the orientation of the camera.
+
+        Raises:
+            Exception: The runtime failed, with an exception of its own.
         """
         for i in upside_down:
             batch[i] = batch[i, ::-1, ::-1].copy()

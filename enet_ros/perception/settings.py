@@ -36,8 +36,6 @@ CLASS_MAP_PROPERTIES = {
 
 def _check_cameras(name: str, cameras: list[str]) -> None:
     """Check that camera names can be parts of topic names, and differ."""
-    if not cameras:
-        raise ConfigError(f"{name} is empty, wanted [''] or names")
     if len(set(cameras)) < len(cameras):
         raise ConfigError(f'{name} is {cameras}, wanted names that differ')
     for camera in cameras:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: A stamp that falls back farther than this is of another time, as of a bag that begins again.
-#: Drivers whose stamps jitter, and frames that overtake each other, stay well below.
+#: A stamp that falls back farther than this belongs to a new time line, as of a bag that begins
+#: again. Drivers whose stamps jitter, and frames that overtake each other, stay well below.
 JUMP_NS = 500_000_000
 #: Frames with one and the same stamp, after which stamps count as standing still.
 STILL_FRAMES = 3

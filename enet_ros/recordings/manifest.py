@@ -107,7 +107,7 @@ class Manifest:
         """Take over a result that was finished just before the run before was stopped.
 
         Raises:
-            FileExistsError: It is of another recording, or of nobody knows what.
+            FileExistsError: It belongs to another recording, or its origin is not known.
         """
         if entry.attempts == 0:
             raise FileExistsError(f"'{self._out / entry.output}' exists already and is not in the "

@@ -35,7 +35,7 @@ def hold_abandoned_ports(folder: Path = SHARED_MEMORY,
 
     The locks are held until the end of the process, or until their descriptors are closed.
 
-    It does not raise. It sees the processes that this user may look into, which are their own.
+    It does not raise. It sees only the processes of this user.
 
     Args:
         folder: Folder of the shared memory.

@@ -21,7 +21,7 @@ def status_name(node: Node, camera: str) -> str:
 
 
 def status_title(node_name: str, camera: str) -> str:
-    """Return that name for the fully qualified name of a node."""
+    """Return the name of a camera's status for a node's fully qualified name."""
     return f'{node_name.lstrip("/")}: {camera or "segmentation"}'
 
 

@@ -256,7 +256,7 @@ def main(stop: StopSignals | None = None) -> None:
             node.get_logger().info(f'removed {removed} that killed processes had left in '
                                    f'{SHARED_MEMORY}')
         if held:
-            node.get_logger().info(f'left aside {", ".join(held)} in {SHARED_MEMORY}: other '
+            node.get_logger().info(f'kept {", ".join(held)} in {SHARED_MEMORY}: other '
                                    'processes still write to a killed reader there')
         return node
 

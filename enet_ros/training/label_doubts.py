@@ -1,6 +1,6 @@
 """Labels that can be read and yet mean something else: masks, and Cityscapes' train ids.
 
-What is asked of a doubt: on labels that are right it must not speak. A single image says little,
+A check must not report correct labels. A single image says little,
 so the values of a whole split are looked at together.
 """
 
@@ -38,7 +38,7 @@ def doubt_masks(names: Sequence[str]) -> Doubt:
         values = np.flatnonzero(counts.sum(axis=0))
         if len(names) < 2 or values.tolist() != [0, UNKNOWN]:
             return ''
-        return (f"its labels hold 0 and 255 alone, so they are masks; here 0 is '{names[0]}', and "
+        return (f"its labels hold only 0 and 255, so they are masks; here 0 is '{names[0]}', and "
                 f"255 means not labelled, so nothing but '{names[0]}' would count. Write 1 for "
                 f"255 where that is '{names[1]}'; {HOW_TO_CONVERT}")
     return doubt

@@ -94,7 +94,7 @@ def test_the_matrix_that_is_not_used_does_not_take_the_metres_away(fields):
     ({'k': (*K[:8], 0.)}, ['K ends with', 'wanted 0 0 1']),
     ({'k': (525., 200., *K[2:])}, ['K has a skew of 200', 'wanted 0']),
     ({'p': (*matrix_p(500.)[:10], 0., 0.), 'rectified': True}, ['P ends with']),
-    ({'r': (0., 0, 1, 0, 1, 0, -1, 0, 0)}, ['R turns the camera by 90 degrees', 'rectif'])])
+    ({'r': (0., 0, 1, 0, 1, 0, -1, 0, 0)}, ['R rotates the camera by 90 degrees', 'rectif'])])
 def test_what_cannot_be_true_is_named(fields, parts):
     text = problem(**fields)
     assert all(part in text for part in parts), text

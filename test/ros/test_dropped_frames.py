@@ -163,7 +163,8 @@ def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame
 @pytest.mark.parametrize(('owner', 'method', 'error', 'said'), [
     ('segmenter.backend', 'infer', RuntimeError('out of memory'),
      'the network failed: RuntimeError: out of memory'),
-    ('segmenter', 'new_batch', MemoryError('no room'), 'resizing failed: MemoryError: no room')])
+    ('segmenter', 'new_batch', MemoryError('no room'),
+     'no memory for the input of the network: MemoryError: no room')])
 def test_a_failing_step_drops_the_frame_and_goes_on(bench, road_frame, owner, method, error, said):
     node = bench()
     node.listen('labels', 'timing')

@@ -69,7 +69,7 @@ def mask(value=255):
 @pytest.mark.parametrize('names', [('ground', 'path'), ('ground', 'path', 'grass')])
 def test_masks_of_0_and_255_are_named(tmp_path, names):
     with pytest.raises(DatasetError, match=(
-            "folders train: its labels hold 0 and 255 alone, so they are masks; here 0 is "
+            "folders train: its labels hold only 0 and 255, so they are masks; here 0 is "
             "'ground', .* Write 1 for 255 where that is 'path'; docs/training.md")):
         folders(tmp_path, mask(), np.zeros((8, 16), np.uint8), mask(), names=names).check()
 

@@ -36,7 +36,7 @@ class Kind(Enum):
     """What can be found, with its advice."""
 
     BACKEND = Advice(Level.FINE, 'The node runs the network with this backend and precision.',
-                     'Nothing is to be done.')
+                     'Nothing to do.')
     NO_NODE = Advice(E, 'The node that was asked for is not in the graph.',
                      'Start the node, or name it with --node as `ros2 node list` shows it.')
     SAME_NAME = Advice(E, 'Two nodes have one name.',
@@ -86,7 +86,7 @@ class Kind(Enum):
                         'play it with --clock.')
     STAMP_FUTURE = Advice(W, 'The stamps of the images lie in the future.',
                           'Synchronise the clocks (chrony, PTP), or let the driver use ROS time.')
-    STAMP_DROPPED = Advice(E, 'The node drops frames: stamps differ by max_frame_age or more.',
+    STAMP_DROPPED = Advice(E, 'The node drops frames: stamps differ by more than max_frame_age.',
                            'Synchronise the clocks, or set max_frame_age to 0.')
     NO_CLOCK = Advice(E, 'use_sim_time is true, and /clock is silent.',
                       'Play the bag with --clock, start the simulator, or set use_sim_time false.')
@@ -116,7 +116,7 @@ class Kind(Enum):
                     'container.')
     OTHER_DOMAIN = Advice(Level.FINE, 'Another node on this machine runs with other settings of '
                                       'the middleware.',
-                          'Nothing is to be done, unless you look for that node: then set the '
+                          'Nothing to do, unless you look for that node: then set the '
                           'named variable as there.')
     DOMAIN_ID = Advice(E, 'ROS_DOMAIN_ID is no usable number.',
                        'Set it to a whole number from 0 to 101, the same in every shell.')

@@ -129,7 +129,7 @@ def _judge_samples(topic: Topic, samples: list[Sample], found: Observation) -> I
     age_sec, limit_sec = ages[len(ages) // 2], found.parameters.get('max_frame_age') or 0.0
     text = f'{topic.name}: stamps lie {abs(age_sec):.3g} s in the '
     text += 'past' if age_sec > 0 else 'future'
-    if limit_sec and abs(age_sec) >= limit_sec:
+    if limit_sec and abs(age_sec) > limit_sec:
         yield Finding(Kind.STAMP_DROPPED, f'{text}; max_frame_age is {limit_sec:g} s')
     elif age_sec > MAX_AGE_SEC:
         yield Finding(Kind.STAMP_PAST, text)

@@ -115,10 +115,18 @@ class FrameJudge:
             The suspicion, or None if there is none.
         """
         if segmentation.invalid_share:
-            self.confidence_due_sec = 0.0  # of the next frame, too
-            self._start_looking()
-            return invalid(segmentation.invalid_share)
-        suspicion = quick_fault_of_sample(sample)
+            return self._invalid(segmentation.invalid_share)
+        blocks = cv2.resize(sample, (min(BLOCKS_PER_ROW, sample.shape[1]), len(sample)),
+                            interpolation=cv2.INTER_AREA)
+        (means, deviation), (_, structure) = cv2.meanStdDev(sample), cv2.meanStdDev(blocks)
+        suspicion, green = None, np.sort(blocks[..., 1], axis=None)
+        tail = int(RANGE_TAIL * green.size)
+        # Looser than the rules of fault_of_sample, so that most frames skip those slow rules. A
+        # frame that is nearly black or white has a mean nearer to it than twice DARK.
+        if structure.max() < 0.5 * deviation.max() or structure.max() < LEAST_RANGE \
+                or int(green[-1 - tail]) - green[tail] < LEAST_TRIMMED_RANGE \
+                or means.max() < 2 * DARK or means.min() > BRIGHT - 2 * DARK:
+            suspicion = fault_of_sample(sample, blocks)
         if suspicion is not None:
             self._last_sample = None
             self._start_looking()
@@ -132,6 +140,15 @@ class FrameJudge:
         if now_sec >= self._look_due_sec and segmentation.confidence is not None:
             self._look(sample, segmentation, now_sec)
         return suspicion or self._slow_suspicion
+
+    def _invalid(self, share: float) -> Suspicion:
+        """Return the suspicion of a frame with pixels that have no probability."""
+        self.confidence_due_sec = 0.0  # of the next frame, too
+        self._start_looking()
+        return Suspicion(Fault.INVALID, (
+            f'the network gave no probability for {100 * share:.0f} % of the pixels, so they are '
+            'unknown: its numbers overflow, or the device computes wrongly; wanted other weights, '
+            'precision float32, or a look at the device'))
 
     def _frozen(self, image: RawImage, now_sec: float, timeout_sec: float) -> Suspicion | None:
         """Tell whether all pixels have been the same for too long. The samples are the same."""
@@ -155,29 +172,6 @@ class FrameJudge:
         if len(self._looks) >= LEAST_LOOKS:
             self._slow_suspicion = fault_of_looks(*np.median(self._looks, axis=0),
                                                   self._least_confidence)
-
-
-def invalid(share: float) -> Suspicion:
-    """Return the suspicion of a frame with pixels that have no probability."""
-    return Suspicion(Fault.INVALID, (
-        f'the network gave no probability for {100 * share:.0f} % of the pixels, so they are '
-        'unknown: its numbers overflow, or the device computes wrongly; wanted other weights, '
-        'precision float32, or a look at the device'))
-
-
-def quick_fault_of_sample(sample: np.ndarray) -> Suspicion | None:
-    """Do what :func:`fault_of_sample` does, but pass quickly over frames that are clearly good."""
-    blocks = cv2.resize(sample, (min(BLOCKS_PER_ROW, sample.shape[1]), len(sample)),
-                        interpolation=cv2.INTER_AREA)
-    (means, deviation), (_, structure) = cv2.meanStdDev(sample), cv2.meanStdDev(blocks)
-    green = np.sort(blocks[..., 1], axis=None)
-    tail = int(RANGE_TAIL * green.size)
-    # These rules are looser than those of fault_of_sample. A frame that is nearly black or white
-    # has a mean nearer to it than twice DARK.
-    is_doubtful = structure.max() < 0.5 * deviation.max() or structure.max() < LEAST_RANGE \
-        or int(green[-1 - tail]) - green[tail] < LEAST_TRIMMED_RANGE \
-        or means.max() < 2 * DARK or means.min() > BRIGHT - 2 * DARK
-    return fault_of_sample(sample, blocks) if is_doubtful else None
 
 
 def fault_of_sample(sample: np.ndarray, blocks: np.ndarray | None = None) -> Suspicion | None:

@@ -9,7 +9,7 @@ MINUTES ?= 30
 CAMERAS ?= 1
 WEIGHTS ?= enet_camvid
 
-.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-wheel test-pythons fuzz lint hashes audit docs
+.PHONY: help setup demo bench soak walk test test-gpu test-tensorrt test-wheel test-colcon test-pythons fuzz lint hashes audit docs
 
 help:
 	@echo 'make setup          install and build everything into .venv/ and .colcon/'
@@ -21,10 +21,11 @@ help:
 	@echo '                    [MINUTES=30] [CAMERAS=1] [ARGS="--json FILE"]'
 	@echo 'make walk           one node walked at random, by a seed [STEPS=500] [SEED=1]'
 	@echo 'make test           every test that this machine can run, but test-tensorrt,'
-	@echo '                    test-wheel and test-pythons, which build environments of their own'
+	@echo '                    test-wheel, test-colcon and test-pythons, which build environments'
 	@echo 'make test-gpu       TensorRT on this GPU: build, agreement, speed, reload'
 	@echo 'make test-tensorrt  TensorRT engines and Triton kernels by the real compilers, without a GPU'
 	@echo 'make test-wheel     builds the wheel and uses it in an empty environment'
+	@echo 'make test-colcon    runs colcon test in a workspace of its own'
 	@echo 'make test-pythons   the tests without ROS on Python 3.10 and 3.12, where they are found'
 	@echo 'make fuzz           100,000 hostile inputs for each reader [TARGET=image CASES=100000 SEED=1]'
 	@echo 'make docs           the documents as a site, into site/; a dead link stops it'
@@ -70,6 +71,10 @@ test-gpu:
 test-wheel:
 	@scripts/setup.sh test
 	@. scripts/ros_env.sh && exec pytest -m wheel
+
+test-colcon:
+	@scripts/setup.sh test
+	@scripts/test_colcon.sh
 
 test-pythons:
 	@scripts/test_pythons.sh

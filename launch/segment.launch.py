@@ -29,7 +29,9 @@ SHARE = FindPackageShare('enet_ros')
 #: name -> (default, description)
 ARGUMENTS = {
     'image_topic': ('image', 'Topic of the camera. With image_transport compressed the node '
-                             'subscribes to <image_topic>/compressed.'),
+                             'subscribes to <image_topic>/compressed. Several cameras (the '
+                             'parameter cameras) have topics of their own, such as front/image, '
+                             'which this does not remap.'),
     'camera_info_topic': ('camera_info', 'Topic of the calibration of that camera.'),
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),

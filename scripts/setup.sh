@@ -249,7 +249,7 @@ PYTHON
 build_package() {  # symbolic links: an edited Python file needs no build, a new one does
     local wanted part source=.colcon/src/enet_ros stamp=.colcon/built
     wanted=$( (readlink -f .; cat package.xml CMakeLists.txt msg/*.msg .venv/enet_ros_packages*
-               find enet_ros launch config bin examples -type f -not -path '*/__pycache__/*' | sort
+               find enet_ros launch config bin examples docs -type f -not -path '*/__pycache__/*' | sort
               ) | sha256sum)
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
     say "building the package with colcon"
@@ -257,7 +257,7 @@ build_package() {  # symbolic links: an edited Python file needs no build, a new
     # lies within the source folder. Old links in the install folder would outlive their files.
     rm -rf .colcon/src .colcon/install
     mkdir -p "$source"
-    for part in package.xml CMakeLists.txt enet_ros msg launch config bin examples; do
+    for part in package.xml CMakeLists.txt enet_ros msg launch config bin examples docs; do
         ln -s "../../../$part" "$source/$part"
     done
     # shellcheck source=/dev/null

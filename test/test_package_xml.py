@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 #: Module -> key of rosdep, by rosdep/python.yaml of ros/rosdistro (looked up in November 2026).
 KEYS = {'PIL': 'python3-pil', 'argcomplete': 'python3-argcomplete', 'cv2': 'python3-opencv',
         'numpy': 'python3-numpy', 'pytest': 'python3-pytest', 'tqdm': 'python3-tqdm',
+        'hypothesis': 'python3-hypothesis', 'pytest_timeout': 'python3-pytest-timeout',
         'yaml': 'python3-yaml', 'tf2_ros': 'tf2_ros_py'}
 #: rosdep has no key for these, or one whose version is too old: scripts/setup.sh installs them.
 BY_SETUP = {'openvino', 'safetensors', 'simplejpeg', 'torch', 'torch_tensorrt', 'tensorrt',

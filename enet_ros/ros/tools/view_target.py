@@ -19,7 +19,7 @@ from enet_ros.ros.progress import status_title
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 ANSWER_SEC = 10.0
 REMIND_SEC = 5.0
-DIAGNOSTICS_SEC = 3.0  # The node sends them once a second.
+DIAGNOSTICS_SEC = 3.0  # By default the node sends them once a second.
 PROPERTIES = ('color', 'drivable')
 MAX_CLASSES = 64  # that are numbered where no names can be had
 

@@ -100,7 +100,7 @@ def shimmed_checkout(tmp_path):
                  'msg', 'bin'):
         source = REPOSITORY / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
-    for part in ('enet_ros', 'launch', 'config', 'examples', 'tools'):
+    for part in ('enet_ros', 'launch', 'config', 'examples', 'docs', 'tools'):
         (tmp_path / part).mkdir()
     subprocess.run([real, '-m', 'venv', '--without-pip', tmp_path / '.venv'], check=True)
     (tmp_path / '.venv' / 'bin' / 'python').unlink()

@@ -98,7 +98,7 @@ def end_with_parent(parent: int) -> None:
     stop = {signal.SIGINT, signal.SIGTERM}
     for number in stop:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop | {signal.SIGHUP})  # ignored under nohup
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit('the parent is gone')

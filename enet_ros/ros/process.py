@@ -1,6 +1,6 @@
 """How an executable starts and ends.
 
-The start is measured by stages. SIGINT and SIGTERM end the process soon, with exit code 0.
+The start is measured by stages. SIGINT, SIGTERM and SIGHUP end the process soon, with exit code 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from enet_ros.ros.shared_memory import remove_own
 from enet_ros.ros.start_errors import explain_start, home_problem
 
-STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})  # or a closed terminal
 ERROR_PERIOD_SEC = 5.0  # between two lines about callbacks that fail
 EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h; neither Python nor launch uses it
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
@@ -97,7 +97,10 @@ class StopSignals:
         self.received = False
         self._finished = threading.Event()
         self._shut_down: Callable[[], object] | None = None
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        # A shell's nohup has SIGHUP ignored, and a blocked signal would not stay so.
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._signals = STOP_SIGNALS - ({signal.SIGHUP} if is_ignored else set())
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         threading.Thread(target=self._wait, name='stop signals', daemon=True).start()
 
     def on_stop(self, shut_down: Callable[[], object]) -> None:
@@ -120,7 +123,7 @@ class StopSignals:
         timer.start()
 
     def _wait(self) -> None:
-        signal.sigwait(STOP_SIGNALS)
+        signal.sigwait(self._signals)
         self.received = True
         if self._shut_down is not None:
             self._shut_down()

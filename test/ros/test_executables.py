@@ -69,7 +69,7 @@ def test_the_parameter_file_fits_weights_of_other_classes(start, tmp_path):
     assert 'drivable: Grass;' in read_until(process, 'ready in')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_node_within_2_seconds_with_exit_code_0(start, number):
     process = start('segment_node', *SMALL)
     read_until(process, 'subscribed to')
@@ -77,6 +77,17 @@ def test_a_signal_ends_the_node_within_2_seconds_with_exit_code_0(start, number)
     started = time.monotonic()
     assert process.wait(10) == 0
     assert time.monotonic() - started < 2.0
+
+
+def test_a_node_under_nohup_outlives_its_terminal(start, tmp_path):
+    process = start('segment_node', *SMALL,
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    read_until(process, 'subscribed to')
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize('delay', [0.5, 1.0, 2.0])

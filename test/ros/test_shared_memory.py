@@ -192,7 +192,7 @@ def test_a_node_that_starts_removes_what_a_killed_one_left_and_says_so(node_proc
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_shared_memory(node_process, number):
     node, segments = node_process()
     assert segments

@@ -7,6 +7,11 @@ import json
 from enet_ros.network.one_line_error import OneLineError
 
 
+#: Characters of a value. The classes of a data set take some thousands, and JSON a hundredfold in
+#: memory.
+MOST_CHARACTERS = 65536
+
+
 class CheckpointError(OneLineError):
     """A weights file that cannot be used; the message names the file and what is wrong."""
 
@@ -20,13 +25,17 @@ def read_json(metadata: dict[str, str], key: str, default=None):
         default: the value of a file that lacks the key, or None if the key must be there.
 
     Raises:
-        CheckpointError: the key is missing or its text is no JSON.
+        CheckpointError: the key is missing, or its text is too long or no JSON.
     """
     if key not in metadata:
         if default is None:
             raise CheckpointError(f"its metadata has no '{key}', so it was not written for "
                                   'enet_ros: see enet-ros import')
         return default
+    length = len(metadata[key])
+    if length > MOST_CHARACTERS:
+        raise CheckpointError(f"its metadata '{key}' has {length} characters, wanted at most "
+                              f'{MOST_CHARACTERS}')
     try:
         return json.loads(metadata[key])
     except (ValueError, RecursionError) as error:

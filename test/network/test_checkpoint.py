@@ -152,6 +152,7 @@ def test_a_file_far_too_large_is_refused_unread(tmp_path):
     ({'classes': None}, "no 'classes'"),
     ({'classes': '["a", "b"]'}, '2 class names, 11 colors'),
     ({'classes': '["a", "b"]', 'colors': None}, '11 classes and its metadata names 2'),
+    ({'scores': '[' + '[],' * 1_000_000 + '[]]'}, "metadata 'scores' has 3000004 characters"),
     ({'classes': '{"a": 1}'}, 'wanted a list of names'),
     ({'classes': '['}, "'classes' is no JSON"),
     ({'classes': '[' * 100_000}, "'classes' is no JSON"),

@@ -6,7 +6,6 @@ import json
 
 from enet_ros.network.one_line_error import OneLineError
 
-
 #: Characters of a value. The classes of a data set take some thousands, and JSON a hundredfold in
 #: memory.
 MOST_CHARACTERS = 65536

@@ -1,6 +1,6 @@
 """A folder of files that took long to make, each with its checksum.
 
-Loading a compiled network can run code, so the folder belongs to the user alone, and a file whose
+Loading a compiled network can run code, so the folder belongs only to the user, and a file whose
 checksum does not fit is made anew.
 """
 
@@ -103,7 +103,7 @@ def write_problem(size: int) -> str:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    """Tell whether this user alone owns a file or folder and can write to it."""
+    """Tell whether only this user owns a file or folder and can write to it."""
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 

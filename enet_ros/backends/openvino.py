@@ -71,7 +71,7 @@ def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> st
     if graph is not None and graph.resolution == resolution:
         return 'int8'
     found = ('have no int8 graph' if graph is None else
-             'have an int8 graph for {}x{} alone'.format(*graph.resolution))
+             'have an int8 graph only for {}x{}'.format(*graph.resolution))
     width, height = resolution
     raise PrecisionError(
         'int8', f'the weights {found}; make one for {width}x{height}: enet-ros export '
@@ -79,7 +79,7 @@ def _check_int8(graph: QuantizedGraph | None, resolution: tuple[int, int]) -> st
 
 
 def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
-    """Convert a frame graph, for the shape of ``frames`` alone, (N, H, W, 3) uint8.
+    """Convert a frame graph, only for the shape of ``frames``, (N, H, W, 3) uint8.
 
     From then on the graph pools and classifies as OpenVINO does it fastest.
     """
@@ -89,7 +89,7 @@ def to_openvino(graph: FrameGraph, frames: torch.Tensor) -> ov.Model:
 
 
 def convert_traced(module: torch.nn.Module, example: torch.Tensor) -> ov.Model:
-    """Convert a module as it is, for the shape of ``example`` alone."""
+    """Convert a module as it is, only for the shape of ``example``."""
     import torch
     with torch.inference_mode(), warnings.catch_warnings():
         # torch deprecates tracing, yet from torch.export comes a graph of dynamic shape, in

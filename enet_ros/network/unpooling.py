@@ -43,7 +43,7 @@ class UnpoolingMethod(NamedTuple):
             their positions in a form that ``unpool`` of the same method understands.
         unpool: takes (N, C, H, W) and the positions. It returns (N, C, 2H, 2W) with each value
             at its position and zeros elsewhere, as ``max_unpool2d`` does.
-        maxima: does the same as ``pool`` and returns the maxima alone.
+        maxima: does the same as ``pool`` and returns only the maxima.
     """
 
     pool: Callable[[Tensor], tuple[Tensor, PoolMasks | Tensor]]
@@ -116,7 +116,7 @@ def max_by_slices(x: Tensor) -> Tensor:
 
 
 def pool_by_maxima(x: Tensor) -> tuple[Tensor, PoolMasks]:
-    """Max-pool 2x2 from slices alone, which TensorRT fuses with the comparisons."""
+    """Max-pool 2x2 only from slices, which TensorRT fuses with the comparisons."""
     phases = slice_phases(x)
     return maximum_of_phases(*phases), pool_masks(*phases)
 

@@ -121,7 +121,7 @@ def judge(info: CameraInfo, frame_size: tuple[int, int], *, rectified: bool) -> 
 
 
 def is_same_calibration(one: CameraInfo, other: CameraInfo) -> bool:
-    """Tell whether two camera infos differ in their headers alone."""
+    """Tell whether two camera infos differ only in their headers."""
     return all(getattr(one, name) == getattr(other, name) for name in _SINGLE_FIELDS) \
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in _ARRAYS)
 

@@ -221,7 +221,7 @@ def _find_step(image: EncodedImage, encoding: str, entry: Encoding,
                             f'in {encoding}')
     if encoding in ('nv12', 'nv21', 'i420', 'yv12') and length == step * height:
         # Either the rows of color are counted as well, or they lack. Nobody can tell which.
-        raise EncodingError(f'height is {height}, wanted that of the image alone, '
+        raise EncodingError(f'height is {height}, wanted that of the image without color, '
                             f'{height * 2 // 3}, for {length} bytes of {encoding} and a step of '
                             f'{step}')
     raise EncodingError(f'data has {length} bytes, wanted {int(step * rows)}: {int(rows)} rows of '

@@ -172,7 +172,7 @@ class NodeParameters:
         return SetParametersResult(successful=True)
 
     def _check_changeable(self, changed: Mapping[str, object]) -> None:
-        """Check that parameters which are read at configure alone keep their values."""
+        """Check that parameters which are read only at configure keep their values."""
         now = self._values()
         for name, value in changed.items():
             if BY_NAME[name].changes is not Changes.ANY_TIME \

@@ -32,7 +32,7 @@ class Preparation:
     def __init__(self, node: Node, parameters: NodeParameters):
         """Read the parameters and the weights, and declare the parameters of the class map.
 
-        From now on, parameters that are read at configure alone cannot change.
+        From now on, parameters that are read only at configure cannot change.
 
         Args:
             node: The node, for its log.

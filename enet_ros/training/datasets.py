@@ -29,7 +29,7 @@ from enet_ros.training.labelled_frames import (
 )
 from enet_ros.training.road_datasets import idd_lite, lums
 
-#: Data sets hold these alone; a stray file of another kind beside them is no frame.
+#: Data sets hold only these; a stray file of another kind beside them is no frame.
 FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 #: File beside frames that :func:`enet_ros.training.drawn_set.draw_dataset` drew: how it did.

@@ -64,7 +64,7 @@ class LabelSets:
     def table(self) -> np.ndarray:
         """Return which classes each label allows, (256, num_classes) bool.
 
-        The label of a class allows this class alone. A label that means nothing allows none.
+        The label of a class allows only this class. A label that means nothing allows none.
         """
         allowed = np.zeros((256, len(self.class_names)), bool)
         count = len(self.class_names)

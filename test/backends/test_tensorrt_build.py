@@ -111,7 +111,7 @@ def test_the_exported_program_takes_float16(libraries, checkpoint, tmp_path):
 def test_an_engine_that_is_not_in_half_precision_is_refused(libraries, checkpoint, tmp_path):
     libraries(compile_newest, precision='FLOAT')
     request = BuildRequest(checkpoint, SIZE, 2, False, tmp_path / 'a.engine')
-    with pytest.raises(build.BuildError, match='1 float, wanted half alone'):
+    with pytest.raises(build.BuildError, match='1 float, wanted only half'):
         build.compile_engine(request, tmp_path)
 
 

@@ -100,7 +100,7 @@ def test_uint8_that_is_moved_before_the_cast_is_refused(records):
 @builds
 def test_a_float32_graph_is_refused(records):
     record = records['float32']
-    assert record['error'] == 'BuildError: of the convolutions are 88 float, wanted half alone'
+    assert record['error'] == 'BuildError: of the convolutions are 88 float, wanted only half'
 
 
 @builds

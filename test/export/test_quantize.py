@@ -106,7 +106,7 @@ def test_a_quantised_file_says_what_it_was_made_of(exported, shipped):
 
 
 @pytest.mark.parametrize(('backend', 'resolution', 'message'), [
-    ('openvino', OTHER, 'precision int8: the weights have an int8 graph for 160x96 alone; make '
+    ('openvino', OTHER, 'precision int8: the weights have an int8 graph only for 160x96; make '
                         'one for 96x160: enet-ros export --precision int8 --calibrate DIR'),
     ('torch', SMALL, 'precision int8: torch on'),
 ])

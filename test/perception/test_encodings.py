@@ -116,7 +116,7 @@ def test_rgb8_is_a_view():
     ({'encoding': 'nv21', 'height': 11, 'step': 16}, 'height is 11, wanted an even one'),
     ({'encoding': 'i420', 'height': 11, 'step': 16}, 'height is 11, wanted an even one'),
     ({'encoding': 'nv12', 'height': 36, 'step': 16},
-     'height is 36, wanted that of the image alone, 24'),
+     'height is 36, wanted that of the image without color, 24'),
     ({'encoding': 'yuyv', 'width': 15}, 'width is 15, wanted an even one'),
     ({'encoding': 'yuv444', 'step': 0}, r'wanted 48 \(packed\) or 16 \(planes\)'),
     ({'encoding': 'bayer_rggb8', 'width': 2, 'height': 2}, 'wanted at least 4x4'),

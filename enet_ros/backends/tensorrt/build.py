@@ -48,7 +48,7 @@ class BuildRequest:
         resolution: (width, height) in pixels.
         batch: Number of frames in a call. The engine takes no other number.
         confidence: Whether it gives the probability of the winning class as well.
-        path: Path of the file, in a folder that belongs to the user alone.
+        path: Path of the file, in a folder that belongs only to the user.
         parent: Process id of the parent.
     """
 
@@ -108,7 +108,7 @@ def compile_engine(request: BuildRequest, folder: Path) -> bytes:
 
     Args:
         request: What to compile.
-        folder: Folder for temporary files, which belongs to the user alone.
+        folder: Folder for temporary files, which belongs only to the user.
 
     Returns:
         The file that ``torch_tensorrt.load`` reads.
@@ -183,7 +183,7 @@ def check_types(types: Counter) -> None:
         return
     text = ', '.join(f'{count} {name.lower()}' for name, count in sorted(types.items()))
     if set(types) != {'HALF'}:
-        raise BuildError(f'of the convolutions are {text}, wanted half alone')
+        raise BuildError(f'of the convolutions are {text}, wanted only half')
     say(f'of the convolutions are {text}')
 
 

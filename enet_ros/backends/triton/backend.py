@@ -40,7 +40,7 @@ def check_request(request: BackendRequest) -> None:
 def use_private_cache() -> None:
     """Let Triton keep its compiled kernels in our cache folder, unless the user named another.
 
-    Without a folder of this user alone, Triton's own rule holds.
+    Without a folder that only this user can write to, Triton's own rule holds.
     """
     folder = cache_folder()
     if folder is not None:

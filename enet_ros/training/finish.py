@@ -29,6 +29,7 @@ from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainOptions, was_drawn
 from enet_ros.training.report import draw_curves, draw_samples
+from enet_ros.training.run_checkpoints import read_run_checkpoint
 from enet_ros.training.run_data import RunData
 
 
@@ -98,7 +99,7 @@ def _candidates(module: SegmentationModule, data: RunData,
     yield _calibrated_copy(module, data)
     best = Path(options.out) / 'best.ckpt'
     if options.keep == 'best' and best.is_file():
-        module.load_state_dict(torch.load(best, 'cpu', weights_only=True)['state_dict'])
+        module.load_state_dict(read_run_checkpoint(best)['state_dict'])
         yield _calibrated_copy(module, data)
 
 

@@ -41,6 +41,7 @@ from enet_ros.training.options import (
     prepare_run_folder,
 )
 from enet_ros.training.recipes import Progress, Recipe
+from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
 from enet_ros.training.sources import Source, in_one_class_map
 from enet_ros.training.summary import summarize
@@ -205,7 +206,7 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
         check_val_every_n_epoch=None, logger=TensorBoardLogger(run, name='', version='log'),
         callbacks=[Throughput(options.batch_size), ProgressBar(options.steps),
-                   KeepBest(run, keep), keep],
+                   KeepBest(run, keep), keep], plugins=[WholeCheckpoints()],
         default_root_dir=run, num_sanity_val_steps=0, log_every_n_steps=20,
         use_distributed_sampler=False, enable_model_summary=False, **machines)
 

@@ -86,6 +86,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     import sys
 
     from enet_ros.training.datasets import open_dataset
+    from enet_ros.training.evaluate import in_classes_of
     from enet_ros.training.sources import in_one_class_map, read_sources
     if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset):
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
@@ -94,7 +95,8 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         opened = [source.open(source.val_split) for source in sources]
         splits = in_one_class_map(opened, sources, class_map)
     else:
-        splits = [open_dataset(args.dataset, args.root, args.split, args.classes)]
+        splits = [in_classes_of(class_map, open_dataset(args.dataset, args.root, args.split,
+                                                        args.classes))]
     for split in splits:
         for sentence in split.check():
             print(sentence, file=sys.stderr)

@@ -11,11 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
-from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.classes import CITYSCAPES
 from enet_ros.perception.segmenter import Segmentation, Segmenter
+from enet_ros.training.label_sets import class_key
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 from enet_ros.training.photometric import apply_change
+from enet_ros.training.sources import Source, in_one_class_map
 
 #: Keys of the official scores -> keys of ours, and their printed names.
 OFFICIAL_SCORES = {
@@ -51,7 +54,7 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
         ValueError: The classes of the weights and the data set differ, or the segmenter refuses
             an argument.
     """
-    check_classes(checkpoint, data)
+    check_classes(checkpoint.class_map, data)
     segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision,
                           threads)
     matrix = ConfusionMatrix(data.class_map, data.sets)
@@ -81,16 +84,45 @@ def names_of(splits: Sequence[SegmentationData], first: int = 1) -> list[str]:
     return names
 
 
-def check_classes(checkpoint: Checkpoint, data: SegmentationData) -> None:
+def check_classes(class_map: ClassMap, data: SegmentationData) -> None:
     """Check that the weights and the data set have the same classes in the same order.
+
+    Names are compared as :func:`enet_ros.training.label_sets.class_key` does it.
 
     Raises:
         DatasetError: They differ; the message gives both lists.
     """
-    ours, theirs = checkpoint.class_map.names, data.class_map.names
-    if tuple(n.lower() for n in ours) != tuple(n.lower() for n in theirs):
+    ours, theirs = class_map.names, data.class_map.names
+    if [class_key(name) for name in ours] != [class_key(name) for name in theirs]:
         raise DatasetError(f'the weights know the classes {", ".join(ours)}; '
                            f'{data.name} has {", ".join(theirs)}')
+
+
+def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationData:
+    """Return a split with the ids of the weights.
+
+    Order and spelling of the classes may differ, and either side may have classes that mean "not
+    labelled" and that the other lacks, as the weights of ENet's authors do.
+
+    Args:
+        class_map: The classes of the weights.
+        data: A split.
+
+    Raises:
+        DatasetError: The other classes differ; the message gives both lists.
+    """
+    if _labeled_keys(class_map) != _labeled_keys(data.class_map):
+        check_classes(class_map, data)
+    if [class_key(name) for name in class_map.names] == [
+            class_key(name) for name in data.class_map.names]:
+        return data
+    return in_one_class_map([data], [Source(data.name, '')], class_map)[0]
+
+
+def _labeled_keys(class_map: ClassMap) -> set[str]:
+    """Return the keys of the classes that do not mean "not labelled"."""
+    return {class_key(name) for name, unlabeled in zip(class_map.names, class_map.unlabeled)
+            if not unlabeled}
 
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
@@ -112,12 +144,14 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
 
     Returns:
         The scores of :func:`evaluate`, with the official ones of Cityscapes under 'cityscapes',
-        and the tables to print.
+        and the tables to print. There are no official scores of weights that know a class which is
+        none of Cityscapes'; the tables say so.
 
     Raises:
         ValueError: See :func:`evaluate`; or cityscapesscripts is not installed.
     """
-    official = None if data.name != 'cityscapes' else _official_script()
+    label_ids = _label_ids(data.class_map) if data.name == 'cityscapes' else None
+    official = None if label_ids is None else _official_script()
     with tempfile.TemporaryDirectory() as folder, \
             tqdm(total=len(data), unit='frame', disable=None) as bar:
         def each(index: int, truth: np.ndarray, result: Segmentation) -> None:
@@ -125,7 +159,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
             if watch:
                 watch(index, truth, result)
             if official:
-                _write_label_ids(_prediction(folder, index), result.labels)
+                cv2.imwrite(str(_prediction(folder, index)), label_ids[result.labels])
         scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)
         if official:
             scores['cityscapes'] = _official_scores(official, data, Path(folder))
@@ -137,6 +171,9 @@ def _tables(scores: dict, data: SegmentationData, change: str) -> str:
     lines = [format_table(scores, f'{title}, {scores["images"]} images')]
     lines += [f'{label:<16}{100 * scores["cityscapes"][key]:>8.1f}  (cityscapesscripts)'
               for key, label in OFFICIAL_SCORES.values() if 'cityscapes' in scores]
+    if data.name == 'cityscapes' and 'cityscapes' not in scores:
+        lines.append("The official script does not score these weights: their class "
+                     f"'{_not_cityscapes(data.class_map)[0]}' is none of Cityscapes'.")
     return '\n'.join(lines)
 
 
@@ -144,11 +181,27 @@ def _prediction(folder: str | Path, index: int) -> Path:
     return Path(folder) / f'{index:06}.png'
 
 
-def _write_label_ids(path: Path, labels: np.ndarray) -> None:
-    """Write train ids as label ids of Cityscapes; unknown becomes 0, which is unlabeled."""
+def _label_ids(class_map: ClassMap) -> np.ndarray | None:
+    """Return the label id of Cityscapes of each class id, (256,) uint8.
+
+    Unknown and classes that mean "not labelled" become 0, which is unlabeled in Cityscapes.
+
+    Returns:
+        None where a class is none of Cityscapes'.
+    """
+    if _not_cityscapes(class_map):
+        return None
+    known = {class_key(item.name): item.label_id for item in CITYSCAPES}
     lut = np.zeros(256, np.uint8)
-    lut[:len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
-    cv2.imwrite(str(path), lut[labels])
+    lut[:len(class_map)] = [known.get(class_key(name), 0) for name in class_map.names]
+    return lut
+
+
+def _not_cityscapes(class_map: ClassMap) -> list[str]:
+    """Return the names of the classes that are none of Cityscapes'."""
+    known = {class_key(item.name) for item in CITYSCAPES}
+    return [name for name, unlabeled in zip(class_map.names, class_map.unlabeled)
+            if not unlabeled and class_key(name) not in known]
 
 
 def _official_script():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enet_ros.network.class_map import UNKNOWN, ClassMap, parameter_name
+from enet_ros.network.class_map import UNKNOWN, ClassMap
 
 
 class LabelSetError(ValueError):
@@ -41,7 +41,7 @@ class LabelSets:
         Raises:
             LabelSetError: A class is unknown, or a set has fewer than two classes or all of them.
         """
-        ids = class_ids(class_map)
+        ids = class_ids(class_map) if sets else {}
         members = []
         for name, classes in sets.items():
             unknown = [item for item in classes if class_key(item) not in ids]
@@ -129,10 +129,24 @@ class LabelSets:
 
 
 def class_ids(class_map: ClassMap) -> dict[str, int]:
-    """Return the id of each class by its name in lower case, with _ for spaces."""
-    return {class_key(name): i for i, name in enumerate(class_map.names)}
+    """Return the id of each class by the key of its name, see :func:`class_key`.
+
+    Raises:
+        LabelSetError: Two classes have one key, so that no name can be told from the other.
+    """
+    ids: dict[str, int] = {}
+    for i, name in enumerate(class_map.names):
+        other = ids.setdefault(class_key(name), i)
+        if other != i:
+            raise LabelSetError(f"the classes '{class_map.names[other]}' and '{name}' differ in "
+                                'capitals, spaces, dots, _ or - alone, wanted names that differ '
+                                'otherwise')
+    return ids
 
 
 def class_key(name: str) -> str:
-    """Return a class name in lower case, with _ for spaces, to compare it with others."""
-    return parameter_name(name).lower()
+    """Return a class name without capitals, spaces, dots, _ and -, to compare it with others.
+
+    So 'traffic light' of Cityscapes is 'TrafficLight' of ENet's authors.
+    """
+    return ''.join(c for c in name.lower() if c not in ' _-.')

@@ -17,11 +17,13 @@ from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES_NAMES  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.training import evaluate as evaluation  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
-from enet_ros.training.evaluate import evaluate, report  # noqa: E402
+from enet_ros.training.evaluate import evaluate, in_classes_of, report  # noqa: E402
 from enet_ros.training.labelled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
 from enet_ros.training.photometric import apply_change  # noqa: E402
+from enet_ros.training.sources import Source, in_one_class_map  # noqa: E402
 
 START = Path(__file__).resolve().parents[3] / 'shared'
 SIZE = (48, 32)
@@ -162,6 +164,62 @@ def test_cityscapes_goes_through_the_official_script(cityscapes):
     assert official['class_iou'] == pytest.approx(scores['miou'], abs=1e-6)
     assert 'class iIoU' in text
     assert 'cityscapesscripts' in text
+
+
+OTHER_NAMES = ('Unlabeled', *(name.title().replace(' ', '') for name in CITYSCAPES_NAMES[::-1]))
+
+
+def official_labels(monkeypatch, weights, tree):
+    """Return the label images that go to the official script, and the printed text."""
+    written = []
+
+    def scores_of(script, data, folder):
+        written.extend(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+                       for path in sorted(folder.iterdir()))
+        return {key: 0.5 for key, _ in evaluation.OFFICIAL_SCORES.values()}
+    monkeypatch.setattr(evaluation, '_official_script', lambda: 'script')
+    monkeypatch.setattr(evaluation, '_official_scores', scores_of)
+    data = in_classes_of(weights.class_map, open_dataset('cityscapes', tree, 'val'))
+    return written, *report(weights, data, None, 'torch', 'float32')
+
+
+def test_official_label_ids_follow_the_names_of_the_weights(cityscapes, monkeypatch):
+    weights = checkpoint(OTHER_NAMES, ('Road',))
+    weights.tensors['fullconv.bias'][OTHER_NAMES.index('TrafficLight')] = 1e4
+    (written,), scores, text = official_labels(monkeypatch, weights, cityscapes)
+    assert np.unique(written).tolist() == [19]
+    assert 'class IoU           50.0  (cityscapesscripts)' in text
+    weights.tensors['fullconv.bias'][0] = 1e5  # Unlabeled
+    (written,), _, _ = official_labels(monkeypatch, weights, cityscapes)
+    assert np.unique(written).tolist() == [0]
+
+
+def test_weights_of_other_classes_have_no_official_scores(cityscapes, monkeypatch):
+    weights = checkpoint(('road', 'rest'), ('road',))
+    data = in_one_class_map(
+        [open_dataset('cityscapes', cityscapes, 'val')],
+        [Source('cityscapes', '', rename={name: 'rest' for name in CITYSCAPES_NAMES[1:]})],
+        weights.class_map)[0]
+    monkeypatch.setattr(evaluation, '_official_script', lambda: pytest.fail('asked'))
+    scores, text = report(weights, data, None, 'torch', 'float32')
+    assert 'cityscapes' not in scores
+    assert text.endswith("their class 'rest' is none of Cityscapes'.")
+
+
+def test_weights_of_the_authors_classes_are_scored_on_cityscapes(cityscapes):
+    weights = checkpoint(OTHER_NAMES, ('Road',))
+    weights.tensors['fullconv.bias'][OTHER_NAMES.index('Road')] = 1e4
+    data = in_classes_of(weights.class_map, open_dataset('cityscapes', cityscapes, 'val'))
+    scores = evaluate(weights, data, backend='torch', precision='float32')
+    assert scores['per_class']['Road'] == {'iou': 0.5, 'acc': 1}
+    assert scores['per_class']['Car'] == {'iou': 0, 'acc': 0}
+    assert scores['drivable_iou'] == 0.5
+
+
+def test_weights_that_lack_a_class_of_the_data_are_refused(cityscapes):
+    with pytest.raises(DatasetError, match='the weights know the classes Unlabeled, Bicycle'):
+        in_classes_of(checkpoint(OTHER_NAMES[:-1], ()).class_map,
+                      open_dataset('cityscapes', cityscapes, 'val'))
 
 
 @pytest.mark.slow

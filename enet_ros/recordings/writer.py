@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,9 +32,10 @@ from enet_ros.recordings.reader import Topic
 from enet_ros.recordings.state import StateError, decode_state, encode_state
 
 PARTIAL = '.partial'
+WRITING = '.writing'  # ends the name of a file that is not whole
 #: The newest version whose quality of service Humble can read as well.
 METADATA_VERSION = 8
-_PLAN, _STATE, _LOCK = 'plan.json', 'state.json', 'lock'
+_PLAN, _STATE, _LOCK, _METADATA = 'plan.json', 'state.json', 'lock', 'metadata.yaml'
 _FOREVER = QosTime(9223372036, 854775807)
 
 
@@ -91,7 +93,8 @@ class RecordingWriter:
 
         Raises:
             FileExistsError: The recording exists.
-            UnfinishedError: Another run writes it, or an unfinished one has another plan.
+            UnfinishedError: Another run writes it, an unfinished one has another plan, or the
+                folder for it is a link or has files of something else.
         """
         self._out, self._topics = out, list(topics)
         self._index = {topic: index for index, topic in enumerate(self._topics)}
@@ -101,6 +104,7 @@ class RecordingWriter:
         self._bytes = 0
         refuse_existing(out)
         self._folder = partial_folder(out)
+        _refuse_foreign(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._folder)
         self._read_unfinished(json.loads(json.dumps(plan)))
@@ -157,7 +161,7 @@ class RecordingWriter:
 
     def _begin_part(self) -> None:
         self._part = Part(f'{self._out.name}_{len(self.parts)}.mcap')
-        self._stream = (self._folder / f'{self._part.path}.writing').open('wb')
+        self._stream = (self._folder / f'{self._part.path}{WRITING}').open('wb')
         self._mcap, self._bytes = Writer(self._stream), 0
         self._mcap.start('ros2', 'enet_ros')
         schemas = {}
@@ -188,7 +192,7 @@ class RecordingWriter:
             'parts': [asdict(part) for part in self.parts], 'state': dict(state),
             'before': self._before}))
         final = self._folder / self._part.path
-        os.replace(f'{final}.writing', final)
+        os.replace(f'{final}{WRITING}', final)
         self.state = copy.deepcopy(dict(state))  # The cameras go on to change its arrays.
         self._before = {'state': self.state}
         self._stream = self._mcap = self._part = None
@@ -200,15 +204,21 @@ class RecordingWriter:
         Args:
             facts: What metadata.yaml tells about the run.
         """
-        write_whole(self._folder / 'metadata.yaml', yaml.safe_dump(
+        write_whole(self._folder / _METADATA, yaml.safe_dump(
             {'rosbag2_bagfile_information': self._metadata(facts)}, sort_keys=False).encode())
         refuse_existing(self._out)
         os.replace(self._folder, self._out)
-        names = {'metadata.yaml', *(part.path for part in self.parts)}
         for path in self._out.iterdir():  # only now, so that no kill loses the state
-            if path.name not in names:
+            if self._is_temporary(path.name):
                 path.unlink()
         self._lock.close()
+
+    def _is_temporary(self, name: str) -> bool:
+        """Whether this class writes a file of that name, which the finished recording lacks."""
+        whole = name.removesuffix(WRITING)
+        return name in (_PLAN, _STATE, _LOCK) or whole != name and (
+            whole in (_PLAN, _STATE, _METADATA)
+            or re.fullmatch(rf'{re.escape(self._out.name)}_\d+\.mcap', whole) is not None)
 
     def close(self) -> None:
         """Leave an unfinished recording as it is. The part that has not ended is lost."""
@@ -258,10 +268,32 @@ def refuse_existing(out: Path) -> None:
                               'name for -o, or move it away')
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a place of an unfinished recording where something else is.
+
+    Raises:
+        UnfinishedError: It is a link or a file, or a folder with files of something else.
+    """
+    advice = 'move it away, or choose another name for -o: nothing is overwritten'
+    if folder.is_symlink():
+        raise UnfinishedError(f"'{folder}' is a link, wanted a folder or nothing; {advice}")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UnfinishedError(f"'{folder}' is a file, wanted a folder or nothing; {advice}")
+    if (folder / _PLAN).exists():
+        return
+    # A run that was killed at once leaves these two without a plan.
+    foreign = sorted({path.name for path in folder.iterdir()} - {_LOCK, _PLAN + WRITING})
+    if foreign:
+        raise UnfinishedError(f"'{folder}' is no unfinished recording: it has {foreign[0]!r} and "
+                              f'no {_PLAN}; {advice}')
+
+
 def _lock(folder: Path):
     """Return an open file that is locked until it is closed, or the process ends."""
     import fcntl
-    lock = (folder / _LOCK).open('w')
+    lock = os.fdopen(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -282,7 +314,7 @@ def _difference(other: object, plan: Mapping[str, object]) -> str:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole or not there."""
-    writing = path.with_name(path.name + '.writing')
+    writing = path.with_name(path.name + WRITING)
     with writing.open('wb') as stream:
         stream.write(data)
         stream.flush()

@@ -133,6 +133,74 @@ def test_nothing_is_overwritten(bag, tmp_path):
     assert not (tmp_path / 'out.partial').exists()
 
 
+def everything(folder):
+    """Return the files below a folder, through links."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def test_a_folder_that_is_no_unfinished_recording_is_left_as_it_is(bag, tmp_path):
+    path, out, partial = drive(tmp_path, 2), tmp_path / 'out', tmp_path / 'out.partial'
+    (partial / 'sub').mkdir(parents=True)
+    (partial / 'sub' / 'deep.txt').write_text('mine')
+    (partial / 'notes.txt').write_text('mine')
+    before = everything(partial)
+    code, text = bag(path, '-o', out)
+    assert code == 2
+    assert (f"'{partial}' is no unfinished recording: it has 'notes.txt' and no plan.json; move "
+            'it away, or choose another name for -o') in text
+    assert everything(partial) == before and not out.exists()
+
+
+def test_a_link_is_no_place_for_an_unfinished_recording(bag, tmp_path):
+    path, out, partial = drive(tmp_path, 2), tmp_path / 'out', tmp_path / 'out.partial'
+    target = tmp_path / 'target'
+    target.mkdir()
+    (target / 'notes.txt').write_text('mine')
+    partial.symlink_to(target)
+    code, text = bag(path, '-o', out)
+    assert code == 2
+    assert f"'{partial}' is a link, wanted a folder or nothing; move it away" in text
+    assert everything(target) == {'notes.txt': b'mine'} and partial.is_symlink()
+    assert not out.exists()
+    partial.unlink()
+    partial.write_text('mine')
+    code, text = bag(path, '-o', out)
+    assert code == 2
+    assert f"'{partial}' is a file, wanted a folder or nothing" in text
+    assert partial.read_text() == 'mine'
+    partial.unlink()
+    partial.mkdir()
+    (partial / 'lock').symlink_to(target / 'notes.txt')
+    assert bag(path, '-o', out)[0] == 2
+    assert everything(target) == {'notes.txt': b'mine'}
+
+
+def test_the_end_of_a_run_removes_no_file_that_it_did_not_write(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
+    partial = tmp_path / 'out.partial'
+    mine = {'notes.txt': b'mine', 'sub/deep.txt': b'mine', 'report.writing': b'mine'}
+    (partial / 'sub').mkdir()
+    for name, content in mine.items():
+        (partial / name).write_bytes(content)
+    code, text = bag(path, '-o', out, *SMALL)
+    assert code == 0, text
+    after = everything(out)
+    assert mine.items() <= after.items()
+    assert all(name == 'metadata.yaml' or name.endswith('.mcap') for name in {*after} - {*mine})
+
+
+@pytest.mark.parametrize('left', [(), ('lock',), ('lock', 'plan.json.writing')])
+def test_a_run_that_was_killed_before_its_plan_is_begun_anew(bag, tmp_path, left):
+    path, out, partial = drive(tmp_path, 2), tmp_path / 'out', tmp_path / 'out.partial'
+    partial.mkdir()
+    for name in left:
+        (partial / name).write_bytes(b'')
+    assert bag(path, '-o', out)[0] == 0
+    assert {*everything(out)} == {'metadata.yaml', 'out_0.mcap'}
+
+
 def test_an_unfinished_run_with_other_options_is_not_gone_on_with(bag, tmp_path, monkeypatch):
     path, out = drive(tmp_path), tmp_path / 'out'
     killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)

@@ -99,6 +99,16 @@ def end_with_parent(parent: int) -> None:
     for number in stop:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, stop | {signal.SIGHUP})  # ignored under nohup
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal_with_parent(parent, signal.SIGKILL)
+
+
+def signal_with_parent(parent: int, number: int) -> None:
+    """Have the kernel send a signal to this process when its parent ends.
+
+    Args:
+        parent: Process id of the parent.
+        number: The signal.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit('the parent is gone')

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ exit code:
   0    everything was labelled
   1    the rest was labelled: some frames or recordings could not be read, and each is named
   2    called wrongly, or nothing could be labelled
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C or SIGTERM
 """
 
 #: Parameters of the node that have options of their own.
@@ -68,15 +69,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='size of a part before compression; a stopped run goes on at the '
                              'last whole part (default: 256)')
     parser.add_argument('--jobs', type=int, metavar='N',
-                        help='number of recordings at a time, each in a process (needs Ray)')
+                        help='number of recordings at a time, each in a process')
     parser.add_argument('--cluster', metavar='ADDRESS',
-                        help='address of a Ray cluster, such as 10.0.0.5:6379, or auto')
+                        help='address of a Ray cluster, such as 10.0.0.5:6379, or auto '
+                             '(needs Ray)')
     parser.add_argument('--retries', type=int, default=2, metavar='N',
                         help='how often a recording is tried again after a failure (default: 2)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Label recordings; return the exit code."""
+    with sigterm_as_ctrl_c():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from enet_ros.recordings.inputs import find_recordings
     options = _options(args)
     paths, is_one = find_recordings(args.inputs)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from enet_ros.recordings.fleet import RayRunner, asked_of, run_all, run_here
+from enet_ros.recordings.local_jobs import LocalRunner
 from enet_ros.recordings.manifest import DONE, FAILED, MANIFEST, Entry, Manifest
 from enet_ros.recordings.segment import BagOptions
 
@@ -22,7 +23,7 @@ def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOption
     with ExitStack() as stack:
         runner = run_here
         if waiting and (args.jobs or args.cluster):
-            runner = stack.enter_context(_ray_runner(args))
+            runner = stack.enter_context(_runner(args))
             print(f'runs by {runner.place}', file=sys.stderr)
         bar = stack.enter_context(tqdm(
             total=total, initial=total - waiting, unit='recording', file=sys.stderr,
@@ -37,13 +38,14 @@ def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOption
     return _report(manifest, args.out)
 
 
-def _ray_runner(args: argparse.Namespace) -> RayRunner:
+def _runner(args: argparse.Namespace) -> LocalRunner | RayRunner:
+    if not args.cluster:
+        return LocalRunner(args.jobs)
     try:
         return RayRunner(args.jobs, args.cluster)
     except ImportError as error:
         from enet_ros.machine import how_to_install
-        raise ValueError(f'{error}; --jobs and --cluster need Ray: {how_to_install("fleet")}'
-                         ) from error
+        raise ValueError(f'{error}; --cluster needs Ray: {how_to_install("fleet")}') from error
 
 
 def _tell(entry: Entry, bar) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import add_engine_options
 from enet_ros.cli.overwrite import add_force, check_absent
 
@@ -85,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
     images = [path for path in paths if path not in videos]
-    with _sigterm_as_ctrl_c():
+    with sigterm_as_ctrl_c():
         problems = _segment_images(segmenter, images, args.out)
         labelled = len(images) - len(problems)
         for path in videos:
@@ -98,19 +95,6 @@ def run(args: argparse.Namespace) -> int:
     _report_left_out('image', _unread_images(args.inputs),
                      'Such images must be converted first, to JPEG or PNG')
     return _report(problems, len(paths))
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that no part of a file stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def _find_files(inputs: list[str]) -> tuple[list[Path], list[Path]]:

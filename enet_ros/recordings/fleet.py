@@ -1,10 +1,15 @@
-"""Many recordings: one after the other here, or at a time by Ray, on this machine or on many."""
+"""Many recordings: one after the other here, or at a time by Ray on a cluster.
+
+Several at a time on one machine need no Ray: :mod:`enet_ros.recordings.local_jobs`.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,8 +23,6 @@ from enet_ros.recordings.segment import BagOptions, open_segmenter, segment_reco
 #: Packages that decide the bytes of the result, beside the processor.
 _PACKAGES = ('openvino', 'torch', 'numpy', 'opencv-python-headless', 'rosbags')
 CONNECT_SEC = 10.0
-#: Environment variables that a worker on this machine needs to find the package.
-_ENVIRONMENT = ('PYTHONPATH', 'ENET_ROS_CACHE', 'LD_LIBRARY_PATH')
 
 
 @dataclass(frozen=True)
@@ -136,42 +139,36 @@ def _take(manifest: Manifest, outcome: Outcome, tries_left: dict[int, int],
 
 
 class RayRunner:
-    """Runs jobs by Ray. Use it in a ``with`` statement.
+    """Runs jobs on a Ray cluster. Use it in a ``with`` statement.
 
     Attributes:
         place: Where the jobs run, in words.
     """
 
-    def __init__(self, jobs: int | None, cluster: str | None):
-        """Connect to a cluster, or start Ray on this machine.
+    def __init__(self, jobs: int | None, cluster: str):
+        """Connect to a cluster.
 
         Args:
             jobs: Number of jobs at a time, or None for all that the processors allow.
-            cluster: Address of a cluster, or None for this machine.
+            cluster: Address of the cluster.
 
         Raises:
             ConnectionError: There is no such cluster.
         """
-        if cluster is not None:
-            _check_address(cluster)
+        _check_address(cluster)
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
         os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
         import ray
-        self._ray = ray
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        options = {'log_to_driver': False, 'logging_level': 'ERROR', 'ignore_reinit_error': True}
+        self._ray, self._most = ray, jobs
+        earlier = signal.getsignal(signal.SIGTERM)
         try:
-            if cluster is None:
-                ray.init('local', num_cpus=jobs or os.cpu_count(), include_dashboard=False,
-                         runtime_env={'env_vars': environment}, **options)
-            else:
-                ray.init(cluster, **options)
+            ray.init(cluster, log_to_driver=False, logging_level='ERROR',
+                     ignore_reinit_error=True)
         except (ConnectionError, ValueError, RuntimeError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise _no_cluster(cluster, first) from error
-        self._most = jobs
-        # Each job has one CPU of Ray, so as many threads as that stands for.
-        self._threads = max(1, (os.cpu_count() or 1) // jobs) if jobs and not cluster else 1
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, earlier)  # Ray has put its own in its place.
         nodes = [node for node in ray.nodes() if node['Alive']]
         cpus = int(ray.cluster_resources().get('CPU', 0))
         self.place = f'Ray, {len(nodes)} nodes, {cpus} CPUs'
@@ -190,7 +187,7 @@ class RayRunner:
         left, running = list(jobs), {}
         while left or running:
             while left and (self._most is None or len(running) < self._most):
-                job = self._with_threads(left.pop(0))
+                job = _with_one_thread(left.pop(0))
                 running[task.remote(job)] = job
             ready, _ = ray.wait(list(running), num_returns=1)
             for reference in ready:
@@ -200,9 +197,10 @@ class RayRunner:
                 except ray.exceptions.RayError as error:
                     yield Outcome(job.index, _died(error))
 
-    def _with_threads(self, job: Job) -> Job:
-        values = {'threads': self._threads, **job.options.values}
-        return replace(job, options=replace(job.options, values=values))
+
+def _with_one_thread(job: Job) -> Job:
+    """Return a job for one CPU of Ray."""
+    return replace(job, options=replace(job.options, values={'threads': 1, **job.options.values}))
 
 
 def _check_address(cluster: str) -> None:
@@ -223,10 +221,9 @@ def _check_address(cluster: str) -> None:
         raise _no_cluster(cluster, str(error)) from error
 
 
-def _no_cluster(cluster: str | None, reason: str) -> ConnectionError:
-    where = f"no Ray cluster answers at '{cluster}'" if cluster else 'Ray does not start here'
-    return ConnectionError(f"{where}: {reason}; start one by 'ray start --head', or give no "
-                           '--cluster')
+def _no_cluster(cluster: str, reason: str) -> ConnectionError:
+    return ConnectionError(f"no Ray cluster answers at '{cluster}': {reason}; start one by 'ray "
+                           "start --head', or give --jobs and no --cluster")
 
 
 def _died(error: Exception) -> str:

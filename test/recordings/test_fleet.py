@@ -1,9 +1,11 @@
-"""Many recordings: one after the other, at a time by Ray, and on a cluster of two nodes."""
+"""Many recordings: one after the other, at a time in processes, and on a cluster of two nodes."""
 
 import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,12 +16,13 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
 
-from enet_ros.recordings import fleet  # noqa: E402
+from enet_ros.recordings import fleet, local_jobs  # noqa: E402
 from enet_ros.recordings.inputs import find_recordings  # noqa: E402
 from enet_ros.recordings.manifest import Manifest  # noqa: E402
 from enet_ros.recordings.reader import RecordingError  # noqa: E402
 from enet_ros.recordings.segment import BagOptions  # noqa: E402
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NAMES = ('monday', 'tuesday', 'wednesday')
 
 
@@ -168,7 +171,7 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(bag, tmp_path, drives, 
     code, text = bag(drives, '-o', tmp_path / 'out', '--cluster', address)
     assert code == 2
     assert f"no Ray cluster answers at '{address}': " in text
-    assert "start one by 'ray start --head', or give no --cluster" in text
+    assert "start one by 'ray start --head', or give --jobs and no --cluster" in text
     assert time.monotonic() - began_sec < 20.0
 
 
@@ -205,22 +208,32 @@ def test_a_cluster_of_two_nodes_gives_the_bytes_of_one_process(bag, tmp_path, dr
     assert not manifest(tmp_path / 'many')['is_mixed']
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_jobs_on_one_machine_give_the_bytes_of_one_process(bag, tmp_path, drives):
-    pytest.importorskip('ray', reason='the extra fleet is not installed')
+def test_jobs_on_one_machine_give_the_bytes_of_one_process_without_ray(
+        bag, tmp_path, drives, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ray', None)
     assert bag(drives, '-o', tmp_path / 'one')[0] == 0
+    bad = spoil(drives)
     code, text = bag(drives, '-o', tmp_path / 'many', '--jobs', 2)
-    assert code == 0, text
-    assert contents(tmp_path / 'one') == contents(tmp_path / 'many')
+    assert code == 1, text
+    assert 'runs by 2 processes of this machine\n' in text
+    assert f"the recording '{bad}' cannot be read: " in text
+    one, many = contents(tmp_path / 'one'), contents(tmp_path / 'many')
+    assert many == {name: data for name, data in one.items() if not name.startswith('tuesday/')}
+    for row in manifest(tmp_path / 'many')['recordings']:
+        assert (row['attempts'], row['host'] != '') == (1, True)
+        assert bool(row['facts']) == (row['output'] != 'tuesday')
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_worker_that_is_killed_is_tried_again_and_goes_on(bag, tmp_path, cluster):
+@pytest.mark.parametrize('where', ['jobs', pytest.param('cluster', marks=pytest.mark.slow)])
+def test_a_worker_that_is_killed_is_tried_again_and_goes_on(bag, tmp_path, request, where):
     """The first try is killed after a part; the second ends in the bytes of a whole run."""
     path = recordings.write(tmp_path / 'drives' / 'long', recordings.street(60))
+    recordings.write(tmp_path / 'drives' / 'short', recordings.street(2))
     out, folder = tmp_path / 'many', tmp_path / 'many' / 'long.partial'
+    options = (('--jobs', 2) if where == 'jobs' else
+               ('--cluster', request.getfixturevalue('cluster').address))
     killed = []
 
     def kill():
@@ -234,15 +247,98 @@ def test_a_worker_that_is_killed_is_tried_again_and_goes_on(bag, tmp_path, clust
 
     killer = threading.Thread(target=kill)
     killer.start()
-    code, text = bag(tmp_path / 'drives', '-o', out, '--cluster', cluster.address,
-                     '--part-size', '0.6')
+    code, text = bag(tmp_path / 'drives', '-o', out, *options, '--part-size', '0.6')
     killer.join()
     assert killed, 'no worker was found'
     assert code == 0, text
-    row, = manifest(out)['recordings']
-    assert (row['state'], row['attempts']) == ('done', 2)
+    assert [(row['state'], row['attempts']) for row in manifest(out)['recordings']] == [
+        ('done', 2), ('done', 1)]
     assert bag(path, '-o', tmp_path / 'one' / 'long', '--part-size', '0.6')[0] == 0
     assert contents(out / 'long') == contents(tmp_path / 'one' / 'long')
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(('sent', 'code'), [
+    (signal.SIGTERM, 130), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_is_stopped_ends_its_processes_and_opens_no_port(bag, tmp_path, sent, code):
+    """Recordings are compressed as files, so each process has a temporary copy."""
+    for name in NAMES[:2]:
+        recordings.write(tmp_path / 'drives' / name, recordings.street(60), compression='file')
+    (tmp_path / 'tmp').mkdir()
+    arguments = (tmp_path / 'drives', '-o', tmp_path / 'out', '--jobs', 2, '--part-size', 0.6)
+    process = subprocess.Popen(
+        [sys.executable, REPOSITORY / 'bin' / 'enet-ros', 'bag', *map(str, arguments),
+         '--resolution', '160x96', '--precision', 'float32'], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, 'TMPDIR': str(tmp_path / 'tmp')})
+    deadline = time.monotonic() + 120
+    while not all([*tmp_path.glob(f'out/{name}.partial/*.mcap')] for name in NAMES[:2]):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, 'no parts within 120 s'
+        time.sleep(0.01)
+    children = children_of(process.pid)
+    assert len(children) >= 2 and not listening([process.pid, *children])
+    assert [*(tmp_path / 'tmp').iterdir()]
+    began_sec = time.monotonic()
+    process.send_signal(sent)
+    text = process.communicate(timeout=30)[1]
+    while any(Path(f'/proc/{pid}').exists() for pid in children):
+        assert time.monotonic() < began_sec + 10.0, 'a process is still there after 10 s'
+        time.sleep(0.01)
+    assert process.returncode == code and 'Traceback' not in text, text
+    assert not [*(tmp_path / 'tmp').iterdir()]
+    if sent != signal.SIGKILL:
+        assert (f"what is done stays in {tmp_path / 'out'}; the same command goes on from there"
+                in text) and text.endswith('\nstopped\n')
+    assert bag(*arguments)[0] == 0
+    assert [row['frames'] for row in manifest(tmp_path / 'out')['recordings']] == [60, 60]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_on_a_cluster_that_is_stopped_ends_in_a_sentence(tmp_path, cluster):
+    recordings.write(tmp_path / 'drives' / 'long', recordings.street(60))
+    process = subprocess.Popen(
+        [sys.executable, REPOSITORY / 'bin' / 'enet-ros', 'bag', str(tmp_path / 'drives'), '-o',
+         str(tmp_path / 'out'), '--cluster', cluster.address, '--part-size', '0.6',
+         '--resolution', '160x96', '--precision', 'float32'], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not [*tmp_path.glob('out/long.partial/*.mcap')]:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, 'no part within 120 s'
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    text = process.communicate(timeout=30)[1]
+    assert process.returncode == 130, text
+    assert 'the same command goes on from there' in text and text.endswith('\nstopped\n')
+
+
+@pytest.mark.parametrize(('returncode', 'output', 'error'), [
+    (-9, '', 'its process ended (SIGKILL, out of memory?)'),
+    (-11, 'x\n', 'its process ended (SIGSEGV): x'),
+    (3, 'a\n b \n\n', 'its process ended (exit code 3): b')])
+def test_a_process_without_an_outcome_says_how_it_ended(returncode, output, error):
+    job = fleet.Job(7, 'in', 'out', BagOptions())
+    outcome = local_jobs.outcome_of(job, returncode, output)
+    assert (outcome.index, outcome.error, outcome.is_final) == (7, error, False)
+
+
+def children_of(pid):
+    """Return the children of a process."""
+    found = Path(f'/proc/{pid}/task').glob('*/children')
+    return [int(child) for path in found for child in path.read_text().split()]
+
+
+def listening(pids):
+    """Return the ports on which processes listen."""
+    inode_of = {}
+    for path in ('/proc/net/tcp', '/proc/net/tcp6'):
+        for line in Path(path).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == '0A':
+                inode_of[f'socket:[{fields[9]}]'] = fields[1]
+    links = {os.readlink(link) for pid in pids for link in Path(f'/proc/{pid}/fd').iterdir()
+             if link.is_symlink()}
+    return [inode_of[link] for link in links & {*inode_of}]
 
 
 def pid_of_lock(lock):

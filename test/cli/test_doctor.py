@@ -30,6 +30,16 @@ CPU_BUILD = replace(PC, torch='2.13.0+cpu', torch_cuda='', torch_sees_gpu=False,
                     torch_tensorrt='', tensorrt_works=False, openvino='2025.4', gpu_asked=False)
 
 
+def options(**changes):
+    return argparse.Namespace(**{'gpu': True, 'no_trial': False, 'json': False, 'node': '',
+                                 'nav2': '', 'seconds': 3.0, 'watch': None, **changes})
+
+
+def test_watching_the_graph_and_trying_the_gpu_are_refused_together():
+    with pytest.raises(ValueError, match='--watch looks only at the graph'):
+        doctor.run(options(watch=5.0))
+
+
 @pytest.mark.parametrize(('findings', 'wanted'), [
     (ORIN, 'tensorrt, float16: '), (PC, 'tensorrt, float16: '),
     (replace(PC, tensorrt_works=False), 'torch, float16, on the GPU: '),
@@ -118,7 +128,7 @@ def test_little_free_memory_is_a_note_and_no_failure():
 def test_the_exit_code_says_whether_it_works(monkeypatch, capsys, missing, code):
     monkeypatch.setattr(doctor, 'gather', lambda gpu: replace(ROBOT, gpu_asked=gpu))
     monkeypatch.setattr(doctor, 'shortfalls', lambda findings: missing)
-    assert doctor.run(argparse.Namespace(gpu=True, no_trial=True, json=False)) == code
+    assert doctor.run(options(no_trial=True)) == code
     assert 'will be used' in capsys.readouterr().out
 
 
@@ -168,7 +178,7 @@ def test_the_trial_decides_the_exit_code_and_json_has_it_all(monkeypatch, capsys
     monkeypatch.setattr(doctor, 'gather', lambda gpu: PC)
     monkeypatch.setattr(gpu_trial, 'try_gpu', lambda: TRIAL | ({'failure': failure} if failure
                                                                else {}))
-    assert doctor.run(argparse.Namespace(gpu=True, no_trial=False, json=True)) == code
+    assert doctor.run(options(json=True)) == code
     printed = json.loads(capsys.readouterr().out)
     assert printed['trial']['agreement'] == TRIAL['agreement']
     assert printed['findings']['gpus'] == list(PC.gpus)

@@ -145,7 +145,8 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
         return 'it is depth'
     first = next(_first_messages(recording, topic), None)
     if first is None:
-        return 'it has no message'
+        count = recording.count(topic)
+        return f'none of its {count} messages can be read' if count else 'it has no message'
     text = getattr(first, 'encoding', None) or getattr(first, 'format', '')
     if text.lower().startswith(_DEPTH_ENCODINGS):
         return f"it is depth, '{text}'"

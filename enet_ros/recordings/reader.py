@@ -6,16 +6,24 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
-import zstandard
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import dump_qos_v8
 
 from enet_ros.recordings.definitions import definition_of
 from enet_ros.recordings.files import ZSTD_SUFFIXES, storage_files, storage_suffix
+from enet_ros.recordings.unpack import (
+    UnpackedFile,
+    UnpackError,
+    check_chunks,
+    limit_rosbags,
+    unpack_message,
+)
 
+limit_rosbags()
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # No message in CDR begins so.
 _DEFINITION_FORMATS = {MessageDefinitionFormat.MSG: 'ros2msg',
                        MessageDefinitionFormat.IDL: 'ros2idl'}
@@ -114,7 +122,7 @@ class Recording:
                 try:
                     connection, log_ns, data = next(rows)
                     if data[:4] == _ZSTD_MAGIC:  # compressed, and no metadata.yaml says so
-                        data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+                        data = unpack_message(data)
                 except StopIteration:
                     break
                 except Exception as error:  # Decoders and databases have their own exceptions.
@@ -148,6 +156,8 @@ class Recording:
                 plain = self._decompressed(path)
             reader = Reader(plain)
             self._stack.enter_context(reader)
+            for part in _storages(reader):
+                check_chunks(getattr(part, 'chunks', ()))
         except Exception as error:  # Decoders and databases have their own exceptions.
             raise _unreadable(path, error, plain) from error
         _check_parts(path, reader)
@@ -156,8 +166,13 @@ class Recording:
     def _decompressed(self, path: Path) -> Path:
         folder = Path(self._stack.enter_context(TemporaryDirectory()))
         with path.open('rb') as compressed, (folder / path.stem).open('wb') as plain:
-            zstandard.ZstdDecompressor().copy_stream(compressed, plain)
+            copyfileobj(UnpackedFile(compressed), plain)
         return folder / path.stem
+
+
+def _storages(reader: Reader) -> list:
+    """Return rosbags' readers of the files of a folder, or of the one file."""
+    return getattr(reader.storage, 'storages', [reader.storage])
 
 
 def _check_parts(path: Path, reader: Reader) -> None:
@@ -196,7 +211,9 @@ def _topic_of(connection: Connection) -> Topic:
 def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> RecordingError:
     reason = (str(error) or type(error).__name__).replace(str(plain), str(path))
     advice = ''
-    if 'end magic' in reason or 'footer' in reason.lower():
+    if isinstance(error, UnpackError):
+        pass  # What it needs is in its message.
+    elif 'end magic' in reason or 'footer' in reason.lower():
         advice = ("; it has no end, as when a recorder is killed: 'mcap recover FILE' makes a "
                   'whole file of what is there')
     elif path.is_dir():

@@ -24,6 +24,8 @@ from enet_ros.recordings.unpack import (
 )
 
 limit_rosbags()
+#: Of metadata.yaml. A recording of 10,000 files has one of 2 MB.
+MAX_METADATA_BYTES = 4 << 20
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # No message in CDR begins so.
 _DEFINITION_FORMATS = {MessageDefinitionFormat.MSG: 'ros2msg',
                        MessageDefinitionFormat.IDL: 'ros2idl'}
@@ -154,6 +156,7 @@ class Recording:
         try:
             if path.suffix.lower() in ZSTD_SUFFIXES:
                 plain = self._decompressed(path)
+            _check_metadata(path)
             reader = Reader(plain)
             self._stack.enter_context(reader)
             for part in _storages(reader):
@@ -168,6 +171,23 @@ class Recording:
         with path.open('rb') as compressed, (folder / path.stem).open('wb') as plain:
             copyfileobj(UnpackedFile(compressed), plain)
         return folder / path.stem
+
+
+def _check_metadata(path: Path) -> None:
+    """Check the size of the metadata.yaml of a folder: rosbags takes a second for 2 MB.
+
+    Raises:
+        RecordingError: It is no file, or too large.
+    """
+    if not path.is_dir():
+        return
+    metadata = path / 'metadata.yaml'
+    if not metadata.is_file():
+        raise RecordingError('its metadata.yaml is no file')
+    size = metadata.stat().st_size
+    if size > MAX_METADATA_BYTES:
+        raise RecordingError(f'its metadata.yaml has {size:,} bytes, wanted at most '
+                             f'{MAX_METADATA_BYTES:,}')
 
 
 def _storages(reader: Reader) -> list:

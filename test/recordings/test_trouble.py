@@ -1,6 +1,8 @@
 """Recordings with bad frames, missing transforms and names that clash; transforms themselves."""
 
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -115,6 +117,27 @@ def test_files_that_are_no_recordings_are_refused_in_words(bag, tmp_path, conten
     assert code == 2
     assert f"the recording '{path}' cannot be read: " in text and 'Traceback' not in text
     assert not list(tmp_path.glob('out*'))
+
+
+def test_a_metadata_file_that_is_none_is_refused_at_once(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(1))
+    metadata = path / 'metadata.yaml'
+    whole = metadata.read_bytes()
+    metadata.write_bytes(b'x: ' + b'9' * 10_000_000)
+    began_sec = time.monotonic()
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2
+    assert (f"the recording '{path}' cannot be read: its metadata.yaml has 10,000,003 bytes, "
+            "wanted at most 4,194,304; 'ros2 bag reindex' makes a metadata.yaml") in text
+    assert time.monotonic() - began_sec < 3.0
+    metadata.unlink()
+    os.mkfifo(metadata)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2
+    assert 'its metadata.yaml is no file' in text
+    metadata.unlink()
+    metadata.write_bytes(whole + b'#' * 4_000_000)  # a size that a long recording may have
+    assert bag(path, '-o', tmp_path / 'out')[0] == 0
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

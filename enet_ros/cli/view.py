@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--bind', default='127.0.0.1', metavar='IP',
                        help='address to listen on (default: 127.0.0.1, this machine alone)')
     group.add_argument('--port', type=int, default=9090, metavar='N',
-                       help='port of the page; 0 is any free one (default: 9090)')
-    group.add_argument('--data-port', type=int, default=9876, metavar='N',
-                       help='port of the data; 0 is any free one (default: 9876)')
+                       help='port of the page and its data; 0 is any free one (default: 9090)')
     group.add_argument('--memory', default='256MB', metavar='SIZE',
                        help='memory of the server; the oldest frames are dropped (default: 256MB)')
 
@@ -61,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights, rate_hz=within('--rate', args.rate, 0.1, 100.0),
         opacity=within('--opacity', args.opacity, 0.0, 1.0),
         wait_sec=within('--wait', args.wait, 0.0, 1e6))
-    address = checked_address(args.bind, args.port, args.data_port, args.memory)
+    address = checked_address(args.bind, args.port, args.memory)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(options, address)

@@ -1,7 +1,8 @@
-"""Rerun's web server as a child process, on one address and with bounded memory.
+"""Rerun's web server as a hidden child process with bounded memory, and the page before it.
 
 ``rerun.serve_grpc`` of the library listens on every address. The program of the same wheel has
-``--bind``, so it serves the page and the data here.
+``--bind``. It answers every web page of https://rerun.io and of local servers, and checks no
+``Host``. So it listens where no page finds it, and :mod:`enet_ros.view.page` stands before it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,7 +19,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import rerun
 
@@ -26,6 +28,8 @@ START_TIMEOUT_SEC = 60.0
 STOP_TIMEOUT_SEC = 5.0
 LOOPBACK = '127.0.0.1'
 _EVERY_ADDRESS = ('0.0.0.0', '::')
+#: What rerun reads as memory.
+_SIZE = re.compile(r'[1-9][0-9]{0,5}(\.[0-9]{1,3})?([kMGT]B|[KMGT]iB)|([1-9][0-9]?|100)%')
 
 #: Runs the program of the wheel in this process's place, which dies with its parent.
 _RUN = ('import ctypes, os, signal, sys; '
@@ -45,14 +49,12 @@ class Address:
 
     Attributes:
         bind: IP address to listen on.
-        page_port: TCP port of the page, for the browser.
-        data_port: TCP port of the data, for the browser and for this process.
+        port: TCP port of the page and its data.
         memory: Greatest memory of the server, such as 256MB. It drops the oldest data then.
     """
 
     bind: str = LOOPBACK
-    page_port: int = 9090
-    data_port: int = 9876
+    port: int = 9090
     memory: str = '256MB'
 
     def is_local(self) -> bool:
@@ -65,49 +67,56 @@ class Address:
             return socket.gethostname()
         return f'[{self.bind}]' if ':' in self.bind else self.bind
 
-    def local_host(self) -> str:
-        """Return the name by which this process reaches the server."""
-        return LOOPBACK if self.bind in _EVERY_ADDRESS else self.host()
-
-    def data_url(self, host: str) -> str:
-        """Return the URL of the data."""
-        return f'rerun+http://{host}:{self.data_port}/proxy'
-
     def page_url(self) -> str:
         """Return the URL to open in a browser."""
-        host = self.host()
-        return f'http://{host}:{self.page_port}/?url={quote(self.data_url(host), safe="")}'
+        return f'http://{self.host()}:{self.port}/'
 
 
-def checked_address(bind: str, page_port: int, data_port: int, memory: str) -> Address:
-    """Return an address whose ports are free; port 0 takes any free one.
+def checked_address(bind: str, port: int, memory: str) -> Address:
+    """Return an address whose port is free; port 0 takes any free one.
 
     Raises:
-        ValueError: The address is no IP address of this machine, or a port is taken or impossible.
+        ValueError: The address is no IP address of this machine, the port is taken or impossible,
+            or the memory is no size.
     """
     try:
         ipaddress.ip_address(bind)
     except ValueError:
         raise ValueError(f"--bind is '{bind}', wanted an IP address of this machine, such as "
                          f'{LOOPBACK} or 0.0.0.0') from None
-    if page_port == data_port != 0:
-        raise ValueError(f'--port and --data-port are both {page_port}, wanted two ports')
-    return Address(bind, _free_port(bind, '--port', page_port),
-                   _free_port(bind, '--data-port', data_port), memory)
-
-
-def _free_port(bind: str, option: str, port: int) -> int:
+    if not _SIZE.fullmatch(memory):
+        raise ValueError(f"--memory is '{memory}', wanted a size such as 256MB, 1.5GiB or 25%")
     if not 0 <= port <= 65535:
-        raise ValueError(f'{option} is {port}, wanted 0 to 65535')
+        raise ValueError(f'--port is {port}, wanted 0 to 65535')
+    try:
+        return Address(bind, _free_port(bind, port), memory)
+    except OSError as error:
+        raise ValueError(f'cannot listen on {bind} port {port}: {error.strerror}; choose '
+                         'another with --port, or --port 0 for any free one') from error
+
+
+def _free_port(bind: str, port: int = 0) -> int:
     family = socket.AF_INET6 if ':' in bind else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((bind, port))
-        except OSError as error:
-            raise ValueError(f'cannot listen on {bind} port {port}: {error.strerror}; choose '
-                             f'another with {option}, or {option} 0 for any free one') from error
+        trial.bind((bind, port))
         return trial.getsockname()[1]
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 1.0).close()
+        return True
+    except OSError:
+        return False
+
+
+def _hidden_loopback() -> str:
+    """Return one of the 16 million addresses by which Linux reaches itself, at random.
+
+    With a random port, a web page that tries addresses needs 2**39 attempts to find rerun.
+    """
+    return '.'.join(('127', *(str(1 + secrets.randbelow(254)) for _ in range(3))))
 
 
 class ViewServer:
@@ -124,31 +133,32 @@ class ViewServer:
         """
         self.address = address
         self._page: PageServer | None = None
-        self._own_page_port = _free_port(address.bind, '--port', 0)
         self._settings = tempfile.TemporaryDirectory(prefix='enet_ros_view')
         self._log = tempfile.TemporaryFile('w+')
+        host = _hidden_loopback()
+        self._data, self._pages = (host, _free_port(host)), (host, _free_port(host))
         self._process = subprocess.Popen(
             [sys.executable, '-c', _RUN, str(os.getpid()), *self._command()], stdout=self._log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, **self._without_analytics()})
         try:
             self._wait()
-            self._page = PageServer(address.bind, address.page_port,
-                                    (address.local_host().strip('[]'), self._own_page_port),
-                                    (address.host(),), address.data_port)
+            self._page = PageServer(address.bind, address.port, self._pages, self._data)
         except (ServerError, OSError):
             self.stop()
             raise
 
+    @property
+    def data_url(self) -> str:
+        """Return the URL to which this process sends what is drawn."""
+        host, port = self._data
+        return f'rerun+http://{host}:{port}/proxy'
+
     def _command(self) -> list[str]:
-        address = self.address
         program = Path(rerun.__file__).resolve().parents[1] / 'rerun_cli' / 'rerun'
-        command = [str(program), '--serve-web', '--bind', address.bind,
-                   '--port', str(address.data_port), '--web-viewer-port', str(self._own_page_port),
-                   '--server-memory-limit', address.memory]
-        if not address.is_local():  # The page and the data have two ports: two origins.
-            command += ['--cors-allow-origin', f'http://{address.host()}:{address.page_port}']
-        return command
+        return [str(program), '--serve-web', '--bind', self._data[0],
+                '--port', str(self._data[1]), '--web-viewer-port', str(self._pages[1]),
+                '--server-memory-limit', self.address.memory]
 
     def _without_analytics(self) -> dict[str, str]:
         """Return an environment in which Rerun's usage statistics are off."""
@@ -162,21 +172,13 @@ class ViewServer:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SEC
-        for port in (self._own_page_port, self.address.data_port):
-            while not self._answers(port):
+        for host, port in (self._pages, self._data):
+            while not _answers(host, port):
                 self.check()
                 if time.monotonic() > deadline:
-                    raise ServerError(f'nothing listens on port {port} after '
+                    raise ServerError(f'rerun does not listen on {host}:{port} after '
                                       f'{START_TIMEOUT_SEC:.0f} s; rerun said:\n{self.tail()}')
                 time.sleep(0.05)
-
-    def _answers(self, port: int) -> bool:
-        try:
-            host = self.address.local_host().strip('[]')
-            socket.create_connection((host, port), 1.0).close()
-            return True
-        except OSError:
-            return False
 
     @property
     def pid(self) -> int:

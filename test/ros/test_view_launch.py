@@ -41,7 +41,7 @@ def test_the_demo_prints_the_url_and_leaves_no_process(tmp_path):
                           env={**os.environ, 'ENET_ROS_TEST_MARK': str(tmp_path)},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150)
     assert done.returncode == 0, done.stdout
-    assert 'view: open http://127.0.0.1:9090/?url=' in done.stdout, done.stdout
+    assert 'view: open http://127.0.0.1:9090/' in done.stdout, done.stdout
     assert processes_with(mark) == []
 
 

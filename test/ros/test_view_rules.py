@@ -81,20 +81,27 @@ def test_the_options_name_what_was_given_and_what_is_wanted():
 
 
 def test_addresses_that_cannot_be_used_are_refused():
-    taken = checked_address('127.0.0.1', 0, 0, '256MB')
-    assert taken.page_url().startswith(f'http://127.0.0.1:{taken.page_port}/?url=rerun%2Bhttp')
+    taken = checked_address('127.0.0.1', 0, '256MB')
+    assert taken.page_url() == f'http://127.0.0.1:{taken.port}/'
     assert taken.is_local() and not Address('0.0.0.0').is_local()
     for bind, port, message in (('robot', 0, "--bind is 'robot'"), ('127.0.0.1', 70000, '70000'),
                                 ('203.0.113.9', 0, 'cannot listen on 203.0.113.9')):
         with pytest.raises(ValueError, match=message):
-            checked_address(bind, port, 0, '256MB')
+            checked_address(bind, port, '256MB')
+
+
+def test_memory_is_what_rerun_reads():
+    for memory in ('256MB', '1.5GiB', '25%', '100%', '64kB'):
+        assert checked_address('127.0.0.1', 0, memory).memory == memory
+    for memory in ('lots', '', '256', '0MB', '-1MB', '150%', '1gb', '1KB', '1MB\n', '1MB --x'):
+        with pytest.raises(ValueError, match='wanted a size such as 256MB'):
+            checked_address('127.0.0.1', 0, memory)
 
 
 @pytest.mark.ros
 def test_a_node_that_does_not_come_is_named_with_what_to_do():
     done = subprocess.run(['enet-ros', 'view', '--node', '/robot/enet', '--wait', '1',
-                           '--port', '0', '--data-port', '0'],
-                          capture_output=True, text=True, timeout=60)
+                           '--port', '0'], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert 'There is no node /robot/enet.' in done.stderr
     assert 'or name it by --node, or set ROS_DOMAIN_ID' in done.stderr

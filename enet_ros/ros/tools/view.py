@@ -60,7 +60,7 @@ def serve(options: Options, address: Address) -> None:
         target = find_target(node, executor, options.node, options.images, options.weights,
                              options.wait_sec, say)
         server = ViewServer(address)
-        recording = _recording(address, options, target)
+        recording = _recording(server.data_url, options, target)
         drawings = [CameraDrawing(recording, camera.name, target.class_map, options.opacity)
                     for camera in target.cameras]
         for camera, drawing in zip(target.cameras, drawings):
@@ -79,10 +79,10 @@ def serve(options: Options, address: Address) -> None:
         rclpy.try_shutdown()
 
 
-def _recording(address: Address, options: Options, target: Target) -> rr.RecordingStream:
+def _recording(data_url: str, options: Options, target: Target) -> rr.RecordingStream:
     """Return where all is drawn, with the layout and the legend."""
     recording = rr.RecordingStream('enet_ros')
-    recording.connect_grpc(address.data_url(address.local_host()), default_blueprint=layout(
+    recording.connect_grpc(data_url, default_blueprint=layout(
         [camera.name for camera in target.cameras], options.show, target.class_map))
     if 'labels' in options.show:
         draw_legend(recording, target.class_map)
@@ -96,8 +96,8 @@ def _announce(target: Target, address: Address) -> None:
     if target.doubt:
         say(f'warning: {target.doubt}')
     if not address.is_local():
-        say('warning: every machine that reaches this address sees the cameras, and can send data '
-            'to the page; there is no password')
+        say('warning: every machine that reaches this address sees the cameras; there is no '
+            'password')
     say(f'open {address.page_url()}')
 
 

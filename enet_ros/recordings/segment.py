@@ -30,8 +30,7 @@ from enet_ros.recordings.outputs import (
     make_label_info,
 )
 from enet_ros.recordings.reader import Recording, RecordingError, Topic
-from enet_ros.recordings.survey import RecordedCalibrations, survey
-from enet_ros.recordings.transforms import RecordedTransforms
+from enet_ros.recordings.survey import Survey, survey
 from enet_ros.recordings.writer import RecordingWriter, own_topic, refuse_existing
 
 PART_BYTES = 256 << 20
@@ -131,15 +130,19 @@ class _Run:
     def __init__(self, recording: Recording, options: BagOptions, segmenter: Segmenter):
         self._recording, self._options, self._segmenter = recording, options, segmenter
         cameras, self._remarks = find_cameras(recording, options.topics, node=options.node)
-        transforms, calibrations = survey(recording, cameras)
-        self._values = _values_for(options.values, cameras, transforms, calibrations)
+        facts = survey(recording, cameras)
+        self._values = _values_for(options.values, cameras, facts)
         settings = camera_settings(self._values, cameras, segmenter)
         if 'ground.pose' not in options.values:
-            self._remarks += _missing_ground(options.outputs, cameras, settings, transforms,
-                                             calibrations)
+            self._remarks += _missing_ground(options.outputs, cameras, settings, facts)
+        if _in_metres(options.outputs) and any(
+                each.settings.ground.pose == 'tf' or each.settings.odom_frame
+                for each in settings.values()):
+            self._remarks += facts.remarks
         self._cameras = {camera.topic: RecordedCamera(
-            camera, settings[camera.name], segmenter, options.outputs, transforms,
-            calibrations[camera.name]) for camera in cameras}
+            camera, settings[camera.name], segmenter, options.outputs,
+            facts.transforms[camera.name], facts.calibrations[camera.name])
+            for camera in cameras}
         self._topic_of = {(camera.name, name): own_topic(
             f'/{options.node}/{camera.prefix}{name}', OUTPUTS[name].type)
             for camera in cameras for name in options.outputs}
@@ -243,31 +246,36 @@ def _done(camera: RecordedCamera) -> int:
 
 
 def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],
-                transforms: RecordedTransforms,
-                calibrations: Mapping[str, RecordedCalibrations]) -> dict[str, object]:
+                facts: Survey) -> dict[str, object]:
     """Return the parameters for a recording, with the pose from TF where it has what that takes.
 
     A pose that the parameters give, or turn off, stays.
     """
     values = {**values, 'cameras': [camera.name for camera in cameras]}
-    has_metres = len(transforms) and any(map(len, calibrations.values()))
+    has_metres = any(map(len, facts.transforms.values())) and any(
+        map(len, facts.calibrations.values()))
     if 'ground.pose' not in values and has_metres:
         values['ground.pose'] = 'tf'
     return values
 
 
+def _in_metres(outputs: Sequence[str]) -> list[str]:
+    """Return the outputs that need the ground."""
+    return [name for name in outputs if Need.GROUND in OUTPUTS[name].needs]
+
+
 def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
-                    settings: Mapping[str, CameraSettings], transforms: RecordedTransforms,
-                    calibrations: Mapping[str, RecordedCalibrations]) -> list[str]:
+                    settings: Mapping[str, CameraSettings], facts: Survey) -> list[str]:
     """Return a sentence for each camera that gets no outputs in metres, if any are asked for."""
-    names = [name for name in outputs if Need.GROUND in OUTPUTS[name].needs]
+    names = _in_metres(outputs)
     remarks = []
     for camera in cameras:
         if names and settings[camera.name].settings.ground.pose == 'off':
-            missing = [*([] if len(transforms) else ['no transforms (TF)']),
-                       *([] if len(calibrations[camera.name]) else ['no camera_info'])]
+            missing = [facts.transforms[camera.name].missing,
+                       '' if len(facts.calibrations[camera.name]) else 'no camera_info']
+            reason = ' and '.join(filter(None, missing))
             remarks.append(f'{camera.topic.name}: no {", ".join(names)}: the recording has '
-                           f'{" and ".join(missing)}; give the pose of the camera by --params '
+                           f'{reason}; give the pose of the camera by --params '
                            'with ground.pose: parameters (docs/ground.md)')
     return remarks
 

@@ -2,97 +2,86 @@
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
 from enet_ros.perception.frame import Stamp
+from enet_ros.recordings.epochs import Epochs
+from enet_ros.recordings.transform_history import Placement, StaticHistory, TransformHistory
 
-#: As of the live node: an older transform says where the vehicle was, not where it is.
-MAX_TRANSFORM_AGE_SEC = 0.5
 
+@dataclass
+class _Way:
+    """The way from a frame to the root of its tree.
 
-class TransformHistory:
-    """Where a frame is in its parent, over time."""
+    Attributes:
+        frames: The frame, its parent, and so on.
+        values: Transform of each frame but the last in the next, (7,) each.
+        error: Why the way ends before the root, or None.
+    """
 
-    def __init__(self, parent: str, *, is_static: bool):
-        self.parent, self.is_static = parent, is_static
-        self._stamps_ns: list[int] = []
-        self._values: list[tuple[float, ...]] = []  # x y z of the position, x y z w
-        self._recorded_ns: list[int] = []
-        self._newest: list[tuple[float, ...]] = []  # of all that were recorded by then
-
-    def add(self, stamp_ns: int, values: tuple[float, ...], recorded_ns: int = 0) -> None:
-        """Add a transform. The newest of a static one counts."""
-        if self.is_static:
-            self._stamps_ns, self._values = [stamp_ns], [values]
-            return
-        at = bisect.bisect_right(self._stamps_ns, stamp_ns)
-        self._stamps_ns.insert(at, stamp_ns)
-        self._values.insert(at, values)
-        self._recorded_ns.append(recorded_ns)
-        self._newest.append(self._values[-1])
-
-    def at(self, stamp_ns: int, now_ns: int = 0) -> np.ndarray:
-        """Return the transform at a time: position x y z, then quaternion x y z w, (7,).
-
-        Args:
-            stamp_ns: The time. 0 stands for the newest transform, as in tf2.
-            now_ns: Time of recording, by which that one must have been recorded.
-
-        Raises:
-            LookupError: The nearest transform is too far from that time.
-        """
-        if self.is_static:
-            return np.array(self._values[-1])
-        if stamp_ns == 0:
-            count = bisect.bisect_right(self._recorded_ns, now_ns)
-            if count == 0:
-                raise LookupError('had not been recorded yet')
-            return np.array(self._newest[count - 1])
-        after = bisect.bisect_left(self._stamps_ns, stamp_ns)
-        before = max(after - 1, 0)
-        after = min(after, len(self._stamps_ns) - 1)
-        first, last = self._stamps_ns[before], self._stamps_ns[after]
-        age_sec = min(abs(stamp_ns - first), abs(stamp_ns - last)) / 1e9
-        if age_sec > MAX_TRANSFORM_AGE_SEC:
-            raise LookupError(f'is {age_sec:.1f} s from the frame, wanted at most '
-                              f'{MAX_TRANSFORM_AGE_SEC} s')
-        if not first <= stamp_ns <= last:
-            return np.array(self._values[before if stamp_ns > last else after])
-        share = (stamp_ns - first) / (last - first) if last > first else 0.0
-        return _between(np.array(self._values[before]), np.array(self._values[after]), share)
+    frames: list[str]
+    values: list[np.ndarray] = field(default_factory=list)
+    error: LookupError | None = None
 
 
 class RecordedTransforms:
-    """Looks up the transforms of a recording.
+    """Looks up the transforms of a recording, or of one namespace of it.
+
+    As the buffer of tf2 is cleared when time jumps back, the transforms of moving frames count
+    within an epoch alone. Static ones stay.
 
     Attributes:
         now_ns: Time of recording of the frame whose transforms are asked for.
     """
 
-    def __init__(self):
-        self.now_ns = 0
-        self._histories: dict[str, TransformHistory] = {}
+    def __init__(self, missing: str = ''):
+        """Have no transforms yet.
+
+        Args:
+            missing: What the recording lacks if there will be none, such as 'no transforms'.
+        """
+        self.now_ns, self.missing = 0, missing
+        self._moving: dict[str, TransformHistory] = {}
+        self._static: dict[str, StaticHistory] = {}
+        self._names: dict[str, str] = {}
+        self._epochs: Epochs | None = None
 
     def __len__(self) -> int:
-        return len(self._histories)
+        return len(self._moving.keys() | self._static.keys())
 
     def add(self, transforms: Iterable, *, is_static: bool, recorded_ns: int = 0) -> None:
-        """Add the transforms of a tf2_msgs/TFMessage. One that is no number is left out."""
+        """Add the transforms of a tf2_msgs/TFMessage, in the order of recording.
+
+        One that is no number is left out.
+        """
+        self._epochs = None
         for stamped in transforms:
             move, turn = stamped.transform.translation, stamped.transform.rotation
             values = (move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w)
             child, parent = (name.lstrip('/') for name in (stamped.child_frame_id,
                                                            stamped.header.frame_id))
-            if not np.isfinite(values).all() or not any(values[3:]) or not child or not parent:
+            if not all(map(isfinite, values)) or not any(values[3:]) or not child or not parent:
                 continue
-            history = self._histories.get(child)
-            if history is None or history.parent != parent:
-                history = self._histories[child] = TransformHistory(parent, is_static=is_static)
-            history.add(stamped.header.stamp.sec * 10**9 + stamped.header.stamp.nanosec, values,
-                        recorded_ns)
+            child, parent = (self._names.setdefault(name, name) for name in (child, parent))
+            if is_static:
+                self._static.setdefault(child, StaticHistory()).add(parent, values, recorded_ns)
+                continue
+            if child not in self._moving:
+                self._moving[child] = TransformHistory()
+            stamp = stamped.header.stamp
+            self._moving[child].add(parent, stamp.sec * 10**9 + stamp.nanosec, values,
+                                    recorded_ns)
+
+    @property
+    def epochs(self) -> Epochs:
+        """The epochs of what has been added."""
+        if self._epochs is None:
+            self._epochs = Epochs(self._moving)
+        return self._epochs
 
     def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[tuple, tuple]:
         """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
@@ -106,39 +95,60 @@ class RecordedTransforms:
             LookupError: The recording has no such transform at that time.
         """
         target, source = target.lstrip('/'), source.lstrip('/')
+        if self.missing:
+            raise LookupError(f'the recording has {self.missing}')
         if not source:
             raise LookupError('the header of the image has an empty frame_id, wanted the optical '
                               'frame of the camera')
         stamp_ns = stamp.sec * 10**9 + stamp.nanosec
-        up, down = self._to_root(source), self._to_root(target)
-        common = next((frame for frame in up if frame in down), None)
+        epoch = self.epochs.of_frame(stamp_ns, self.now_ns)
+        up, down = (self._way(frame, stamp_ns, epoch) for frame in (source, target))
+        common = next((frame for frame in up.frames if frame in down.frames), None)
         if common is None:
-            known = ', '.join(sorted({*self._histories, *(
-                history.parent for history in self._histories.values())})) or 'none'
-            raise LookupError(f'the recording has no transform from {source} to {target}; its '
-                              f'frames are {known}')
-        matrix = np.linalg.inv(self._chain(down[:down.index(common)], stamp_ns, target)) \
-            @ self._chain(up[:up.index(common)], stamp_ns, source)
+            raise (up.error or down.error or LookupError(
+                f'the recording has no transform from {source} to {target}; its frames are '
+                f'{", ".join(sorted(self._names)) or "none"}'))
+        matrix = np.linalg.inv(_chain(down.values[:down.frames.index(common)])) \
+            @ _chain(up.values[:up.frames.index(common)])
         return tuple(matrix[:3, 3].tolist()), _quaternion(matrix[:3, :3])
 
-    def _to_root(self, frame: str) -> list[str]:
-        """Return a frame, its parent, and so on."""
-        frames = [frame]
-        while (history := self._histories.get(frames[-1])) and history.parent not in frames:
-            frames.append(history.parent)
-        return frames
-
-    def _chain(self, frames: list[str], stamp_ns: int, source: str) -> np.ndarray:
-        """Return the (4, 4) matrix from the first of these frames to the parent of the last."""
-        matrix = np.eye(4)
-        for frame in frames:
+    def _way(self, source: str, stamp_ns: int, epoch: int) -> _Way:
+        """Return the way from a frame to the root, at a time."""
+        way = _Way([source])
+        while True:
+            frame = way.frames[-1]
             try:
-                values = self._histories[frame].at(stamp_ns, self.now_ns)
+                placement = self._placement(frame, stamp_ns, epoch)
             except LookupError as error:
-                raise LookupError(f'the transform of {frame}, on the way from {source}, '
-                                  f'{error}') from error
-            matrix = _matrix(values) @ matrix
-        return matrix
+                way.error = LookupError(f'the transform of {frame}, on the way from {source}, '
+                                        f'{error}')
+                return way
+            if placement is None or placement[0] in way.frames:
+                return way
+            way.frames.append(placement[0])
+            way.values.append(placement[1])
+
+    def _placement(self, frame: str, stamp_ns: int, epoch: int) -> Placement | None:
+        """Return where a frame is in its parent, or None for a root.
+
+        Where a frame has both kinds of transforms, the static ones count while no other is near.
+        """
+        moving, static = self._moving.get(frame), self._static.get(frame)
+        try:
+            if moving is not None:
+                return moving.at(stamp_ns, epoch, self.now_ns)
+        except LookupError:
+            if static is None:
+                raise
+        return None if static is None else static.at(self.now_ns)
+
+
+def _chain(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the (4, 4) matrix of transforms one after the other."""
+    matrix = np.eye(4)
+    for each in values:
+        matrix = _matrix(each) @ matrix
+    return matrix
 
 
 def _matrix(values: np.ndarray) -> np.ndarray:
@@ -148,21 +158,6 @@ def _matrix(values: np.ndarray) -> np.ndarray:
     matrix[:3, :3] += 2.0 * w * cross + 2.0 * cross @ cross
     matrix[:3, 3] = values[:3]
     return matrix
-
-
-def _between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """Return the transform at a share of the way: linear, and along the arc for the rotation."""
-    if share == 0.0:
-        return one
-    first, last = (values[3:] / np.linalg.norm(values[3:]) for values in (one, other))
-    cosine = float(first @ last)
-    last, cosine = (last, cosine) if cosine >= 0.0 else (-last, -cosine)
-    angle = np.arccos(min(cosine, 1.0))
-    weights = (np.sin((1 - share) * angle), np.sin(share * angle)) if angle > 1e-6 \
-        else (1 - share, share)
-    rotation = weights[0] * first + weights[1] * last
-    return np.concatenate(((1 - share) * one[:3] + share * other[:3],
-                           rotation / np.linalg.norm(rotation)))
 
 
 def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:

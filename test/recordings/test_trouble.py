@@ -1,4 +1,4 @@
-"""Recordings with bad frames, missing transforms and names that clash; transforms themselves."""
+"""Recordings with bad frames, missing transforms and names that clash."""
 
 import os
 import shutil
@@ -15,11 +15,8 @@ from support import recordings  # noqa: E402
 
 from enet_ros.perception.camera_model import CameraModel  # noqa: E402
 from enet_ros.perception.compression import CompressionError  # noqa: E402
-from enet_ros.perception.pose import Pose  # noqa: E402
-from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
 RAW = 'sensor_msgs/msg/Image'
-SECOND = 10**9
 
 
 def test_bad_frames_are_counted_and_named_and_kept(bag, tmp_path):
@@ -153,57 +150,6 @@ def test_wrong_options_are_named(bag, tmp_path, arguments, message):
     assert code == 2
     assert message in text
     assert not list(tmp_path.glob('out*'))
-
-
-def stamp(sec):
-    types = recordings.store().types
-    return recordings.header(types, round(sec * SECOND), '').stamp
-
-
-def transforms_of(*rows):
-    """Return transforms: parent, child, seconds (None is static), x, yaw in radians."""
-    types, made = recordings.store().types, RecordedTransforms()
-    for parent, child, sec, x, yaw in rows:
-        message = recordings.transform(
-            types, round((sec or 0) * SECOND), parent, child, (x, 0.0, 0.5),
-            (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
-        made.add(message.transforms, is_static=sec is None, recorded_ns=(sec or 0) * SECOND)
-    return made
-
-
-def test_transforms_are_interpolated_and_chained():
-    made = transforms_of(('map', 'base', 1, 0.0, 0.0), ('map', 'base', 2, 2.0, np.pi / 2),
-                         ('base', 'cam', None, 1.0, 0.0))
-    move, turn = made.lookup('/map', 'cam', stamp(1.5))
-    assert move == pytest.approx((1.0 + np.cos(np.pi / 4), np.sin(np.pi / 4), 1.0))
-    assert np.allclose(Pose.from_quaternion((0, 0, 1), turn).rotation_matrix,
-                       Pose.from_quaternion((0, 0, 1), (0, 0, np.sin(np.pi / 8),
-                                                        np.cos(np.pi / 8))).rotation_matrix)
-    back, _ = made.lookup('cam', 'map', stamp(1.0))
-    assert back == pytest.approx((-1.0, 0.0, -1.0))
-    assert made.lookup('map', 'base', stamp(2.4))[0] == pytest.approx((2.0, 0.0, 0.5))
-
-
-def test_transforms_that_are_not_there_are_refused_in_words():
-    made = transforms_of(('map', 'base', 1, 0.0, 0.0), ('odom', 'cam', None, 0.0, 0.0))
-    with pytest.raises(LookupError, match='is 2.0 s from the frame, wanted at most 0.5 s'):
-        made.lookup('map', 'base', stamp(3))
-    with pytest.raises(LookupError, match='no transform from cam to map; its frames are base, '):
-        made.lookup('map', 'cam', stamp(1))
-    with pytest.raises(LookupError, match='empty frame_id'):
-        made.lookup('map', '', stamp(1))
-
-
-def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_then():
-    made = transforms_of(('map', 'base', 100, 0.0, 0.0), ('map', 'base', 160, 60.0, 0.0))
-    with pytest.raises(LookupError, match='is 30.0 s from the frame, wanted at most 0.5 s'):
-        made.lookup('map', 'base', stamp(130))
-    assert made.lookup('map', 'base', stamp(100.25))[0] == pytest.approx((0.25, 0.0, 0.5))
-    with pytest.raises(LookupError, match='had not been recorded yet'):
-        made.lookup('map', 'base', stamp(0))
-    for now_sec, x in ((100, 0.0), (159, 0.0), (161, 60.0)):
-        made.now_ns = now_sec * SECOND
-        assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((x, 0.0, 0.5))
 
 
 @pytest.mark.parametrize('has_metadata', [False, True])

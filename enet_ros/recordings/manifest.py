@@ -9,12 +9,14 @@ from pathlib import Path
 
 from enet_ros.recordings.inputs import name_of
 from enet_ros.recordings.reader import RecordingError
-from enet_ros.recordings.writer import write_whole
+from enet_ros.recordings.writer import facts_of, write_whole
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
 #: Facts that decide whether two machines give the same bytes.
 KIND = ('backend', 'precision', 'processor', 'versions')
+_LOST = ('it was finished just before the run was stopped, so its other warnings and its machine '
+         'are not known')
 
 
 @dataclass
@@ -112,7 +114,15 @@ class Manifest:
         if entry.attempts == 0:
             raise FileExistsError(f"'{self._out / entry.output}' exists already and is not in the "
                                   'manifest; move it away: nothing is overwritten')
-        entry.state = DONE
+        try:
+            facts = facts_of(self._out / entry.output)
+            entry.frames = int(facts.pop('frames'))
+            entry.unreadable = int(facts.pop('unreadable'))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FileExistsError(f"'{self._out / entry.output}' exists already and is not what "
+                                  'this command has finished; move it away: nothing is '
+                                  'overwritten') from error
+        entry.state, entry.error, entry.facts, entry.warnings = DONE, '', facts, [_LOST]
 
     def waiting(self) -> list[Entry]:
         """Return the recordings that are not done."""
@@ -122,7 +132,7 @@ class Manifest:
         """Return the recordings of each kind of machine: words for the kind -> inputs."""
         found: dict[str, list[str]] = {}
         for entry in self.entries:
-            if entry.state == DONE and entry.facts:
+            if entry.state == DONE and 'processor' in entry.facts:
                 kind = ', '.join(f'{name} {entry.facts.get(name, "?")}' for name in KIND)
                 found.setdefault(kind, []).append(entry.output)
         return found

@@ -205,7 +205,8 @@ class _Run:
                 writer.end_part(self._state(taken))
         writer.end_part(self._state(taken))
         report = self._report(len(writer.parts), resumed_parts)
-        writer.finish({f'enet_ros.{name}': value for name, value in self.facts().items()})
+        writer.finish({**self.facts(), 'frames': str(report.frames),
+                       'unreadable': str(report.unreadable)})
         return report
 
     def _segment(self, writer: RecordingWriter, topic: Topic, log_ns: int, data: bytes) -> None:

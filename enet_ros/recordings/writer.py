@@ -36,6 +36,7 @@ WRITING = '.writing'  # ends the name of a file that is not whole
 #: The newest version whose quality of service Humble can read as well.
 METADATA_VERSION = 8
 _PLAN, _STATE, _LOCK, _METADATA = 'plan.json', 'state.json', 'lock', 'metadata.yaml'
+_FACT = 'enet_ros.'  # begins the name of a fact in metadata.yaml
 _FOREVER = QosTime(9223372036, 854775807)
 
 
@@ -249,12 +250,31 @@ class RecordingWriter:
                  'starting_time': {'nanoseconds_since_epoch': part.start_ns or 0},
                  'duration': {'nanoseconds': part.end_ns - (part.start_ns or 0)},
                  'message_count': sum(part.counts.values())} for part in self.parts],
-            'custom_data': dict(facts), 'ros_distro': 'jazzy'}
+            'custom_data': {_FACT + name: value for name, value in facts.items()},
+            'ros_distro': 'jazzy'}
 
 
 def partial_folder(out: Path) -> Path:
     """Return where a recording lies until it is finished."""
     return out.with_name(out.name + PARTIAL)
+
+
+def facts_of(out: Path) -> dict[str, str]:
+    """Return what :meth:`RecordingWriter.finish` was told about a run.
+
+    Args:
+        out: Folder of a finished recording.
+
+    Raises:
+        OSError: It has no metadata.yaml.
+        ValueError: Its metadata.yaml is none of ours.
+    """
+    try:
+        content = yaml.safe_load((out / _METADATA).read_text())
+        facts = content['rosbag2_bagfile_information']['custom_data']
+        return {name.removeprefix(_FACT): value for name, value in facts.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"'{out / _METADATA}' is not of enet-ros bag") from error
 
 
 def refuse_existing(out: Path) -> None:

@@ -205,3 +205,4 @@ def test_metadata_tells_files_counts_times_and_what_made_the_labels(bag, tmp_pat
     facts = found['custom_data']
     assert (facts['enet_ros.backend'], facts['enet_ros.precision']) == ('openvino', 'float32')
     assert facts['enet_ros.weights'] == 'enet_camvid'
+    assert (facts['enet_ros.frames'], facts['enet_ros.unreadable']) == ('3', '0')

@@ -73,6 +73,30 @@ def test_a_folder_of_recordings_gives_one_of_each_and_a_manifest(bag, tmp_path, 
     assert '3 recordings, 3 done before' in text
 
 
+def test_what_was_finished_before_the_run_was_stopped_counts_as_done(bag, tmp_path, drives):
+    out = tmp_path / 'out'
+    assert bag(drives, '-o', out)[0] == 0
+    content = manifest(out)
+    content['recordings'][1] |= {'state': 'waiting', 'frames': 0, 'facts': {}, 'warnings': [],
+                                 'host': '', 'error': 'its process ended'}
+    (out / 'manifest.json').write_text(json.dumps(content))
+    code, text = bag(drives, '-o', out)
+    assert code == 0, text
+    assert '3 recordings, 3 done before' in text and 'several kinds' not in text
+    assert 'warning: tuesday: it was finished just before the run was stopped' in text
+    row = manifest(out)['recordings'][1]
+    assert (row['state'], row['frames'], row['unreadable'], row['error']) == ('done', 3, 0, '')
+    assert row['facts'] == {name: value for name, value in
+                            content['recordings'][0]['facts'].items()
+                            if name not in ('processor', 'versions')}
+    content['recordings'][1]['output'] = 'others'
+    (out / 'manifest.json').write_text(json.dumps(content))
+    (out / 'others').mkdir()
+    code, text = bag(drives, '-o', out)
+    assert code == 2
+    assert "others' exists already and is not what this command has finished" in text
+
+
 def test_a_recording_that_cannot_be_read_is_named_and_the_rest_is_done(bag, tmp_path, drives):
     out, bad = tmp_path / 'out', spoil(drives)
     code, text = bag(drives, '-o', out)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,8 +85,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationData]:
     """Open and check the splits that are to be scored."""
-    import sys
-
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
     from enet_ros.training.sources import in_one_class_map, read_sources
@@ -94,10 +94,16 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         sources = [source for source in read_sources(Path(args.data)) if source.val_split]
         opened = [source.open(source.val_split) for source in sources]
         splits = in_one_class_map(opened, sources, class_map)
+        _check(splits)
     else:
-        splits = [in_classes_of(class_map, open_dataset(args.dataset, args.root, args.split,
-                                                        args.classes))]
+        opened = [open_dataset(args.dataset, args.root, args.split, args.classes)]
+        _check(opened)  # before the classes are compared: masks have other classes as well
+        splits = [in_classes_of(class_map, opened[0])]
+    return splits
+
+
+def _check(splits: Sequence[SegmentationData]) -> None:
+    """Read every frame once, and print what may be meant otherwise."""
     for split in splits:
         for sentence in split.check():
             print(sentence, file=sys.stderr)
-    return splits

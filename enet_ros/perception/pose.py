@@ -14,6 +14,9 @@ import numpy as np
 
 #: Optical axes (right, down, forward) in the axes of the camera's body (forward, left, up).
 BODY_FROM_OPTICAL = np.array([[0., 0., 1.], [-1., 0., 0.], [0., -1., 0.]])
+#: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
+#: An older transform says where the vehicle was, not where it is.
+MAX_TRANSFORM_AGE_SEC = 0.5
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from enet_ros.perception.pose import MAX_TRANSFORM_AGE_SEC
 from enet_ros.perception.stamps import JUMP_NS
 
-#: As of the live node: an older transform says where the vehicle was, not where it is.
-MAX_TRANSFORM_AGE_SEC = 0.5
 #: Transforms one after the other with stamps that have fallen back, after which time began anew.
 #: One or two alone come from a second publisher, or came late.
 FALLEN_STAMPS = 3

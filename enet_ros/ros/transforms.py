@@ -9,9 +9,8 @@ import time
 
 from rclpy.time import Time
 
-#: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
-#: An older transform says where the vehicle was, not where it is.
-MAX_TRANSFORM_AGE_SEC = 0.5
+from enet_ros.perception.pose import MAX_TRANSFORM_AGE_SEC
+
 #: tf2 keeps transforms for so long, and refuses those that are older than its newest by more.
 CACHE_SEC = 10.0
 #: A transform from before a jump of time may come so long after it, since messages wait in queues.

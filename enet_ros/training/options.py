@@ -52,6 +52,31 @@ class TrainOptions:
         out: Folder of the run.
         data: Data file instead of ``dataset``, see :func:`enet_ros.training.sources.read_sources`.
         sources: The data sets of the run, which :meth:`checked` fills in.
+        classes: Class file of the data set 'folders'.
+        weights: Weights to start from, a file or the name of one that ships.
+        recipe: 'modern' or 'paper': optimizer, loss, augmentation and schedule.
+        steps: Number of steps of the whole run.
+        hours: Hours after which training stops.
+        batch_size: Number of samples in a step, over all processes.
+        resolution: (width, height) of whole frames, which is the network's input.
+        crop: (width, height) of the crops of the modern recipe.
+        lr: Peak learning rate.
+        class_weights: c of the class weights 1 / ln(c + p), where p is a class's part of the
+            pixels. The paper's section 5 has 1.02.
+        jaccard: Factor of the soft Jaccard loss beside the cross entropy.
+        strength: Factor of the chances of photometric changes.
+        drawn: Fraction of the samples that are synthetic roads, in [0, 1].
+        world: Kind of synthetic roads, one of :data:`WORLDS`.
+        seed: Seed of all random numbers.
+        keep: Weights that are kept: of the 'best' validation or of the 'last' step.
+        val_every: Number of steps between two validations.
+        save_every: Number of steps between two checkpoints.
+        workers: Number of loading processes of each training process.
+        threads: Number of CPU threads of torch; 0 for all.
+        precision: Number format of a step, as Lightning names it.
+        compiled: Whether ``torch.compile`` compiles the step.
+        train_split: Name of the split that is trained on.
+        val_split: Name of the split that chooses the weights.
     """
 
     dataset: str | Sequence[str]

@@ -14,9 +14,9 @@ from rclpy.parameter_client import AsyncParameterClient
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.ros.graph_doctor.observation import COMPRESSED, IMAGE
 from enet_ros.ros.progress import status_title
 
-IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 ANSWER_SEC = 10.0
 REMIND_SEC = 5.0
 DIAGNOSTICS_SEC = 3.0  # By default the node sends them once a second.

@@ -152,10 +152,11 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
             False, the exit code is 1.
     """
     import rclpy
-    from rclpy._rclpy_pybind11 import RCLError
     from rclpy.exceptions import InvalidParameterTypeException
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
+
+    from enet_ros.ros.compat import RCLError
 
     exit_code, node = 1, None
     try:

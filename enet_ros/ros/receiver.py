@@ -19,6 +19,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from enet_ros.ros.compat import InvalidHandle, RCLError
+
 TIMEOUT_NS = 500_000_000  # after which a context that has shut down is noticed
 LONGEST_END_SEC = 0.5     # for the message in hand when a node is destroyed
 EVENTS_PERIOD_SEC = 0.5   # between two looks at events, such as an incompatible QoS
@@ -78,7 +80,7 @@ class Receiver:
     def close(self) -> None:
         """Ask the thread to end after the current message, without waiting for it."""
         self._closing = True
-        with contextlib.suppress(_rclpy.InvalidHandle), self._wake.handle:
+        with contextlib.suppress(InvalidHandle), self._wake.handle:
             self._wake.trigger()
 
     def join(self, timeout_sec: float = LONGEST_END_SEC) -> None:
@@ -90,7 +92,7 @@ class Receiver:
         self._thread.join(timeout_sec)
 
     def _run(self) -> None:
-        with contextlib.suppress(_rclpy.InvalidHandle, _rclpy.RCLError), \
+        with contextlib.suppress(InvalidHandle, RCLError), \
                 contextlib.ExitStack() as handles:  # Nothing is destroyed while it is used.
             for entity in (self._wake, *self._subscriptions):
                 handles.enter_context(entity.handle)

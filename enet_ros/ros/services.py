@@ -12,13 +12,13 @@ from collections.abc import Callable
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.one_line_error import printable
 from enet_ros.perception.parameter_names import explain_unknown
 from enet_ros.perception.parameter_table import Changes, ConfigError
+from enet_ros.ros.compat import RCLError
 from enet_ros.ros.parameter_rows import row_of
 
 #: Names or values in one request. While the executor answers a longer one, it notices no stall.

@@ -14,7 +14,6 @@ import numpy as np
 import rclpy
 from nav_msgs.msg import OccupancyGrid
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
@@ -24,6 +23,7 @@ from enet_ros.network.suggestions import suggest
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.perception.parameter_names import FOREIGN
 from enet_ros.ros.arguments import check_arguments
+from enet_ros.ros.compat import InvalidHandle, RCLError
 from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
 from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides

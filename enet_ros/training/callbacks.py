@@ -83,6 +83,18 @@ class KeepBest(ModelCheckpoint):
         if self.last.validates:
             super().on_validation_end(trainer, module)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Continue with the best validation so far, wherever the folder was then.
+
+        Without ``best.ckpt`` the next validation is the best.
+        """
+        best = Path(self.dirpath) / 'best.ckpt'
+        if state_dict['best_k_models'] and best.is_file():
+            score = state_dict['best_model_score']
+            super().load_state_dict({
+                **state_dict, 'dirpath': self.dirpath, 'best_k_models': {str(best): score},
+                'best_model_path': str(best), 'kth_best_model_path': str(best)})
+
 
 class ProgressBar(TQDMProgressBar):
     """A progress bar over the steps of the run.

@@ -28,8 +28,8 @@ RANGES = (('batch_size', 1, 4096), ('jaccard', 0, 100), ('strength', 0, 10), ('d
 #: Value above which an option must lie. At c = 1 the weight of an absent class is infinite.
 LOWER_BOUNDS = (('steps', 0), ('hours', 0), ('lr', 0), ('class_weights', 1))
 #: Options that may differ when a run is continued; all others belong to the run.
-MAY_CHANGE = ('hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every', 'compiled',
-              'threads')
+MAY_CHANGE = ('out', 'hours', 'drawn', 'keep', 'workers', 'val_every', 'save_every',
+              'compiled', 'threads')
 #: Key of ``options.json``: an earlier start of the run trained on synthetic roads.
 WAS_DRAWN = 'was_drawn'
 #: What a finished run leaves in its folder.

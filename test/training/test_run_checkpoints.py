@@ -71,3 +71,29 @@ def test_a_damaged_last_checkpoint_is_one_sentence(stopped, tree, size):
     shutil.copy(stopped / 'best.ckpt', stopped / 'last.ckpt')
     assert train(run_options(tree, stopped)) == 0
     assert read_state(stopped)['global_step'] == 6
+
+
+def give_best_validation(path, miou):
+    """Change the best class IoU that a checkpoint knows of."""
+    state = torch.load(path, weights_only=True)
+    best = next(value for value in state['callbacks'].values() if 'best_k_models' in value)
+    best['best_model_score'] = best['kth_value'] = torch.tensor(miou)
+    best['best_k_models'] = dict.fromkeys(best['best_k_models'], torch.tensor(miou))
+    torch.save(state, path)
+
+
+def test_a_run_in_a_renamed_folder_keeps_its_best_validation(stopped, tree, tmp_path):
+    give_best_validation(stopped / 'last.ckpt', 2.0)  # none is better
+    moved = stopped.rename(tmp_path / 'renamed')
+    best = (moved / 'best.ckpt').read_bytes()
+    assert train(run_options(tree, moved)) == 0
+    assert (moved / 'best.ckpt').read_bytes() == best
+    assert not stopped.exists()
+    assert str(stopped) not in str(read_state(moved)['callbacks'])
+
+
+def test_a_run_without_its_best_checkpoint_keeps_the_next_validation(stopped, tree):
+    give_best_validation(stopped / 'last.ckpt', 2.0)
+    (stopped / 'best.ckpt').unlink()
+    assert train(run_options(tree, stopped)) == 0
+    assert read_state(stopped, 'best.ckpt')['global_step'] == 6

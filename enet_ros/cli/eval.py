@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--floors', type=Path, metavar='FILE.png',
                         help='draw how precise drivable pixels are above each confidence_floor')
     parser.add_argument('--worst', type=Path, metavar='FILE.png',
-                        help='draw the frames of the first data set with the least drivable IoU')
+                        help='draw the frames of the first data set with the least drivable IoU, '
+                             'as they were scored')
     add_force(parser)
 
 
@@ -57,12 +58,14 @@ def run(args: argparse.Namespace) -> int:
 
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
     from enet_ros.training.drivable_scores import DrivableScores
-    from enet_ros.training.evaluate import names_of, report
+    from enet_ros.training.evaluate import names_of, read_changed, report
     from enet_ros.training.metrics import without_nan
     check_absent([args.json, args.floors, args.worst], force=args.force)
     checkpoint = read_checkpoint(weights_path(args.weights))
     splits = _open(args, checkpoint.class_map)
-    drivable = [DrivableScores(split.class_map, split.sets) for split in splits]
+    keep = WORST_FRAMES if args.worst else 0  # of the first data set
+    drivable = [DrivableScores(split.class_map, split.sets, keep * (split is splits[0]))
+                for split in splits]
     results = {}
     for name, split, watch in zip(names_of(splits), splits, drivable):
         scores, text = report(checkpoint, split, args.resolution, args.backend, args.precision,
@@ -79,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
                                   in zip(results, drivable)})
     if args.worst:
         from enet_ros.training.report import draw_samples
-        draw_samples(args.worst, checkpoint, splits[0], drivable[0].worst(WORST_FRAMES))
+        draw_samples(args.worst, checkpoint.class_map, [
+            (*read_changed(splits[0], index, args.change), labels)
+            for index, labels in drivable[0].worst_labels.items()])
     return 0
 
 

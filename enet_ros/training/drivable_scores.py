@@ -80,13 +80,19 @@ class DrivableScores:
     Args:
         class_map: Classes of the labels.
         sets: Labels that stand for several classes, or None.
+        keep: Number of the worst frames whose segmentation is kept.
+
+    Attributes:
+        worst_labels: Number of each of these frames -> its segmented labels, (H, W) uint8, worst
+            first.
     """
 
-    def __init__(self, class_map: ClassMap, sets: LabelSets | None = None):
+    def __init__(self, class_map: ClassMap, sets: LabelSets | None = None, keep: int = 0):
         labels = (sets or LabelSets(class_map.names)).drivable_labels(class_map.drivable)
         self._is_road, self._is_other = labels
         self._is_drivable = class_map.drivable_lut() > 0
         self.curve, self.iou = FloorCurve(), {}
+        self._keep, self.worst_labels = keep, {}
 
     def __call__(self, index: int, truth: np.ndarray, result: Segmentation) -> None:
         """Count a frame.
@@ -105,6 +111,8 @@ class DrivableScores:
         self.curve.drivable += int(road.sum())
         union = (road | (claimed & other)).sum()
         self.iou[index] = float((claimed & road).sum() / union) if union else 1.0
+        kept = {**self.worst_labels, index: result.labels}
+        self.worst_labels = {number: kept[number] for number in self.worst(self._keep)}
 
     def worst(self, count: int) -> list[int]:
         """Return the numbers of the frames with the least drivable IoU, worst first."""

@@ -59,15 +59,27 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
                           threads)
     matrix = ConfusionMatrix(data.class_map, data.sets)
     calibration = CalibrationError(sets=data.sets)
-    for index, (frame, truth) in enumerate(data):
-        if change:
-            frame = apply_change(change, frame, index)
+    for index in range(len(data)):
+        frame, truth = read_changed(data, index, change)
         result = segmenter.segment([frame], confidence=True)[0]
         matrix.update(truth, result.labels)
         calibration.update(truth, result.labels, result.confidence)
         if each:
             each(index, truth, result)
     return {'images': len(data), **matrix.compute(), 'ece': calibration.compute()}
+
+
+def read_changed(data: SegmentationData, index: int, change: str
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Read a frame as :func:`evaluate` segments it, and its labels.
+
+    Args:
+        data: A split.
+        index: Number of the frame.
+        change: Photometric change, or empty for none.
+    """
+    frame, truth = data.read(index)
+    return apply_change(change, frame, index) if change else frame, truth
 
 
 def names_of(splits: Sequence[SegmentationData], first: int = 1) -> list[str]:

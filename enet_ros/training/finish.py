@@ -28,7 +28,7 @@ from enet_ros.training.labelled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainOptions, was_drawn
-from enet_ros.training.report import draw_curves, draw_samples
+from enet_ros.training.report import draw_curves, draw_samples, segment_samples
 from enet_ros.training.run_checkpoints import read_run_checkpoint
 from enet_ros.training.run_data import RunData
 
@@ -62,7 +62,8 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     scores = {**scores[0], **({'others': others} if others else {})}
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     draw_curves(run / 'curves.png', module.curves)
-    draw_samples(run / 'samples.png', checkpoint, validation)
+    draw_samples(run / 'samples.png', checkpoint.class_map,
+                 segment_samples(checkpoint, validation))
     return scores
 
 

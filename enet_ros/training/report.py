@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 
 from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.training.drivable_scores import FloorCurve
 from enet_ros.training.labelled_frames import SegmentationData
@@ -18,6 +19,9 @@ from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen f
 from matplotlib.patches import Patch  # noqa: E402
 
 SAMPLES = 6
+
+#: A frame, (H, W, 3) uint8 RGB, its true labels and the network's labels, both (H, W) uint8.
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
@@ -45,32 +49,33 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[int, float]]]) -> None:
     plt.close(figure)
 
 
-def draw_samples(path: Path, checkpoint: Checkpoint, data: SegmentationData,
-                 chosen: Sequence[int] | None = None) -> None:
+def segment_samples(checkpoint: Checkpoint, data: SegmentationData) -> list[Sample]:
+    """Segment some frames of a split, spread evenly, for :func:`draw_samples`."""
+    chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
+    segmenter = Segmenter(checkpoint, checkpoint.resolution, 'torch', 'float32')
+    pairs = [data.read(int(index)) for index in chosen]
+    return [(frame, truth, segmenter.segment([frame])[0].labels) for frame, truth in pairs]
+
+
+def draw_samples(path: Path, class_map: ClassMap, samples: Sequence[Sample]) -> None:
     """Draw frames, their true labels and the network's labels, with a legend.
 
     Args:
         path: Path of the PNG.
-        checkpoint: The weights.
-        data: The split.
-        chosen: Numbers of the frames; some that are spread evenly when None.
+        class_map: The classes of the labels.
+        samples: The frames and their labels.
     """
-    if chosen is None:
-        chosen = np.linspace(0, len(data) - 1, min(SAMPLES, len(data))).astype(int)
-    segmenter = Segmenter(checkpoint, checkpoint.resolution, 'torch', 'float32')
-    colors = checkpoint.class_map.color_lut()
-    figure, axes = plt.subplots(len(chosen), 3, figsize=(11, 2.8 * len(chosen) + 0.8),
+    colors = class_map.color_lut()
+    figure, axes = plt.subplots(len(samples), 3, figsize=(11, 2.8 * len(samples) + 0.8),
                                 squeeze=False, layout='constrained')
-    for row, index in zip(axes, chosen):
-        frame, truth = data.read(int(index))
-        labels = segmenter.segment([frame])[0].labels
+    for row, (frame, truth, labels) in zip(axes, samples):
         for axis, image in zip(row, (frame, colors[truth], colors[labels])):
             axis.imshow(image)
             axis.axis('off')
     for axis, title in zip(axes[0], ('frame', 'truth (black: void)', 'ENet')):
         axis.set_title(title)
     patches = [Patch(color=np.array(color) / 255, label=name) for name, color in
-               zip(checkpoint.class_map.names, checkpoint.class_map.colors)]
+               zip(class_map.names, class_map.colors)]
     figure.legend(handles=patches, loc='outside lower center', ncols=6)
     figure.savefig(path, dpi=90)
     plt.close(figure)

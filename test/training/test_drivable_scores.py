@@ -55,6 +55,15 @@ def test_the_worst_frames_come_first_and_a_frame_without_road_is_no_failure():
     assert scores.worst(2) == [1, 3]
 
 
+def test_the_labels_of_the_worst_frames_are_kept():
+    scores = DrivableScores(CLASSES, keep=2)
+    truth = np.array([[ROAD, ROAD]], np.uint8)
+    for index, labels in enumerate(([ROAD, ROAD], [ROAD, OTHER], [OTHER, OTHER], [ROAD, OTHER])):
+        scores(index, truth, seen(labels, [0.5, 0.5]))
+    assert {index: labels.tolist() for index, labels in scores.worst_labels.items()} == {
+        2: [[OTHER, OTHER]], 1: [[ROAD, OTHER]]}
+
+
 @pytest.fixture
 def several(tmp_path):
     """Return a data file of two sets of folders, in classes of their own."""
@@ -90,6 +99,29 @@ def test_eval_scores_several_sets_in_the_classes_of_the_weights(several, capsys)
                                                                   'folders val (2)']
     for path in out.values():
         assert cv2.imread(str(path)).std() > 5
+
+
+def test_worst_draws_the_frames_as_they_were_scored(several, monkeypatch):
+    pytest.importorskip('matplotlib', reason='eval draws with matplotlib')
+    from enet_ros.cli.main import main
+    from enet_ros.training import evaluate, report
+    scored, drawn = {}, []
+    segment = evaluate.Segmenter.segment
+
+    def record(self, frames, **options):
+        results = segment(self, frames, **options)
+        scored[len(scored)] = frames[0], results[0].labels
+        return results
+    monkeypatch.setattr(evaluate.Segmenter, 'segment', record)
+    monkeypatch.setattr(report, 'draw_samples',
+                        lambda path, class_map, samples: drawn.extend(samples))
+    assert main(['eval', '--data', str(several / 'data.yaml'), '--change', 'dusk',
+                 '--resolution', '64x48', '--worst', str(several / 'worst.png')]) == 0
+    assert len(scored) == 4
+    assert len(drawn) == 2
+    for frame, _, labels in drawn:
+        assert any(np.array_equal(frame, shown) and np.array_equal(labels, seen)
+                   for shown, seen in scored.values())
 
 
 @pytest.mark.parametrize('arguments', [

@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                      help='number of steps of the whole run (default: 10000, or as many as '
                           '--hours allow)')
     run.add_argument('--hours', type=float, metavar='H',
-                     help='stop after H hours; without --steps the schedule also ends then')
+                     help='with --steps: stop each start after H hours of training, to be '
+                          'continued by the same command. Without: end the run and its schedule')
     run.add_argument('--seed', type=int, default=0, metavar='N',
                      help='seed of all random numbers (default: 0)')
     run.add_argument('--keep', default='best', choices=('best', 'last'),

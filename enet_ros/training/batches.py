@@ -1,7 +1,8 @@
 """Samples and batches. Every training batch is a function of the run's seed and of its step.
 
 A run that was killed therefore continues with the batches that it would have had, whatever the
-number of loading processes. Only with ``--hours`` the time that the run has taken decides as well.
+number of loading processes. Only with ``--hours`` and no ``--steps`` the time that the run has
+taken decides as well.
 """
 
 from __future__ import annotations

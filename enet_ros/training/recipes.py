@@ -56,7 +56,8 @@ class Progress:
 
     Attributes:
         steps: Number of steps of the whole run, or None.
-        hours: Time in hours after which the run stops, or None.
+        hours: Time in hours after which a start of the run stops; without ``steps``, after which
+            the run is over. Or None.
         elapsed_sec: Time spent in training before the last start, in seconds. A resumed run
             brings the time of its earlier stretches.
     """
@@ -72,12 +73,17 @@ class Progress:
 
     def seconds(self) -> float:
         """Return the time spent in training so far, in seconds."""
-        running = time.monotonic() - self._started_at if self._started_at is not None else 0.0
-        return self.elapsed_sec + running
+        return self.elapsed_sec + self._seconds_since_start()
+
+    def _seconds_since_start(self) -> float:
+        return time.monotonic() - self._started_at if self._started_at is not None else 0.0
 
     def time_is_up(self) -> bool:
-        """Return whether the hours are spent."""
-        return self.hours is not None and self.seconds() >= self.hours * 3600
+        """Return whether the hours of this start are spent, or without steps those of the run."""
+        if self.hours is None:
+            return False
+        spent = self.seconds() if self.steps is None else self._seconds_since_start()
+        return spent >= self.hours * 3600
 
     def fraction(self, step: int) -> float:
         """Return the fraction of the run, in [0, 1], that is done after ``step`` steps."""

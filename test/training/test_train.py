@@ -182,6 +182,22 @@ def test_hours_end_a_run_in_time(tree, tmp_path):
     assert not (tmp_path / 'model.safetensors').exists()
 
 
+def test_hours_count_anew_at_each_start_of_a_run_with_steps(tree, tmp_path):
+    assert train(run_options(tree, tmp_path, steps=100_000, hours=1e-4)) == 3
+    first = read_state(tmp_path)['global_step']
+    assert read_state(tmp_path)['enet_ros']['elapsed_sec'] >= 0.36
+    assert train(run_options(tree, tmp_path, steps=100_000, hours=0.5e-3)) == 3
+    assert read_state(tmp_path)['global_step'] > first + 1
+
+
+def test_hours_do_not_change_the_weights_of_a_run_with_steps(straight, tree, tmp_path):
+    assert train(run_options(tree, tmp_path, hours=1e-6)) == 3
+    assert read_state(tmp_path)['global_step'] == 1
+    assert train(run_options(tree, tmp_path, hours=1.0)) == 0
+    assert read_checkpoint(tmp_path / 'model.safetensors').fingerprint() \
+        == read_checkpoint(straight / 'model.safetensors').fingerprint()
+
+
 def test_paper_recipe_trains_the_encoder_first(tree, tmp_path):
     assert train(run_options(tree, tmp_path, recipe='paper', steps=4, save_every=1, val_every=4,
                          keep='last', precision='32-true')) == 0

@@ -22,6 +22,7 @@ from enet_ros.comparison.sides import Side, SideFrame
 from enet_ros.comparison.truth import Truth
 from enet_ros.media import SourceError
 from enet_ros.perception.resize import resize_labels
+from enet_ros.training.labelled_frames import DatasetError
 
 WORST_FRAMES = 8
 
@@ -91,6 +92,7 @@ def compare(a: Side, b: Side, recording: Recording, truth: Truth | None = None,
     """
     size = max((side.segmenter.resolution for side in (a, b)), key=lambda size: size[0] * size[1])
     result = Comparison(a.class_map.names == b.class_map.names, size)
+    result.problems += truth.problems if truth else []
     stillness, worst = Stillness(), Worst(recording.fps)
     for i, frame in enumerate(recording.open(result.problems.append)):
         order = ((0, a), (1, b)) if i % 2 == 0 else ((1, b), (0, a))
@@ -108,6 +110,7 @@ def compare(a: Side, b: Side, recording: Recording, truth: Truth | None = None,
     if not result.differences:
         raise SourceError('; '.join(result.problems) or f"'{recording.path}' has no frames")
     result.worst = worst.sorted()
+    _check_labels(result, truth)
     return result
 
 
@@ -136,8 +139,8 @@ def _score(result: Comparison, truth: Truth | None, frame: RecordedFrame,
         return
     size = frame.image.shape[1::-1]
     try:
-        labelled = truth.of(frame.path, size)
-    except ValueError as error:
+        labelled = truth.of(frame.path)
+    except DatasetError as error:
         result.problems.append(str(error))
         return
     if labelled is not None:
@@ -145,6 +148,17 @@ def _score(result: Comparison, truth: Truth | None, frame: RecordedFrame,
         truth_mask, known = labelled
         for overlap, own in zip(result.truth, frames):
             overlap.add((resize_labels(own.mask, size) > 0) & known, truth_mask & known)
+
+
+def _check_labels(result: Comparison, truth: Truth | None) -> None:
+    """Take the scores back if the labels mean something else than their values say."""
+    if truth is None:
+        return
+    try:
+        truth.check()
+    except DatasetError as error:
+        result.problems.append(str(error))
+        result.truth, result.labelled = (Overlap(), Overlap()), 0
 
 
 class Worst:

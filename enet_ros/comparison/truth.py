@@ -1,61 +1,94 @@
-"""Labels of a recording that is a split of a data set of folders (docs/training.md)."""
+"""Labels of a recording that is a split of a data set of folders (docs/training.md).
+
+They are read and judged as ``enet-ros train`` and ``enet-ros eval`` do it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from enet_ros.media import open_image
-from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.training.datasets import CLASS_FILES, read_classes
-from enet_ros.training.label_images import read_values
+from enet_ros.media import list_images
+from enet_ros.network.class_map import UNKNOWN
+from enet_ros.training.datasets import CLASS_FILES, in_classes_of_file, pairs_with_labels
+from enet_ros.training.label_sets import LabelSets
+from enet_ros.training.labelled_frames import SegmentationData, count_values
 
 
 class Truth:
-    """Drivable masks from label images in ``<folder>annot``."""
+    """Drivable masks from label images in ``<folder>annot``.
 
-    def __init__(self, folder: Path, class_map: ClassMap):
-        """Remember where the label images lie.
+    Attributes:
+        problems: A sentence for each file that cannot be used, known before any is read.
+    """
+
+    def __init__(self, data: SegmentationData, problems: list[str]):
+        """Take the pairs.
 
         Args:
-            folder: Folder of the label images.
-            class_map: Classes of the label images.
+            data: Frames that have labels, and their label images.
+            problems: See the attribute.
         """
-        self._folder, self.class_map = folder, class_map
-        self._lut = class_map.drivable_lut() > 0
-        known = np.zeros(256, bool)
-        known[:len(class_map)] = ~np.array(class_map.unlabeled)
-        known[UNKNOWN] = False
-        self._known = known
+        self.problems = problems
+        self._data = replace(data, decode=self._decode_and_count)
+        self._decode = data.decode
+        self._counts: list[tuple[np.ndarray, int]] = []
+        self._index = {frame: index for index, (frame, _) in enumerate(data.pairs)}
+        self._is_road, self._is_other = (data.sets or LabelSets(data.class_map.names)
+                                         ).drivable_labels(data.class_map.drivable)
 
-    def of(self, path: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what is drivable and what is labelled, (H, W) bool each, or None.
+    def _decode_and_count(self, stored: np.ndarray) -> np.ndarray:
+        labels = self._decode(stored)
+        self._counts.append((count_values(stored), np.count_nonzero(labels != UNKNOWN)))
+        return labels
+
+    def of(self, path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what is drivable and what is known to be or not to be, or None without labels.
+
+        A label that stands for drivable classes and others tells nothing.
 
         Args:
             path: Path of the frame.
-            size: (width, height) of the frame.
+
+        Returns:
+            Two arrays, (H, W) bool, of the size of the frame as it is shown.
 
         Raises:
-            ValueError: The label image cannot be read, or has another size.
+            DatasetError: The label image cannot be read, has another size, or has a value that
+                stands for no class.
         """
-        file = self._folder / f'{path.stem}.png'
-        if not file.is_file():
+        if path not in self._index:
             return None
-        values = read_values(open_image(file))
-        if values.shape != size[::-1]:
-            raise ValueError(f"'{file}' has {values.shape[1]}x{values.shape[0]} pixels, but its "
-                             f'frame has {size[0]}x{size[1]}')
-        labels = np.minimum(values, UNKNOWN).astype(np.uint8)
-        return self._lut[labels], self._known[labels]
+        _, labels = self._data.read(self._index[path])
+        road = self._is_road[labels]
+        return road, road | self._is_other[labels]
+
+    def check(self) -> None:
+        """Ask what the labels read so far say together.
+
+        Raises:
+            DatasetError: They mean something else, such as masks of 0 and 255.
+        """
+        if self._counts:
+            self._data.raise_doubts(self._counts)
 
 
 def find_truth(path: Path) -> Truth | None:
-    """Return the labels beside a folder of frames, or None where there are none."""
-    folder = path.parent / f'{path.name}annot'
-    if not path.is_dir() or not folder.is_dir():
+    """Return the labels beside a folder of frames, or None where there are none.
+
+    Raises:
+        DatasetError: The class file cannot be used.
+    """
+    labels = path.parent / f'{path.name}annot'
+    files = [path.parent / name for name in CLASS_FILES if (path.parent / name).is_file()]
+    if not path.is_dir() or not labels.is_dir() or not files:
         return None
-    for name in CLASS_FILES:
-        if (path.parent / name).is_file():
-            return Truth(folder, read_classes(path.parent / name))
-    return None
+    pairs, problems = pairs_with_labels(list_images(path), labels)
+    data = in_classes_of_file(files[0], path.name, pairs)
+    if not any(data.class_map.drivable):
+        problems = [f'{files[0]}: no class is drivable, so nothing is scored with the labels; '
+                    'wanted drivable: true in at least one']
+        data = replace(data, pairs=())
+    return Truth(data, problems)

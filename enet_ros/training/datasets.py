@@ -45,11 +45,15 @@ def _images(folder: Path) -> list[Path]:
     """List the images of a folder, sorted by name, without hidden ones."""
     if not folder.is_dir():
         raise DatasetError(f'{folder}: no such folder')
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES
-                   and not is_hidden(p.relative_to(folder)))
+    paths = _list_frames(folder)
     if not paths:
         raise DatasetError(f'{folder}: no images ({", ".join(FRAME_SUFFIXES)})')
     return paths
+
+
+def _list_frames(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES
+                  and not is_hidden(p.relative_to(folder)))
 
 
 def _pairs(where: Path, frames: Sequence[Path], labels: Sequence[Path],
@@ -77,6 +81,25 @@ def _pairs(where: Path, frames: Sequence[Path], labels: Sequence[Path],
                  if key not in by_frame]
     raise_problems(str(where), problems)
     return tuple((by_frame[key], by_label[key]) for key in sorted(by_frame))
+
+
+def pairs_with_labels(frames: Sequence[Path], folder: Path) -> tuple[Pairs, list[str]]:
+    """Pair those frames that have a label file of their stem.
+
+    Args:
+        frames: Paths of the frames, in any order.
+        folder: Folder of the label files.
+
+    Returns:
+        The pairs, and a sentence for each file whose name another one has, or label without frame.
+    """
+    problems: list[str] = []
+    by_frame = _by_key(frames, _stem, problems)
+    by_label = _by_key(_list_frames(folder), _stem, problems)
+    problems += [f'{by_label[key]}: has no frame' for key in sorted(by_label)
+                 if key not in by_frame]
+    return tuple((by_frame[key], by_label[key]) for key in sorted(by_frame)
+                 if key in by_label), problems
 
 
 def _by_key(paths: Sequence[Path], key_of: Callable[[Path], str],
@@ -206,12 +229,23 @@ def folders(root: Path, split: str, classes: Path | None = None) -> Segmentation
         classes: Class file; by default the classes.yaml, classes.yml or classes.json in root.
     """
     path = classes or _find_classes(root)
+    return in_classes_of_file(path, split, _folder_pairs(root, split))
+
+
+def in_classes_of_file(path: Path, split: str, pairs: Pairs) -> SegmentationData:
+    """Open frames and label images whose values are ids of a class file, as :func:`folders`.
+
+    Args:
+        path: The class file.
+        split: Name of the split.
+        pairs: Paths of frames and label images.
+    """
     class_map = read_classes(path)
     sets = read_sets(path, class_map)
     ids = {**{i: UNKNOWN if unlabeled else i for i, unlabeled in enumerate(class_map.unlabeled)},
            **{len(class_map) + i: len(class_map) + i for i in range(len(sets))},
            UNKNOWN: UNKNOWN}
-    return SegmentationData('folders', split, class_map, _folder_pairs(root, split),
+    return SegmentationData('folders', split, class_map, pairs,
                             id_decoder(ids, 'ids are counted from 0 in the order of the class '
                                             'file'),
                             sets if len(sets) else None, doubts=(doubt_masks(class_map.names),))

@@ -114,23 +114,33 @@ class SegmentationData:
             except DatasetError as error:
                 problems.append(str(error))
                 continue
-            counts.append((_count(pair.values), np.count_nonzero(labels != UNKNOWN)))
+            counts.append((count_values(pair.values), np.count_nonzero(labels != UNKNOWN)))
             if each:
                 each(pair.frame, labels)
             if pair.may_be_rotated():
                 rotated.append(self.pairs[index][0])
         where = f'{self.name} {self.split}'
         raise_problems(where, problems)
-        self._raise_doubts(where, counts)
+        self.raise_doubts(counts)
         return _describe_rotated(where, rotated)
 
-    def _raise_doubts(self, where: str, counts: list[tuple[np.ndarray, int]]) -> None:
+    def raise_doubts(self, counts: Sequence[tuple[np.ndarray, int]]) -> None:
+        """Ask what the values of all label images say together.
+
+        Args:
+            counts: For each label image what :func:`count_values` returns, and the number of
+                pixels that count.
+
+        Raises:
+            DatasetError: The labels mean something else, or none of them counts.
+        """
+        where = f'{self.name} {self.split}'
         values = np.array([of_image for of_image, _ in counts])
         for doubt in self.doubts:
             if sentence := doubt(values):
                 raise DatasetError(f'{where}: {sentence}')
         if not sum(labelled for _, labelled in counts):
-            raise DatasetError(f'{where}: no pixel of its {len(self)} label images has a class; '
+            raise DatasetError(f'{where}: no pixel of its {len(counts)} label images has a class; '
                                'all are 255 or of a class that means not labelled')
 
 
@@ -200,7 +210,7 @@ def _describe_rotated(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
             f'{frames[0]}. Frames are taken as they are shown, and their labels must fit that',)
 
 
-def _count(values: np.ndarray) -> np.ndarray:
+def count_values(values: np.ndarray) -> np.ndarray:
     """Count the pixels of each value, (256,) int64; colors have no counts."""
     if values.ndim != 2:
         return np.zeros(256, np.int64)

@@ -179,7 +179,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_compared(tmp_path, folder,
     assert code == 1 and found['frames'] == 5
     said = capsys.readouterr().err
     assert "001.png' cannot be read as an image: it is empty" in said
-    assert "002.png' has 5x5 pixels, but its frame has 320x192" in said
+    assert '002.png: 5x5, but its frame is 320x192' in said
     assert '001.png' in (tmp_path / 'page.html').read_text()
 
 

@@ -18,7 +18,8 @@ need no labels. Choose some of a place that the weights fit, which training has 
   enet-ros calibrate --images drive/ --alarms                         # how often would it warn?
 
 --out writes the weights with the limit as least_confidence in their metadata. The weights
-themselves do not change. With --force it may be the file of --weights itself.
+themselves do not change. With --force it may be the file of --weights itself. It is refused at a
+resolution far from that of the weights.
 docs/suspect_frames.md says what the node does with it."""
 
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure the confidences, print them, and write the limit."""
     from enet_ros.media import existing, read_frames
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.perception.segmenter import Segmenter
+    from enet_ros.perception.segmenter import Segmenter, check_resolution
     if args.alarms and args.out:
         raise ValueError('--alarms and --out are given; wanted one, for --alarms writes nothing')
     if args.change and not args.alarms:
@@ -51,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out is '{args.out}', wanted a name that ends in .safetensors")
     check_absent([args.out], force=args.force)
     path, checkpoint = existing(str(args.images)), read_checkpoint(weights_path(args.weights))
-    segmenter = Segmenter(checkpoint, args.resolution or checkpoint.resolution, args.backend,
-                          args.precision, args.threads)
+    resolution = check_resolution(args.resolution or checkpoint.resolution)
+    if not args.alarms:
+        _check_limit_holds(checkpoint, resolution, writes=args.out is not None)
+    segmenter = Segmenter(checkpoint, resolution, args.backend, args.precision, args.threads)
     print(segmenter.choice, file=sys.stderr)
     if args.alarms:
         from enet_ros.training.confidence_limit import count_alarms
@@ -66,15 +69,27 @@ def run(args: argparse.Namespace) -> int:
     return _calibrate(segmenter, path, args.out)
 
 
+def _check_limit_holds(checkpoint, resolution: tuple[int, int], *, writes: bool) -> None:
+    """Refuse what gives no limit of the weights; where nothing is written, a far size is said."""
+    from enet_ros.training.confidence_limit import describe_far
+    if sum(not unlabeled for unlabeled in checkpoint.class_map.unlabeled) < 2:
+        raise ValueError('these weights know one class, of which they are always sure, so their '
+                         'confidence tells nothing; wanted weights of two classes or more')
+    if sentence := describe_far(checkpoint, resolution):
+        if writes:
+            raise ValueError(f'--out is refused: {sentence}')
+        print(f'warning: {sentence}', file=sys.stderr)
+
+
 def _calibrate(segmenter, path: Path, out: Path | None) -> int:
     """Choose the limit, print what it was chosen by, and write it."""
     from enet_ros.network.checkpoint import write_checkpoint
     from enet_ros.training.confidence_limit import measure_confidence_limit, spread_frames
     limit = measure_confidence_limit(segmenter, spread_frames(path))
     print(limit.table())
-    if not limit.least_confidence:
-        print('clean and ruined images cannot be told apart by these weights: not judged',
-              file=sys.stderr)
+    if limit.finds_nothing:
+        print('warning: clean and ruined images cannot be told apart by these weights: no ruined '
+              'image lies below the limit', file=sys.stderr)
     if out is not None:
         checkpoint = segmenter.checkpoint
         checkpoint.least_confidence = limit.least_confidence

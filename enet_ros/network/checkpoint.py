@@ -79,6 +79,11 @@ class Checkpoint:
     sources: tuple[str, ...] = ()
     int8: QuantizedGraph | None = None
 
+    def judges_confidence_at(self, resolution: Sequence[int]) -> bool:
+        """Tell whether a network of (width, height) is near enough for ``least_confidence``."""
+        share = math.prod(resolution) / math.prod(self.resolution)
+        return CONFIDENCE_SHARES[0] <= share <= CONFIDENCE_SHARES[1]
+
     def least_confidence_at(self, resolution: Sequence[int]) -> tuple[float, str]:
         """Return ``least_confidence`` as it holds at another resolution of the network.
 
@@ -90,8 +95,7 @@ class Checkpoint:
         """
         if not self.least_confidence:
             return 0.0, 'off: the weights have no least_confidence; enet-ros calibrate writes it'
-        share = math.prod(resolution) / math.prod(self.resolution)
-        if not CONFIDENCE_SHARES[0] <= share <= CONFIDENCE_SHARES[1]:
+        if not self.judges_confidence_at(resolution):
             here, trained = ('x'.join(map(str, size)) for size in (resolution, self.resolution))
             return 0.0, f'off: least_confidence holds near {trained}, and the network has {here}'
         return self.least_confidence, f'on: at least {self.least_confidence:.2f}'

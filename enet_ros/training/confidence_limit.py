@@ -24,6 +24,10 @@ FRAMES = 40     # of those that are ruined in each way
 #: With 0.9 streets of another country are suspect too often (docs/suspect_frames.md).
 RUINED_SHARE = 0.75
 MARGIN = 0.02   # The limit is so far below the least confidence of a clean frame.
+#: Least and greatest aspect of the network, as a share of the aspect of the weights, at which a
+#: limit is measured. At 230,400 pixels each, enet_camvid has the limit 0.78 at 640x360, 0.72 at
+#: 480x480, 0.73 at 960x240, and 0.66 at 360x640. Half and twice as many pixels give 0.81 and 0.73.
+ASPECT_SHARES = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class ConfidenceLimit:
     clean: np.ndarray
     ruined: dict[str, np.ndarray]
 
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether no ruined frame lies below the limit."""
+        return not any((values < self.least_confidence).any() for values in self.ruined.values())
+
     def table(self) -> str:
         """Return the confidences as text."""
         lines = [f'{"":<14}{"10 %":>7}{"median":>8}{"90 %":>7}{"below the limit":>18}']
@@ -48,6 +57,26 @@ class ConfidenceLimit:
             below = 100 * (values < self.least_confidence).mean()
             lines.append(f'{name:<14}{low:>7.2f}{median:>8.2f}{high:>7.2f}{below:>16.0f} %')
         return '\n'.join([*lines, f'least_confidence: {self.least_confidence:.3f}'])
+
+
+def describe_far(checkpoint: Checkpoint, resolution: tuple[int, int]) -> str:
+    """Say why a limit that is measured at a resolution would not hold for weights, or ''.
+
+    The weights say their resolution and not that of their limit, and the node judges frames only
+    near the resolution of the weights.
+
+    Args:
+        checkpoint: The weights.
+        resolution: (width, height) of the network.
+    """
+    width, height = checkpoint.resolution
+    aspect = resolution[0] * height / (resolution[1] * width)
+    if checkpoint.judges_confidence_at(resolution) \
+            and ASPECT_SHARES[0] <= aspect <= ASPECT_SHARES[1]:
+        return ''
+    return (f'the resolution is {resolution[0]}x{resolution[1]}, and these weights are trained at '
+            f'{width}x{height}: their limit holds there, from half to twice as many pixels and '
+            f'half to twice the ratio of width to height. Leave out --resolution')
 
 
 def spread(count: int) -> list[int]:

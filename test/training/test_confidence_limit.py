@@ -1,5 +1,6 @@
 """The limit of the confidence: how it is chosen, written, and how often it would warn."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -14,10 +15,12 @@ from enet_ros.network.checkpoint import (  # noqa: E402
     weights_path,
     write_checkpoint,
 )
+from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.perception.segmenter import Segmentation  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.training.confidence_limit import (  # noqa: E402
     FRAMES,
+    ConfidenceLimit,
     count_alarms,
     measure_confidence_limit,
     spread,
@@ -154,6 +157,36 @@ def test_the_command_writes_the_limit_and_leaves_the_weights(images, tmp_path, c
 def test_the_command_refuses_what_it_cannot_do(images, capsys, options, said):
     assert main(['calibrate', '--images', str(images), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('resolution', 'holds'), [
+    ('640x360', True), ('480x480', True), ('904x256', True), ('448x264', True),
+    ('320x184', False), ('1280x720', False), ('360x640', False), ('1280x184', False)])
+def test_no_limit_is_written_far_from_the_resolution_of_the_weights(images, tmp_path, capsys,
+                                                                    resolution, holds,
+                                                                    monkeypatch):
+    clean, out = np.array([0.9]), tmp_path / 'own.safetensors'
+    monkeypatch.setattr('enet_ros.training.confidence_limit.measure_confidence_limit',
+                        lambda segmenter, frames: ConfidenceLimit(0.7, clean, {'dirt': clean}))
+    command = ['calibrate', '--images', str(images), '--resolution', resolution, '--backend',
+               'torch', '--precision', 'float32']
+    assert main([*command, '--out', str(out)]) == (0 if holds else 2)
+    assert out.exists() == holds
+    said = capsys.readouterr().err
+    assert ('--out is refused' in said) != holds
+    assert holds or f'{resolution}, and these weights are trained at 640x360' in said
+    assert not holds or 'no ruined image lies below the limit' in said
+
+
+def test_weights_of_one_class_have_no_limit(images, tmp_path, capsys):
+    checkpoint = read_checkpoint(weights_path(''))
+    one = replace(checkpoint, class_map=ClassMap.from_names(['road']), tensors={
+        **checkpoint.tensors, 'fullconv.bias': checkpoint.tensors['fullconv.bias'][:1].copy(),
+        'fullconv.weight': checkpoint.tensors['fullconv.weight'][:, :1].copy()})
+    write_checkpoint(tmp_path / 'one.safetensors', one)
+    assert main(['calibrate', '--images', str(images), '--weights',
+                 str(tmp_path / 'one.safetensors')]) == 2
+    assert 'these weights know one class' in capsys.readouterr().err
 
 
 def test_shipped_weights_have_a_limit():

@@ -13,6 +13,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from enet_ros.perception.encodings import EncodedImage, EncodingError
+from enet_ros.ros.stamps import to_ns
 
 #: Encapsulation -> byte order of the numbers. CDR and plain CDR2 are the same for a message
 #: without numbers of eight bytes.
@@ -64,7 +65,16 @@ def _read_text(order: str, body: memoryview, at: int) -> tuple[str, int]:
 
 
 def read_stamp_ns(serialized: bytes) -> int:
-    """Read the stamp of a message that begins with a header, in nanoseconds."""
-    order = _BYTE_ORDERS[serialized[:2]]
-    sec, nanosec = struct.unpack_from(order + 'iI', serialized, _ENCAPSULATION_BYTES)
-    return sec * 10**9 + nanosec
+    """Read the stamp of a message that begins with a header, in nanoseconds.
+
+    Raises:
+        EncodingError: The bytes are no such message, or are cut off.
+        StampError: The stamp is no time since 1970.
+    """
+    try:
+        order = _BYTE_ORDERS[serialized[:2]]
+        sec, nanosec = struct.unpack_from(order + 'iI', serialized, _ENCAPSULATION_BYTES)
+    except (KeyError, struct.error):
+        raise EncodingError(f'a message of {len(serialized)} bytes has no header: it begins with '
+                            f'{serialized[:2].hex()}, wanted CDR') from None
+    return to_ns(sec, nanosec)

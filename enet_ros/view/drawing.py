@@ -174,7 +174,8 @@ class CameraDrawing:
     def timing(self, milliseconds: Mapping[str, float]) -> None:
         """Draw the time of each stage of a frame: name in STAGES -> ms."""
         for stage, value in milliseconds.items():
-            self._log(f'latency/{stage}', rr.Scalars(value))
+            if math.isfinite(value):
+                self._log(f'latency/{stage}', rr.Scalars(value))
 
     def diagnostics(self, level: int, text: str, values: Mapping[str, str]) -> None:
         """Draw a status: a line of the log, and the numbers in it as lines of the plots."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rclpy.serialization import deserialize_message
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.camera_info import judge as judge_calibration
-from enet_ros.perception.encodings import (
-    CompressedFile,
-    EncodingError,
-    read_compressed,
-    read_raw_image,
-)
+from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import (
@@ -26,6 +21,8 @@ from enet_ros.ros.graph_doctor.observation import (
     Topic,
     node_of,
 )
+from enet_ros.ros.guarded import reason_of
+from enet_ros.ros.stamps import stamp_ns
 
 LEAST_RATE_HZ = 5.0
 LEAST_SHARE = 0.5      # of the frames, which a node should finish
@@ -63,7 +60,7 @@ def judge_inputs(found: Observation) -> Iterator[Finding]:
 def _judge_clock(found: Observation) -> Iterator[Finding]:
     simulated = found.parameters.get('use_sim_time')
     if simulated and not found.has_clock:
-        yield Finding(Kind.NO_CLOCK, f'use_sim_time of {found.node} is true, and nothing came on '
+        yield Finding(Kind.NO_CLOCK, f'use_sim_time of {found.node} is true, and no time came on '
                                      f'/clock, which has {found.clock_publishers} publishers')
     if simulated is False and found.clock_publishers:
         yield Finding(Kind.WALL_TIME, f'use_sim_time of {found.node} is false, and /clock has '
@@ -98,17 +95,13 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
                 compressed = deserialize_message(message, CompressedImage)
                 header = compressed.header
                 image = read_compressed(CompressedFile(compressed.data, compressed.format))
-        except EncodingError as error:
-            problem = str(error)
+            height, width = image.rgb().shape[:2]
+            stamp = stamp_ns(header.stamp)
+        except Exception as error:  # An image that nobody foresaw must not end the look.
+            problem = reason_of(error)
             continue
-        try:
-            stamp_ns = Time.from_msg(header.stamp).nanoseconds
-        except ValueError as error:  # rclpy refuses a time before 1970.
-            problem = f'its stamp is {header.stamp.sec} s: {error}'
-            continue
-        height, width = image.rgb().shape[:2]
-        samples.append(Sample((width, height), header.frame_id, stamp_ns,
-                              now_ns - stamp_ns if now_ns >= 0 else None))
+        samples.append(Sample((width, height), header.frame_id, stamp,
+                              now_ns - stamp if now_ns >= 0 else None))
     return samples, problem
 
 
@@ -148,9 +141,13 @@ def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Fi
             continue
         if len(topics) > 1 or not samples:  # Several cameras: which image belongs is not known.
             continue
-        info = deserialize_message(topic.messages[-1][1], CameraInfo)
-        judgement = judge_calibration(info, samples[-1].size,
-                                      rectified=bool(found.parameters.get('rectified')))
+        try:
+            info = deserialize_message(topic.messages[-1][1], CameraInfo)
+            judgement = judge_calibration(info, samples[-1].size,
+                                          rectified=bool(found.parameters.get('rectified')))
+        except Exception as error:  # As with the images.
+            yield Finding(Kind.CAMERA_INFO, f'{topic.name} cannot be read: {reason_of(error)}')
+            continue
         if judgement.problem:
             yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {judgement.problem}')
         if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
@@ -185,9 +182,18 @@ def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:
 
 def _judge_share(found: Observation) -> Iterator[Finding]:
     """Compare the rate of the node with that of its images, where it has one camera."""
-    rates = [float(value.value) for status in found.statuses.values() for value in status.values
-             if value.key == 'rate_hz']
+    rates = [rate for status in found.statuses.values() for value in status.values
+             if value.key == 'rate_hz' and (rate := _number(value.value)) is not None]
     images = [topic.rate_hz() for topic in found.of_type(IMAGE, COMPRESSED) if topic.rate_hz()]
     if len(rates) == len(images) == 1 and 0 < rates[0] < LEAST_SHARE * images[0]:
         yield Finding(Kind.SLOW_NODE, f'{found.node} finishes {rates[0]:.1f} of {images[0]:.1f} '
                                       'frames a second')
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number, or None where a text is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -16,7 +16,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -31,7 +30,9 @@ from enet_ros.ros.graph_doctor.observation import (
     Topic,
     full_name,
 )
+from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
+from enet_ros.ros.stamps import stamp_ns
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -40,6 +41,7 @@ except ImportError:  # They are not among the ROS 2 wheels.
 
 DISCOVERY_SEC = 2.0
 ANSWER_SEC = 2.0
+MOST_FRAMES = 1000  # pairs of frames of TF that are kept
 #: Parameters that judgements depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
@@ -184,7 +186,10 @@ class Observer:
     def _listen(self, found: Observation, seconds: float) -> None:
         self._clock_ns = -1
         uses_clock = bool(found.parameters.get('use_sim_time'))
-        subscribe = self._node.create_subscription
+
+        def subscribe(kind, topic: str, keep, qos, **options):
+            return self._node.create_subscription(
+                kind, topic, Guarded(self._node, topic, keep), qos, **options)
         subscriptions = [
             subscribe(INPUT_TYPES[topic.type_name], topic.name,
                       partial(self._keep, topic, uses_clock), copy_of(INPUT_QOS), raw=True)
@@ -213,7 +218,7 @@ class Observer:
             topic.messages.append((self._clock_ns if uses_clock else time.time_ns(), message))
 
     def _keep_clock(self, message: Clock) -> None:
-        self._clock_ns = Time.from_msg(message.clock).nanoseconds
+        self._clock_ns = stamp_ns(message.clock)
 
 
 def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:
@@ -223,8 +228,10 @@ def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:
 
 
 def _keep_frames(found: Observation, message) -> None:
-    found.frames.update((transform.header.frame_id.lstrip('/'),
-                         transform.child_frame_id.lstrip('/')) for transform in message.transforms)
+    if len(found.frames) < MOST_FRAMES:
+        found.frames.update((transform.header.frame_id.lstrip('/'),
+                             transform.child_frame_id.lstrip('/'))
+                            for transform in message.transforms[:MOST_FRAMES])
 
 
 def _keep_names(found: Observation, message) -> None:

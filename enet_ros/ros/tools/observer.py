@@ -9,15 +9,16 @@ from functools import partial
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
 from enet_ros.comparison.measures import Overlap
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
 from enet_ros.ros.cdr import read_stamp_ns
+from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.receiver import Receiver
+from enet_ros.ros.stamps import stamp_ns
 from enet_ros.scene.textures import ROAD
 
 KEPT_TRUTHS = 100
@@ -85,14 +86,15 @@ class Observer(Node):
                 (OccupancyGrid, f'{node_name}/grid', self._on_grid),
                 (OccupancyGrid, 'camera/ground_truth', self._on_ground_truth),
                 (FrameTiming, f'{node_name}/timing', self._on_timing)):
-            self.create_subscription(kind, topic, callback, copy_of(OUTPUT_QOS))
+            self.create_subscription(kind, topic, Guarded(self, topic, callback),
+                                     copy_of(OUTPUT_QOS))
 
     def _on_mask(self, message: Image) -> None:
-        now_ns = self.get_clock().now().nanoseconds
+        latency_ns = self.get_clock().now().nanoseconds - stamp_ns(message.header.stamp)
         record, record.last_mask = self.record, time.monotonic()
         record.first_mask = record.first_mask or record.last_mask
         record.masks += 1
-        record.latencies_ms.append((now_ns - _stamp_ns(message)) / 1e6)
+        record.latencies_ms.append(latency_ns / 1e6)
 
     def _on_overlay_message(self, message: Image) -> None:
         self.record.overlay = decode_image(message.data, message.encoding, message.width,
@@ -110,7 +112,7 @@ class Observer(Node):
         _keep(self._ground_truths, message, np.frombuffer(message.data, np.int8))
 
     def _on_labels(self, message: Image) -> None:
-        truth = self._truths.pop(_stamp_ns(message), None)
+        truth = self._truths.pop(stamp_ns(message.header.stamp), None)
         if truth is not None:
             labels = np.frombuffer(message.data, np.uint8)
             self.record.road.add(labels == self._road_id, truth == ROAD)
@@ -118,20 +120,15 @@ class Observer(Node):
     def _on_grid(self, message: OccupancyGrid) -> None:
         cells = np.frombuffer(message.data, np.int8)
         self.record.grid = cells.reshape(message.info.height, message.info.width)
-        truth = self._ground_truths.pop(_stamp_ns(message), None)
+        truth = self._ground_truths.pop(stamp_ns(message.header.stamp), None)
         if truth is not None:
             in_both = (cells >= 0) & (truth >= 0)
             self.record.metres.add((cells == 0)[in_both], (truth == 0)[in_both])
 
 
-def _stamp_ns(message) -> int:
-    """Return the stamp of a message's header in nanoseconds."""
-    return Time.from_msg(message.header.stamp).nanoseconds
-
-
 def _keep(truths: dict[int, np.ndarray], message, values: np.ndarray) -> None:
     """Keep a truth under its stamp until the node's output for that stamp comes."""
-    truths[_stamp_ns(message)] = values
+    truths[stamp_ns(message.header.stamp)] = values
     while len(truths) > KEPT_TRUTHS:
         del truths[next(iter(truths))]
 

@@ -12,25 +12,22 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 
 from enet_ros.msg import FrameTiming
-from enet_ros.perception.encodings import (
-    EncodedImage,
-    EncodingError,
-    decode_compressed,
-    read_raw_image,
-)
+from enet_ros.network.one_line_error import in_one_line
+from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.guarded import WARNING_SEC, Guarded
 from enet_ros.ros.qos import INPUT_QOS, copy_of
+from enet_ros.ros.stamps import stamp_ns
+from enet_ros.ros.tools.view_messages import grid_cells, mono8, points_xyz, scan_ranges
 from enet_ros.ros.tools.view_target import CameraTopics, Target
 from enet_ros.view.drawing import STAGES, CameraDrawing
 
 HISTORY_BYTES = 64 * 2**20  # of camera frames that wait for their labels
 ALONE_SEC = 1.0             # after which a frame is drawn without labels, and labels without one
 DECISION_SEC = 0.5          # for which a stamp is drawn or left out, on every topic
-WARNING_SEC = 5.0
 OTHER_TOPIC = 'Name the topic of the camera by --image.'
 SLOW = ('Before, it had: this machine or the browser does not keep up. Lower --rate, show less, '
         'or close pages.')
@@ -117,22 +114,17 @@ class CameraView:
                 topic = topics.image if shown == 'camera' else topics.outputs + {
                     'mask': 'drivable_mask'}.get(shown, shown)
                 node.create_subscription(
-                    kind, topic, partial(self._guarded, topic, kind, callback),
+                    kind, topic, Guarded(node, topic, partial(self._draw, kind, callback)),
                     copy_of(INPUT_QOS), raw=True)
 
-    def _guarded(self, topic: str, kind: type, draw: Callable, serialized: bytes) -> None:
-        """Draw a message, or say why it cannot be drawn."""
-        try:
-            stamp_ns = read_stamp_ns(serialized)
-            if draw == self._on_camera:
-                self._on_camera(stamp_ns, serialized)
-            elif self._thinning.takes(stamp_ns):
-                self._drawing.at(stamp_ns)
-                draw(stamp_ns, serialized if kind is Image
-                     else deserialize_message(serialized, kind))
-        except (ValueError, KeyError) as error:
-            self._node.get_logger().warning(f'{topic} is not drawn: {error}',
-                                            throttle_duration_sec=WARNING_SEC)
+    def _draw(self, kind: type, draw: Callable, serialized: bytes) -> None:
+        """Draw a message."""
+        stamp = read_stamp_ns(serialized)
+        if draw == self._on_camera:
+            self._on_camera(stamp, serialized)
+        elif self._thinning.takes(stamp):
+            self._drawing.at(stamp)
+            draw(stamp, serialized if kind is Image else deserialize_message(serialized, kind))
 
     def _on_camera(self, stamp_ns: int, serialized: bytes) -> None:
         if self._pairs:
@@ -175,17 +167,14 @@ class CameraView:
         self._drawing.confidence(mono8(serialized))
 
     def _on_grid(self, _: int, message: OccupancyGrid) -> None:
-        info = message.info
-        cells = np.frombuffer(message.data, np.int8).reshape(info.height, info.width)
-        origin = info.origin.position
-        self._drawing.grid(cells, info.resolution, (origin.x, origin.y))
+        origin = message.info.origin.position
+        self._drawing.grid(grid_cells(message), message.info.resolution, (origin.x, origin.y))
 
     def _on_obstacles(self, _: int, message: PointCloud2) -> None:
-        values = np.frombuffer(message.data, '<f4').reshape(-1, message.point_step // 4)
-        self._drawing.obstacles(values[:, :3])
+        self._drawing.obstacles(points_xyz(message))
 
     def _on_free_space(self, _: int, message: LaserScan) -> None:
-        self._drawing.free_space(np.asarray(message.ranges, np.float32), message.angle_min,
+        self._drawing.free_space(scan_ranges(message), message.angle_min,
                                  message.angle_increment, message.range_max)
 
     def _on_timing(self, _: int, message: FrameTiming) -> None:
@@ -206,27 +195,14 @@ class DiagnosticsView:
         short = target.name.lstrip('/')
         self._drawings = {f'{short}: {camera.name or "segmentation"}': drawing
                           for camera, drawing in zip(target.cameras, drawings)}
-        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics,
-                                 copy_of(INPUT_QOS))
+        node.create_subscription(
+            DiagnosticArray, '/diagnostics',
+            Guarded(node, '/diagnostics', self._on_diagnostics), copy_of(INPUT_QOS))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
         for status in message.status:
             if drawing := self._drawings.get(status.name):
-                drawing.at(stamp_ns)
-                drawing.diagnostics(int.from_bytes(status.level, 'little'), status.message,
-                                    {item.key: item.value for item in status.values})
-
-
-def mono8(serialized: bytes) -> np.ndarray:
-    """Return the (H, W) uint8 pixels of a serialised mono8 image.
-
-    Raises:
-        EncodingError: It is no such image.
-    """
-    image: EncodedImage = read_image(serialized)[1]
-    if image.encoding != 'mono8' or image.step < image.width:
-        raise EncodingError(f'the encoding is {image.encoding} and the step {image.step}, wanted '
-                            f'mono8 and at least {image.width}')
-    rows = np.frombuffer(image.data, np.uint8, image.step * image.height)
-    return rows.reshape(image.height, image.step)[:, :image.width]
+                drawing.at(stamp_ns(message.header.stamp))
+                drawing.diagnostics(
+                    int.from_bytes(status.level, 'little'), in_one_line(status.message),
+                    {item.key: item.value for item in status.values})

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
+from enet_ros.cli.say import say
+from enet_ros.network.one_line_error import printable
 
 if TYPE_CHECKING:
     from enet_ros.recordings.segment import BagOptions, BagReport
@@ -123,13 +125,13 @@ def _run_one(path: Path, out: Path, options: BagOptions) -> int:
     from enet_ros.recordings.writer import partial_folder, refuse_existing
     refuse_existing(out)
     segmenter = open_segmenter(options.values)
-    print(segmenter.choice, file=sys.stderr)
+    say(segmenter.choice)
     try:
         with ProgressBar(path.name) as bar:
             report = segment_recording(path, out, options, segmenter, bar.show)
     except KeyboardInterrupt:
-        print(f'the parts that are whole stay in {partial_folder(out)}; the same command goes on '
-              'from there', file=sys.stderr)
+        say(f'the parts that are whole stay in {partial_folder(out)}; the same command goes on '
+            'from there')
         raise
     return tell(report, out)
 
@@ -137,11 +139,11 @@ def _run_one(path: Path, out: Path, options: BagOptions) -> int:
 def tell(report: BagReport, out: Path) -> int:
     """Print what became of a recording; return the exit code."""
     for line in report.lines:
-        print(f'warning: {line}', file=sys.stderr)
+        say(f'warning: {line}')
     resumed = f', {report.resumed_parts} of them from the run before' if report.resumed_parts \
         else ''
-    print(f'{report.frames} frames labelled, {report.unreadable} could not be read; written to '
-          f'{out} ({report.parts} parts{resumed})', file=sys.stderr)
+    say(f'{report.frames} frames labelled, {report.unreadable} could not be read; written to '
+        f'{out} ({report.parts} parts{resumed})')
     return 1 if report.unreadable or not report.frames else 0
 
 
@@ -150,7 +152,7 @@ class ProgressBar:
 
     def __init__(self, name: str):
         from tqdm import tqdm
-        self._bar = tqdm(unit='frame', desc=name, file=sys.stderr,
+        self._bar = tqdm(unit='frame', desc=printable(name), file=sys.stderr,
                          mininterval=0.5 if sys.stderr.isatty() else 5.0)
         self._begin: int | None = None
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from enet_ros.cli.say import say
+from enet_ros.network.one_line_error import printable
 from enet_ros.recordings.fleet import RayRunner, asked_of, run_all, run_here
 from enet_ros.recordings.local_jobs import LocalRunner
 from enet_ros.recordings.manifest import DONE, FAILED, MANIFEST, Entry, Manifest
@@ -19,12 +21,12 @@ def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOption
     from tqdm import tqdm
     manifest = Manifest(args.out, paths, asked_of(options))
     waiting, total = len(manifest.waiting()), len(manifest.entries)
-    print(f'{total} recordings, {total - waiting} done before', file=sys.stderr)
+    say(f'{total} recordings, {total - waiting} done before')
     with ExitStack() as stack:
         runner = run_here
         if waiting and (args.jobs or args.cluster):
             runner = stack.enter_context(_runner(args))
-            print(f'runs by {runner.place}', file=sys.stderr)
+            say(f'runs by {runner.place}')
         bar = stack.enter_context(tqdm(
             total=total, initial=total - waiting, unit='recording', file=sys.stderr,
             mininterval=0.5 if sys.stderr.isatty() else 5.0))
@@ -32,8 +34,7 @@ def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOption
             run_all(manifest, args.out, options, runner, args.retries,
                     lambda entry: _tell(entry, bar))
         except KeyboardInterrupt:
-            print(f'what is done stays in {args.out}; the same command goes on from there',
-                  file=sys.stderr)
+            say(f'what is done stays in {args.out}; the same command goes on from there')
             raise
     return _report(manifest, args.out)
 
@@ -54,7 +55,7 @@ def _tell(entry: Entry, bar) -> None:
         text = f'failed: {entry.input}, {entry.attempts} tries: {entry.error}'
     else:
         text = f'{entry.output}: {entry.frames} frames on {entry.host}'
-    bar.write(text, sys.stderr)
+    bar.write(printable(text), sys.stderr)
     bar.update(1)
 
 
@@ -65,17 +66,15 @@ def _report(manifest: Manifest, out: Path) -> int:
     unreadable = [entry for entry in done if entry.unreadable or not entry.frames]
     for entry in done:
         for line in entry.warnings:
-            print(f'warning: {entry.output}: {line}', file=sys.stderr)
+            say(f'warning: {entry.output}: {line}')
     kinds = manifest.kinds()
     if len(kinds) > 1:
-        lines = '\n  '.join(f'{kind}: {", ".join(names)}' for kind, names in kinds.items())
-        print('warning: the machines are of several kinds, whose labels may differ in single '
-              f'pixels:\n  {lines}\ngive --backend and --precision, or machines of one kind',
-              file=sys.stderr)
-    print(f'{len(done)} recordings done, {len(failed)} failed; written to {out}, listed in '
-          f'{out / MANIFEST}', file=sys.stderr)
+        say('warning: the machines are of several kinds, whose labels may differ in single '
+            'pixels:', *(f'  {kind}: {", ".join(names)}' for kind, names in kinds.items()),
+            'give --backend and --precision, or machines of one kind')
+    say(f'{len(done)} recordings done, {len(failed)} failed; written to {out}, listed in '
+        f'{out / MANIFEST}')
     if failed:
-        lines = '\n  '.join(f'{entry.input}: {entry.error}' for entry in failed)
-        print(f'enet-ros bag: {len(failed)} of {len(manifest.entries)} recordings failed:\n  '
-              f'{lines}', file=sys.stderr)
+        say(f'enet-ros bag: {len(failed)} of {len(manifest.entries)} recordings failed:',
+            *(f'  {entry.input}: {entry.error}' for entry in failed))
     return (2 if not done else 1) if failed else int(bool(unreadable))

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from enet_ros.cli.doctor_advice import choice, shortfalls
 from enet_ros.cli.doctor_findings import Findings, gather
 from enet_ros.cli.doctor_graph import add_graph_arguments, look, watch
+from enet_ros.cli.say import say
 
 DESCRIPTION = """Print what this machine has, what will run the network and why, and what to
 install where it falls short. Where nodes of enet_ros run, it also says why a mask is missing or
@@ -61,7 +62,7 @@ def _look_once(args: argparse.Namespace) -> int:
         print(json.dumps({'findings': asdict(findings), 'choice': choice(findings),
                           'trial': trial, 'missing': missing, 'graph': asdict(graph)}, indent=1))
     else:
-        print('\n'.join([*report(findings, missing, trial), *graph.lines()]))
+        say(*report(findings, missing, trial), *graph.lines(), to_stdout=True)
     return max(1 if missing else 0, graph.code)
 
 

@@ -10,6 +10,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 
+from enet_ros.cli.say import say
+
 
 @dataclass
 class GraphLook:
@@ -85,7 +87,7 @@ def watch(args: argparse.Namespace) -> int:
             if args.json:
                 print(json.dumps(asdict(found)), flush=True)
             else:
-                print('\n'.join([time.strftime('%H:%M:%S'), *found.lines()]), flush=True)
+                say(time.strftime('%H:%M:%S'), *found.lines(), to_stdout=True)
             time.sleep(args.watch)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

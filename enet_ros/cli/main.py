@@ -9,6 +9,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from enet_ros.cli.say import say_error
+
 Run = Callable[[argparse.Namespace], int]
 
 #: name -> what the command does, in a line. A command's module is imported only when it runs, so
@@ -65,11 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(parsed)
     except (ValueError, OSError) as error:
-        print(f'enet-ros {parsed.command}: error: {error}', file=sys.stderr)
+        say_error(parsed.command, f'error: {error}')
         return 2
     except ImportError as error:
-        print(f'enet-ros {parsed.command}: error: {error}; {_remedy(error, parsed.command)}',
-              file=sys.stderr)
+        say_error(parsed.command, f'error: {error}; {_remedy(error, parsed.command)}')
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

@@ -13,6 +13,8 @@ import numpy as np
 from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import add_engine_options
 from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.cli.say import say
+from enet_ros.network.one_line_error import printable
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
                                     backend=args.backend, precision=args.precision,
                                     threads=args.threads)
-    print(segmenter.choice, file=sys.stderr)
+    say(segmenter.choice)
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
     images = [path for path in paths if path not in videos]
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             labelled += bool(count)
             problems += [problem] if problem else []
     if labelled:
-        print(f'written to {args.out}', file=sys.stderr)
+        say(f'written to {args.out}')
     _report_left_out('video', videos_left_out, 'Videos are labelled only if they are named')
     _report_left_out('image', _unread_images(args.inputs),
                      'Such images must be converted first, to JPEG or PNG')
@@ -153,18 +155,15 @@ def _report_left_out(kind: str, paths: list[Path], remedy: str) -> None:
         f'{len(paths)} {kind}s of folders were')
     names = ', '.join(f"'{path}'" for path in paths[:MOST_NAMES])
     more = ' and others' if len(paths) > MOST_NAMES else ''
-    text = f'{count} left out: {names}{more}. {remedy}'
-    print(text.encode(errors='backslashreplace').decode(), file=sys.stderr)
+    say(f'{count} left out: {names}{more}. {remedy}')
 
 
 def _report(problems: list[str], count: int) -> int:
     """Print what could not be read at the end, where it is seen; return the exit code."""
     if not problems:
         return 0
-    # A name may hold bytes that are no text.
-    lines = '\n  '.join(problems).encode(errors='backslashreplace').decode()
-    print(f'enet-ros segment: {len(problems)} of {count} inputs could not be read, or not '
-          f'wholly:\n  {lines}', file=sys.stderr)
+    say(f'enet-ros segment: {len(problems)} of {count} inputs could not be read, or not wholly:',
+        *(f'  {problem}' for problem in problems))
     return 1
 
 
@@ -217,7 +216,7 @@ def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[
         labels = segmentation.labels
         suspicion = suspicion_of_image(segmenter, frame, segmentation)
         if suspicion is not None:
-            tqdm.write(f"warning: '{path}' is suspect: {suspicion.reason}", sys.stderr)
+            tqdm.write(printable(f"warning: '{path}' is suspect: {suspicion.reason}"), sys.stderr)
         _write_labels(segmenter, labels, out / path.stem)
         write_image(out / f'{path.stem}_overlay.png', _overlay(segmenter, frame, labels))
     return problems
@@ -255,8 +254,8 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
         return 0, str(error)
     count, suspects = 0, VideoSuspects(segmenter, video.fps)
     with VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps) as writer:
-        for frame in tqdm(video, total=video.count or None, unit='frame', desc=path.name,
-                          disable=None):
+        for frame in tqdm(video, total=video.count or None, unit='frame',
+                          desc=printable(path.name), disable=None):
             segmentation = segmenter.segment([frame], confidence=True)[0]
             suspects.add(frame, segmentation)
             labels = segmentation.labels
@@ -265,5 +264,5 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
                 _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
             count += 1
     if str(suspects):
-        print(f"warning: '{path}': {suspects}", file=sys.stderr)
+        say(f"warning: '{path}': {suspects}")
     return count, video.missing(count)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
+
+from enet_ros.cli.say import say_error
 
 DESCRIPTION = """\
 Show a running node in a browser: the camera with its labels, the drivable mask, the ground from
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         serve(options, address)
     except (TargetError, ServerError) as error:
-        print(f'enet-ros view: {error}', file=sys.stderr)
+        say_error('view', str(error))
         return 1
     except KeyboardInterrupt:
         return 0

@@ -9,6 +9,7 @@ import rerun as rr
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from enet_ros.network.one_line_error import printable
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView
 from enet_ros.ros.tools.view_target import Target, find_target
 from enet_ros.view.drawing import CameraDrawing, draw_legend
@@ -103,4 +104,4 @@ def _announce(target: Target, address: Address) -> None:
 
 def say(text: str) -> None:
     """Print a line at once, since a launch file or a script may read it."""
-    print(f'view: {text}', flush=True)
+    print(f'view: {printable(text)}', flush=True)

@@ -292,7 +292,8 @@ def test_a_run_that_is_stopped_ends_its_processes_and_opens_no_port(bag, tmp_pat
     arguments = (tmp_path / 'drives', '-o', tmp_path / 'out', '--jobs', 2, '--part-size', 0.6)
     process = subprocess.Popen(
         [sys.executable, REPOSITORY / 'bin' / 'enet-ros', 'bag', *map(str, arguments),
-         '--resolution', '160x96', '--precision', 'float32'], stderr=subprocess.PIPE, text=True,
+         '--resolution', '160x96', '--precision', 'float32', '--threads', '1'],
+        stderr=subprocess.PIPE, text=True,
         env={**os.environ, 'TMPDIR': str(tmp_path / 'tmp')})
     deadline = time.monotonic() + 120
     while not all([*tmp_path.glob(f'out/{name}.partial/*.mcap')] for name in NAMES[:2]):

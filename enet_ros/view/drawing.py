@@ -78,7 +78,7 @@ class CameraDrawing:
         """
         self._recording, self._opacity = recording, opacity
         self.path = entity_name(camera)
-        self._log('image', annotations(class_map), static=True)
+        self.classes(class_map)
         self._log('mask', rr.AnnotationContext([
             (0, 'not drivable, or unknown', _NOT_DRIVABLE_COLOR),
             (DRIVABLE, 'drivable', _DRIVABLE_COLOR)]), static=True)
@@ -91,6 +91,10 @@ class CameraDrawing:
 
     def _log(self, entity: str, shape, *, static: bool = False) -> None:
         self._recording.log(f'{self.path}/{entity}', shape, static=static)
+
+    def classes(self, class_map: ClassMap) -> None:
+        """Name and color the labels by some classes, from now on and for the past."""
+        self._log('image', annotations(class_map), static=True)
 
     def at(self, stamp_ns: int) -> None:
         """Set the time of what is drawn next."""

@@ -62,6 +62,11 @@ def test_the_topic_of_a_camera_is_the_one_to_which_the_node_subscribes(camera, c
     assert image_topic(camera, cameras, inputs, '/robot') == expected
 
 
+@pytest.mark.parametrize(('camera', 'expected'), [('', '/image'), ('left', '/left/image')])
+def test_a_camera_that_is_not_seen_has_a_valid_topic_without_a_namespace(camera, expected):
+    assert image_topic(camera, [camera], {}, '') == (expected, False)
+
+
 def test_unknown_has_a_name_and_drivable_classes_say_so():
     class_map = ClassMap.from_names(['Sky', 'Road', 'void'])
     infos = annotations(class_map).context.as_arrow_array().to_pylist()[0]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import rclpy
 import rerun as rr
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from enet_ros.network.class_map import ClassMap
 from enet_ros.network.one_line_error import printable
+from enet_ros.ros.tools.view_classes import ClassWatch
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView
 from enet_ros.ros.tools.view_target import Target, find_target
 from enet_ros.view.drawing import CameraDrawing, draw_legend
@@ -68,6 +72,8 @@ def serve(options: Options, address: Address) -> None:
             CameraView(node, camera, options.show, options.rate_hz, drawing)
         if 'diagnostics' in options.show:
             DiagnosticsView(node, target, drawings)
+        if not options.weights:
+            _watch_classes(node, executor, target, options, recording, drawings)
         node.create_timer(CHECK_PERIOD_SEC, server.check)
         _announce(target, address)
         executor.spin()
@@ -88,6 +94,23 @@ def _recording(data_url: str, options: Options, target: Target) -> rr.RecordingS
     if 'labels' in options.show:
         draw_legend(recording, target.class_map)
     return recording
+
+
+def _watch_classes(node: Node, executor: Executor, target: Target, options: Options,
+                   recording: rr.RecordingStream, drawings: Sequence[CameraDrawing]) -> None:
+    """Draw other classes as soon as the node has them."""
+    def redraw(class_map: ClassMap, doubt: str) -> None:
+        for drawing in drawings:
+            drawing.classes(class_map)
+        if 'labels' in options.show:
+            draw_legend(recording, class_map)
+            recording.send_blueprint(layout(  # The legend has another size.
+                [camera.name for camera in target.cameras], options.show, class_map))
+        say(f'{target.name} has other classes now: {", ".join(class_map.names)}')
+        if doubt:
+            say(f'warning: {doubt}')
+    ClassWatch(node, executor, target.name, [f'{camera.outputs}labels' for camera in
+                                             target.cameras], target.class_map, redraw)
 
 
 def _announce(target: Target, address: Address) -> None:

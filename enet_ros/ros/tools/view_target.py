@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import ParameterType
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter_client import AsyncParameterClient
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.network.class_map import ClassMap
 from enet_ros.ros.graph_doctor.observation import COMPRESSED, IMAGE
 from enet_ros.ros.progress import status_title
+from enet_ros.ros.tools.view_classes import ANSWER_SEC, ask_classes, ask_parameters
 
-ANSWER_SEC = 10.0
 REMIND_SEC = 5.0
 DIAGNOSTICS_SEC = 3.0  # By default the node sends them once a second.
-PROPERTIES = ('color', 'drivable')
-MAX_CLASSES = 64  # that are numbered where no names can be had
 
 
 class TargetError(RuntimeError):
@@ -83,20 +80,23 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
     namespace, _, short = full.rpartition('/')
     client = AsyncParameterClient(node, full)
     _wait(lambda: _lack(node, namespace or '/', short, client), executor, wait_sec, say)
-    values = ask(client, executor, ['cameras', 'weights'])
+    values = _wait_for(ask_parameters(client, ['cameras']), executor)
     names = [str(camera) for camera in values.get('cameras') or ['']]
     if images and len(images) != len(names):
         raise ValueError(f'{len(images)} image topics were given, and {full} has {len(names)} '
                          f'cameras: {", ".join(names)}; wanted one --image each, in this order')
     inputs = dict(node.get_subscriber_names_and_types_by_node(short, namespace or '/'))
-    if not images and len(names) > 1:
+    if not images and (len(names) > 1 or not _image_topics(inputs)):
         images = _told_topics(node, executor, full, names)
     if images:
         types = {**dict(node.get_topic_names_and_types()), **inputs}
         cameras = [(topic, COMPRESSED in types.get(topic, ())) for topic in images]
     else:
         cameras = [image_topic(camera, names, inputs, namespace) for camera in names]
-    class_map, doubt = _classes(client, executor, weights, str(values.get('weights') or ''))
+    if weights:
+        class_map, doubt = read_checkpoint(weights_path(weights)).class_map, ''
+    else:
+        class_map, doubt = _wait_for(ask_classes(client), executor)
     return Target(full, tuple(
         CameraTopics(camera, topic, compressed, f'{full}/{camera}/' if camera else f'{full}/')
         for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
@@ -148,23 +148,17 @@ def _lack(node: Node, namespace: str, name: str, client: AsyncParameterClient) -
     return ''
 
 
-def ask(client: AsyncParameterClient, executor: Executor,
-        names: Sequence[str]) -> dict[str, object]:
-    """Return the values of some parameters, without those that are not set.
+def _wait_for(task: Coroutine, executor: Executor) -> object:
+    """Return the result of a coroutine that asks the node.
 
     Raises:
         TargetError: No answer came.
     """
-    future = client.get_parameters(list(names))
+    future = executor.create_task(task)
     executor.spin_until_future_complete(future, timeout_sec=ANSWER_SEC)
-    if not future.done() or future.result() is None:
+    if not future.done():
         raise TargetError(f'the node did not answer for {ANSWER_SEC:.0f} s; is it halted?')
-    fields = {ParameterType.PARAMETER_BOOL: 'bool_value',
-              ParameterType.PARAMETER_STRING: 'string_value',
-              ParameterType.PARAMETER_STRING_ARRAY: 'string_array_value',
-              ParameterType.PARAMETER_INTEGER_ARRAY: 'integer_array_value'}
-    return {name: getattr(value, fields[value.type])
-            for name, value in zip(names, future.result().values) if value.type in fields}
+    return future.result()
 
 
 def image_topic(camera: str, cameras: Sequence[str], inputs: Mapping[str, Sequence[str]],
@@ -177,37 +171,17 @@ def image_topic(camera: str, cameras: Sequence[str], inputs: Mapping[str, Sequen
         inputs: Topics to which the node subscribes, with their types.
         namespace: Namespace of the node.
     """
-    images = {topic: COMPRESSED in types for topic, types in inputs.items()
-              if {IMAGE, COMPRESSED} & set(types)}
+    images = _image_topics(inputs)
     if len(cameras) > 1:
         images = {topic: value for topic, value in images.items()
                   if camera in topic.split('/')}
     if len(images) == 1:
         return next(iter(images.items()))
-    return '/'.join(part for part in (namespace, camera, 'image') if part or part is namespace), \
-        False
+    return f'{namespace.rstrip("/")}/{camera}/image' if camera else \
+        f'{namespace.rstrip("/")}/image', False
 
 
-def _classes(client: AsyncParameterClient, executor: Executor, weights: str,
-             node_weights: str) -> tuple[ClassMap, str]:
-    """Return the classes of a node, and why they may be others, or ''.
-
-    Raises:
-        ValueError: The weights that the user named cannot be used.
-    """
-    if weights:
-        return read_checkpoint(weights_path(weights)).class_map, ''
-    try:
-        class_map = read_checkpoint(weights_path(node_weights)).class_map
-    except (ValueError, OSError) as error:
-        return (ClassMap.from_names([f'class {i}' for i in range(MAX_CLASSES)]),
-                f"the node's weights cannot be read here, so classes have numbers and other "
-                f'colors: {error}; name a copy of the file by --weights')
-    rows = {f'class_map.{parameter_name(name)}.{what}': (parameter_name(name), what)
-            for name in class_map.names for what in PROPERTIES}
-    changes: dict[str, dict[str, object]] = {}
-    for row, value in ask(client, executor, list(rows)).items():
-        name, what = rows[row]
-        changes.setdefault(name, {})[what] = (bool(value) if what == 'drivable'
-                                              else [int(part) for part in value])
-    return class_map.override(changes), ''
+def _image_topics(inputs: Mapping[str, Sequence[str]]) -> dict[str, bool]:
+    """Return the topics of images among topics with types, and whether each is compressed."""
+    return {topic: COMPRESSED in types for topic, types in inputs.items()
+            if {IMAGE, COMPRESSED} & set(types)}

@@ -84,7 +84,7 @@ BOMB = '!!python/object/apply:os.mkdir [executed]\n'
 @pytest.mark.parametrize(('code', 'name'), [
     ('from enet_ros.perception.parameter_files import read_sections as read', 'own.yaml'),
     ('from enet_ros.network.class_files import read_class_file as read', 'classes.yaml'),
-    ('from enet_ros.training.sources import read_sources as read', 'data.yaml')])
+    ('from enet_ros.training.data_file import read_sources as read', 'data.yaml')])
 def test_yaml_that_names_code_is_refused(tmp_path, monkeypatch, code, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text(BOMB)

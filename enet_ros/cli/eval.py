@@ -90,10 +90,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationData]:
     """Open and check the splits that are to be scored."""
+    from enet_ros.training.data_file import read_sources
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
-    from enet_ros.training.sources import in_one_class_map, read_sources
-    if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset):
+    from enet_ros.training.sources import in_one_class_map
+    if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset) \
+            or args.data and args.classes:
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
     if args.data:
         sources = [source for source in read_sources(Path(args.data)) if source.val_split]

@@ -309,7 +309,8 @@ def open_dataset(name: str, root: str | Path, split: str,
         classes: Class file, for 'folders' only.
 
     Raises:
-        DatasetError: The name or the folder is unknown, or frames and labels do not pair.
+        DatasetError: The name or the folder is unknown, frames and labels do not pair, or another
+            data set than folders has a class file.
     """
     if name not in DATASETS:
         raise DatasetError(f"data set '{name}', wanted one of {', '.join(DATASETS)}")
@@ -318,4 +319,7 @@ def open_dataset(name: str, root: str | Path, split: str,
         raise DatasetError(f'{root}: no such folder')
     if name == 'folders':
         return folders(root, split, Path(classes) if classes else None)
+    if classes:
+        raise DatasetError(f"the class file is '{classes}', but {name} has classes of its own; "
+                           'wanted a class file for folders alone')
     return DATASETS[name](root, split)

@@ -13,8 +13,9 @@ import torch
 
 from enet_ros.perception.segmenter import check_resolution
 from enet_ros.training.batches import default_workers
+from enet_ros.training.data_file import read_sources
 from enet_ros.training.recipes import RECIPES, Recipe
-from enet_ros.training.sources import Source, parse_source, read_sources
+from enet_ros.training.sources import Source, parse_source
 
 RESOLUTIONS = {'camvid': (480, 360), 'cityscapes': (1024, 512), 'sunrgbd': (320, 240),
                'folders': (640, 360)}
@@ -50,7 +51,7 @@ class TrainOptions:
         dataset: Name of a data set in ``root``; or NAME=FOLDER or NAME=FOLDER:SHARE of each.
         root: Folder of the data set, for a name alone.
         out: Folder of the run.
-        data: Data file instead of ``dataset``, see :func:`enet_ros.training.sources.read_sources`.
+        data: Data file instead of ``dataset``, see :mod:`enet_ros.training.data_file`.
         sources: The data sets of the run, which :meth:`checked` fills in.
         classes: Class file of the data set 'folders'.
         weights: Weights to start from, a file or the name of one that ships.

@@ -6,15 +6,12 @@ the weights. The labels of the others are translated to its classes, or to sets 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData
@@ -48,10 +45,6 @@ class Source:
         return open_dataset(self.dataset, self.root, split, self.classes)
 
 
-#: Keys of an entry of a data file.
-KEYS = tuple(item.name for item in fields(Source))
-
-
 def parse_source(text: str, **settings) -> Source:
     """Read a source from the command line.
 
@@ -72,45 +65,6 @@ def parse_source(text: str, **settings) -> Source:
         raise DatasetError(f"--dataset is '{text}', wanted NAME=FOLDER or NAME=FOLDER:SHARE, with "
                            f'a NAME of {", ".join(DATASETS)} and a SHARE above 0')
     return Source(name, root if colon else place, amount, **settings)
-
-
-def read_sources(path: Path) -> tuple[Source, ...]:
-    """Read a data file: YAML with a list ``sources``, whose entries have the keys of ``KEYS``.
-
-    A relative ``root`` or ``classes`` starts at the folder of the file.
-
-    Raises:
-        DatasetError: The file is unreadable, or an entry cannot be used. The message names it.
-    """
-    try:
-        content = load_yaml(read_limited(path))
-    except (OSError, PlainYamlError) as error:
-        raise DatasetError(f'{path}: unreadable ({error})') from error
-    entries = content.get('sources') if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise DatasetError(f'{path}: wanted a list named sources, with dataset and root in each')
-    return tuple(_source_of(path, entry) for entry in entries)
-
-
-def _source_of(path: Path, entry) -> Source:
-    """Build a source from an entry of a data file."""
-    if not isinstance(entry, dict) or not {'dataset', 'root'} <= entry.keys() <= set(KEYS):
-        raise DatasetError(f'{path}: entry {entry!r}, wanted dataset and root, and optionally '
-                           f'{", ".join(KEYS[2:])}')
-    entry = dict(entry)
-    for key in ('root', 'classes'):
-        if entry.get(key):
-            entry[key] = str(path.parent / Path(os.path.expanduser(str(entry[key]))))
-    share = entry.get('share', 1.0)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
-        raise DatasetError(f'{path}: share of {entry["dataset"]} is {share!r}, wanted a number '
-                           'above 0')
-    if entry['dataset'] not in DATASETS:
-        raise DatasetError(f"{path}: dataset is '{entry['dataset']}', wanted one of "
-                           f'{", ".join(DATASETS)}')
-    if not isinstance(entry.get('rename', {}), dict):
-        raise DatasetError(f'{path}: rename is {entry["rename"]!r}, wanted class: class')
-    return Source(**entry)
 
 
 def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Source],

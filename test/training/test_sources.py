@@ -23,7 +23,6 @@ from enet_ros.training.sources import (  # noqa: E402
     Source,
     in_one_class_map,
     parse_source,
-    read_sources,
 )
 from enet_ros.training.train import train  # noqa: E402
 
@@ -67,36 +66,6 @@ def test_a_source_on_the_command_line(text, wanted):
 def test_a_source_that_makes_no_sense_is_refused(text):
     with pytest.raises(DatasetError, match='wanted NAME=FOLDER'):
         parse_source(text)
-
-
-def test_a_data_file_says_roots_beside_itself_and_what_classes_mean(tmp_path):
-    path = tmp_path / 'data.yaml'
-    path.write_text("""sources:
-      - {dataset: camvid, root: /camvid, share: 0.5}
-      - dataset: folders
-        root: site
-        rename: {track: Road, hedge: [Tree, Fence], mud: null}
-        val_split: null
-    """)
-    camvid, site = read_sources(path)
-    assert camvid == Source('camvid', '/camvid', 0.5)
-    assert site.root == str(tmp_path / 'site')
-    assert site.rename == {'track': 'Road', 'hedge': ['Tree', 'Fence'], 'mud': None}
-    assert site.val_split is None
-
-
-@pytest.mark.parametrize(('text', 'part'), [
-    ('a: [', 'unreadable'), ('sources: []', 'wanted a list named sources'),
-    ('sources: [{root: a}]', 'wanted dataset and root'),
-    ('sources: [{dataset: camvid, root: a, colour: b}]', 'wanted dataset and root'),
-    ('sources: [{dataset: bdd, root: a}]', "dataset is 'bdd'"),
-    ('sources: [{dataset: camvid, root: a, share: -1}]', 'share of camvid is -1'),
-    ('sources: [{dataset: camvid, root: a, share: yes}]', 'share of camvid is True'),
-    ('sources: [{dataset: camvid, root: a, rename: [b]}]', 'rename is')])
-def test_a_data_file_that_makes_no_sense_is_refused(tmp_path, text, part):
-    (tmp_path / 'data.yaml').write_text(text)
-    with pytest.raises(DatasetError, match=part):
-        read_sources(tmp_path / 'data.yaml')
 
 
 def test_labels_of_all_sources_mean_the_same():

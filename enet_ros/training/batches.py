@@ -23,7 +23,7 @@ from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry
 from enet_ros.training.label_sets import class_ids, class_key
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labelled_frames import DatasetError, SegmentationData
 from enet_ros.training.sources import SharePattern
 
 MAX_CACHED_BYTES = 4 << 30
@@ -139,10 +139,17 @@ class SyntheticFrames:
             'other', or 255 if it has none.
         size: (width, height) of the frames in pixels.
         varied: Whether roads of every kind are drawn, instead of streets of a town.
+
+    Raises:
+        DatasetError: The street has none of the classes, so nothing could be learned from it.
     """
 
     def __init__(self, class_map: ClassMap, size: tuple[int, int], *, varied: bool = False):
         ids = class_ids(class_map)
+        if not ids.keys() & {class_key(name) for name in CAMVID_NAMES}:
+            raise DatasetError('synthetic roads have none of the classes '
+                               f'{", ".join(class_map.names)}; wanted some of '
+                               f'{", ".join(CAMVID_NAMES)}')
         other = ids.get('other', UNKNOWN)
         self.lut = np.full(256, UNKNOWN, np.uint8)
         self.lut[:len(CAMVID_NAMES)] = [ids.get(class_key(name), other) for name in CAMVID_NAMES]

@@ -40,12 +40,13 @@ def draw_dataset(out: Path, class_map: ClassMap, counts: dict[str, int], *,
 
     Raises:
         FileExistsError: The folder has something in it.
+        DatasetError: Synthetic roads have none of the classes.
     """
+    kinds = [SyntheticFrames(class_map, size, varied=varied) for size in SIZES]
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise FileExistsError(f'{out} is not empty, wanted a new folder')
     (out / 'classes.yaml').write_text(class_list_text(class_map), encoding='utf-8')
-    kinds = [SyntheticFrames(class_map, size, varied=varied) for size in SIZES]
     done = 0
     for split, count in counts.items():
         for folder in (out / split, out / f'{split}annot'):

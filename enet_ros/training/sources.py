@@ -80,7 +80,8 @@ def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sourc
         The splits, of one class map and one table of sets. A single split is returned as it is.
 
     Raises:
-        DatasetError: A class of a source is none of the first source's, or a set means nothing.
+        DatasetError: A class of a source is none of the first source's, a set means nothing, or
+            no class of a source counts.
     """
     if class_map is None:
         if len(splits) == 1 and not sources[0].rename:
@@ -132,6 +133,11 @@ def _translation(split: SegmentationData, rename: Mapping, class_map: ClassMap,
     lut = np.full(256, UNKNOWN, np.uint8)
     for label, group in enumerate(groups):
         lut[label], sets = _label_of(group, class_map, sets)
+    if (lut == UNKNOWN).all():
+        raise DatasetError(f'{split.name}: none of its classes {", ".join(names)} says anything '
+                           f"about the run's classes {', '.join(class_map.names)}: each is null, "
+                           'not labelled, or may be any of them. Say in a data file what they '
+                           f'are, such as rename: {{{next(iter(names))}: {class_map.names[0]}}}')
     return lut, sets
 
 

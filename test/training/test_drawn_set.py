@@ -55,6 +55,14 @@ def test_a_folder_with_something_in_it_is_left_alone(drawn, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in drawn.rglob('*')}
 
 
+def test_classes_that_no_road_has_are_named_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / 'classes.yaml').write_text('[{name: path, drivable: true}, {name: Other}]')
+    classes = str(tmp_path / 'classes.yaml')
+    assert main(['draw', str(tmp_path / 'roads'), '--classes', classes]) == 2
+    assert 'synthetic roads have none of the classes path, Other' in capsys.readouterr().err
+    assert not (tmp_path / 'roads').exists()
+
+
 @pytest.mark.parametrize('option', ['--frames', '--val-frames'])
 def test_a_number_of_frames_that_cannot_be_is_named(tmp_path, option, capsys):
     assert main(['draw', str(tmp_path / 'new'), option, '0']) == 2

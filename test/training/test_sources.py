@@ -98,6 +98,21 @@ def test_a_class_that_the_run_does_not_know_is_named(rename, part):
                          [Source('folders', 'a'), Source('folders', 'b', rename=rename)])
 
 
+@pytest.mark.parametrize(('names', 'rename'), [
+    (['track', 'mud'], {'track': None, 'mud': None}), (['void', 'unknown'], {}),
+    (['track', 'mud'], {'track': ['Road', 'Car'], 'mud': None})])
+def test_a_source_of_which_no_class_counts_is_refused(names, rename):
+    with pytest.raises(DatasetError, match=f'site: none of its classes {", ".join(names)} says '
+                                           "anything about the run's classes Road, Car"):
+        in_one_class_map([data_of(['Road', 'Car']), data_of(names, name='site')],
+                         [Source('folders', 'a'), Source('folders', 'b', rename=rename)])
+
+
+def test_synthetic_roads_without_a_class_of_the_run_are_refused(tree, tmp_path):
+    with pytest.raises(DatasetError, match='none of the classes path, grass; wanted some of Sky'):
+        train(run_options(tree, tmp_path / 'run', drawn=0.5))
+
+
 def test_shares_are_even_in_every_stretch():
     pattern = SharePattern([3, 1, 0.5])
     places = [pattern.locate(n) for n in range(900)]

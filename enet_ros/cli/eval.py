@@ -93,10 +93,11 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     from enet_ros.training.data_file import read_sources
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
-    from enet_ros.training.sources import in_one_class_map
+    from enet_ros.training.sources import check_two_classes, in_one_class_map
     if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset) \
             or args.data and args.classes:
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
+    check_two_classes(class_map, 'the weights')
     if args.data:
         sources = [source for source in read_sources(Path(args.data)) if source.val_split]
         opened = [source.open(source.val_split) for source in sources]
@@ -104,6 +105,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         _check(splits)
     else:
         opened = [open_dataset(args.dataset, args.root, args.split, args.classes)]
+        check_two_classes(opened[0].class_map, opened[0].name)
         _check(opened)  # before the classes are compared: masks have other classes as well
         splits = [in_classes_of(class_map, opened[0])]
     return splits

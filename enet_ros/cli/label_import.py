@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     sources = [ExportFiles(args.images)] if args.images else [beside]
     written = write_dataset(args.out, frames, FrameFiles(sources), ids, validation)
     print(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}')
-    _warn(export, len(frames))
+    _warn(export, len(frames), ids.class_map)
     total = sum(written.pixels.values())
     for i, name in enumerate((*ids.class_map.names, 'not labelled')):
         share = written.pixels[i if i < len(ids.class_map) else 255] / total
@@ -81,8 +81,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _warn(export, kept: int) -> None:
-    """Say on standard error what was left out."""
+def _warn(export, kept: int, class_map) -> None:
+    """Say on standard error what was left out, and what cannot be trained."""
+    if sum(not unlabeled for unlabeled in class_map.unlabeled) < 2:
+        print(f"warning: the only class is '{class_map.names[0]}', and enet-ros train wants two; "
+              '--background LABEL makes a class of the pixels on which nobody drew',
+              file=sys.stderr)
     for remark in export.remarks:
         print(f'warning: {remark}', file=sys.stderr)
     if kept < len(export.frames):

@@ -14,7 +14,8 @@ from enet_ros.media import list_images
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import CLASS_FILES, in_classes_of_file, pairs_with_labels
 from enet_ros.training.label_sets import LabelSets
-from enet_ros.training.labelled_frames import SegmentationData, count_values
+from enet_ros.training.labelled_frames import DatasetError, SegmentationData, count_values
+from enet_ros.training.sources import check_two_classes
 
 
 class Truth:
@@ -87,8 +88,11 @@ def find_truth(path: Path) -> Truth | None:
         return None
     pairs, problems = pairs_with_labels(list_images(path), labels)
     data = in_classes_of_file(files[0], path.name, pairs)
-    if not any(data.class_map.drivable):
-        problems = [f'{files[0]}: no class is drivable, so nothing is scored with the labels; '
-                    'wanted drivable: true in at least one']
-        data = replace(data, pairs=())
+    try:
+        check_two_classes(data.class_map, str(files[0]))
+        if not any(data.class_map.drivable):
+            raise DatasetError(f'{files[0]}: no class is drivable, wanted drivable: true in at '
+                               'least one')
+    except DatasetError as error:
+        return Truth(replace(data, pairs=()), [f'the labels score nothing: {error}'])
     return Truth(data, problems)

@@ -67,6 +67,26 @@ def parse_source(text: str, **settings) -> Source:
     return Source(name, root if colon else place, amount, **settings)
 
 
+def check_two_classes(class_map: ClassMap, where: str) -> None:
+    """Check that there is something to tell apart. Classes that mean "not labelled" do not count.
+
+    Args:
+        class_map: Classes of weights, or of the data that a run begins with.
+        where: Who has them, for the message.
+
+    Raises:
+        DatasetError: There are fewer than two.
+    """
+    names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled)
+             if not unlabeled]
+    if len(names) < 2:
+        raise DatasetError(f"{where}: the only class is '{''.join(names)}', wanted at least two, "
+                           'since a network of one class says the same of every pixel. Label the '
+                           'rest as a class of its own, and add that to the class file' if names
+                           else f'{where}: {", ".join(class_map.names)} means not labelled, '
+                           'wanted at least two classes')
+
+
 def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Source],
                      class_map: ClassMap | None = None) -> list[SegmentationData]:
     """Translate the labels of several splits to the classes of the first, or to given ones.
@@ -80,10 +100,11 @@ def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sourc
         The splits, of one class map and one table of sets. A single split is returned as it is.
 
     Raises:
-        DatasetError: A class of a source is none of the first source's, a set means nothing, or
-            no class of a source counts.
+        DatasetError: A class of a source is none of the first source's, a set means nothing,
+            no class of a source counts, or the first source has fewer than two classes.
     """
     if class_map is None:
+        check_two_classes(splits[0].class_map, splits[0].name)
         if len(splits) == 1 and not sources[0].rename:
             return list(splits)
         class_map = splits[0].class_map

@@ -65,7 +65,8 @@ def test_labels_are_read_as_train_reads_them(tmp_path, frames):
 @pytest.mark.parametrize(('values', 'classes', 'reason'), [
     ((0, 7), WAY_AND_REST, 'label value 7 (15360 pixels), wanted 0-1, 255'),
     ((0, 255), WAY_AND_REST, 'its labels hold only 0 and 255, so they are masks'),
-    ((0, 1), '- name: way\n- name: rest\n', 'classes.yaml: no class is drivable')])
+    ((0, 1), '- name: way\n- name: rest\n', 'classes.yaml: no class is drivable'),
+    ((0, 0), '- {name: way, drivable: true}\n', "classes.yaml: the only class is 'way'")])
 def test_labels_that_mean_something_else_give_no_score(tmp_path, frames, capsys, values, classes,
                                                        reason):
     labels = np.full((192, 320), values[0], np.uint8)

@@ -131,6 +131,20 @@ def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
     assert f'{100 * scores["miou"]:.1f}' in printed
 
 
+@pytest.mark.parametrize('which', ['data', 'weights'])
+def test_command_says_that_one_class_is_too_few(tmp_path, which):
+    names = {'data': (['path', 'rest'], ['path', 'void']), 'weights': (['path'], ['path'])}[which]
+    write_checkpoint(tmp_path / 'w.safetensors', checkpoint(tuple(names[0]), ('path',)))
+    labels = np.zeros((16, 24), np.uint8)
+    labels[:8] = 255
+    write_pair(tmp_path / 'val/a.png', tmp_path / 'valannot/a.png', labels)
+    (tmp_path / 'classes.json').write_text(json.dumps([{'name': name} for name in names[1]]))
+    said = f"{'folders' if which == 'data' else 'the weights'}: the only class is 'path', wanted"
+    with pytest.raises(DatasetError, match=said):
+        run_command('--dataset', 'folders', '--root', tmp_path, '--weights',
+                    tmp_path / 'w.safetensors', '--backend', 'torch')
+
+
 def test_command_says_how_the_frames_were_changed(camvid, tmp_path, capsys):
     write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
     assert run_command('--dataset', 'camvid', '--root', camvid, '--weights',

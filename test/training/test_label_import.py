@@ -139,6 +139,16 @@ def test_the_background_is_a_class_only_where_it_is_named(folder, tmp_path, draw
     assert np.array_equal(labels == 3, drawn['drive0_000.png'][1] == 255)
 
 
+def test_a_single_class_is_said_to_be_too_few(folder, tmp_path, drawn, capsys):
+    road = {name: (frame, np.where(labels == 0, 0, 255).astype(np.uint8))
+            for name, (frame, labels) in drawn.items()}
+    export = write_labelme(folder, road)
+    assert label_import(export, tmp_path / 'site') == 0
+    assert "the only class is 'site road', and enet-ros train wants two" in capsys.readouterr().err
+    assert label_import(export, tmp_path / 'other', '--background', 'rest') == 0
+    assert 'the only class' not in capsys.readouterr().err
+
+
 def test_nothing_drivable_is_an_error_that_lists_the_labels(folder, tmp_path, drawn, capsys):
     assert label_import(write_labelme(folder, drawn), tmp_path / 'site', drivable='') == 2
     assert 'nothing is drivable: wanted --drivable with one of' in capsys.readouterr().err

@@ -108,6 +108,17 @@ def test_a_source_of_which_no_class_counts_is_refused(names, rename):
                          [Source('folders', 'a'), Source('folders', 'b', rename=rename)])
 
 
+def test_a_run_on_one_class_is_refused_and_a_second_source_may_have_one():
+    source = Source('folders', 'a')
+    for names in (['path'], ['path', 'void']):
+        with pytest.raises(DatasetError, match="data: the only class is 'path', wanted at least "):
+            in_one_class_map([data_of(names)], [source])
+    with pytest.raises(DatasetError, match='data: void means not labelled, wanted at least two'):
+        in_one_class_map([data_of(['void'])], [source])
+    split = in_one_class_map([data_of(['Road', 'Car']), data_of(['Car'])], [source] * 2)[1]
+    assert split.decode(np.uint8([0, 255])).tolist() == [1, 255]
+
+
 def test_synthetic_roads_without_a_class_of_the_run_are_refused(tree, tmp_path):
     with pytest.raises(DatasetError, match='none of the classes path, grass; wanted some of Sky'):
         train(run_options(tree, tmp_path / 'run', drawn=0.5))

@@ -60,17 +60,13 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.label_import.splits import choose_validation
     from enet_ros.training.label_import.write import check_free, write_dataset
     check_free(args.out)
-    files = ExportFiles(args.export)
-    export = read_export(files)
-    ids = choose_classes(export, args.classes, args.drivable, args.ignore, args.background)
-    frames = [frame for frame in export.frames if frame.shapes or args.background]
-    validation, how = choose_validation([frame.name for frame in frames], args.val, args.seed,
-                                        args.split_by)
-    # A single file is an export without frames: they lie beside it, or where --images says.
-    beside = files if args.export.is_dir() or len(files.names) > 1 else ExportFiles(
-        args.export.parent)
-    sources = [ExportFiles(args.images)] if args.images else [beside]
-    written = write_dataset(args.out, frames, FrameFiles(sources), ids, validation)
+    with ExportFiles(args.export) as files, _open_images(args, files) as images:
+        export = read_export(files)
+        ids = choose_classes(export, args.classes, args.drivable, args.ignore, args.background)
+        frames = [frame for frame in export.frames if frame.shapes or args.background]
+        validation, how = choose_validation([frame.name for frame in frames], args.val, args.seed,
+                                            args.split_by)
+        written = write_dataset(args.out, frames, FrameFiles([images]), ids, validation)
     print(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}')
     _warn(export, len(frames), ids.class_map)
     total = sum(written.pixels.values())
@@ -79,6 +75,16 @@ def run(args: argparse.Namespace) -> int:
         mark = '  drivable' if i < len(ids.class_map) and ids.class_map.drivable[i] else ''
         print(f'{share:7.1%}  {name}{mark}')
     return 0
+
+
+def _open_images(args: argparse.Namespace, files):
+    """Return the files among which the frames are."""
+    from enet_ros.training.label_import.files import ExportFiles
+    if args.images:
+        return ExportFiles(args.images)
+    # A single file is an export without frames: they lie beside it.
+    return files if args.export.is_dir() or len(files.names) > 1 else ExportFiles(
+        args.export.parent)
 
 
 def _warn(export, kept: int, class_map) -> None:

@@ -139,6 +139,45 @@ def test_the_background_is_a_class_only_where_it_is_named(folder, tmp_path, draw
     assert np.array_equal(labels == 3, drawn['drive0_000.png'][1] == 255)
 
 
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--ignore', 'kreb'], "--ignore is 'kreb', which is no label; wanted some of site road, "),
+    (['--ignore', 'kreb'], "; did you mean 'kerb'?"),
+    (['--background', 'kreb', '--classes', 'FILE'], "the background is 'kreb', wanted one of"),
+    (['--drivable', 'kreb'], "--drivable 'kreb' is no label")])
+def test_a_misspelt_label_is_named_with_the_labels(folder, tmp_path, drawn, capsys, options, said):
+    classes = tmp_path / 'classes.yaml'
+    classes.write_text('[{name: site road, drivable: true}, {name: kerb}, {name: sky}]')
+    words = [classes if word == 'FILE' else word for word in options]
+    assert label_import(write_labelme(folder, drawn), tmp_path / 'site', *words,
+                        drivable='' if 'FILE' in options else 'site road') == 2
+    text = capsys.readouterr().err
+    assert said in text and "did you mean 'kerb'?" in text
+    assert not (tmp_path / 'site').exists()
+
+
+def test_a_class_without_a_shape_may_be_ignored(folder, tmp_path, drawn):
+    (tmp_path / 'classes.yaml').write_text('[{name: site road, drivable: true}, {name: kerb}, '
+                                           '{name: sky}, {name: mud}]')
+    assert label_import(write_labelme(folder, drawn), tmp_path / 'site', '--classes',
+                        tmp_path / 'classes.yaml', '--ignore', 'mud', drivable='') == 0
+
+
+@pytest.mark.parametrize('drivable', ['site road', 'nothing'])
+def test_archives_are_closed(folder, tmp_path, drawn, monkeypatch, drivable):
+    opened = []
+    monkeypatch.setattr(zipfile, 'ZipFile', lambda *args, make=zipfile.ZipFile: (
+        opened.append(make(*args)) or opened[-1]))
+    write_labelme(folder, drawn)
+    for name, ending in (('labels', '.json'), ('frames', '.png')):
+        with zipfile.ZipFile(tmp_path / f'{name}.zip', 'w') as archive:
+            for path in folder.glob(f'*{ending}'):
+                archive.write(path, path.name)
+    code = label_import(tmp_path / 'labels.zip', tmp_path / 'site', '--images',
+                        tmp_path / 'frames.zip', drivable=drivable)
+    assert code == (0 if drivable == 'site road' else 2)
+    assert len(opened) == 4 and all(archive.fp is None for archive in opened)
+
+
 def test_a_single_class_is_said_to_be_too_few(folder, tmp_path, drawn, capsys):
     road = {name: (frame, np.where(labels == 0, 0, 255).astype(np.uint8))
             for name, (frame, labels) in drawn.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enet_ros.network.class_map import UNKNOWN, UNLABELED_NAMES, ClassMap
+from enet_ros.network.suggestions import suggest
 from enet_ros.training.datasets import read_classes
 from enet_ros.training.label_import.shapes import Export, ImportLabelsError
 
@@ -38,16 +39,19 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
         background: Label of the pixels on which nobody drew, or None.
 
     Raises:
-        ImportLabelsError: A label is in no class, or nothing is drivable.
+        ImportLabelsError: A label is in no class, an ignored one is none, or nothing is drivable.
     """
     used = dict.fromkeys(shape.label for frame in export.frames for shape in frame.shapes)
-    labels = [label for label in {**export.labels, **used} if label not in ignored
+    known = {**export.labels, **used}
+    labels = [label for label in known if label not in ignored
               and label.lower() not in UNLABELED_NAMES]
     if path is not None:
         if drivable:
             raise ImportLabelsError('--classes says what is drivable, so leave out --drivable')
         class_map = read_classes(path)
+        _check_ignored(ignored, dict.fromkeys([*known, *class_map.names]))
     else:
+        _check_ignored(ignored, known)
         class_map = _from_labels(export, labels, drivable, background)
     ids = {name: i for i, name in enumerate(class_map.names)}
     unknown = sorted(label for label in used if label in labels and label not in ids)
@@ -57,10 +61,18 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
                                 f'{", ".join(ids)}; add them, or --ignore LABEL each')
     if background is not None and background not in ids:
         raise ImportLabelsError(f"the background is '{background}', wanted one of "
-                                f'{", ".join(ids)}')
+                                f'{", ".join(ids)}{suggest(background, ids)}')
     class_map.checked(need_drivable=True)
     return LabelIds(class_map, {label: ids.get(label, UNKNOWN) for label in used} | {
         label: UNKNOWN for label in ignored}, ids.get(background, UNKNOWN))
+
+
+def _check_ignored(ignored: Collection[str], labels: Collection[str]) -> None:
+    """Check that what is ignored is a label of the export or a class."""
+    for name in ignored:
+        if name not in labels:
+            raise ImportLabelsError(f"--ignore is '{name}', which is no label; wanted some of "
+                                    f'{", ".join(labels) or "no labels"}{suggest(name, labels)}')
 
 
 def _from_labels(export: Export, labels: list[str], drivable: Collection[str],
@@ -71,7 +83,8 @@ def _from_labels(export: Export, labels: list[str], drivable: Collection[str],
     if wrong or not drivable:
         problem = f"--drivable '{wrong[0]}' is no label" if wrong else 'nothing is drivable'
         raise ImportLabelsError(f'{problem}: wanted --drivable with one of '
-                                f'{", ".join(names) or "no labels"}, or --classes FILE')
+                                f'{", ".join(names) or "no labels"}, or --classes FILE'
+                                + (suggest(wrong[0], names) if wrong else ''))
     class_map = ClassMap.from_names(names, drivable)
     colors = [export.labels.get(name) for name in names]
     if None not in colors and len(set(colors)) == len(colors) and (0, 0, 0) not in colors:

@@ -24,6 +24,8 @@ MAX_FILE_BYTES = 512_000_000
 class ExportFiles:
     """The files of an export, by their paths with forward slashes.
 
+    Used in a ``with`` block, it closes the archive at its end.
+
     Attributes:
         path: Folder, archive or file that was given.
         names: Paths of its files, without hidden ones.
@@ -54,6 +56,15 @@ class ExportFiles:
                                 and not is_hidden(Path(*parts_of(item.filename))))
         else:
             self._root, self.names = path.parent, [path.name]
+
+    def __enter__(self) -> ExportFiles:
+        """Return the files themselves."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the archive, if it is one."""
+        if self._archive is not None:
+            self._archive.close()
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.

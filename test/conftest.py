@@ -18,9 +18,12 @@ NETWORK = (160, 96)  # a resolution that compiles and runs in moments
 # A domain of one's own: other tests, demos and robots may be on this network.
 os.environ['ROS_DOMAIN_ID'] = str(1 + (os.getpid() + 50) % 100)
 
-# A shell has its background jobs ignore SIGINT, and so their children, which tests stop by it.
+# A shell has its background jobs ignore SIGINT, and nohup has them ignore SIGHUP. So do their
+# children, which tests stop by these signals.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument('--recipe', default='modern', choices=('paper', 'modern'),
                      help='optimiser, loss, augmentation and schedule (default: modern)')
     run.add_argument('--steps', type=int, metavar='N',
-                     help='number of steps of the whole run (default: 10000, or as many as '
-                          '--hours allow)')
+                     help='steps of the whole run (default: 10000, or as many as --hours allow)')
     run.add_argument('--hours', type=float, metavar='H',
                      help='with --steps: stop each start after H hours of training, to be '
                           'continued by the same command. Without: end the run and its schedule')

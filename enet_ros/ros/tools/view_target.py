@@ -85,14 +85,7 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
     if images and len(images) != len(names):
         raise ValueError(f'{len(images)} image topics were given, and {full} has {len(names)} '
                          f'cameras: {", ".join(names)}; wanted one --image each, in this order')
-    inputs = dict(node.get_subscriber_names_and_types_by_node(short, namespace or '/'))
-    if not images and (len(names) > 1 or not _image_topics(inputs)):
-        images = _told_topics(node, executor, full, names)
-    if images:
-        types = {**dict(node.get_topic_names_and_types()), **inputs}
-        cameras = [(topic, COMPRESSED in types.get(topic, ())) for topic in images]
-    else:
-        cameras = [image_topic(camera, names, inputs, namespace) for camera in names]
+    cameras = _camera_topics(node, executor, full, names, images)
     if weights:
         class_map, doubt = read_checkpoint(weights_path(weights)).class_map, ''
     else:
@@ -100,6 +93,19 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
     return Target(full, tuple(
         CameraTopics(camera, topic, compressed, f'{full}/{camera}/' if camera else f'{full}/')
         for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
+
+
+def _camera_topics(node: Node, executor: Executor, full: str, names: Sequence[str],
+                   images: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return the topic of each camera's images, and whether they are compressed."""
+    namespace, _, short = full.rpartition('/')
+    inputs = dict(node.get_subscriber_names_and_types_by_node(short, namespace or '/'))
+    if not images and (len(names) > 1 or not _image_topics(inputs)):
+        images = _told_topics(node, executor, full, names)
+    if images:
+        types = {**dict(node.get_topic_names_and_types()), **inputs}
+        return [(topic, COMPRESSED in types.get(topic, ())) for topic in images]
+    return [image_topic(camera, names, inputs, namespace) for camera in names]
 
 
 def _told_topics(node: Node, executor: Executor, full: str, cameras: Sequence[str]) -> list[str]:

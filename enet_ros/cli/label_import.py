@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         frames = [frame for frame in export.frames if frame.shapes or args.background]
         validation, how = choose_validation([frame.name for frame in frames], args.val, args.seed,
                                             args.split_by)
-        written = write_dataset(args.out, frames, FrameFiles([images]), ids, validation)
+        written = write_dataset(args.out, frames,
+                                FrameFiles(images, is_export=not args.images), ids, validation)
     print(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}')
     _warn(export, len(frames), ids.class_map)
     total = sum(written.pixels.values())

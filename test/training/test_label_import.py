@@ -1,6 +1,7 @@
 """``enet-ros label-import``: exports of labelling tools as a data set, and hostile ones."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -279,7 +280,61 @@ def test_an_image_path_reads_no_file_outside_the_images(folder, tmp_path, drawn,
     path = folder / 'drive0_000.json'
     path.write_text(json.dumps({**json.loads(path.read_text()), 'imagePath': '../secret.png'}))
     assert label_import(folder, tmp_path / 'site') == 2
-    assert "'../secret.png'" in capsys.readouterr().err
+    assert f"'../secret.png' lies outside of '{folder}'" in capsys.readouterr().err
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'imagePath': '..'}))
+    assert label_import(folder, tmp_path / 'site') == 2
+    assert "imagePath is '..', wanted the path of an image" in capsys.readouterr().err
+
+
+#: Number of a frame -> path of its JSON file, path of its image, and imagePath.
+LABELME_LAYOUTS = {
+    'Windows': lambda i: (f'd{i % 2}/labels/{i // 2}.json', f'd{i % 2}/images/{i // 2}.png',
+                          f'..\\images\\{i // 2}.png'),
+    'Linux': lambda i: (f'd{i % 2}/labels/{i // 2}.json', f'd{i % 2}/images/{i // 2}.png',
+                        f'./../images/{i // 2}.png'),
+    'absolute, beside': lambda i: (f'd{i % 2}/{i // 2}.json', f'd{i % 2}/{i // 2}.png',
+                                   f'C:\\{i // 2}.png'),
+    'absolute, elsewhere': lambda i: (f'json/{i}.json', f'd{i % 2}/{i // 2}.png',
+                                      f'/home/me/d{i % 2}/{i // 2}.png')}
+
+
+def write_labelme_as(folder, drawn, layout):
+    """Write an export whose JSON files and images lie where a layout says."""
+    for i, (name, pair) in enumerate(drawn.items()):
+        json_path, image_path, text = LABELME_LAYOUTS[layout](i)
+        for path in (json_path, image_path):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_labelme(folder, {name: pair})
+        (folder / name).rename(folder / image_path)
+        content = json.loads((folder / f'{name[:-4]}.json').read_text())
+        (folder / f'{name[:-4]}.json').unlink()
+        (folder / json_path).write_text(json.dumps({**content, 'imagePath': text}))
+
+
+@pytest.mark.parametrize('kind', ['folder', 'zip'])
+@pytest.mark.parametrize('layout', LABELME_LAYOUTS)
+def test_labelme_finds_images_from_the_folder_of_the_json_file(folder, tmp_path, drawn, layout,
+                                                               kind):
+    write_labelme_as(folder, drawn, layout)
+    export = folder if kind == 'folder' else Path(shutil.make_archive(
+        str(tmp_path / 'export'), 'zip', folder))
+    (tmp_path / 'classes.yaml').write_text('[{name: site road, drivable: true}, {name: kerb}, '
+                                           '{name: sky}]')
+    assert label_import(export, tmp_path / 'site', '--classes', tmp_path / 'classes.yaml',
+                        drivable='') == 0
+    pairs = read_pairs(tmp_path / 'site')
+    assert len(pairs) == len(drawn)
+    for frame, labels in pairs.values():
+        own = [truth for image, truth in drawn.values() if np.array_equal(image, frame)]
+        assert len(own) == 1 and (labels == own[0]).mean() > 0.97
+
+
+def test_labelme_takes_no_image_of_another_folder(folder, tmp_path, drawn, capsys):
+    write_labelme_as(folder, drawn, 'Linux')
+    (folder / 'd0' / 'images' / '1.png').rename(folder / '1.png')
+    assert label_import(folder, tmp_path / 'site') == 2
+    said = capsys.readouterr().err
+    assert f"'d0/images/1.png' is no image in '{folder}'; wanted it there, or --images" in said
 
 
 def test_two_frames_of_one_name_are_an_error(folder, tmp_path, drawn, capsys):

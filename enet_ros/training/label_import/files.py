@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from enet_ros.media import IMAGE_SUFFIXES, is_hidden
-from enet_ros.training.label_import.shapes import ImportLabelsError
+from enet_ros.training.label_import.shapes import DrawnFrame, ImportLabelsError
 
 #: Greatest size of one file of an export, unpacked.
 MAX_FILE_BYTES = 512_000_000
@@ -136,35 +136,52 @@ class FrameFiles:
     Only listed files are read: a name that leads out of the folder is reduced to its last part.
     """
 
-    def __init__(self, sources: list[ExportFiles]):
+    def __init__(self, source: ExportFiles, *, is_export: bool):
         """Index the images.
 
         Args:
-            sources: Where to look, the most likely place first.
+            source: Where to look.
+            is_export: Whether that is the export itself, in which the paths of a frame count.
         """
-        self._by_tail: dict[str, list[tuple[ExportFiles, str]]] = {}
-        for source in sources:
-            for name in source.names:
-                if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                    for tail in tails_of(name):
-                        self._by_tail.setdefault(tail, []).append((source, name))
+        self._source, self._is_export = source, is_export
+        self._images = {name for name in source.names
+                        if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+        self._by_tail: dict[str, list[str]] = {}
+        for name in sorted(self._images):
+            for tail in tails_of(name):
+                self._by_tail.setdefault(tail, []).append(name)
 
-    def find(self, name: str) -> Callable[[], bytes]:
+    def find(self, frame: DrawnFrame) -> Callable[[], bytes]:
         """Return a function that reads the image of a frame.
 
-        The longest end of the name that fits a file counts.
+        In the export itself its first path that exists counts. Elsewhere, and where it has none,
+        the longest end of its name that fits a file.
 
         Raises:
             ImportLabelsError: No file fits, or several do.
         """
+        file = self._find_path(frame) if self._is_export and frame.paths else (
+            self._find_tail(frame.name))
+        return lambda: self._source.read(file)
+
+    def _find_path(self, frame: DrawnFrame) -> str:
+        for path in frame.paths:
+            if path in self._images:
+                return path
+        path = frame.paths[0]
+        problem = (f"lies outside of '{self._source.path}'" if path.startswith('../') else
+                   f"is no image in '{self._source.path}'")
+        raise ImportLabelsError(f"'{path}' {problem}; wanted it there, or --images with the "
+                                'folder of the frames')
+
+    def _find_tail(self, name: str) -> str:
         for tail in tails_of(name):
             found = self._by_tail.get(tail, [])
-            if len(found) > 1 and found[0][0] is found[1][0]:
-                raise ImportLabelsError(f"'{name}' may be {found[0][1]} or {found[1][1]}; wanted "
+            if len(found) > 1:
+                raise ImportLabelsError(f"'{name}' may be {found[0]} or {found[1]}; wanted "
                                         'different names')
             if found:
-                source, file = found[0]
-                return lambda: source.read(file)
+                return found[0]
         raise ImportLabelsError(f"'{name}' has no image file; wanted --images with the folder of "
                                 'the frames')
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
+import re
 from collections import Counter
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 
 import numpy as np
 
 from enet_ros.media import SourceError, decode_image
 from enet_ros.training.label_images import read_values
-from enet_ros.training.label_import.files import ExportFiles
+from enet_ros.training.label_import.files import ExportFiles, parts_of, tails_of
 from enet_ros.training.label_import.shapes import (
     DrawnFrame,
     Export,
@@ -22,6 +24,8 @@ from enet_ros.training.label_import.shapes import (
 )
 
 TOOL = 'labelme JSON'
+
+_ABSOLUTE = re.compile('/|[A-Za-z]:')
 
 
 def is_export(content: object) -> bool:
@@ -42,7 +46,7 @@ def read(files: ExportFiles, contents: dict[str, dict]) -> Export:
     export = Export(TOOL, [])
     for name, content in contents.items():
         try:
-            frame = _read_frame(name, content, export.ignored)
+            frame = _read_frame(name, content, export.ignored, files.names)
         except ImportLabelsError as error:
             raise ImportLabelsError(f"'{files.path}': {name}: {error}") from error
         export.frames.append(frame)
@@ -50,7 +54,8 @@ def read(files: ExportFiles, contents: dict[str, dict]) -> Export:
     return export
 
 
-def _read_frame(name: str, content: dict, ignored: Counter) -> DrawnFrame:
+def _read_frame(name: str, content: dict, ignored: Counter,
+                names: Sequence[str]) -> DrawnFrame:
     path, shapes = content['imagePath'], content['shapes']
     if not isinstance(path, str) or not isinstance(shapes, list):
         raise ImportLabelsError('imagePath is no text, or shapes is no list')
@@ -59,9 +64,35 @@ def _read_frame(name: str, content: dict, ignored: Counter) -> DrawnFrame:
         size = None
     drawn = [shape for item in shapes if (shape := _read_shape(item, ignored)) is not None]
     image = _bytes_of(content['imageData']) if content.get('imageData') else None
-    # The JSON file lies beside its frame, so its folder tells frames of one name apart.
-    own = str(PurePosixPath(name).parent / path) if '/' not in path.replace('\\', '/') else path
-    return DrawnFrame(own, tuple(drawn), size, image)
+    paths = paths_of(name, path)
+    own = next((path for path in paths if path in names), paths[0])
+    return DrawnFrame(own, tuple(drawn), size, image, paths)
+
+
+def paths_of(name: str, image_path: str) -> tuple[str, ...]:
+    """Return the paths in an export at which the image of a JSON file may lie.
+
+    Args:
+        name: Path of the JSON file in the export.
+        image_path: Its ``imagePath``. labelme writes it relative to the folder of the JSON file,
+            with the separators of the system. Where that cannot be, such as on another drive of
+            Windows, it is absolute.
+
+    Returns:
+        The only path for a relative one; it begins with '..' where it leads out of the export.
+        For an absolute one its ends of two parts or more, the longest first, the image of that
+        name beside the JSON file, and the one at the top of the export.
+
+    Raises:
+        ImportLabelsError: It is no path of a file.
+    """
+    path, folder = image_path.replace('\\', '/'), posixpath.dirname(name)
+    if not parts_of(path):
+        raise ImportLabelsError(f"imagePath is '{image_path}', wanted the path of an image")
+    if not _ABSOLUTE.match(path):
+        return (posixpath.normpath(posixpath.join(folder, path)),)
+    *longer, last = tails_of(path)
+    return (*longer, *dict.fromkeys((posixpath.join(folder, last), last)))
 
 
 def _read_shape(item: object, ignored: Counter) -> Shape | None:

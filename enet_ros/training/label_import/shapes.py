@@ -43,12 +43,15 @@ class DrawnFrame:
         shapes: Shapes from the lowest to the uppermost.
         size: (width, height) on which they were drawn, or None if the export does not say it.
         image: Content of the image file where the export holds it, or None.
+        paths: Paths in the export at which the image may lie, the likeliest first. Empty where
+            the export does not say it.
     """
 
     name: str
     shapes: tuple[Shape, ...]
     size: tuple[int, int] | None = None
     image: bytes | None = None
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
     written = Written()
     for frame, target in tqdm(list(frames), unit='frame', disable=None):
         try:
-            data = frame.image or files.find(frame.name)()
+            data = frame.image or files.find(frame)()
             shown, suffix = _read_shown(data)
             labels = paint(frame, shown.shape[1::-1], ids)
         except (ImportLabelsError, SourceError) as error:

@@ -42,8 +42,8 @@ class FloorCurve:
         return np.divide(right, total, out=np.full(STEPS, np.nan), where=total > 0)
 
     def kept(self) -> np.ndarray:
-        """Return the share of all that is drivable which is found, for each floor."""
-        return _left_above(self.right) / max(self.drivable, 1)
+        """Return the share of what is drivable that is found, for each floor; NaN for none."""
+        return _left_above(self.right) / (self.drivable or np.nan)
 
     def least_floor(self, precision: float) -> float | None:
         """Return the least floor above which drivable pixels are so precise, or None."""
@@ -52,7 +52,15 @@ class FloorCurve:
 
     def __str__(self) -> str:
         """Return what a confidence floor gives, a line for each precision of interest."""
-        lines = [f'drivable pixels  {self._row(0)}']
+        is_nothing_predicted, reasons = np.isnan(self.precision()[0]), []
+        if is_nothing_predicted:
+            reasons.append('no labelled pixel is predicted as drivable')
+        if not self.drivable:
+            reasons.append('no pixel is drivable by its label')
+        lines = [f'drivable pixels  {self._row(0)}' + (f': {", ".join(reasons)}' if reasons
+                                                       else '')]
+        if is_nothing_predicted:
+            return lines[0]
         for precision in PRECISIONS:
             floor = self.least_floor(precision)
             lines.append(f'{precision:.1%} precise from ' + ('no floor' if floor is None else
@@ -60,14 +68,18 @@ class FloorCurve:
         return '\n'.join(lines)
 
     def _row(self, step: int) -> str:
-        return (f'precision {100 * self.precision()[step]:.1f} %, '
-                f'found {100 * self.kept()[step]:.1f} %')
+        return (f'precision {_percent(self.precision()[step])}, '
+                f'found {_percent(self.kept()[step])}')
 
     def to_json(self) -> dict:
         """Return the curve at every tenth floor and at some high ones."""
         rows = [*range(0, STEPS, 10), 95, 97, 98, 99]
         return {f'{self.floors[i]:.2f}': {'precision': float(self.precision()[i]),
                                           'kept': float(self.kept()[i])} for i in rows}
+
+
+def _percent(share: float) -> str:
+    return '-' if np.isnan(share) else f'{100 * share:.1f} %'
 
 
 def _left_above(counts: np.ndarray) -> np.ndarray:

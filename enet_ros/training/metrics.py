@@ -182,7 +182,8 @@ def format_table(scores: dict, title: str) -> str:
                   if share == share]  # of those that occur
         lines.append(f'{"all sets":<16}{_percent(scores["set_agreement"]):>8}')
     if 'ece' in scores:
-        lines.append(f'{"ECE":<16}{scores["ece"]:>8.3f}')
+        ece = scores['ece']
+        lines.append(f'{"ECE":<16}{"-" if ece != ece else f"{ece:.3f}":>8}')
     return '\n'.join(lines)
 
 

@@ -10,6 +10,7 @@ from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmentation
 from enet_ros.training.drivable_scores import DrivableScores
 from enet_ros.training.label_sets import LabelSets
+from enet_ros.training.metrics import without_nan
 
 ROAD, PAVEMENT, OTHER, MIXED, NOT_ROAD = range(5)
 CLASSES = ClassMap.from_names(('Road', 'Pavement', 'Other'), ('Road',))
@@ -43,6 +44,23 @@ def test_no_floor_helps_where_the_surest_pixel_is_wrong():
     scores(0, np.array([[OTHER, ROAD]], np.uint8), seen([ROAD, ROAD], [1.0, 0.5]))
     assert scores.curve.least_floor(0.9) is None
     assert '98.0% precise from no floor' in str(scores.curve)
+
+
+@pytest.mark.parametrize(('truth', 'labels', 'text'), [
+    ([OTHER, OTHER], [OTHER, OTHER],
+     'drivable pixels  precision -, found -: no labelled pixel is predicted as drivable, no pixel '
+     'is drivable by its label'),
+    ([ROAD, OTHER], [OTHER, OTHER],
+     'drivable pixels  precision -, found 0.0 %: no labelled pixel is predicted as drivable'),
+    ([OTHER, OTHER], [ROAD, OTHER],
+     'drivable pixels  precision 0.0 %, found -: no pixel is drivable by its label')])
+def test_a_share_of_nothing_is_a_dash_with_its_reason(truth, labels, text):
+    scores = DrivableScores(CLASSES)
+    scores(0, np.array([truth], np.uint8), seen(labels, [0.9, 0.9]))
+    assert str(scores.curve).splitlines()[0] == text
+    assert 'nan' not in str(scores.curve)
+    shares = without_nan(scores.curve.to_json())['0.00'].values()
+    assert list(shares) == [0.0 if '0.0' in word else None for word in text.split(',')[:2]]
 
 
 def test_the_worst_frames_come_first_and_a_frame_without_road_is_no_failure():

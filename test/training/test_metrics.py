@@ -136,3 +136,4 @@ def test_table_lists_classes_and_summary():
     assert 'Road                60.0      75.0' in text
     assert 'class IoU           45.0' in text
     assert '0.012' in text
+    assert 'nan' not in format_table({**matrix.compute(), 'ece': float('nan')}, 'CamVid val')

@@ -93,7 +93,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     from enet_ros.training.data_file import read_sources
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
-    from enet_ros.training.sources import check_two_classes, in_one_class_map
+    from enet_ros.training.sources import check_two_classes, each_in_class_map
     if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset) \
             or args.data and args.classes:
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
@@ -101,7 +101,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     if args.data:
         sources = [source for source in read_sources(Path(args.data)) if source.val_split]
         opened = [source.open(source.val_split) for source in sources]
-        splits = in_one_class_map(opened, sources, class_map)
+        splits = each_in_class_map(opened, sources, class_map)
         _check(splits)
     else:
         opened = [open_dataset(args.dataset, args.root, args.split, args.classes)]

@@ -50,14 +50,15 @@ class SegmentationModule(pl.LightningModule):
         recipe: What the run does.
         progress: Progress of the run.
         loss_weights: (num_classes,) float32, the weight of each class in the loss.
-        sets: Labels that stand for several classes, or None.
+        sets: Labels that stand for several classes in the training frames, or None.
+        validation_sets: The same of the validation frames.
         compiled: Whether the step runs through torch.compile, which fuses its many small
             operators. On a CPU a step then takes half the time, after half a minute at the start.
     """
 
     def __init__(self, network: ENet, class_map: ClassMap, recipe: Recipe, progress: Progress,
-                 loss_weights: np.ndarray, sets: LabelSets | None = None, *,
-                 compiled: bool = False):
+                 loss_weights: np.ndarray, sets: LabelSets | None = None,
+                 validation_sets: LabelSets | None = None, *, compiled: bool = False):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).train()
         self.average = (copy.deepcopy(network).eval().requires_grad_(False) if recipe.average
@@ -65,7 +66,8 @@ class SegmentationModule(pl.LightningModule):
         self.head = EncoderHead(len(class_map)) if recipe.encoder_part else None
         self.loss = SegmentationLoss(loss_weights, recipe.jaccard, sets)
         self.recipe, self.progress = recipe, progress
-        self.matrix, self.label_lut = ConfusionMatrix(class_map, sets), class_map.label_lut()
+        self.matrix = ConfusionMatrix(class_map, validation_sets)
+        self.label_lut = class_map.label_lut()
         self.curves: dict[str, list] = {'loss': [], 'miou': [], 'class_avg': []}
         self.compute_loss = (torch.compile(self._compute_loss, dynamic=False) if compiled
                              else self._compute_loss)

@@ -121,6 +121,17 @@ def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sourc
             for split, lut in zip(splits, luts)]
 
 
+def each_in_class_map(splits: Sequence[SegmentationData], sources: Sequence[Source],
+                      class_map: ClassMap) -> list[SegmentationData]:
+    """Translate the labels of splits that are scored one by one.
+
+    Each gets a table of its own sets alone, since the sets of another data set say nothing about
+    its labels. See :func:`in_one_class_map`, also for the arguments and errors.
+    """
+    return [in_one_class_map([split], [source], class_map)[0]
+            for split, source in zip(splits, sources)]
+
+
 @dataclass(frozen=True)
 class _Translated:
     """A decoder whose labels go through a table."""

@@ -43,7 +43,7 @@ from enet_ros.training.options import (
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
-from enet_ros.training.sources import Source, in_one_class_map
+from enet_ros.training.sources import Source, each_in_class_map, in_one_class_map
 from enet_ros.training.summary import summarize
 
 STOPPED = 3  # exit code of a run that was stopped before its end
@@ -106,9 +106,10 @@ def open_sources(sources: Sequence[Source]
     training = [source.open(source.train_split) for source in sources]
     validated = [source for source in sources if source.val_split]
     validation = [source.open(source.val_split) for source in validated]
-    # One table of sets for all, since a label must mean the same in each.
-    shared = in_one_class_map([*training, *validation], [*sources, *validated])
-    return shared[:len(training)], shared[len(training):]
+    class_map = training[0].class_map
+    # One table of sets for all that is trained on, since a label must mean the same in a batch.
+    return (in_one_class_map(training, sources, class_map),
+            each_in_class_map(validation, validated, class_map))
 
 
 def _silence_lightning() -> None:
@@ -173,7 +174,7 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
     module = SegmentationModule(
         _start_network(options, class_map), class_map, recipe, progress,
         class_weights(frames.pixel_counts(), recipe.class_weight_c), training[0].sets,
-        compiled=options.compiled)
+        validation.sets, compiled=options.compiled)
     return module, data
 
 

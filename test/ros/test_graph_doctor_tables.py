@@ -35,7 +35,11 @@ def test_the_worst_level_is_the_exit_code():
 
 @pytest.mark.parametrize(('variables', 'wanted'), [
     ({}, []), ({'ROS_DOMAIN_ID': '42'}, []), ({'ROS_DOMAIN_ID': 'x'}, [Kind.DOMAIN_ID]),
-    ({'ROS_DOMAIN_ID': '200'}, [Kind.DOMAIN_ID]), ({'ROS_LOCALHOST_ONLY': '1'}, [Kind.LOCAL_ONLY]),
+    ({'ROS_DOMAIN_ID': '233'}, [Kind.DOMAIN_ID]),
+    ({'ROS_DOMAIN_ID': '102'}, [Kind.DOMAIN_PORTS]),
+    ({'ROS_DOMAIN_ID': '214'}, [Kind.DOMAIN_PORTS]), ({'ROS_DOMAIN_ID': '101'}, []),
+    ({'ROS_DOMAIN_ID': '215'}, []), ({'ROS_DOMAIN_ID': '232'}, []),
+    ({'ROS_LOCALHOST_ONLY': '1'}, [Kind.LOCAL_ONLY]),
     ({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'localhost'}, [Kind.LOCAL_ONLY])])
 def test_variables_of_the_middleware(variables, wanted):
     assert kinds(machine_settings.judge_environment(variables)) == wanted

@@ -11,10 +11,12 @@ pytest.importorskip('torch')
 
 from support.training_runs import run_options  # noqa: E402
 
-from enet_ros.network.checkpoint import read_checkpoint  # noqa: E402
+from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.training.batches import Frames, MixedFrames  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
+from enet_ros.training.finish import _certain_logits  # noqa: E402
 from enet_ros.training.label_sets import LabelSets  # noqa: E402
 from enet_ros.training.labelled_frames import DatasetError, SegmentationData  # noqa: E402
 from enet_ros.training.options import TrainingError  # noqa: E402
@@ -24,7 +26,7 @@ from enet_ros.training.sources import (  # noqa: E402
     in_one_class_map,
     parse_source,
 )
-from enet_ros.training.train import train  # noqa: E402
+from enet_ros.training.train import open_sources, train  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -160,6 +162,57 @@ def test_a_run_on_two_sources_scores_both(tree, site, tmp_path):
     assert checkpoint.class_map.names == ('path', 'grass')
     assert set(checkpoint.scores) == {'val', 'folders val'}
     assert json.loads((out / 'scores.json').read_text())['others']['folders val']['images'] == 2
+
+
+@pytest.fixture
+def three_sets(tmp_path):
+    """Return sources of the same frames and classes; the labels of the second are coarse."""
+    classes = [{'name': name, 'drivable': name == 'road'} for name in ('road', 'car', 'tree')]
+    rng, sources = np.random.default_rng(0), []
+    for name in ('first', 'coarse', 'third'):
+        root = tmp_path / name
+        one_of = [{'name': 'object', 'one_of': ['car', 'tree']}] * (name == 'coarse')
+        for folder in ('train', 'trainannot', 'val', 'valannot'):
+            (root / folder).mkdir(parents=True)
+        (root / 'classes.json').write_text(json.dumps([*classes, *one_of]))
+        for split in ('train', 'val'):
+            cv2.imwrite(str(root / split / '0.png'), rng.integers(0, 256, (24, 40, 3), np.uint8))
+            cv2.imwrite(str(root / f'{split}annot' / '0.png'),
+                        rng.integers(0, 3 + len(one_of), (24, 40), np.uint8))
+        sources.append(Source('folders', str(root)))
+    return sources
+
+
+def test_coarse_labels_of_one_source_change_no_score_of_another(three_sets):
+    training, validation = open_sources(three_sets)
+    assert [split.sets is training[0].sets for split in training] == [True] * 3
+    assert len(training[0].sets) == 1
+    assert [len(split.sets or ()) for split in validation] == [0, 1, 0]
+
+
+def test_sources_whose_labels_are_certain_give_the_temperature_beside_a_coarse_one(three_sets):
+    _, validation = open_sources(three_sets)
+    logits, truth = _certain_logits(ENet(3).eval(), Frames(validation[0]), validation[1:],
+                                    (40, 24))
+    assert len(logits) == len(truth) == 2 * 24 * 40  # of the first and the third
+
+
+def test_eval_scores_a_data_set_as_if_it_were_alone(three_sets, tmp_path):
+    from enet_ros.cli.main import main
+    weights = tmp_path / 'weights.safetensors'
+    network = ENet(3)
+    write_checkpoint(weights, Checkpoint(
+        {name: tensor.numpy() for name, tensor in network.state_dict().items()},
+        ClassMap.from_names(['road', 'car', 'tree'], ['road']), (0.5,) * 3, (0.5,) * 3))
+    (tmp_path / 'data.yaml').write_text(json.dumps({'sources': [
+        {'dataset': 'folders', 'root': source.root} for source in three_sets]}))
+    common = ['--weights', str(weights), '--resolution', '40x24', '--json']
+    assert main(['eval', '--data', str(tmp_path / 'data.yaml'), *common,
+                 str(tmp_path / 'all.json')]) == 0
+    assert main(['eval', '--dataset', 'folders', '--root', three_sets[0].root, *common,
+                 str(tmp_path / 'first.json')]) == 0
+    together = json.loads((tmp_path / 'all.json').read_text())
+    assert together['folders val'] == json.loads((tmp_path / 'first.json').read_text())
 
 
 def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):

@@ -120,6 +120,9 @@ class Kind(Enum):
                           'named variable as there.')
     DOMAIN_ID = Advice(E, 'ROS_DOMAIN_ID is no usable number.',
                        'Set it to a whole number from 0 to 101, the same in every shell.')
+    DOMAIN_PORTS = Advice(W, 'The ports of this ROS_DOMAIN_ID are those that Linux gives to any '
+                             'program, so nodes may not start or find each other.',
+                          'Set it to a whole number from 0 to 101, the same in every shell.')
     LOCAL_ONLY = Advice(W, 'Discovery is limited, so nodes of other machines stay invisible.',
                         'Unset the variable if nodes run on other machines.')
     SHARED_MEMORY = Advice(W, 'Shared memory is small or cannot be written.',

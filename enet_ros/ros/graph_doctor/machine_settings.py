@@ -10,7 +10,9 @@ from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.shared_memory import find_leftovers
 
 LEAST_SHARED_MB = 64  # Docker's default, in which a few large images do not fit
-LAST_DOMAIN = 101     # above it the ports meet those that Linux hands out
+LAST_DOMAIN = 232     # the last one whose ports exist
+#: Domains whose ports Linux hands out to any program, by its default range (ROS 2, About Domain ID).
+SHARED_DOMAINS = range(102, 215)
 DEFAULTS = {'ROS_DOMAIN_ID': '0', 'RMW_IMPLEMENTATION': '', 'ROS_LOCALHOST_ONLY': '0',
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
 
@@ -56,6 +58,8 @@ def judge_environment(environment: Mapping[str, str] = os.environ) -> list[Findi
     if not (domain.isascii() and domain.isdigit() and int(domain) <= LAST_DOMAIN):
         found.append(Finding(Kind.DOMAIN_ID, f"ROS_DOMAIN_ID is '{domain}', wanted a whole number "
                                              f'from 0 to {LAST_DOMAIN}'))
+    elif int(domain) in SHARED_DOMAINS:
+        found.append(Finding(Kind.DOMAIN_PORTS, f'ROS_DOMAIN_ID is {domain}'))
     reach = own['ROS_AUTOMATIC_DISCOVERY_RANGE'].upper()
     if own['ROS_LOCALHOST_ONLY'] == '1':
         found.append(Finding(Kind.LOCAL_ONLY, 'ROS_LOCALHOST_ONLY is 1'))

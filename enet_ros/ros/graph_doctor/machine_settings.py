@@ -11,7 +11,7 @@ from enet_ros.ros.shared_memory import find_leftovers
 
 LEAST_SHARED_MB = 64  # Docker's default, in which a few large images do not fit
 LAST_DOMAIN = 232     # the last one whose ports exist
-#: Domains whose ports Linux hands out to any program, by its default range (ROS 2, About Domain ID).
+#: Domains whose ports Linux hands out to any program by default (ROS 2, "About Domain ID").
 SHARED_DOMAINS = range(102, 215)
 DEFAULTS = {'ROS_DOMAIN_ID': '0', 'RMW_IMPLEMENTATION': '', 'ROS_LOCALHOST_ONLY': '0',
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}

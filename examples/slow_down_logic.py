@@ -44,7 +44,7 @@ def is_fresh(age_sec: float, timeout_sec: float) -> bool:
 
 
 def first_in_path(points: np.ndarray, is_blocked: np.ndarray, path_width_m: float) -> float:
-    """Return how far ahead the path is free, in metres.
+    """Return how far ahead the path is free, in meters.
 
     Args:
         points: (H, W, 3) float ground points of the pixels; NaN where no ground is seen.

@@ -20,7 +20,7 @@ ORDER = {
     'perception': {'network', 'backends'},
     'ros': {'network', 'backends', 'perception'},
 }
-LEAVES = {'scene', 'machine'}
+LEAVES = {'common', 'scene', 'machine'}
 
 #: These use the four rooms and each other, and are used by none of them. ``ros.tools`` are the
 #: programs around the node, which are measured with ``bench``: outside, though ROS is theirs too.

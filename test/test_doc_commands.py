@@ -34,7 +34,7 @@ RUN_HERE = {'enet-ros segment', 'enet-ros policy', 'enet-ros params', 'enet-ros 
             'python3 -c'}
 #: Normal form -> the test that runs it, and a word that this test's module says.
 RUN_ELSEWHERE = {
-    'enet-ros bag': ('test/recordings/test_bag.py::test_every_kind_of_recording_is_labelled',
+    'enet-ros bag': ('test/recordings/test_bag.py::test_every_kind_of_recording_is_labeled',
                      'bag'),
     'enet-ros bench': ('test/bench/test_bench.py::test_every_runtime_gives_a_row_or_a_reason',
                        'bench'),

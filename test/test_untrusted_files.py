@@ -73,7 +73,7 @@ def test_what_could_execute_is_seen(text):
 @pytest.mark.parametrize('text', ['!!python/object/apply:os.getcwd []', '!!python/name:os.system',
                                   '!!python/tuple [1, 2]'])
 def test_plain_yaml_makes_no_object_of_python(text):
-    from enet_ros.network.plain_yaml import load_yaml
+    from enet_ros.common.plain_yaml import load_yaml
     with pytest.raises((ValueError, yaml.YAMLError)):
         load_yaml(text)
 

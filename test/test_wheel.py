@@ -51,7 +51,7 @@ def built(tmp_path_factory):
     return next((folder / 'dist').glob('*.whl')), next((folder / 'dist').glob('*.tar.gz'))
 
 
-def test_the_archives_have_weights_and_licences_and_nothing_of_ours(built):
+def test_the_archives_have_weights_and_licenses_and_nothing_of_ours(built):
     wheel = zipfile.ZipFile(built[0]).namelist()
     source = [name.partition('/')[2] for name in tarfile.open(built[1]).getnames()]
     for names in (wheel, source):

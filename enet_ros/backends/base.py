@@ -95,7 +95,7 @@ class BackendRequest:
     """What is asked of a backend.
 
     Attributes:
-        checkpoint: Weights and normalisation.
+        checkpoint: Weights and normalization.
         resolution: (width, height) in pixels, multiples of 8.
         precision: A canonical name, or 'auto'.
         threads: Number of CPU threads. 0 leaves it to the runtime.

@@ -164,7 +164,7 @@ def _window(convolution: ElementTree.Element) -> list[str]:
 
 
 def read_quantized(core: ov.Core, graph: QuantizedGraph) -> ov.Model:
-    """Read a quantised graph.
+    """Read a quantized graph.
 
     Raises:
         CheckpointError: OpenVINO refuses it, or it is not a frame graph of its resolution.
@@ -263,7 +263,7 @@ class OpenVinoBackend:
         return self._requests[confidence]
 
     def _config(self) -> dict[str, object]:
-        """Return OpenVINO's settings. The parts of a quantised graph in float have a hint too."""
+        """Return OpenVINO's settings. The parts of a quantized graph in float have a hint too."""
         hint = self.precision
         if hint == 'int8':
             hint = 'bfloat16' if has_bfloat16(self._core) else 'float32'
@@ -326,7 +326,7 @@ class OpenVinoBackend:
     def _converted(self, *, confidence: bool) -> ov.Model:
         """Return the graph with or without its second output.
 
-        Torch is imported for it, unless it comes quantised with the weights.
+        Torch is imported for it, unless it comes quantized with the weights.
         """
         checkpoint = self._request.checkpoint
         if self._model is None:

@@ -1,9 +1,9 @@
 """Our segmenter, and the runtimes that people would use for ENet instead.
 
-A baseline gets what favours it: the bare network with batch normalisation folded, pooling in the
-way that it is fastest with, a normalised float32 input that is ready, and logits as its output.
+A baseline gets what favors it: the bare network with batch normalization folded, pooling in the
+way that it is fastest with, a normalized float32 input that is ready, and logits as its output.
 Our segmenter gets a camera's uint8 frame and gives labels of the camera's size. Resizing,
-normalisation and argmax are part of its time.
+normalization and argmax are part of its time.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Workload:
 
     @cached_property
     def network_input(self) -> np.ndarray:
-        """The same frames, ready for the bare network: (N, 3, H, W) float32, normalised."""
+        """The same frames, ready for the bare network: (N, 3, H, W) float32, normalized."""
         mean, std = np.float32(self.checkpoint.mean), np.float32(self.checkpoint.std)
         frames = [(resize_frame(frame, self.resolution) / np.float32(255) - mean) / std
                   for frame in self.frames]
         return np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2), np.float32)
 
     def network(self, unpooling: str = 'BY_SLICES'):
-        """Build the bare network in eval mode, with batch normalisation folded.
+        """Build the bare network in eval mode, with batch normalization folded.
 
         Args:
             unpooling: name of the method in :mod:`enet_ros.network.unpooling` with which the

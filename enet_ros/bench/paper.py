@@ -1,7 +1,7 @@
 """Tables 2 and 3 of the ENet paper, measured on this machine: SegNet beside ENet.
 
-Both networks run bare, by the same runtime, in float32: normalised input in, logits out, batch
-normalisation folded where that is possible, random weights.
+Both networks run bare, by the same runtime, in float32: normalized input in, logits out, batch
+normalization folded where that is possible, random weights.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def count_flops(network: nn.Module, resolution: Sequence[int]) -> int:
     """Count the operations for one frame with torch's FlopCounterMode.
 
     It counts the multiplies and adds of convolutions as two operations, and those of a transposed
-    convolution at the size of its input. It counts no biases, activations, normalisations and
+    convolution at the size of its input. It counts no biases, activations, normalizations and
     poolings.
 
     The paper does not say how it counted. SegNet's 286.03 G come out to the last digit with 20
@@ -78,7 +78,7 @@ def count_flops(network: nn.Module, resolution: Sequence[int]) -> int:
     (285.82 + 0.11 + 0.10), so a multiply-add is two operations there, too. Poolings are rounded
     up here, as in SegNet's own model, which makes 286.96 G. ENet has 3.45 G here and 3.83 G in
     the paper, which is not explained. Biases, activations, sums and poolings come to 0.07 G, batch
-    normalisation to 0.05 G. Transposed convolutions at the size of their outputs would add 0.50 G.
+    normalization to 0.05 G. Transposed convolutions at the size of their outputs would add 0.50 G.
     The paper's ENet may have been larger: it says 0.37 M parameters; the published model has
     0.365 M.
 

@@ -25,7 +25,7 @@ PoolMasks = tuple[Tensor, Tensor, Tensor]
 
 
 def convolutions(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
-    """Build 3x3 convolutions, each with batch normalisation and ReLU."""
+    """Build 3x3 convolutions, each with batch normalization and ReLU."""
     layers = []
     for width in widths:
         layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width),
@@ -120,7 +120,7 @@ class SegNet(nn.Module):
         """Segment a batch.
 
         Args:
-            x: (N, 3, H, W) normalised RGB, of any size.
+            x: (N, 3, H, W) normalized RGB, of any size.
 
         Returns:
             Logits, (N, num_classes, H, W).

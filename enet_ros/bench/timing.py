@@ -36,7 +36,7 @@ def alternate(calls: Mapping[str, Call], runs: int, on_round: Call = _nothing,
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for index in range(rounds_of(runs)):
-        shift = index % max(len(names), 1)  # no call always follows the same neighbour's heat
+        shift = index % max(len(names), 1)  # no call always follows the same neighbor's heat
         for name in names[shift:] + names[:shift]:
             time.sleep(pause_sec)
             calls[name]()

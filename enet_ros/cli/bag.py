@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
 from enet_ros.cli.say import say
-from enet_ros.network.one_line_error import printable
+from enet_ros.common.one_line_error import printable
 
 if TYPE_CHECKING:
     from enet_ros.recordings.segment import BagOptions, BagReport
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Label recordings (rosbag2: folders, .mcap, .db3), without ROS.
 
-  enet-ros bag drive/ -o drive_labelled
-  enet-ros bag drive.mcap -o labelled --topic /front/image_raw --weights own.safetensors
-  enet-ros bag drives/*.mcap -o labelled --jobs 4
-  enet-ros bag drives/ -o labelled --cluster 10.0.0.5:6379
+  enet-ros bag drive/ -o drive_labeled
+  enet-ros bag drive.mcap -o labeled --topic /front/image_raw --weights own.safetensors
+  enet-ros bag drives/*.mcap -o labeled --jobs 4
+  enet-ros bag drives/ -o labeled --cluster 10.0.0.5:6379
 
 One recording gives one folder of rosbag2. Several, or a folder of them, give a folder with one of
 each and manifest.json. Each has the original messages as they were, and the topics that the node
@@ -32,9 +32,9 @@ Nothing is overwritten. A run that was stopped goes on when the same command is 
 is not finished lies beside its place, in a folder that ends in .partial.
 
 exit code:
-  0    everything was labelled
-  1    the rest was labelled: some frames or recordings could not be read, and each is named
-  2    called wrongly, or nothing could be labelled
+  0    everything was labeled
+  1    the rest was labeled: some frames or recordings could not be read, and each is named
+  2    called wrongly, or nothing could be labeled
   130  stopped by Ctrl-C or SIGTERM
 """
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'name of the camera (default: all cameras)')
     parser.add_argument('--outputs', metavar='A,B,...',
                         help='names of the outputs, as in the README (default: labels, '
-                             'drivable_mask, camera_info, drivable_area and what is in metres)')
+                             'drivable_mask, camera_info, drivable_area and what is in meters)')
     parser.add_argument('--params', type=Path, metavar='FILE',
                         help='parameter file of the node')
     parser.add_argument('--node', default='/enet', metavar='NAME',
@@ -142,7 +142,7 @@ def tell(report: BagReport, out: Path) -> int:
         say(f'warning: {line}')
     resumed = f', {report.resumed_parts} of them from the run before' if report.resumed_parts \
         else ''
-    say(f'{report.frames} frames labelled, {report.unreadable} could not be read; written to '
+    say(f'{report.frames} frames labeled, {report.unreadable} could not be read; written to '
         f'{out} ({report.parts} parts{resumed})')
     return 1 if report.unreadable or not report.frames else 0
 

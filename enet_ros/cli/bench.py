@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 from enet_ros.machine import how_to_install
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _workloads(args: argparse.Namespace) -> list[Workload]:
         ValueError: a runtime or the weights are not known, or a resolution is impossible.
     """
     from enet_ros.bench.baselines import BASELINES, Workload
+    from enet_ros.common.suggestions import suggest
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.network.suggestions import suggest
     from enet_ros.perception.segmenter import check_resolution
 
     names = [baseline.name for baseline in BASELINES]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import add_engine_options
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Find the mean confidence below which a frame is unlike what the weights were trained on. The images

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution, threads
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Tell two weights, precisions or settings apart on one recording, before a robot runs them.

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.cli.options import add_engine_options
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 
 if TYPE_CHECKING:
     from enet_ros.network.class_map import ClassMap
-    from enet_ros.training.labelled_frames import SegmentationData
+    from enet_ros.training.labeled_frames import SegmentationData
 
 WORST_FRAMES = 6
 
-DESCRIPTION = """Score weights on a labelled split as the paper does. Pixels without a label do not
+DESCRIPTION = """Score weights on a labeled split as the paper does. Pixels without a label do not
 count. Frames are resized as the node does it, and labels are compared at their own size.
 
 examples:

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import WEIGHTS_HELP, resolution
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Write the graph that the node runs as a file for another runtime, and check the file against torch.
 
   enet-ros export --resolution 640x360 -o enet.onnx
 
-input   frames      (N, H, W, 3) uint8 RGB at the resolution; normalisation is part of the graph
+input   frames      (N, H, W, 3) uint8 RGB at the resolution; normalization is part of the graph
 output  labels      (N, H, W) uint8 class ids
 output  confidence  (N, H, W) float32, the winning class's probability; only with --confidence
 

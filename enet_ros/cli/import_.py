@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 
 DESCRIPTION = """\
 Turn another project's weights into a .safetensors file. Nothing in them is executed.
@@ -18,7 +18,7 @@ SRC is the Torch7 model of ENet's authors (e-lab/ENet-training), or a checkpoint
 github.com/davidtvs/PyTorch-ENet: a state dict, alone or in the dictionary that a training script
 or Lightning saved. A prefix of the network's keys, such as module. or model., is taken off; what
 stands beside the network is left out and named. The file that is written gives the outputs of the
-original and keeps its licence.
+original and keeps its license.
 
 A whole pickled model is refused, since its code would have to run. Where the model is known, save
 its state dict: torch.save(model.state_dict(), 'weights.pth').

@@ -1,4 +1,4 @@
-"""``enet-ros label-import``: what people drew with a labelling tool, as a data set to train on."""
+"""``enet-ros label-import``: what people drew with a labeling tool, as a data set to train on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
-Turn the export of a labelling tool into a data set for enet-ros train --dataset folders.
+Turn the export of a labeling tool into a data set for enet-ros train --dataset folders.
 
   enet-ros label-import cvat.zip --out site --drivable path
   enet-ros label-import project.json --images frames/ --out site --classes classes.yaml
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}')
     _warn(export, len(frames), ids.class_map)
     total = sum(written.pixels.values())
-    for i, name in enumerate((*ids.class_map.names, 'not labelled')):
+    for i, name in enumerate((*ids.class_map.names, 'not labeled')):
         share = written.pixels[i if i < len(ids.class_map) else 255] / total
         mark = '  drivable' if i < len(ids.class_map) and ids.class_map.drivable[i] else ''
         print(f'{share:7.1%}  {name}{mark}')

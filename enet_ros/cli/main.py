@@ -42,7 +42,7 @@ EXTRAS = {'bag': 'bag', 'bench': 'bench', 'soak': 'bench', 'export': 'export', '
 
 EPILOG = """\
 example:
-  enet-ros segment street.jpg --out labelled/
+  enet-ros segment street.jpg --out labeled/
 
 enet-ros COMMAND --help explains a command, what it writes, and shows an example."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from enet_ros.network.one_line_error import printable
+from enet_ros.common.one_line_error import printable
 
 
 def say(*lines: str, to_stdout: bool = False) -> None:

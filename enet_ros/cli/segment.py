@@ -12,9 +12,9 @@ import numpy as np
 
 from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import add_engine_options
-from enet_ros.cli.overwrite import add_force, check_absent
 from enet_ros.cli.say import say
-from enet_ros.network.one_line_error import printable
+from enet_ros.common.one_line_error import printable
+from enet_ros.common.overwrite import add_force, check_absent
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Label images and videos, without ROS.
 
-  enet-ros segment street.jpg drive.mp4 images/ --out labelled/
-  enet-ros segment drive.mp4 --frames --backend torch --out labelled/
+  enet-ros segment street.jpg drive.mp4 images/ --out labeled/
+  enet-ros segment drive.mp4 --frames --backend torch --out labeled/
 
 It writes for every image, at the image's own size:
   <stem>_labels.png    class ids, one channel, 255 = unknown
@@ -34,19 +34,19 @@ every frame of a video, as <stem>_000000_labels.png and so on. A file that exist
 command, unless --force is given; an input is never overwritten. A file has its name once it is
 whole, so a command that is stopped leaves no part of one.
 
-An image that cannot be trusted (black, saturated, blurred, ...) is labelled as well, with a
+An image that cannot be trusted (black, saturated, blurred, ...) is labeled as well, with a
 warning (docs/suspect_frames.md).
 
 Images and videos are taken as they are shown: EXIF orientation and a video's rotation are applied
 first. Hidden files of a folder, such as ._street.jpg, are skipped. Of a folder only the images are
-labelled; name its videos to label them too. Images of kinds that are not read, such as HEIC, are
+labeled; name its videos to label them too. Images of kinds that are not read, such as HEIC, are
 named at the end.
 
 exit code:
-  0  everything was labelled
-  1  files, or frames of a video, could not be read: the rest was labelled, and the end of the
+  0  everything was labeled
+  1  files, or frames of a video, could not be read: the rest was labeled, and the end of the
      output names each with its reason
-  2  called wrongly, and nothing was labelled: an input that does not exist or is neither an image
+  2  called wrongly, and nothing was labeled: an input that does not exist or is neither an image
      nor a video, or a wrong option; or an output cannot be written, and those that were written
      before stay
   130  stopped by Ctrl-C or SIGTERM
@@ -86,14 +86,14 @@ def run(args: argparse.Namespace) -> int:
     images = [path for path in paths if path not in videos]
     with sigterm_as_ctrl_c():
         problems = _segment_images(segmenter, images, args.out)
-        labelled = len(images) - len(problems)
+        labeled = len(images) - len(problems)
         for path in videos:
             count, problem = _segment_video(segmenter, path, args.out, with_frames=args.frames)
-            labelled += bool(count)
+            labeled += bool(count)
             problems += [problem] if problem else []
-    if labelled:
+    if labeled:
         say(f'written to {args.out}')
-    _report_left_out('video', videos_left_out, 'Videos are labelled only if they are named')
+    _report_left_out('video', videos_left_out, 'Videos are labeled only if they are named')
     _report_left_out('image', _unread_images(args.inputs),
                      'Such images must be converted first, to JPEG or PNG')
     return _report(problems, len(paths))
@@ -137,7 +137,7 @@ def _images_of(folder: Path, videos: list[Path]) -> list[Path]:
             raise
         plural = 's' if len(videos) > 1 else ''
         raise SourceError(f"'{folder}' has no images, only {len(videos)} video{plural}: name each "
-                          f"to have it labelled, such as '{videos[0]}'") from error
+                          f"to have it labeled, such as '{videos[0]}'") from error
 
 
 def _unread_images(inputs: list[str]) -> list[Path]:
@@ -148,7 +148,7 @@ def _unread_images(inputs: list[str]) -> list[Path]:
 
 
 def _report_left_out(kind: str, paths: list[Path], remedy: str) -> None:
-    """Name the first files of folders that were not labelled, and say what to do."""
+    """Name the first files of folders that were not labeled, and say what to do."""
     if not paths:
         return
     count = f'1 {kind} of a folder was' if len(paths) == 1 else (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 from enet_ros.machine import how_to_install
 
 DESCRIPTION = """\

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument('-o', '--out', required=True, metavar='RUN', help='folder of the run')
     run.add_argument('--weights', metavar='START', help='weights to start from (default: none)')
     run.add_argument('--recipe', default='modern', choices=('paper', 'modern'),
-                     help='optimiser, loss, augmentation and schedule (default: modern)')
+                     help='optimizer, loss, augmentation and schedule (default: modern)')
     run.add_argument('--steps', type=int, metavar='N',
                      help='steps of the whole run (default: 10000, or as many as --hours allow)')
     run.add_argument('--hours', type=float, metavar='H',

@@ -77,7 +77,7 @@ def checked_show(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: A name is not known.
     """
-    from enet_ros.network.suggestions import suggest
+    from enet_ros.common.suggestions import suggest
     from enet_ros.view.layout import SHOWN
     names = [name.strip() for name in text.split(',')]
     unknown = [name for name in names if name not in (*SHOWN, 'all')]

@@ -34,9 +34,9 @@ def draw_images(image: np.ndarray, frames: list[SideFrame],
 
 def _draw_difference(image: np.ndarray, frames: list[SideFrame],
                      class_maps: tuple[ClassMap, ClassMap]) -> np.ndarray:
-    """Return the frame in grey, with colors where the sides differ or both are drivable."""
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    canvas = cv2.addWeighted(grey, 0.6, np.full_like(grey, 255), 0.25, 0.0)
+    """Return the frame in gray, with colors where the sides differ or both are drivable."""
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    canvas = cv2.addWeighted(gray, 0.6, np.full_like(gray, 255), 0.25, 0.0)
     a, b = (frame.mask > 0 for frame in frames)
     areas = [(a & b, BOTH), (a & ~b, ONLY_A), (b & ~a, ONLY_B)]
     if class_maps[0].names == class_maps[1].names:

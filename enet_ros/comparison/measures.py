@@ -9,8 +9,8 @@ import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
 
-#: Greatest change of a pixel's grey, of 255, in an image that counts as unchanged there.
-STILL_GREY = 4
+#: Greatest change of a pixel's gray, of 255, in an image that counts as unchanged there.
+STILL_GRAY = 4
 #: Least share of the pixels that must be unchanged, so that flicker says something.
 LEAST_STILL = 0.05
 
@@ -65,12 +65,12 @@ class Stillness:
         Args:
             image: (H, W, 3) uint8 RGB.
         """
-        grey = cv2.blur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (5, 5))  # against sensor noise
-        before, self._before = self._before, grey
-        if before is None or before.shape != grey.shape:
+        gray = cv2.blur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (5, 5))  # against sensor noise
+        before, self._before = self._before, gray
+        if before is None or before.shape != gray.shape:
             return None
-        still = (cv2.absdiff(grey, before) <= STILL_GREY).astype(np.uint8)
-        # Where the image changes, some pixels keep their grey by chance. Their neighbours do not.
+        still = (cv2.absdiff(gray, before) <= STILL_GRAY).astype(np.uint8)
+        # Where the image changes, some pixels keep their gray by chance. Their neighbors do not.
         still = cv2.erode(still, np.ones((5, 5), np.uint8)) > 0
         return still if still.mean() >= LEAST_STILL else None
 

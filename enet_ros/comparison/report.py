@@ -46,7 +46,7 @@ def figures(result: Comparison) -> dict[str, object]:
         'latency_ratio_b_over_a': float(np.median(ratios)),
         'a': a | {'drivable_iou_with_labels': truth[0]},
         'b': b | {'drivable_iou_with_labels': truth[1]},
-        'labelled_frames': result.labelled, 'problems': result.problems,
+        'labelled_frames': result.labeled, 'problems': result.problems,
         'differing_frames': [{'name': item.difference.name, 'differs': item.difference.size}
                              for item in result.worst]}
 

@@ -22,7 +22,7 @@ from enet_ros.comparison.sides import Side, SideFrame
 from enet_ros.comparison.truth import Truth
 from enet_ros.media import SourceError
 from enet_ros.perception.resize import resize_labels
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 
 WORST_FRAMES = 8
 
@@ -53,7 +53,7 @@ class Comparison:
         truth: Overlap of A and of B with the labels of the recording, empty without labels.
         worst: The frames on which they differ most, the worst first.
         problems: A sentence for each frame that could not be read.
-        labelled: Number of frames with labels.
+        labeled: Number of frames with labels.
     """
 
     same_classes: bool
@@ -65,7 +65,7 @@ class Comparison:
     truth: tuple[Overlap, Overlap] = field(default_factory=lambda: (Overlap(), Overlap()))
     worst: list[WorstFrame] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    labelled: int = 0
+    labeled: int = 0
 
     def class_ious(self) -> np.ndarray:
         """Return the IoU of each label of A against B, (256,) float64; NaN where there is none."""
@@ -139,13 +139,13 @@ def _score(result: Comparison, truth: Truth | None, frame: RecordedFrame,
         return
     size = frame.image.shape[1::-1]
     try:
-        labelled = truth.of(frame.path)
+        labeled = truth.of(frame.path)
     except DatasetError as error:
         result.problems.append(str(error))
         return
-    if labelled is not None:
-        result.labelled += 1
-        truth_mask, known = labelled
+    if labeled is not None:
+        result.labeled += 1
+        truth_mask, known = labeled
         for overlap, own in zip(result.truth, frames):
             overlap.add((resize_labels(own.mask, size) > 0) & known, truth_mask & known)
 
@@ -158,11 +158,11 @@ def _check_labels(result: Comparison, truth: Truth | None) -> None:
         truth.check()
     except DatasetError as error:
         result.problems.append(str(error))
-        result.truth, result.labelled = (Overlap(), Overlap()), 0
+        result.truth, result.labeled = (Overlap(), Overlap()), 0
 
 
 class Worst:
-    """Keeps the frames on which the sides differ most: one a second, since neighbours are alike.
+    """Keeps the frames on which the sides differ most: one a second, since neighbors are alike.
 
     Only their images are kept, as JPEG, so a long recording takes no more memory.
     """

@@ -21,7 +21,7 @@ from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import NodeSettings, make_settings
 
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
-#: Parameters of a file that change what is compared here. Others need ROS, metres or a topic.
+#: Parameters of a file that change what is compared here. Others need ROS, meters or a topic.
 COMPARED = ('weights', 'resolution', 'backend', 'precision', 'threads', 'rotate',
             'confidence_floor', 'drivable')
 

@@ -14,7 +14,7 @@ from enet_ros.media import list_images
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import CLASS_FILES, in_classes_of_file, pairs_with_labels
 from enet_ros.training.label_sets import LabelSets
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData, count_values
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData, count_values
 from enet_ros.training.sources import check_two_classes
 
 

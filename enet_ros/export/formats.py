@@ -1,6 +1,6 @@
 """The graph that the node runs, written for other runtimes and checked against torch.
 
-The input ``frames`` is (N, H, W, 3) uint8 RGB at the network's resolution; normalisation is part
+The input ``frames`` is (N, H, W, 3) uint8 RGB at the network's resolution; normalization is part
 of the graph. The output ``labels`` is (N, H, W) uint8 class ids. On request the output
 ``confidence`` is (N, H, W) float32, the winning class's probability. The class names are stored
 with the file.
@@ -113,7 +113,7 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     """Write the frame graph in float32, and run what was written.
 
     Args:
-        checkpoint: weights and normalisation.
+        checkpoint: weights and normalization.
         path: Path of the file, with the format's suffix. openvino writes a .bin beside its .xml.
             A file that exists is replaced once the new one has passed its check.
         file_format: a key of :data:`FORMATS`.

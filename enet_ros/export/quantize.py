@@ -40,10 +40,10 @@ LEFT_IN_FLOAT = ['GroupConvolution', 'Interpolate', 'Equal', 'Greater', 'Maximum
 
 def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | os.PathLike,
                 resolution: tuple[int, int] = (640, 360)) -> tuple[float, int]:
-    """Quantise, write the weights with the result, and run what was written.
+    """Quantize, write the weights with the result, and run what was written.
 
     Args:
-        checkpoint: weights and normalisation. A quantised graph that it has is replaced.
+        checkpoint: weights and normalization. A quantized graph that it has is replaced.
         path: Path of the .safetensors file. A file that exists is replaced once the new one has
             passed its check.
         folder: Folder of images like those that the network will see, best those it was trained
@@ -100,10 +100,10 @@ def _spread(items: Sequence[Path], count: int) -> list[Path]:
 
 def quantize(checkpoint: Checkpoint, images: Sequence[Path],
              resolution: tuple[int, int]) -> QuantizedGraph:
-    """Quantise the frame graph. NNCF shows its progress.
+    """Quantize the frame graph. NNCF shows its progress.
 
     Args:
-        checkpoint: weights and normalisation.
+        checkpoint: weights and normalization.
         images: files to calibrate with, at least one.
         resolution: (width, height) of the graph, in pixels.
     """

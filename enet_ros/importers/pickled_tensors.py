@@ -24,7 +24,7 @@ _COLOR_CODE = re.compile(r'\x1b\[[0-9;]*m')
 
 MAX_NAME = 1000  # characters of a class; torch takes minutes to complain of half a million
 LAST_PROTOCOL = 3  # of pickle that torch reads without running code; it writes 2 unless told
-MAX_STEPS, MAX_PICKLE_BYTES = 300_000, 1_000_000  # of an ENet with its optimiser: a quarter
+MAX_STEPS, MAX_PICKLE_BYTES = 300_000, 1_000_000  # of an ENet with its optimizer: a quarter
 
 
 class _BoundedPickle(io.BytesIO):

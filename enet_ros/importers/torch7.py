@@ -1,4 +1,4 @@
-"""Torch7's binary serialisation, read without executing anything.
+"""Torch7's binary serialization, read without executing anything.
 
 The layout is that of ``File:readObject`` in torch/torch7 ``File.lua`` and of the ``read`` methods
 of tensors and storages: little-endian, 8-byte longs, as 64-bit Linux wrote it. The reader accepts

@@ -172,8 +172,8 @@ def as_shown(stored: StoredImage) -> np.ndarray:
         return orient(rgb, stored.orientation)
     image = stored.image
     if image.mode.startswith('I'):
-        grey, _ = BitDepth().to_uint8(np.asarray(image).astype(np.uint16))
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+        gray, _ = BitDepth().to_uint8(np.asarray(image).astype(np.uint16))
+        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
     return np.array(image if image.mode == 'RGB' else image.convert('RGB'))
 
 

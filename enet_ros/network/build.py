@@ -38,7 +38,7 @@ def build_graph(checkpoint: Checkpoint, *, confidence: bool = False,
     """Build the frame graph of a checkpoint, in eval mode and float32.
 
     Args:
-        checkpoint: the weights, their normalisation and their temperature.
+        checkpoint: the weights, their normalization and their temperature.
         confidence: whether the probability of the most probable class is a second output.
         label_dtype: dtype of the labels; int32 for TensorRT.
 

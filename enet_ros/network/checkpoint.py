@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.network.metadata import (
     CheckpointError,
@@ -26,7 +27,6 @@ from enet_ros.network.metadata import (
     read_names,
     read_numbers,
 )
-from enet_ros.network.one_line_error import printable
 from enet_ros.network.quantized import QuantizedGraph, take_quantized
 
 MODELS = Path(__file__).resolve().parents[1] / 'models'
@@ -62,7 +62,7 @@ class Checkpoint:
         origin: where the weights come from, and under which terms.
         sources: names of all data sets that it was trained on, those of its start weights
             included; empty if they are not known.
-        int8: the frame graph quantised from these weights (docs/int8.md), or None.
+        int8: the frame graph quantized from these weights (docs/int8.md), or None.
     """
 
     tensors: dict[str, np.ndarray]
@@ -109,7 +109,7 @@ class Checkpoint:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def float_fingerprint(self) -> str:
-        """Return a hash of the weights, their normalisation, temperature and network."""
+        """Return a hash of the weights, their normalization, temperature and network."""
         digest = hashlib.sha256(repr((self.mean, self.std, self.temperature,
                                       self.decoder_activation, self.architecture)).encode())
         for name in sorted(self.tensors):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
 from enet_ros.network.class_map import ClassMap, ClassMapError, distinct_colors
 from enet_ros.network.classes import CAMVID_NAMES, CITYSCAPES
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 #: The class that is drivable where a source has only names.
 DRIVABLE = 'Road'
@@ -20,13 +20,13 @@ def default_class_map(count: int) -> ClassMap:
     """Return the class map of imported weights by their number of classes.
 
     The road is the only drivable class. The classes are Cityscapes' at 20, and CamVid's at 12 or
-    11, with and without a class of what is not labelled.
+    11, with and without a class of what is not labeled.
 
     Raises:
         ClassMapError: another number. The message says what to do.
     """
     if count == len(CITYSCAPES) + 1:
-        # ENet's authors and PyTorch-ENet put what is not labelled first.
+        # ENet's authors and PyTorch-ENet put what is not labeled first.
         names = (UNLABELED, *(item.name.title().replace(' ', '') for item in CITYSCAPES))
         colors = ((0, 0, 0), *(item.color for item in CITYSCAPES))
         return ClassMap(names, colors, tuple(name == DRIVABLE for name in names)).checked()

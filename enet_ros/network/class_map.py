@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from enet_ros.common.one_line_error import OneLineError
 from enet_ros.network.classes import WELL_KNOWN_COLORS, color_key
-from enet_ros.network.one_line_error import OneLineError
 
 #: The label of a pixel about which nothing is known. It neither trains nor counts, and it is never
 #: drivable.
@@ -16,7 +16,7 @@ UNKNOWN = 255
 
 MAX_NAME = 100  # characters of a class name, which is a part of parameter names
 
-#: Class names that mean that a pixel was not labelled. Such a class is published as UNKNOWN.
+#: Class names that mean that a pixel was not labeled. Such a class is published as UNKNOWN.
 UNLABELED_NAMES = frozenset({'unlabeled', 'unlabelled', 'void', 'unknown', 'ignore'})
 
 
@@ -151,7 +151,7 @@ class ClassMap:
 
     @property
     def unlabeled(self) -> tuple[bool, ...]:
-        """Whether each class means that a pixel was not labelled."""
+        """Whether each class means that a pixel was not labeled."""
         return tuple(name.lower() in UNLABELED_NAMES for name in self.names)
 
     @property

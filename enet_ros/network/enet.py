@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from enet_ros.network.resolution import STRIDE
 from enet_ros.network.unpooling import BY_SLICES, PoolMasks
 
-BN_EPS = 1e-3  # of every batch normalisation in the authors' model
+BN_EPS = 1e-3  # of every batch normalization in the authors' model
 
 ACTIVATIONS = ('prelu', 'relu')
 
@@ -187,7 +187,7 @@ class StagedNetwork(nn.Module):
         """Run the initial block and stages 1 to 3.
 
         Args:
-            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
+            x: (N, 3, H, W) normalized RGB, H and W multiples of 8.
 
         Returns:
             Features (N, 128, H/8, W/8), and the positions of the maxima in both downsampling
@@ -210,7 +210,7 @@ class StagedNetwork(nn.Module):
         """Run all layers but the full convolution.
 
         Args:
-            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
+            x: (N, 3, H, W) normalized RGB, H and W multiples of 8.
 
         Returns:
             Features (N, 16, H/2, W/2).
@@ -225,7 +225,7 @@ class StagedNetwork(nn.Module):
         """Segment a batch.
 
         Args:
-            x: (N, 3, H, W) normalised RGB, H and W multiples of 8.
+            x: (N, 3, H, W) normalized RGB, H and W multiples of 8.
 
         Returns:
             Logits (N, num_classes, H, W).

@@ -18,9 +18,9 @@ from enet_ros.network.enet import Bottleneck
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Return a copy for inference whose batch normalisations are folded into convolutions.
+    """Return a copy for inference whose batch normalizations are folded into convolutions.
 
-    The batch normalisation of the initial block stays, because 3 of its 16 channels
+    The batch normalization of the initial block stays, because 3 of its 16 channels
     come from a max-pooling and not from a convolution.
 
     Args:
@@ -39,13 +39,13 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 
 def _fold(convolution: nn.Module, norm: nn.BatchNorm2d) -> nn.Module:
-    """Return a convolution that also does what the batch normalisation after it does."""
+    """Return a convolution that also does what the batch normalization after it does."""
     return fuse_conv_bn_eval(convolution, norm,
                              transpose=isinstance(convolution, nn.ConvTranspose2d))
 
 
 def _fold_bottleneck(block: Bottleneck) -> None:
-    """Fold the batch normalisations of an ENet bottleneck, in place."""
+    """Fold the batch normalizations of an ENet bottleneck, in place."""
     block.projection = _fold(block.projection, block.norm1)
     if isinstance(block.conv, nn.Sequential):
         block.conv[1] = _fold(block.conv[1], block.norm2)
@@ -56,7 +56,7 @@ def _fold_bottleneck(block: Bottleneck) -> None:
 
 
 def _fold_sequence(layers: nn.Sequential) -> None:
-    """Fold each batch normalisation that follows a convolution, in place."""
+    """Fold each batch normalization that follows a convolution, in place."""
     for i in range(1, len(layers)):
         if isinstance(layers[i], nn.BatchNorm2d):
             layers[i - 1] = _fold(layers[i - 1], layers[i])
@@ -120,7 +120,7 @@ class FullConvAsMatmul(nn.Module):
 
 
 class FrameGraph(nn.Module):
-    """Normalise frames, segment them, and take the most probable class of every pixel.
+    """Normalize frames, segment them, and take the most probable class of every pixel.
 
     Args:
         network: a trained network. It is copied, folded and left untouched.

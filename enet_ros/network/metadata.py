@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from enet_ros.network.one_line_error import OneLineError
+from enet_ros.common.one_line_error import OneLineError
 
 #: Characters of a value. The classes of a data set take some thousands, and JSON a hundredfold in
 #: memory.

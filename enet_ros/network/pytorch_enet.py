@@ -5,10 +5,10 @@ weights turns one network into the other:
 
 - The initial block pools windows of 3x3.
 - Bottlenecks have a quarter of the input's channels inside.
-- An asymmetric convolution has batch normalisation and activation in its middle.
+- An asymmetric convolution has batch normalization and activation in its middle.
 - An activation follows the expansion, before the sum.
 - The last layer is 3x3.
-- Convolutions have no bias, activations have one weight a layer, and batch normalisation has
+- Convolutions have no bias, activations have one weight a layer, and batch normalization has
   PyTorch's own eps.
 """
 
@@ -84,7 +84,7 @@ class PyTorchBottleneck(nn.Module):
 class PyTorchENet(StagedNetwork):
     """The network of PyTorch-ENet, under the stage names of :class:`enet_ros.network.enet.ENet`.
 
-    Its input is RGB in [0, 1] without normalisation. The last layer has a bias, which is zero in
+    Its input is RGB in [0, 1] without normalization. The last layer has a bias, which is zero in
     that project's checkpoints.
 
     Args:

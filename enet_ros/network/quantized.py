@@ -72,7 +72,7 @@ class QuantizedGraph:
 
 def take_quantized(tensors: dict[str, np.ndarray],
                    metadata: dict[str, str]) -> QuantizedGraph | None:
-    """Take the quantised graph out of the arrays of a weights file.
+    """Take the quantized graph out of the arrays of a weights file.
 
     Args:
         tensors: all arrays of the file. Those of the graph are removed.

@@ -1,6 +1,6 @@
 """Whether a calibration can be true for the frames of a camera. Arrays and numbers only.
 
-Metres from a wrong calibration look like any others. So a calibration is checked before it is
+Meters from a wrong calibration look like any others. So a calibration is checked before it is
 used: what no camera can have is refused, with the number that is wrong and how to correct it.
 """
 

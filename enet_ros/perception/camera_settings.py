@@ -62,7 +62,7 @@ class CameraSettings:
 
     @property
     def needs_transforms(self) -> bool:
-        """Whether an output in metres asks TF."""
+        """Whether an output in meters asks TF."""
         settings = self.settings
         return settings.ground.pose == 'tf' or (
             settings.ground.pose == 'parameters' and bool(settings.odom_frame))

@@ -1,7 +1,7 @@
 """Compressed images: which kind of file it is, what its pixels mean, and its pixels.
 
 The bytes say which kind it is. The text ``format`` of sensor_msgs/CompressedImage only says
-whether a grey image is a Bayer mosaic, and whether it is a depth image.
+whether a gray image is a Bayer mosaic, and whether it is a depth image.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read_compressed(source: CompressedFile, depth: BitDepth | None = None) -> Ra
     text = source.format.lower()
     if _DEPTH.search(text):
         raise EncodingError(f"format is '{source.format[:60]}', a depth image, wanted a color or "
-                            'grey image: remap image/compressed to the topic of the camera')
+                            'gray image: remap image/compressed to the topic of the camera')
     head = bytes(view[:16])
     if head.startswith(b'\xff\xd8\xff'):
         image = read_jpeg(view)

@@ -262,7 +262,7 @@ def connected_components(mask: np.ndarray, connectivity: int) -> ConnectedCompon
 
     Args:
         mask: (H, W) uint8; 0 is background.
-        connectivity: 4 or 8 neighbours.
+        connectivity: 4 or 8 neighbors.
     """
     _, component_of_pixel = cv2.connectedComponents(mask, connectivity=connectivity)
     pixel_indices = np.flatnonzero(mask != 0)

@@ -28,8 +28,8 @@ class GridSpec:
     """The place and the cells of a grid in the base frame, as in nav_msgs/MapMetaData.
 
     Attributes:
-        size_m: Lengths along x and y, in metres. They are rounded to whole cells.
-        resolution_m: Side of a cell, in metres.
+        size_m: Lengths along x and y, in meters. They are rounded to whole cells.
+        resolution_m: Side of a cell, in meters.
         origin_m: x and y of the corner of the first cell. By default the vehicle is in the middle
             of the near side.
 
@@ -44,11 +44,11 @@ class GridSpec:
     def __post_init__(self):
         """Check the fields."""
         if not 0. < self.resolution_m < math.inf:
-            raise ValueError(f'resolution_m is {self.resolution_m}, wanted metres above 0')
+            raise ValueError(f'resolution_m is {self.resolution_m}, wanted meters above 0')
         if not all(math.isfinite(value) for value in (*self.size_m, *self.origin_m)) \
                 or min(self.cells) < 1:
             raise ValueError(f'size_m is {self.size_m} and origin_m {self.origin_m}, wanted '
-                             'finite metres and at least one cell')
+                             'finite meters and at least one cell')
         if math.prod(self.cells) > MAX_CELLS:
             raise ValueError(f'size_m is {self.size_m} and resolution_m {self.resolution_m}, '
                              f'which are {math.prod(self.cells):,} cells, wanted at most '
@@ -68,7 +68,7 @@ class GridSpec:
         return np.where(inside, row * width + column, -1)
 
     def centers(self) -> np.ndarray:
-        """Return the center of every cell, (cells, 2) metres, in the order of the data."""
+        """Return the center of every cell, (cells, 2) meters, in the order of the data."""
         width, height = self.cells
         column, row = np.meshgrid(np.arange(width), np.arange(height))
         place = np.column_stack((column.ravel(), row.ravel())) + .5
@@ -135,7 +135,7 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
     """Resample a grid of the base frame onto the cells of a fixed frame.
 
     Readers such as Nav2's StaticLayer ignore the orientation of a grid. So the cells themselves
-    are rotated, by nearest neighbour, onto whole multiples of the resolution. Occupied cells are
+    are rotated, by nearest neighbor, onto whole multiples of the resolution. Occupied cells are
     dilated by one cell before, since a thin obstacle could fall between two cells.
 
     Args:
@@ -146,7 +146,7 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
 
     Returns:
         int8 cells of the fixed frame, -1 where nothing is known, and x and y of the corner of the
-        first cell, in metres.
+        first cell, in meters.
     """
     rotation = np.array([[math.cos(yaw_rad), -math.sin(yaw_rad)],
                          [math.sin(yaw_rad), math.cos(yaw_rad)]])

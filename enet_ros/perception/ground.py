@@ -1,6 +1,6 @@
 """A camera over flat ground: where on it each pixel lies. Arrays only.
 
-The ground is the plane z = 0 of the base frame (REP 103: x forward, y left, z up, metres). Pixel
+The ground is the plane z = 0 of the base frame (REP 103: x forward, y left, z up, meters). Pixel
 coordinates are continuous, and (0, 0) is the center of the first pixel.
 """
 
@@ -42,7 +42,7 @@ class GroundView:
             pixel_xy: (N, 2) continuous x and y in an image of ``size``.
 
         Returns:
-            (N, 2) float64 x and y in the base frame, in metres. They are NaN at and above the
+            (N, 2) float64 x and y in the base frame, in meters. They are NaN at and above the
             horizon.
         """
         return self._meet_ground(self.camera.rays(pixel_xy, self.size))
@@ -59,7 +59,7 @@ class GroundView:
         """Return the pixels of ground points.
 
         Args:
-            ground: (N, 2) x and y in the base frame, in metres.
+            ground: (N, 2) x and y in the base frame, in meters.
 
         Returns:
             (N, 2) float64 continuous x and y, which may lie outside the image. They are NaN where
@@ -73,10 +73,10 @@ class GroundView:
         """Return how much ground a pixel covers at ranges where the camera looks.
 
         Args:
-            range_m: (N,) distances along the ground from the origin of the base frame, in metres.
+            range_m: (N,) distances along the ground from the origin of the base frame, in meters.
 
         Returns:
-            (N, 2) float64 metres of ground from one column to the next and from one row to the
+            (N, 2) float64 meters of ground from one column to the next and from one row to the
             next. They are NaN where a pixel reaches the horizon or the camera sees nothing.
         """
         pixel_xy = self.to_pixels(self._ahead(np.asarray(range_m, float).ravel()))
@@ -99,7 +99,7 @@ class GroundTable(GroundView):
     A range is the distance along the ground from the origin of the base frame.
 
     Attributes:
-        points: (H, W, 3) float32 x, y and z = 0 in the base frame, in metres. They are NaN at and
+        points: (H, W, 3) float32 x, y and z = 0 in the base frame, in meters. They are NaN at and
             above the horizon, beyond ``max_range_m``, and where the distortion cannot be undone.
         unlimited: (H, W, 2) float32 x and y without the range limit. They tell whether a bearing
             is visible as far as a range.
@@ -118,7 +118,7 @@ class GroundTable(GroundView):
                  max_range_m: float = 30.):
         super().__init__(camera, pose, size)
         if not 0. < max_range_m < math.inf:
-            raise ValueError(f'max_range_m is {max_range_m}, wanted metres above 0')
+            raise ValueError(f'max_range_m is {max_range_m}, wanted meters above 0')
         self.max_range_m = float(max_range_m)
         columns, rows = np.meshgrid(np.arange(self.size[0]), np.arange(self.size[1]))
         pixel_xy = np.column_stack((columns.ravel(), rows.ravel()))
@@ -132,7 +132,7 @@ class GroundTable(GroundView):
 
         Args:
             pose: Pose of the camera.
-            max_range_m: Greatest range, in metres above 0.
+            max_range_m: Greatest range, in meters above 0.
         """
         table = copy.copy(self)
         table.pose, table.max_range_m = pose, max_range_m
@@ -156,5 +156,5 @@ class GroundTable(GroundView):
         return np.isfinite(self.points[..., 0])
 
     def unlimited_range(self) -> np.ndarray:
-        """Return the range of every pixel without the limit, (H, W) float32 metres."""
+        """Return the range of every pixel without the limit, (H, W) float32 meters."""
         return np.hypot(self.unlimited[..., 0], self.unlimited[..., 1])

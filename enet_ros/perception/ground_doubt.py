@@ -1,6 +1,6 @@
 """Whether the pose of a camera can be true: what ground it sees, and which side is up.
 
-Arrays only. A wrong frame or angle makes outputs in metres that are empty or at the wrong end of
+Arrays only. A wrong frame or angle makes outputs in meters that are empty or at the wrong end of
 the image, and they look like those of a camera that sees no road.
 """
 
@@ -28,7 +28,7 @@ LEVEL_AXIS, UPWARD_AXIS = 0.5, 0.7
 
 @dataclass(frozen=True)
 class GroundDoubt:
-    """Why the outputs in metres cannot be right.
+    """Why the outputs in meters cannot be right.
 
     Attributes:
         effect: What is wrong with them.
@@ -50,7 +50,7 @@ def ground_doubt(table: GroundTable, settings: NodeSettings, frame_id: str) -> G
     if not _sees_ground(table):
         return GroundDoubt('no ground is seen', _unseen(table, settings, frame_id))
     reason = _contradiction(table.pose, settings)
-    return GroundDoubt('outputs in metres are doubtful', reason) if reason else None
+    return GroundDoubt('outputs in meters are doubtful', reason) if reason else None
 
 
 def empty_output(tables: GroundTables, requested: Collection[str]) -> GroundDoubt | None:

@@ -70,7 +70,7 @@ class GroundLocator:
         if note := calibration.take_note():
             health.complain('calibration', note)
         if judgement is not None and not judgement.is_publishable:
-            health.complain('no ~/camera_info and no outputs in metres', judgement.problem)
+            health.complain('no ~/camera_info and no outputs in meters', judgement.problem)
             return
         if judgement is not None:
             frame.camera_info = judgement.info
@@ -80,7 +80,7 @@ class GroundLocator:
         try:
             frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
         except (ValueError, LookupError) as error:
-            health.complain('no outputs in metres', str(error))
+            health.complain('no outputs in meters', str(error))
             return
         frame.needs |= Need.GROUND
         doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
@@ -101,7 +101,7 @@ class GroundLocator:
             LookupError: There is no calibration, or TF does not know the pose.
         """
         if judgement is None:
-            raise LookupError('no camera info has come, wanted it for outputs in metres')
+            raise LookupError('no camera info has come, wanted it for outputs in meters')
         if judgement.camera is None:
             raise ValueError(judgement.problem)
         camera, pose, last = judgement.camera, self._find_pose(camera_settings, header), \

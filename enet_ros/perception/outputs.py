@@ -93,7 +93,7 @@ def grid_of(frame: FrameInFlight,
     """Return the grid of a frame, in ``odom_frame`` if that is set.
 
     Returns:
-        (height, width) int8 cells, x and y of the corner of the first cell in metres, and the
+        (height, width) int8 cells, x and y of the corner of the first cell in meters, and the
         frame of both.
 
     Raises:

@@ -49,7 +49,7 @@ def birds_eye(cells: np.ndarray, resolution_m: float, height: int) -> np.ndarray
     Args:
         cells: (rows along y, columns along x) int8: 0 free, 100 occupied, -1 unknown. The vehicle
             is in front of the first column, in the middle of the rows.
-        resolution_m: Side of a cell, in metres.
+        resolution_m: Side of a cell, in meters.
         height: Height of the image, in pixels.
 
     Returns:
@@ -60,10 +60,10 @@ def birds_eye(cells: np.ndarray, resolution_m: float, height: int) -> np.ndarray
     above = np.ascontiguousarray(cells.T[::-1, ::-1]).view(np.uint8)
     size = round(above.shape[1] * height / above.shape[0]), height
     canvas = resize_labels(color_mask(above, colors), size)
-    for metres in range(5, int(above.shape[0] * resolution_m), 5):
-        y = round(height * (1 - metres / (above.shape[0] * resolution_m)))
+    for meters in range(5, int(above.shape[0] * resolution_m), 5):
+        y = round(height * (1 - meters / (above.shape[0] * resolution_m)))
         cv2.line(canvas, (0, y), (size[0], y), (255, 255, 255), 1)
-        cv2.putText(canvas, f'{metres} m', (4, y - 4), _FONT, _FONT_SCALE, (255, 255, 255), 1,
+        cv2.putText(canvas, f'{meters} m', (4, y - 4), _FONT, _FONT_SCALE, (255, 255, 255), 1,
                     cv2.LINE_AA)
     middle = size[0] // 2
     corners = [(middle, height - 16), (middle - 7, height - 1), (middle + 7, height - 1)]

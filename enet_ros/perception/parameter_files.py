@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
 from enet_ros.perception.parameter_names import is_of_another_node
 from enet_ros.perception.parameter_table import ConfigError
 

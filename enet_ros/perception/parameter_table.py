@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from enet_ros.network.one_line_error import OneLineError
+from enet_ros.common.one_line_error import OneLineError
 
 
 class ConfigError(OneLineError):

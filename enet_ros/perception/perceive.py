@@ -1,4 +1,4 @@
-"""A segmentation to the drivable area, and to the ground in metres. Arrays only.
+"""A segmentation to the drivable area, and to the ground in meters. Arrays only.
 
 :meth:`Perceiver.perceive` computes the mask if an output needs it. What only one output needs is
 computed by a method of :class:`Perception` when that output asks for it.
@@ -52,7 +52,7 @@ class DrivableSummary:
         nearest_edge_m: Distance to the first ground ahead that is not drivable. It is
             +inf if it is free to the end of the range, and NaN if it is unknown, or without a
             ground.
-        contours_m: (N, 2) float32 contours on the ground, in metres. There are none without a
+        contours_m: (N, 2) float32 contours on the ground, in meters. There are none without a
             ground.
     """
 
@@ -102,7 +102,7 @@ class Perception:
         return obstacle_points(self.mask, self.ground.table, height_m)
 
     def free_space(self) -> np.ndarray:
-        """Return the (rays,) float32 ranges of the scan in metres; see ``free_space_scan``."""
+        """Return the (rays,) float32 ranges of the scan in meters; see ``free_space_scan``."""
         return free_space_scan(self.mask, self.labels, self.ground.scan)
 
     def grid(self) -> np.ndarray:
@@ -140,7 +140,7 @@ class Perceiver:
             stamp_sec: Time by which the frame votes.
             time_epoch: Number of jumps of time before the frame. The temporal filter forgets the
                 frames of another epoch.
-            ground: Tables of the ground, for outputs in metres.
+            ground: Tables of the ground, for outputs in meters.
         """
         mask = None
         if Need.MASK in needs:

@@ -1,4 +1,4 @@
-"""What a planner reads, in metres: scan, obstacle points, contours. Arrays only.
+"""What a planner reads, in meters: scan, obstacle points, contours. Arrays only.
 
 A mask is (H, W) uint8, and 0 is not drivable. Labels are (H, W) uint8, and 255 is unknown. Both
 have the size of a :class:`GroundTable`. An unknown pixel is never free, whatever the mask says.
@@ -29,8 +29,8 @@ class RangeBins:
             in several.
         bins: (N,) int64, the bin of each, by its ``table.unlimited``.
         count: Number of bins.
-        range_min: Least range, in metres. Nearer ground is too close.
-        range_max: Greatest range, in metres, at most that of the table.
+        range_min: Least range, in meters. Nearer ground is too close.
+        range_max: Greatest range, in meters, at most that of the table.
 
     A bin is visible to its end if its ground is seen from the border of the image that faces the
     vehicle as far as ``range_max``. Ground that comes into view farther away, at a side of the
@@ -66,7 +66,7 @@ class RangeBins:
             labels: (H, W) uint8; 255 is unknown.
 
         Returns:
-            (count,) float32 metres, with -inf, +inf and NaN as in :func:`free_space_scan`.
+            (count,) float32 meters, with -inf, +inf and NaN as in :func:`free_space_scan`.
         """
         blocked = np.full(self.count, np.nan, np.float32)
         if not self.pixel_indices.size:
@@ -89,7 +89,7 @@ def near_border_range(table: GroundTable) -> float:
     the camera is mounted on its right side.
 
     Returns:
-        Metres from the origin of the base frame, or +inf if the camera looks straight down, so
+        Meters from the origin of the base frame, or +inf if the camera looks straight down, so
         that no border faces the vehicle.
     """
     seen = np.isfinite(table.unlimited[..., 0])
@@ -163,7 +163,7 @@ def _half_width(bearing: np.ndarray) -> np.ndarray:
 def path_bin(table: GroundTable, half_width_m: float = 1.) -> RangeBins:
     """Return the pixels of the strip straight ahead, for :func:`nearest_edge`."""
     if not 0. < half_width_m < math.inf:
-        raise ValueError(f'half_width_m is {half_width_m}, wanted metres above 0')
+        raise ValueError(f'half_width_m is {half_width_m}, wanted meters above 0')
     ahead = (table.unlimited[..., 0] > 0.) & (np.abs(table.unlimited[..., 1]) <= half_width_m)
     pixel_indices = np.flatnonzero(ahead)
     return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), 1, 0., table.max_range_m)
@@ -191,7 +191,7 @@ def free_space_scan(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> np
         bins: From :func:`scan_bins`.
 
     Returns:
-        (rays,) float32, metres from the origin of the base frame.
+        (rays,) float32, meters from the origin of the base frame.
     """
     return bins.first_blocked(mask, labels)
 
@@ -205,7 +205,7 @@ def nearest_edge(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> float
         bins: From :func:`path_bin`.
 
     Returns:
-        Metres from the origin of the base frame, with +inf and NaN as in :func:`free_space_scan`.
+        Meters from the origin of the base frame, with +inf and NaN as in :func:`free_space_scan`.
     """
     return float(bins.first_blocked(mask, labels)[0])
 
@@ -223,7 +223,7 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
         height_m: z of the points, for the height limits of the node that reads them.
 
     Returns:
-        (N, 3) float32 in the base frame, in metres.
+        (N, 3) float32 in the base frame, in meters.
     """
     down = ground_direction(table.pose)
     sides = top, _, left, _ = [int(part > 0.5) for part in (-down[1], down[1], -down[0], down[0])]
@@ -244,7 +244,7 @@ def ground_direction(pose: Pose) -> np.ndarray:
 
 
 def facing_neighbors(pose: Pose) -> np.ndarray:
-    """Return the neighbours of a pixel that do not lie straight above it, (3, 3) uint8.
+    """Return the neighbors of a pixel that do not lie straight above it, (3, 3) uint8.
 
     Above is the direction of the sky, whichever way the camera is mounted.
     """
@@ -265,7 +265,7 @@ def ground_contours(mask: np.ndarray, table: GroundTable,
         tolerance_m: Contours are simplified by this.
 
     Returns:
-        Arrays (N, 2) float32 of x and y in the base frame, in metres. Regions of fewer than 3
+        Arrays (N, 2) float32 of x and y in the base frame, in meters. Regions of fewer than 3
         corners are left out.
     """
     near = np.where(table.inside, mask, np.uint8(0))

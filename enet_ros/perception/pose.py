@@ -1,6 +1,6 @@
 """Where a camera is: its optical frame in the base frame. Arrays only.
 
-The base frame is that of REP 103: x forward, y left, z up, in metres, with the ground at z = 0.
+The base frame is that of REP 103: x forward, y left, z up, in meters, with the ground at z = 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Pose:
 
     Attributes:
         rotation: 9 values, row by row, of the matrix that takes optical axes to base axes.
-        position: x, y and z of the camera, in metres. z is above 0.
+        position: x, y and z of the camera, in meters. z is above 0.
 
     Raises:
         ValueError: A value is not finite, the matrix is not a rotation, or the camera is not above
@@ -78,7 +78,7 @@ class Pose:
 
     @classmethod
     def from_quaternion(cls, translation: Sequence[float], rotation: Sequence[float]) -> Pose:
-        """Return the pose of a geometry_msgs/Transform: x y z in metres, and x y z w."""
+        """Return the pose of a geometry_msgs/Transform: x y z in meters, and x y z w."""
         x, y, z, w = finite_values('rotation', rotation, 4)
         if not any((x, y, z, w)):
             raise ValueError('rotation is all zero, wanted a quaternion x y z w')

@@ -141,7 +141,7 @@ def find_encoding(name: str) -> str:
     if plain in ALIASES:
         return ALIASES[plain]
     if _DEPTH_IMAGE.fullmatch(plain):
-        raise EncodingError(f"encoding is '{name[:40]}', a depth image, wanted a color or grey "
+        raise EncodingError(f"encoding is '{name[:40]}', a depth image, wanted a color or gray "
                             'image: remap image to the topic of the camera, not of the depth')
     if _OTHER_NUMBERS.fullmatch(plain):
         raise EncodingError(f"encoding is '{name[:40]}', numbers without a meaning as an image, "

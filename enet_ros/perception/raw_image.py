@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 import cv2
 import numpy as np
 
-from enet_ros.network.one_line_error import OneLineError
+from enet_ros.common.one_line_error import OneLineError
 from enet_ros.perception.resize import resize_frame
 
 MAX_PIXELS = 64_000_000  # of a frame

@@ -28,7 +28,7 @@ def resize_frame(frame: np.ndarray, size: tuple[int, int],
 
 def resize_labels(label_map: np.ndarray, size: tuple[int, int],
                   out: np.ndarray | None = None) -> np.ndarray:
-    """Resize a map by nearest neighbour, pixel center to pixel center.
+    """Resize a map by nearest neighbor, pixel center to pixel center.
 
     Plain ``INTER_NEAREST`` takes the pixel to the upper left of the center. That shifts a mask by
     up to half a pixel of the network.

@@ -227,7 +227,7 @@ def all_unknown(segmentation: Segmentation) -> Segmentation:
 
 
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:
-    """Resize labels and confidence to (width, height) by nearest neighbour."""
+    """Resize labels and confidence to (width, height) by nearest neighbor."""
     confidence = segmentation.confidence
     return Segmentation(resize_labels(segmentation.labels, size),
                         None if confidence is None else resize_labels(confidence, size),

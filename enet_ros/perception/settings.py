@@ -104,9 +104,9 @@ class GroundSettings(CheckedSettings):
     pose: str = parameter(
         'off', 'Source of the camera pose. parameters takes the pose from ground.height to '
         'ground.y. tf takes it from TF, between base_frame and the frame of the image. off turns '
-        'the outputs in metres off.', choices=('off', 'parameters', 'tf'), per_camera=True)
+        'the outputs in meters off.', choices=('off', 'parameters', 'tf'), per_camera=True)
     height: float = parameter(
-        1.5, 'Height of the camera above the ground, in metres.', range=(0.01, 100.0),
+        1.5, 'Height of the camera above the ground, in meters.', range=(0.01, 100.0),
         per_camera=True)
     pitch: float = parameter(
         0.0, 'Pitch of the camera, in radians. A camera with a positive pitch looks down.',
@@ -118,19 +118,19 @@ class GroundSettings(CheckedSettings):
         0.0, 'Yaw of the camera, in radians. A camera with a positive yaw looks to the left.',
         range=(-3.15, 3.15), per_camera=True)
     x: float = parameter(
-        0.0, 'Position of the camera in front of the origin of base_frame, in metres.',
+        0.0, 'Position of the camera in front of the origin of base_frame, in meters.',
         range=(-100.0, 100.0), per_camera=True)
     y: float = parameter(
-        0.0, 'Position of the camera to the left of the origin of base_frame, in metres.',
+        0.0, 'Position of the camera to the left of the origin of base_frame, in meters.',
         range=(-100.0, 100.0), per_camera=True)
     max_range: float = parameter(
-        30.0, 'Greatest distance of ground in the outputs, in metres. Ground farther away is left '
+        30.0, 'Greatest distance of ground in the outputs, in meters. Ground farther away is left '
         'out.', range=(0.1, 1000.0), per_camera=True)
     obstacle_height: float = parameter(
-        0.3, 'Height of the points of ~/obstacles above the ground, in metres. Choose one inside '
+        0.3, 'Height of the points of ~/obstacles above the ground, in meters. Choose one inside '
         'the height limits of the node that reads them.', range=(-100.0, 100.0), per_camera=True)
     path_width: float = parameter(
-        2.0, 'Width of the strip ahead, in metres, in which the field nearest_edge of '
+        2.0, 'Width of the strip ahead, in meters, in which the field nearest_edge of '
         '~/drivable_area is measured.', range=(0.01, 100.0), per_camera=True)
 
 
@@ -154,10 +154,10 @@ class ScanSettings(CheckedSettings):
         'half its resolution divided by scan.range_max.', range=(0.0001, 3.15),
         per_camera=True)
     range_min: float = parameter(
-        0.0, 'Least range of ~/free_space, in metres. A ray that ends nearer is -inf, too close '
+        0.0, 'Least range of ~/free_space, in meters. A ray that ends nearer is -inf, too close '
         '(REP 117).', range=(0.0, 1000.0), per_camera=True)
     range_max: float = parameter(
-        20.0, 'Greatest range of ~/free_space, in metres, and at most ground.max_range. A ray is '
+        20.0, 'Greatest range of ~/free_space, in meters, and at most ground.max_range. A ray is '
         '+inf if its ground is free as far as this. It is NaN if its ground is not seen so far.',
         range=(0.1, 1000.0), per_camera=True)
 
@@ -200,19 +200,19 @@ class GridSettings(CheckedSettings):
     """
 
     length: float = parameter(
-        20.0, 'Length of ~/grid along the x axis of base_frame, in metres.', range=(0.1, 1000.0),
+        20.0, 'Length of ~/grid along the x axis of base_frame, in meters.', range=(0.1, 1000.0),
         per_camera=True)
     width: float = parameter(
-        20.0, 'Width of ~/grid along the y axis of base_frame, in metres.', range=(0.1, 1000.0),
+        20.0, 'Width of ~/grid along the y axis of base_frame, in meters.', range=(0.1, 1000.0),
         per_camera=True)
     x: float = parameter(
-        0.0, 'Position of the rear side of ~/grid in base_frame, in metres. A camera that looks '
+        0.0, 'Position of the rear side of ~/grid in base_frame, in meters. A camera that looks '
         'back needs minus grid.length.', range=(-1000.0, 1000.0), per_camera=True)
     y: float = parameter(
-        0.0, 'Position of the middle of ~/grid in base_frame, in metres, positive to the left.',
+        0.0, 'Position of the middle of ~/grid in base_frame, in meters, positive to the left.',
         range=(-1000.0, 1000.0), per_camera=True)
     resolution: float = parameter(
-        0.1, 'Side of a cell of ~/grid, in metres.', range=(0.01, 10.0), per_camera=True)
+        0.1, 'Side of a cell of ~/grid, in meters.', range=(0.01, 10.0), per_camera=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +302,7 @@ class NodeSettings(CheckedSettings):
         False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
         'a pixel looks, and the distortion is ignored.', per_camera=True)
     base_frame: str = parameter(
-        'base_link', 'Frame of the outputs in metres (REP 105). Its x axis points forward, y to '
+        'base_link', 'Frame of the outputs in meters (REP 105). Its x axis points forward, y to '
         'the left and z up. Its origin is on the ground.', accepts='a frame', check=_check_frame)
     odom_frame: str = parameter(
         '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '

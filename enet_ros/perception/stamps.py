@@ -139,5 +139,5 @@ def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> st
     if is_wall_stamp and not is_wall_clock:
         return ': its stamp is wall time; set use_sim_time to false, or stamp in simulated time'
     if age_sec < 0:
-        return ': the clock of the camera is ahead; synchronise the clocks'
+        return ': the clock of the camera is ahead; synchronize the clocks'
     return ''

@@ -12,7 +12,7 @@ from enet_ros.recordings.reader import Recording, RecordingError, Topic
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 _DEPTH_ENCODINGS = ('16uc1', '32fc1')
-_NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|color|colour')
+_NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|color|color')
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _image_topics(recording: Recording) -> tuple[dict[str, Topic], list[str]]:
     for topic in sorted(topics, key=recording.count, reverse=True):
         first = images.setdefault(topic.name, topic)
         if first is not topic:
-            remarks.append(f'{topic.name} is left out as {topic.type}: it is labelled as '
+            remarks.append(f'{topic.name} is left out as {topic.type}: it is labeled as '
                            f'{first.type}')
     return {topic.name: topic for topic in topics if images[topic.name] is topic}, remarks
 

@@ -29,7 +29,7 @@ class Entry:
         state: 'waiting', 'done' or 'failed'.
         attempts: Number of tries, of this run and those before.
         error: Why the last try failed, or ''.
-        frames: Number of frames that were labelled.
+        frames: Number of frames that were labeled.
         unreadable: Number of frames that could not be read.
         warnings: Sentences about what is missing or was doubtful.
         facts: Weights, backend, precision, processor and versions.

@@ -121,7 +121,7 @@ def _drivable_area(frame: FrameInFlight, context: OutputContext) -> object:
 
 
 def _cloud(frame: FrameInFlight, points: np.ndarray) -> object:
-    """Return points (H, W, 3) or (N, 3) float32, in metres, as a cloud."""
+    """Return points (H, W, 3) or (N, 3) float32, in meters, as a cloud."""
     height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
     fields = [message('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=7, count=1)
               for i, name in enumerate('xyz')]
@@ -181,7 +181,7 @@ def _header(stamp: object, frame_id: str) -> object:
 
 
 def _base_header(frame: FrameInFlight) -> object:
-    """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
+    """Return the header of an output in meters: the stamp of the frame, in ``base_frame``."""
     return _header(frame.header.stamp, frame.camera_settings.settings.base_frame)
 
 
@@ -204,7 +204,7 @@ class Output:
     uses: Need = Need.NOTHING
 
 
-_CLOUD, _IN_METRES = 'sensor_msgs/msg/PointCloud2', Need.MASK | Need.GROUND
+_CLOUD, _IN_METERS = 'sensor_msgs/msg/PointCloud2', Need.MASK | Need.GROUND
 #: Output of each name, in the order of the node.
 OUTPUTS = {output.name: output for output in (
     Output('labels', _IMAGE, _image(_labels, 'mono8')),
@@ -215,9 +215,9 @@ OUTPUTS = {output.name: output for output in (
     Output('drivable_area', 'enet_ros/msg/DrivableArea', _drivable_area,
            Need.MASK | Need.CONFIDENCE, uses=Need.GROUND),
     Output('points', _CLOUD, _points, Need.GROUND),
-    Output('obstacles', _CLOUD, _obstacles, _IN_METRES),
-    Output('free_space', 'sensor_msgs/msg/LaserScan', _free_space, _IN_METRES),
-    Output('grid', 'nav_msgs/msg/OccupancyGrid', _grid, _IN_METRES),
+    Output('obstacles', _CLOUD, _obstacles, _IN_METERS),
+    Output('free_space', 'sensor_msgs/msg/LaserScan', _free_space, _IN_METERS),
+    Output('grid', 'nav_msgs/msg/OccupancyGrid', _grid, _IN_METERS),
     Output('labels/compressed', _COMPRESSED, _png(_labels)),
     Output('drivable_mask/compressed', _COMPRESSED, _png(_mask), Need.MASK),
     Output('overlay/compressed', _COMPRESSED, _compressed_overlay))}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from enet_ros.common.suggestions import suggest
 from enet_ros.network.checkpoint import weights_path
-from enet_ros.network.suggestions import suggest
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
     checked_values,
@@ -135,7 +135,7 @@ class _Run:
         settings = camera_settings(self._values, cameras, segmenter)
         if 'ground.pose' not in options.values:
             self._remarks += _missing_ground(options.outputs, cameras, settings, facts)
-        if _in_metres(options.outputs) and any(
+        if _in_meters(options.outputs) and any(
                 each.settings.ground.pose == 'tf' or each.settings.odom_frame
                 for each in settings.values()):
             self._remarks += facts.remarks
@@ -253,22 +253,22 @@ def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],
     A pose that the parameters give, or turn off, stays.
     """
     values = {**values, 'cameras': [camera.name for camera in cameras]}
-    has_metres = any(map(len, facts.transforms.values())) and any(
+    has_meters = any(map(len, facts.transforms.values())) and any(
         map(len, facts.calibrations.values()))
-    if 'ground.pose' not in values and has_metres:
+    if 'ground.pose' not in values and has_meters:
         values['ground.pose'] = 'tf'
     return values
 
 
-def _in_metres(outputs: Sequence[str]) -> list[str]:
+def _in_meters(outputs: Sequence[str]) -> list[str]:
     """Return the outputs that need the ground."""
     return [name for name in outputs if Need.GROUND in OUTPUTS[name].needs]
 
 
 def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
                     settings: Mapping[str, CameraSettings], facts: Survey) -> list[str]:
-    """Return a sentence for each camera that gets no outputs in metres, if any are asked for."""
-    names = _in_metres(outputs)
+    """Return a sentence for each camera that gets no outputs in meters, if any are asked for."""
+    names = _in_meters(outputs)
     remarks = []
     for camera in cameras:
         if names and settings[camera.name].settings.ground.pose == 'off':

@@ -163,7 +163,7 @@ class Camera:
         self._topics.close()
 
     def receive(self, message: bytes | CompressedImage) -> None:
-        """Take a serialised Image or a CompressedImage, and store it for the pipeline."""
+        """Take a serialized Image or a CompressedImage, and store it for the pipeline."""
         times = FrameTimes(received=time.perf_counter())
         if times.received < self._active_since_sec:
             return
@@ -334,7 +334,7 @@ def subscribe(created: ExitStack, node: LifecycleNode, setup: CameraSetup, messa
               topic: str, callback: Callable) -> Subscription:
     """Subscribe to a topic of a camera, or to its compressed images. Closing the stack ends it.
 
-    An Image is taken serialised.
+    An Image is taken serialized.
     """
     name = f'{setup.prefix}{topic}'
     if message_type is CompressedImage:

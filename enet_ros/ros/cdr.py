@@ -1,4 +1,4 @@
-"""Serialised messages, read without a copy of their pixels.
+"""Serialized messages, read without a copy of their pixels.
 
 ``rclpy`` gives a message that is taken with ``raw=True`` as CDR, of either byte order (OMG DDS
 Interoperability Wire Protocol 2.5, chapter 10). Four bytes come first, and the first two of them
@@ -25,7 +25,7 @@ def read_image(serialized: bytes) -> tuple[Header, EncodedImage]:
     """Read a sensor_msgs/Image. It takes half the time of a message whose pixels are copied.
 
     Args:
-        serialized: The serialised message.
+        serialized: The serialized message.
 
     Returns:
         The header, and the image, whose data is a view of ``serialized``.

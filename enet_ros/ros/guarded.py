@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
-from enet_ros.network.one_line_error import in_one_line
+from enet_ros.common.one_line_error import in_one_line
 
 WARNING_SEC = 5.0
 

@@ -19,7 +19,7 @@ from enet_ros.perception.settings import ScanSettings
 class ImageBuffer:
     """An Image message that is filled in place and published again and again.
 
-    The pixels are a view of the message's own data, so nothing is copied before serialisation.
+    The pixels are a view of the message's own data, so nothing is copied before serialization.
 
     Attributes:
         message: The message.
@@ -37,7 +37,7 @@ class ImageBuffer:
         """Return the message, filled with a map.
 
         Args:
-            label_map: (H, W) uint8. It is resized by nearest neighbour.
+            label_map: (H, W) uint8. It is resized by nearest neighbor.
             size: (width, height) of the message.
             header: Header of the message.
         """
@@ -104,7 +104,7 @@ def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
 
 
 def cloud_message(points: np.ndarray) -> PointCloud2:
-    """Return points (H, W, 3) or (N, 3) float32, in metres, as a cloud without a header."""
+    """Return points (H, W, 3) or (N, 3) float32, in meters, as a cloud without a header."""
     height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
     message = PointCloud2(
         height=height, width=width, is_bigendian=False, is_dense=points.ndim == 2,
@@ -116,7 +116,7 @@ def cloud_message(points: np.ndarray) -> PointCloud2:
 
 
 def scan_message(header: Header, ranges: np.ndarray, scan: ScanSettings) -> LaserScan:
-    """Return (rays,) float32 ranges, in metres, as a scan."""
+    """Return (rays,) float32 ranges, in meters, as a scan."""
     message = LaserScan(header=header, angle_min=scan.angle_min,
                         angle_max=scan.angle_min + (scan.count - 1) * scan.angle_increment,
                         angle_increment=scan.angle_increment, range_min=scan.range_min,

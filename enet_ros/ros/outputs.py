@@ -146,7 +146,7 @@ def make_camera_info(frame: FrameInFlight, context: OutputContext) -> CameraInfo
 
 
 def make_drivable_area(frame: FrameInFlight, context: OutputContext) -> DrivableArea:
-    """Make ``~/drivable_area``. Its fields in metres are empty without a ground."""
+    """Make ``~/drivable_area``. Its fields in meters are empty without a ground."""
     width, height = frame.output_size
     summary = frame.perception.drivable_summary(frame.output_size)
     base_frame = frame.camera_settings.settings.base_frame if frame.ground is not None else ''
@@ -229,7 +229,7 @@ def make_label_info(class_map: ClassMap, stamp: Time) -> LabelInfo:
 
 
 def base_header(frame: FrameInFlight) -> Header:
-    """Return the header of an output in metres: the stamp of the frame, in ``base_frame``."""
+    """Return the header of an output in meters: the stamp of the frame, in ``base_frame``."""
     return Header(stamp=frame.header.stamp,
                   frame_id=frame.camera_settings.settings.base_frame)
 

@@ -110,7 +110,7 @@ class StopSignals:
     def finish(self, exit_code: int) -> None:
         """End the process after a clean end of the main thread.
 
-        Python does not finalise the interpreter. A thread may still be inside the network, and it
+        Python does not finalize the interpreter. A thread may still be inside the network, and it
         would return to an interpreter that is gone.
         """
         self._finished.set()

@@ -15,7 +15,7 @@ from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from enet_ros.network.one_line_error import printable
+from enet_ros.common.one_line_error import printable
 from enet_ros.perception.parameter_names import explain_unknown
 from enet_ros.perception.parameter_table import Changes, ConfigError
 from enet_ros.ros.compat import RCLError

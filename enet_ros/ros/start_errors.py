@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 LOG_ADVICE = 'set ROS_LOG_DIR to a folder that this user can write to'
 _QUOTED = re.compile(r"'(--params-file|-p) (.*)'\. Error: (.*)", re.DOTALL)

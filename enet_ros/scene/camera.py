@@ -42,28 +42,28 @@ class Camera:
         return self.cy - self.fy * math.tan(self.pitch_rad + self.slope)
 
     def rise(self, x):
-        """Return the height in metres of the ground ``x`` metres ahead in the base frame."""
+        """Return the height in meters of the ground ``x`` meters ahead in the base frame."""
         return math.tan(self.slope) * np.maximum(np.asarray(x, float) - self.slope_from_m, 0.)
 
     def from_base(self, points: np.ndarray) -> np.ndarray:
         """Convert points from the base frame to the camera frame (x right, y down, z ahead).
 
         Args:
-            points: (N, 3) metres in the base frame.
+            points: (N, 3) meters in the base frame.
 
         Returns:
-            (N, 3) float64 metres in the camera frame.
+            (N, 3) float64 meters in the camera frame.
         """
         sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
         rotation = np.array([[0, -1, 0], [-sin, 0, -cos], [cos, 0, -sin]])
         return (np.asarray(points, float) - (0, 0, self.height_m)) @ rotation.T
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Project points of the camera frame, (N, 3) metres with z > 0, to (N, 2) pixels."""
+        """Project points of the camera frame, (N, 3) meters with z > 0, to (N, 2) pixels."""
         return (points[:, :2] * (self.fx, self.fy)) / points[:, 2:] + (self.cx, self.cy)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project points of the base frame, (N, 3) metres, to (N, 2) pixels; NaN if behind."""
+        """Project points of the base frame, (N, 3) meters, to (N, 2) pixels; NaN if behind."""
         in_camera = self.from_base(points)
         in_camera[in_camera[:, 2] <= 0] = np.nan
         return self.to_pixels(in_camera)
@@ -76,7 +76,7 @@ class Camera:
             v: Rows, of a shape that broadcasts with ``u``.
 
         Returns:
-            x and y in the base frame in metres, where z is ``rise(x)``; NaN at and above the
+            x and y in the base frame in meters, where z is ``rise(x)``; NaN at and above the
             horizon.
         """
         sin, cos = math.sin(self.pitch_rad), math.cos(self.pitch_rad)

@@ -29,14 +29,14 @@ class Face:
     """A flat polygon of an object.
 
     Attributes:
-        corners: (N, 3) float64 metres: along the road from the object's ``x``, left of the center
+        corners: (N, 3) float64 meters: along the road from the object's ``x``, left of the center
             line, and up.
         paint: An RGB color (tuple); the light that a shadow leaves (float), which keeps the
             class ids below; or the textures of a parallelogram (list), whose corners are top
             left, top right, bottom right and bottom left. The walked distance chooses the texture.
         class_id: Class of the face, unless it is a shadow.
         solid: Whether the face is visible only from the side on which its corners turn left.
-        limit_m: Depth in metres beyond which the face is not drawn.
+        limit_m: Depth in meters beyond which the face is not drawn.
     """
 
     corners: np.ndarray
@@ -48,7 +48,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Air:
-    """Haze: the distance in metres at which it hides 63 % of an object, and its grey level."""
+    """Haze: the distance in meters at which it hides 63 % of an object, and its gray level."""
 
     range_m: float
     level: float
@@ -81,9 +81,9 @@ class Renderer:
         Args:
             canvas: (H, W, 4) uint8, RGB and class id; drawn upon in place.
             camera: The camera.
-            x: (objects,) positions along the road in metres.
+            x: (objects,) positions along the road in meters.
             rank: (objects,) numbers; objects of higher rank are drawn first.
-            to_base: Maps (along, left) in metres to (x, y) in the base frame.
+            to_base: Maps (along, left) in meters to (x, y) in the base frame.
             air: The haze.
         """
         if not self.faces:
@@ -124,7 +124,7 @@ class Renderer:
 
     def _draw_face(self, brush: Brush, i: int, color: np.ndarray, veil: tuple[float, float],
                    x: float) -> None:
-        """Draw face ``i`` of an object at ``x`` metres with its hazed color or texture."""
+        """Draw face ``i`` of an object at ``x`` meters with its hazed color or texture."""
         face = self.faces[i]
         if isinstance(face.paint, tuple):
             brush.fill(color.tolist())
@@ -141,7 +141,7 @@ class Brush:
     Args:
         canvas: (H, W, 4) uint8, drawn upon in place.
         camera: The camera.
-        points: (N, 3) corners in the camera frame, in metres.
+        points: (N, 3) corners in the camera frame, in meters.
         corners: (N, 2) corners in pixels, valid if no depth is below NEAR_M.
         fixed: (N, 2) int32, the same in OpenCV's fixed point.
     """
@@ -193,7 +193,7 @@ class Brush:
         Args:
             texture: The texture.
             class_id: Class of every pixel that is drawn.
-            veil: Share of the haze in the colors, in [0, 1], and the grey level of the haze.
+            veil: Share of the haze in the colors, in [0, 1], and the gray level of the haze.
         """
         (left, top), area = self.bounding_box()
         if not area.size:

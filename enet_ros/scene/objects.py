@@ -21,7 +21,7 @@ from enet_ros.scene.textures import (
     VARIANTS,
 )
 
-#: Profile of a hatchback: (metres ahead of the middle, height in metres), from the rear bumper
+#: Profile of a hatchback: (meters ahead of the middle, height in meters), from the rear bumper
 #: over the roof to the front bumper. CAR_STRIPS names the parts between two corners.
 CAR_PROFILE = np.array([(-2.0, .28), (-2.05, .62), (-1.95, .92), (-1.55, 1.40), (-1.2, 1.47),
                         (.05, 1.45), (.85, .98), (1.85, .78), (2.02, .58), (2.0, .28)])
@@ -41,11 +41,11 @@ class Item:
 
     Attributes:
         kind: A key of ``FACES``.
-        x: Position along the road at t = 0 in metres; the near end of an object with a length.
-        d: Distance to the left of the road's center line, in metres.
-        size: (along, across, height) in metres.
+        x: Position along the road at t = 0 in meters; the near end of an object with a length.
+        d: Distance to the left of the road's center line, in meters.
+        size: (along, across, height) in meters.
         variant: Number of its texture or color.
-        speed: Speed along the road, in metres a second.
+        speed: Speed along the road, in meters a second.
         heading: +1 along the road, -1 against it.
     """
 
@@ -71,7 +71,7 @@ def upright(left: float, right: float, low: float, high: float) -> np.ndarray:
 
 
 def wall(start, end, height: float) -> np.ndarray:
-    """Return a wall between two points of the ground, each (along, left) in metres."""
+    """Return a wall between two points of the ground, each (along, left) in meters."""
     return np.array([(*start, height), (*end, height), (*end, 0.), (*start, 0.)])
 
 
@@ -171,7 +171,7 @@ def car_faces(item: Item, _textures: dict) -> list[Face]:
 
 
 def obstacle(d: float) -> Item:
-    """Return a car of the profile's size, ``d`` metres left of the center line.
+    """Return a car of the profile's size, ``d`` meters left of the center line.
 
     The scene sets its position along the road.
     """
@@ -182,7 +182,7 @@ def footprint(item: Item) -> np.ndarray:
     """Return the footprint of an obstacle.
 
     Returns:
-        (4, 2) float64 metres, along the road from the obstacle's ``x`` and to the left of the
+        (4, 2) float64 meters, along the road from the obstacle's ``x`` and to the left of the
         center line: rear right, front right, front left and rear left.
     """
     rear, front = CAR_PROFILE[:, 0].min(), CAR_PROFILE[:, 0].max()
@@ -207,11 +207,11 @@ def flank_faces(flank: np.ndarray, left: float, scale: np.ndarray, paint: np.nda
     """Return one side of a car: sheet metal, windows and wheels.
 
     Args:
-        flank: (10, 3) corners of that side of the hull, in metres.
-        left: Distance from the center line to the windows and wheels, in metres.
+        flank: (10, 3) corners of that side of the hull, in meters.
+        left: Distance from the center line to the windows and wheels, in meters.
         scale: Scale of the profile, along and up.
         paint: RGB color.
-        middle: (3,) center of the car, in metres.
+        middle: (3,) center of the car, in meters.
     """
     def part(profile: np.ndarray, color, limit_m: float = np.inf) -> Face:
         along, up = (profile * scale).T
@@ -260,8 +260,8 @@ def layout(style: Style, loop_m: float, speed_step: float, rng: np.random.Genera
 
     Args:
         style: The style of the scene.
-        loop_m: Length of the loop in metres.
-        speed_step: Unit of all speeds in metres a second, so that the loop closes.
+        loop_m: Length of the loop in meters.
+        speed_step: Unit of all speeds in meters a second, so that the loop closes.
         rng: Source of randomness.
     """
     items = []
@@ -291,7 +291,7 @@ def plots(style: Style, loop_m: float, side: int, rng: np.random.Generator) -> l
 
 def garden(style: Style, x: float, length: float, side: int,
            rng: np.random.Generator) -> list[Item]:
-    """Return a fence of ``length`` metres from ``x`` on, and the trees and shrubs behind it."""
+    """Return a fence of ``length`` meters from ``x`` on, and the trees and shrubs behind it."""
     edge = style.road_half_m + style.pavement_m
     items = []
     for _ in range(rng.poisson(3 * style.tree_density)):
@@ -373,5 +373,5 @@ def traffic(style: Style, loop_m: float, step: float, rng: np.random.Generator) 
 
 
 def car_size(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Return the (length, width, height) of a random car, in metres."""
+    """Return the (length, width, height) of a random car, in meters."""
     return rng.uniform(3.7, 4.7), rng.uniform(1.62, 1.82), rng.uniform(1.4, 1.65)

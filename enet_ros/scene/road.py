@@ -18,7 +18,7 @@ SPEED_STEP = LOOP_M / LOOP_S   # every speed is a multiple of this, or the loop 
 
 @dataclass(frozen=True)
 class VehiclePose:
-    """Position of the vehicle on the plan in metres, and the cosine and sine of its yaw."""
+    """Position of the vehicle on the plan in meters, and the cosine and sine of its yaw."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class VehiclePose:
 class Road:
     """The center line, the vehicle's path, and the classes of the ground.
 
-    Plan coordinates are ``x`` along the loop and ``y`` to the left, in metres. The ``d`` of a
+    Plan coordinates are ``x`` along the loop and ``y`` to the left, in meters. The ``d`` of a
     point is its distance to the left of the center line, measured along y.
 
     Args:
@@ -52,7 +52,7 @@ class Road:
         return sum(a * k for a, k, _ in (*self.bends, self.drift))
 
     def center(self, x):
-        """Return y of the center line at ``x``, in metres and in the type of ``x``."""
+        """Return y of the center line at ``x``, in meters and in the type of ``x``."""
         return sum(a * np.sin(k * x + phase) for a, k, phase in self.bends)
 
     def pose(self, t_seconds: float) -> VehiclePose:
@@ -64,17 +64,17 @@ class Road:
         return VehiclePose(x, y, math.cos(yaw), math.sin(yaw))
 
     def to_plan(self, pose: VehiclePose, x, y):
-        """Convert x and y in the base frame to (plan x, d), in metres."""
+        """Convert x and y in the base frame to (plan x, d), in meters."""
         plan_x = pose.x + pose.cos * x - pose.sin * y
         return plan_x, pose.y + pose.sin * x + pose.cos * y - self.center(plan_x)
 
     def to_base(self, pose: VehiclePose, plan_x, d):
-        """Convert plan x and d to (x, y) in the base frame, in metres; the inverse of to_plan."""
+        """Convert plan x and d to (x, y) in the base frame, in meters; the inverse of to_plan."""
         dx, dy = plan_x - pose.x, self.center(plan_x) + d - pose.y
         return pose.cos * dx + pose.sin * dy, pose.cos * dy - pose.sin * dx
 
     def classes(self, x: np.ndarray, d: np.ndarray) -> np.ndarray:
-        """Return the class ids of the ground, uint8, at plan coordinates x and d in metres."""
+        """Return the class ids of the ground, uint8, at plan coordinates x and d in meters."""
         away, half = np.abs(d), road_half_m(self.style, x, d)
         beside = np.uint8(PAVEMENT if self.style.kerb else TREE)
         verge = np.where(away <= half + self.style.pavement_m, beside, np.uint8(TREE))
@@ -82,5 +82,5 @@ class Road:
 
 
 def looping_speed(speed_mps: float) -> float:
-    """Return the nearest speed at which the loop closes, in metres a second."""
+    """Return the nearest speed at which the loop closes, in meters a second."""
     return round(speed_mps / SPEED_STEP) * SPEED_STEP

@@ -1,13 +1,13 @@
 """A synthetic street in motion, with the exact class of every pixel.
 
 A pinhole camera moves above the ground z = 0 of a base frame (REP 103: x forward, y left, z up, in
-metres). Its origin lies on the ground below the camera. The road follows a gently curved center
-line and repeats every LOOP_M metres.
+meters). Its origin lies on the ground below the camera. The road follows a gently curved center
+line and repeats every LOOP_M meters.
 
 The ground's classes are computed at each pixel's center from that geometry. Objects are drawn on
 it from far to near, and the same polygons write their color and their class.
 
-For tests of a planner's input a style may add a car ahead whose footprint is known in metres
+For tests of a planner's input a style may add a car ahead whose footprint is known in meters
 (``obstacle``), and may let the ground rise (``slope``).
 """
 
@@ -115,9 +115,9 @@ class RoadScene:
         """Return the class of the ground, where the style's obstacle alone counts as an object.
 
         Args:
-            x: Distance ahead of the vehicle in the base frame in metres, of any shape. On a slope
+            x: Distance ahead of the vehicle in the base frame in meters, of any shape. On a slope
                 it is measured in the base frame as well, not along the slope.
-            y: Distance to the left in metres, of the same shape.
+            y: Distance to the left in meters, of the same shape.
             t_seconds: Time since the start in seconds.
 
         Returns:
@@ -144,7 +144,7 @@ class RoadScene:
 
         Returns:
             (4, 2) float64 x and y of rear right, front right, front left and rear left in the base
-            frame, in metres; None if the style has no obstacle.
+            frame, in meters; None if the style has no obstacle.
 
         Raises:
             ValueError: t_seconds is not finite.
@@ -223,7 +223,7 @@ def checked_time(t_seconds: float) -> float:
 
 
 def obstacle_ahead(t_seconds: float) -> float:
-    """Return how far ahead the obstacle's ``x`` lies along the axis of the loop, in metres."""
+    """Return how far ahead the obstacle's ``x`` lies along the axis of the loop, in meters."""
     near, far = OBSTACLE_GAP_M
     swing = math.cos(2 * math.pi * (t_seconds % OBSTACLE_PERIOD_S) / OBSTACLE_PERIOD_S)
     return (far + near) / 2 + (far - near) / 2 * swing + OBSTACLE_END_M

@@ -87,7 +87,7 @@ def add_structures(items: list[Item], style: Style, loop_m: float,
     Args:
         items: The objects of the street.
         style: The style of the scene; its defaults add nothing and draw no random number.
-        loop_m: Length of the loop in metres.
+        loop_m: Length of the loop in meters.
         rng: Source of randomness.
 
     Returns:

@@ -16,7 +16,7 @@ class Light:
         horizon: RGB of the sky at the horizon.
         clouds: Contrast of the clouds; 1 is strong.
         gain: Gain of the scene for each RGB channel.
-        haze_m: Distance in metres at which haze hides 63 % of an object.
+        haze_m: Distance in meters at which haze hides 63 % of an object.
         shade: Light on the side away from the sun, as a fraction of the light on the other.
         is_night: Whether street lamps and headlights are on.
     """
@@ -43,7 +43,7 @@ TOWN_LIGHTS = ('noon', 'overcast', 'dusk', 'rain')
 
 @dataclass(frozen=True)
 class Style:
-    """Everything about a scene that is set rather than random. Lengths are in metres.
+    """Everything about a scene that is set rather than random. Lengths are in meters.
 
     ``wet`` in [0, 1] makes the road mirror the sky. The ``*_density`` fields are 0 for none, 1 as
     in a small town, or more. ``leaves`` in [0, 1] is 0 for winter trees.
@@ -53,7 +53,7 @@ class Style:
 
     ``slope`` is the angle in radians at which the ground beyond ``slope_from_m`` rises out of the
     base frame's plane z = 0, or falls below it if negative. The ground's height is
-    ``tan(slope) max(0, x - slope_from_m)`` at x metres ahead in the base frame, for every y.
+    ``tan(slope) max(0, x - slope_from_m)`` at x meters ahead in the base frame, for every y.
     The vehicle never reaches the slope, which keeps its distance. With ``slope_from_m`` 0 it has
     the effect of an unknown pitch of the vehicle. Objects stand upright on the sloped ground.
 
@@ -90,7 +90,7 @@ class Style:
     car_density: float = 1.
     people_density: float = 1.
     post_density: float = 1.
-    noise: float = 2.              # of the sensor, grey levels
+    noise: float = 2.              # of the sensor, gray levels
     obstacle: bool = False
     slope: float = 0.
     slope_from_m: float = 0.
@@ -106,7 +106,7 @@ class Style:
 
     @property
     def road_half_m(self) -> float:
-        """Distance from the center line to the kerb, in metres."""
+        """Distance from the center line to the kerb, in meters."""
         return self.lanes * self.lane_m + self.parking_m
 
     @property

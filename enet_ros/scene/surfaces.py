@@ -19,12 +19,12 @@ STONE = (176, 172, 166)
 
 
 def road_half_m(style: Style, x, d):
-    """Return the distance from the center line to the edge of the road, in metres.
+    """Return the distance from the center line to the edge of the road, in meters.
 
     Args:
         style: Width of the road, and how ragged its edges are.
-        x: Position along the road in metres; the edges repeat every GROUND_LOOP_M.
-        d: Distance to the left of the center line in metres, of a shape that broadcasts with x.
+        x: Position along the road in meters; the edges repeat every GROUND_LOOP_M.
+        d: Distance to the left of the center line in meters, of a shape that broadcasts with x.
             Only its sign counts: both edges differ.
     """
     if not style.ragged_m:
@@ -73,7 +73,7 @@ def _paint_loose(style: Style, d: np.ndarray, grains: tuple, rng: np.random.Gene
 
     Args:
         style: Color, width and surface.
-        d: (across, 1) metres to the left of the center line.
+        d: (across, 1) meters to the left of the center line.
         grains: Fine, middle and coarse noise, (across, along) each.
         rng: Source of randomness.
     """

@@ -220,7 +220,7 @@ def lane_markings(style: Style) -> list[tuple]:
     """Return the painted lines.
 
     Returns:
-        (d, width, painted length, period, RGB color) of each line; lengths in metres.
+        (d, width, painted length, period, RGB color) of each line; lengths in meters.
     """
     lines = [(0., .12, 2., 6., WHITE)] if style.lanes == 1 else [(-.14, .1, 1., 1., WHITE),
                                                                 (.14, .1, 1., 1., WHITE)]
@@ -367,7 +367,7 @@ def tone_curve(light: Light) -> np.ndarray:
 
 def sensor_noise(rng: np.random.Generator, camera: Camera, deviation: float,
                  spare: int) -> np.ndarray:
-    """Return noise around 128, (H + spare, W + spare, 3) uint8, of a deviation in grey levels."""
+    """Return noise around 128, (H + spare, W + spare, 3) uint8, of a deviation in gray levels."""
     shape = (camera.height + spare, camera.width + spare)
     gray = rng.standard_normal((*shape, 1), dtype=np.float32)
     color = rng.standard_normal((*shape, 3), dtype=np.float32)

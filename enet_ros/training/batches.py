@@ -23,7 +23,7 @@ from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry
 from enet_ros.training.label_sets import class_ids, class_key
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.sources import SharePattern
 
 MAX_CACHED_BYTES = 4 << 30

@@ -10,7 +10,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.perception.resize import resize_labels
 from enet_ros.training.batches import Frames, ValidationSet, normalize
 
-PIXELS_A_FRAME = 6000  # neighbouring pixels add little
+PIXELS_A_FRAME = 6000  # neighboring pixels add little
 FRAMES = 200  # the logits of SUN RGB-D's 5,050 frames would take 4.5 GB
 OFFSET_STEPS = (0.5, 0.25)
 #: Weight of the class average beside the class IoU. Chosen on CamVid's validation frames with
@@ -25,7 +25,7 @@ TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(4.0), 60))
 @torch.no_grad()
 def sample_logits(network: ENet, frames: Frames,
                   size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the logits of random labelled pixels of up to ``FRAMES`` frames, spread evenly.
+    """Compute the logits of random labeled pixels of up to ``FRAMES`` frames, spread evenly.
 
     Args:
         network: Network in eval mode, on the CPU.
@@ -51,7 +51,7 @@ def best_offsets(logits: np.ndarray, truth: np.ndarray,
                  class_average_share: float = CLASS_AVERAGE_SHARE) -> np.ndarray:
     """Find offsets of the logits for the best class IoU and class average.
 
-    Training maximises a weighted likelihood, which does not give the best IoU by itself. The
+    Training maximizes a weighted likelihood, which does not give the best IoU by itself. The
     search moves the offset of one class at a time, up or down, as long as the score improves.
 
     Args:

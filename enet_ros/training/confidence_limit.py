@@ -16,7 +16,7 @@ from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.suspicion import FrameJudge, mean_confidence, sampled_rows
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.ruin import RUINS
 
 FRAMES = 40     # of those that are ruined in each way

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
-from enet_ros.network.suggestions import suggest
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.suggestions import suggest
 from enet_ros.training.datasets import DATASETS
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 from enet_ros.training.sources import Source
 
 MAX_SHOWN = 80  # characters of a value in a message

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labeled_frames import SegmentationData
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
@@ -50,7 +50,7 @@ class Survey:
         missing = [name for i, name in enumerate(self.data.class_map.names)
                    if not self.pixels[i] and not self.data.class_map.unlabeled[i]]
         if missing:
-            lines.append(f'  never labelled for certain: {", ".join(missing)}')
+            lines.append(f'  never labeled for certain: {", ".join(missing)}')
         lines += [f'  {note}' for note in self.notes]
         return '\n'.join(lines)
 
@@ -76,7 +76,7 @@ def label_names(data: SegmentationData) -> dict[int, str]:
     if data.sets:
         for label, members in enumerate(data.sets.members, start=len(names)):
             names[label] = 'one of ' + ', '.join(data.class_map.names[i] for i in members)
-    return {**names, UNKNOWN: 'not labelled'}
+    return {**names, UNKNOWN: 'not labeled'}
 
 
 def label_colors(data: SegmentationData) -> np.ndarray:

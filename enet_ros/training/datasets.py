@@ -20,7 +20,7 @@ from enet_ros.network.classes import (
 from enet_ros.training.label_doubts import doubt_masks, doubt_train_ids
 from enet_ros.training.label_images import read_colors
 from enet_ros.training.label_sets import LabelSetError, LabelSets
-from enet_ros.training.labelled_frames import (
+from enet_ros.training.labeled_frames import (
     DatasetError,
     SegmentationData,
     color_decoder,
@@ -221,7 +221,7 @@ def sunrgbd(root: Path, split: str) -> SegmentationData:
 def folders(root: Path, split: str, classes: Path | None = None) -> SegmentationData:
     """Open a pair of folders, ``<root>/<split>`` and ``<root>/<split>annot``.
 
-    Classes that mean "not labelled" become 255, as the segmenter publishes them.
+    Classes that mean "not labeled" become 255, as the segmenter publishes them.
 
     Args:
         root: Folder that holds both.

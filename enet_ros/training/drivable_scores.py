@@ -54,7 +54,7 @@ class FloorCurve:
         """Return what a confidence floor gives, a line for each precision of interest."""
         is_nothing_predicted, reasons = np.isnan(self.precision()[0]), []
         if is_nothing_predicted:
-            reasons.append('no labelled pixel is predicted as drivable')
+            reasons.append('no labeled pixel is predicted as drivable')
         if not self.drivable:
             reasons.append('no pixel is drivable by its label')
         lines = [f'drivable pixels  {self._row(0)}' + (f': {", ".join(reasons)}' if reasons

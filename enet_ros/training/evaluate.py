@@ -15,7 +15,7 @@ from enet_ros.network.class_map import ClassMap
 from enet_ros.network.classes import CITYSCAPES
 from enet_ros.perception.segmenter import Segmentation, Segmenter
 from enet_ros.training.label_sets import class_key
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 from enet_ros.training.photometric import apply_change
 from enet_ros.training.sources import Source, in_one_class_map
@@ -114,7 +114,7 @@ def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationDa
     """Return a split with the ids of the weights.
 
     Order and spelling of the classes may differ, and either side may have classes that mean "not
-    labelled" and that the other lacks, as the weights of ENet's authors do.
+    labeled" and that the other lacks, as the weights of ENet's authors do.
 
     Args:
         class_map: The classes of the weights.
@@ -132,7 +132,7 @@ def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationDa
 
 
 def _labeled_keys(class_map: ClassMap) -> set[str]:
-    """Return the keys of the classes that do not mean "not labelled"."""
+    """Return the keys of the classes that do not mean "not labeled"."""
     return {class_key(name) for name, unlabeled in zip(class_map.names, class_map.unlabeled)
             if not unlabeled}
 
@@ -196,7 +196,7 @@ def _prediction(folder: str | Path, index: int) -> Path:
 def _label_ids(class_map: ClassMap) -> np.ndarray | None:
     """Return the label id of Cityscapes of each class id, (256,) uint8.
 
-    Unknown and classes that mean "not labelled" become 0, which is unlabeled in Cityscapes.
+    Unknown and classes that mean "not labeled" become 0, which is unlabeled in Cityscapes.
 
     Returns:
         None where a class is none of Cityscapes'.

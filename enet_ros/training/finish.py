@@ -24,7 +24,7 @@ from enet_ros.training.batches import MEAN, STD, Frames
 from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.confidence_limit import limit_of_split
 from enet_ros.training.evaluate import evaluate, names_of
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainOptions, was_drawn

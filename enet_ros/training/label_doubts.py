@@ -39,7 +39,7 @@ def doubt_masks(names: Sequence[str]) -> Doubt:
         if len(names) < 2 or values.tolist() != [0, UNKNOWN]:
             return ''
         return (f"its labels hold only 0 and 255, so they are masks; here 0 is '{names[0]}', and "
-                f"255 means not labelled, so nothing but '{names[0]}' would count. Write 1 for "
+                f"255 means not labeled, so nothing but '{names[0]}' would count. Write 1 for "
                 f"255 where that is '{names[1]}'; {HOW_TO_CONVERT}")
     return doubt
 

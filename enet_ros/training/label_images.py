@@ -9,7 +9,7 @@ import numpy as np
 
 from enet_ros.media import StoredImage, orient
 
-#: Pillow spreads grey of fewer than 8 bits over 0 to 255; this is the step from value to value.
+#: Pillow spreads gray of fewer than 8 bits over 0 to 255; this is the step from value to value.
 STEPS = {'L;2': 85, 'L;4': 17}
 
 HOW_TO_CONVERT = "docs/training.md, 'Label images', says how to convert"

@@ -42,7 +42,7 @@ class EncoderHead(nn.Module):
 
 
 class SegmentationModule(pl.LightningModule):
-    """ENet with its loss and optimiser, validated by class IoU.
+    """ENet with its loss and optimizer, validated by class IoU.
 
     Args:
         network: The network, trained in place.

@@ -88,7 +88,7 @@ def dusk(frame: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def equalize(frame: np.ndarray, rng: Rng) -> np.ndarray:
-    """Equalise the lightness locally (CLAHE), as some cameras do."""
+    """Equalize the lightness locally (CLAHE), as some cameras do."""
     lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
     clahe = cv2.createCLAHE(rng.uniform(1, 4), (int(rng.integers(2, 8)),) * 2)
     lab[..., 0] = clahe.apply(lab[..., 0])
@@ -149,7 +149,7 @@ def noise(frame: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _add_color_noise(frame: np.ndarray, deviation: float, rng: Rng) -> np.ndarray:
-    """Add Gaussian noise of a deviation, in grey levels, to each channel by itself."""
+    """Add Gaussian noise of a deviation, in gray levels, to each channel by itself."""
     result = np.empty_like(frame)
     for rows in _row_strips(frame):
         strip = frame[rows]
@@ -184,7 +184,7 @@ def soft_polygon(shape: tuple[int, int], rng: Rng) -> np.ndarray:
 
 
 def fog(frame: np.ndarray, rng: Rng) -> np.ndarray:
-    """Fade towards a pale grey, most strongly at a horizon."""
+    """Fade towards a pale gray, most strongly at a horizon."""
     height, width = frame.shape[:2]
     row = np.arange(height, dtype=np.float32)[:, None] / height
     distance = np.abs(row - rng.uniform(0.3, 0.6))

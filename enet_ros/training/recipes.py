@@ -12,7 +12,7 @@ class Recipe:
 
     Attributes:
         lr: Peak learning rate.
-        weight_decay: Weight decay of the optimiser.
+        weight_decay: Weight decay of the optimizer.
         optimizer: 'adam' adds the weight decay to the gradient, as the paper does; 'adamw'
             applies it to the weights.
         class_weight_c: The constant of :func:`enet_ros.training.losses.class_weights`.

@@ -12,7 +12,7 @@ from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.training.drivable_scores import FloorCurve
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labeled_frames import SegmentationData
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first

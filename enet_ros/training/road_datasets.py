@@ -13,7 +13,7 @@ from pathlib import Path
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.training.label_sets import LabelSets
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData, id_decoder
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData, id_decoder
 
 #: Name of each set -> its classes, in the order of the label values from 12 on.
 COARSE_SETS = {
@@ -27,7 +27,7 @@ COARSE_SETS = {
 }
 FIRST_SET_VALUE = len(CAMVID_NAMES) + 1  # 11 is void
 
-#: A sequence of neighbouring frames is trained on or held out as a whole. IDD-Lite's names begin
+#: A sequence of neighboring frames is trained on or held out as a whole. IDD-Lite's names begin
 #: with the number of the drive. LUMS' numbers count the frames, and a frame's augmented twin has
 #: the same number.
 IDD_DRIVE = re.compile(r'(\d+)_')

@@ -14,7 +14,7 @@ import numpy as np
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def parse_source(text: str, **settings) -> Source:
 
 
 def check_two_classes(class_map: ClassMap, where: str) -> None:
-    """Check that there is something to tell apart. Classes that mean "not labelled" do not count.
+    """Check that there is something to tell apart. Classes that mean "not labeled" do not count.
 
     Args:
         class_map: Classes of weights, or of the data that a run begins with.
@@ -83,7 +83,7 @@ def check_two_classes(class_map: ClassMap, where: str) -> None:
         raise DatasetError(f"{where}: the only class is '{''.join(names)}', wanted at least two, "
                            'since a network of one class says the same of every pixel. Label the '
                            'rest as a class of its own, and add that to the class file' if names
-                           else f'{where}: {", ".join(class_map.names)} means not labelled, '
+                           else f'{where}: {", ".join(class_map.names)} means not labeled, '
                            'wanted at least two classes')
 
 
@@ -168,7 +168,7 @@ def _translation(split: SegmentationData, rename: Mapping, class_map: ClassMap,
     if (lut == UNKNOWN).all():
         raise DatasetError(f'{split.name}: none of its classes {", ".join(names)} says anything '
                            f"about the run's classes {', '.join(class_map.names)}: each is null, "
-                           'not labelled, or may be any of them. Say in a data file what they '
+                           'not labeled, or may be any of them. Say in a data file what they '
                            f'are, such as rename: {{{next(iter(names))}: {class_map.names[0]}}}')
     return lut, sets
 

@@ -44,7 +44,7 @@ def next_commands(options: TrainOptions, weights: Path) -> list[list[str]]:
         parameters += ['-p', f'resolution:=[{width}, {height}]']
     return [
         ['enet-ros', 'eval', *_data_of(options), '--weights', str(weights)],
-        ['enet-ros', 'segment', 'images/', '--out', 'labelled', '--weights', str(weights), *size],
+        ['enet-ros', 'segment', 'images/', '--out', 'labeled', '--weights', str(weights), *size],
         ['segment_node', '--ros-args', *parameters]]
 
 

@@ -31,7 +31,7 @@ from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Through
 from enet_ros.training.data_report import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
-from enet_ros.training.labelled_frames import SegmentationData
+from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import (

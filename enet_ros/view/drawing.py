@@ -74,7 +74,7 @@ class CameraDrawing:
             camera: Name of the camera, or '' for the only one.
             class_map: Names and colors of the labels.
             opacity: Share of the class colors over the camera, 0 to 1.
-            range_m: Greatest distance of the rings on the ground, in metres.
+            range_m: Greatest distance of the rings on the ground, in meters.
         """
         self._recording, self._opacity = recording, opacity
         self.path = entity_name(camera)
@@ -139,7 +139,7 @@ class CameraDrawing:
         Args:
             cells: (rows along y, columns along x) int8: 0 free, 100 occupied, -1 unknown.
             resolution_m: Side of a cell.
-            origin: x and y of the corner of the first cell, in metres.
+            origin: x and y of the corner of the first cell, in meters.
         """
         colors = np.full((256, 4), (90, 90, 90, 60), np.uint8)
         colors[0], colors[100] = (60, 140, 70, 255), (150, 50, 50, 255)
@@ -151,7 +151,7 @@ class CameraDrawing:
                                              channel_datatype='U8')))
 
     def obstacles(self, points: np.ndarray) -> None:
-        """Draw (N, 3) float32 points, in metres."""
+        """Draw (N, 3) float32 points, in meters."""
         self._log('ground/obstacles', rr.Points3D(
             points, colors=[_OBSTACLE_COLOR], radii=rr.Radius.ui_points(2.0)))
 
@@ -160,7 +160,7 @@ class CameraDrawing:
         """Draw the border of the free ground. It has gaps where nothing is known.
 
         Args:
-            ranges: (rays,) float32 metres; infinite where free to the end, NaN unknown.
+            ranges: (rays,) float32 meters; infinite where free to the end, NaN unknown.
             angle_min: Angle of the first ray, in radians.
             angle_increment: Angle from one ray to the next.
             range_max: Distance at which an infinite range is drawn.
@@ -206,7 +206,7 @@ def _number(text: str) -> float:
 
 
 def _rings(range_m: float) -> rr.LineStrips3D:
-    """Return arcs around the vehicle, each with its distance in metres."""
+    """Return arcs around the vehicle, each with its distance in meters."""
     angles = np.linspace(-_RING_HALF_ANGLE, _RING_HALF_ANGLE, 41)
     radii = np.arange(_RING_STEP_M, range_m + 0.01, _RING_STEP_M)
     arcs = [np.stack((r * np.cos(angles), r * np.sin(angles), np.zeros_like(angles)), axis=1)

@@ -64,7 +64,7 @@ def _camera(name: str, show: Sequence[str], *, alone: bool) -> rrb.Container:
 def _birds_eye(path: str, title: str) -> rrb.Spatial3DView:
     """Return the ground from above: x, ahead, points up and y, left, points left."""
     return rrb.Spatial3DView(
-        origin=f'{path}/ground', name=f"{title}bird's eye, metres", background=(20, 22, 26),
+        origin=f'{path}/ground', name=f"{title}bird's eye, meters", background=(20, 22, 26),
         line_grid=rrb.LineGrid3D(visible=False),
         eye_controls=rrb.EyeControls3D(
             kind='Orbital', position=(_EYE_X_M - 0.01, 0.0, _EYE_HEIGHT_M),

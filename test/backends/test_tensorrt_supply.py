@@ -104,7 +104,7 @@ def test_dropping_the_backend_ends_the_build(gpu):
 
 
 def test_the_build_ends_with_a_parent_that_is_killed(gpu, request_):
-    """As a node that is killed, or that exits without Python's own finalisation."""
+    """As a node that is killed, or that exits without Python's own finalization."""
     gpu.gate.touch()
     path = gpu.folder / 'parents.engine'
     code = ('import os, pickle, subprocess, sys, time\n'

@@ -102,7 +102,7 @@ def test_segnet_refuses_no_classes():
         SegNet(0)
 
 
-def test_segnet_folds_all_its_batch_normalisations(segnet):
+def test_segnet_folds_all_its_batch_normalizations(segnet):
     for module in segnet.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)

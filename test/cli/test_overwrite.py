@@ -14,7 +14,7 @@ import pytest
 from support.other_weights import as_modules, as_torch7
 
 from enet_ros.cli.main import COMMANDS, _module_name, main
-from enet_ros.cli.overwrite import check_absent
+from enet_ros.common.overwrite import check_absent
 from enet_ros.media import write_image
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.network.enet import ENet

@@ -23,7 +23,7 @@ def segment(out, *inputs):
     return main(['segment', *map(str, inputs), '--out', str(out), *OPTIONS])
 
 
-def test_the_rest_of_a_folder_is_labelled_and_bad_files_are_named_at_the_end(tmp_path, frame,
+def test_the_rest_of_a_folder_is_labeled_and_bad_files_are_named_at_the_end(tmp_path, frame,
                                                                              capsys):
     folder, out = tmp_path / 'in', tmp_path / 'out'
     folder.mkdir()
@@ -42,7 +42,7 @@ def test_the_rest_of_a_folder_is_labelled_and_bad_files_are_named_at_the_end(tmp
         assert reason in said[f"'{folder / name}"]
 
 
-def test_a_folder_with_hidden_files_beside_is_labelled_without_a_word_on_them(tmp_path, frame,
+def test_a_folder_with_hidden_files_beside_is_labeled_without_a_word_on_them(tmp_path, frame,
                                                                               capsys):
     hidden_files(tmp_path)
     write_image(tmp_path / 'a.png', frame)
@@ -51,7 +51,7 @@ def test_a_folder_with_hidden_files_beside_is_labelled_without_a_word_on_them(tm
     assert len(list((tmp_path / 'out').iterdir())) == 3
 
 
-def test_a_hidden_file_that_is_named_is_labelled(tmp_path, frame):
+def test_a_hidden_file_that_is_named_is_labeled(tmp_path, frame):
     write_image(tmp_path / '.hidden.png', frame)
     assert segment(tmp_path / 'out', tmp_path / '.hidden.png') == 0
     assert (tmp_path / 'out' / '.hidden_labels.png').exists()
@@ -63,7 +63,7 @@ def test_one_bad_file_that_is_named_fails_with_its_reason(tmp_path, capsys):
     assert "a.png' cannot be read as an image: it is empty" in capsys.readouterr().err
 
 
-def test_an_image_without_a_known_ending_is_labelled(tmp_path, frame):
+def test_an_image_without_a_known_ending_is_labeled(tmp_path, frame):
     path = tmp_path / 'frame_000123'
     path.write_bytes(as_file(frame, 'JPEG'))
     assert segment(tmp_path / 'out', path) == 0
@@ -89,10 +89,10 @@ def test_videos_of_a_folder_are_left_out_and_named_at_the_end(tmp_path, frame, c
     for name in ('b.mp4', 'c.AVI', 'd.mkv', '._b.mp4', 'notes.txt'):
         (folder / name).write_bytes(b'')
     write_video(folder / 'b.mp4', frame, 'mp4v')
-    assert segment(out, folder, folder / 'b.mp4') == 0  # which is named, so labelled
+    assert segment(out, folder, folder / 'b.mp4') == 0  # which is named, so labeled
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"2 videos of folders were left out: '{folder / 'c.AVI'}', '{folder / 'd.mkv'}'. Videos "
-        'are labelled only if they are named')
+        'are labeled only if they are named')
     assert segment(tmp_path / 'out2', folder / 'a.png') == 0
     assert 'left out' not in capsys.readouterr().err
 
@@ -121,7 +121,7 @@ def test_a_folder_of_videos_alone_says_to_name_them(tmp_path, capsys):
     for name in ('b.mp4', 'c.avi', 'notes.txt'):
         (tmp_path / name).write_bytes(b'')
     assert segment(tmp_path / 'out', tmp_path) == 2
-    assert (f"'{tmp_path}' has no images, only 2 videos: name each to have it labelled, such as "
+    assert (f"'{tmp_path}' has no images, only 2 videos: name each to have it labeled, such as "
             f"'{tmp_path / 'b.mp4'}'") in capsys.readouterr().err
 
 
@@ -156,7 +156,7 @@ def test_outputs_have_the_picture_as_it_is_shown(tmp_path, frame, orientation):
 
 
 @pytest.mark.parametrize(('degrees', 'turns'), [(90, -1), (270, 1)])
-def test_a_video_is_labelled_as_it_is_shown(tmp_path, frame, degrees, turns):
+def test_a_video_is_labeled_as_it_is_shown(tmp_path, frame, degrees, turns):
     rotated_video(tmp_path / 'phone.mp4', frame, degrees)
     shown = next(iter(Video(tmp_path / 'phone.mp4'))).astype(int)
     assert np.abs(shown - np.rot90(frame, turns)).mean() < 10
@@ -171,7 +171,7 @@ def write_video(path, frame, code):
     writer.release()
 
 
-def test_the_frames_of_a_video_cut_short_are_labelled_and_it_is_said(tmp_path, frame, capsys):
+def test_the_frames_of_a_video_cut_short_are_labeled_and_it_is_said(tmp_path, frame, capsys):
     write_video(tmp_path / 'drive.avi', frame, 'MJPG')
     data = (tmp_path / 'drive.avi').read_bytes()
     (tmp_path / 'drive.avi').write_bytes(data[:len(data) // 2])
@@ -181,7 +181,7 @@ def test_the_frames_of_a_video_cut_short_are_labelled_and_it_is_said(tmp_path, f
     assert f'cut short: {count} of its 20 frames could be read' in capsys.readouterr().err
 
 
-def test_frames_after_damage_in_a_video_are_labelled(tmp_path, frame, capsys):
+def test_frames_after_damage_in_a_video_are_labeled(tmp_path, frame, capsys):
     write_video(tmp_path / 'drive.avi', frame, 'MJPG')
     data = bytearray((tmp_path / 'drive.avi').read_bytes())
     middle, length = len(data) // 2, len(data) // 5
@@ -225,4 +225,4 @@ def test_names_of_other_bytes_than_utf8_end_nothing(tmp_path, frame, capsys):
 def test_help_says_what_the_exit_codes_mean(capsys):
     with pytest.raises(SystemExit):
         main(['segment', '--help'])
-    assert 'exit code:\n  0  everything was labelled\n  1  files' in capsys.readouterr().out
+    assert 'exit code:\n  0  everything was labeled\n  1  files' in capsys.readouterr().out

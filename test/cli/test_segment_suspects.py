@@ -23,7 +23,7 @@ def segment(*arguments):
                  '--precision', 'float32'])
 
 
-def test_a_suspect_image_is_named_and_labelled(street, tmp_path, capsys):
+def test_a_suspect_image_is_named_and_labeled(street, tmp_path, capsys):
     folder = tmp_path / 'images'
     folder.mkdir()
     for name, frame in (('black', BLACK), ('street', street),

@@ -159,7 +159,7 @@ def test_labels_beside_a_folder_score_both(tmp_path, frames, folder):
     segmenter = Segmenter.from_file(resolution=SIZE, precision='float32')
     for i, frame in enumerate(frames[:4]):
         labels = np.where(segmenter.segment([frame])[0].labels == ROAD, 0, 1).astype(np.uint8)
-        labels[:, :100] = 255  # what is not labelled does not count
+        labels[:, :100] = 255  # what is not labeled does not count
         write_image(root / 'valannot' / f'{i:03d}.png', labels)
     code, found = compare(tmp_path, 'enet_camvid:float32', 'enet_camvid_start:float32',
                           root / 'val')
@@ -247,7 +247,7 @@ def test_a_browser_shows_the_pictures(tmp_path, folder):
                     f'--screenshot={tmp_path / "page.png"}', f'file://{tmp_path}/page.html'],
                    check=True, capture_output=True, timeout=100)
     shot = read_image(tmp_path / 'page.png').astype(int)
-    # The drivable area of both, over the grey of the road; and the curves.
+    # The drivable area of both, over the gray of the road; and the curves.
     green = (shot[..., 1] > shot[..., 0] + 40) & (shot[..., 1] > shot[..., 2] + 20)
     assert green.sum() > 5000
     assert (np.abs(shot - (0x15, 0x80, 0x3d)).max(-1) < 30).sum() > 200
@@ -265,7 +265,7 @@ def test_flicker_counts_only_where_the_image_is_still():
     changed[:10, :10] = 1  # and not here
     for picture, own in ((image, labels), (moved, changed)):
         side.add(own, np.ones((40, 40)), mask, 1.0, stillness.update(picture))
-    # The blur and the neighbours take a few columns beside the change.
+    # The blur and the neighbors take a few columns beside the change.
     assert 100 / (40 * 17) < side.flickers[0] < 100 / (40 * 14)
 
 

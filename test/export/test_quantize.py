@@ -1,4 +1,4 @@
-"""int8: quantised with the weights, loaded like any weights, refused when it is none."""
+"""int8: quantized with the weights, loaded like any weights, refused when it is none."""
 
 import importlib.util
 import re
@@ -42,7 +42,7 @@ def pictures(tmp_path_factory, streets):
 
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory, pictures):
-    """A quantised file of the weights that ship, made by the command."""
+    """A quantized file of the weights that ship, made by the command."""
     pytest.importorskip('nncf', reason='nncf is not installed')
     path = tmp_path_factory.mktemp('int8') / 'enet_int8.safetensors'
     assert main(['export', '--precision', 'int8', '--calibrate', str(pictures), '--resolution',
@@ -67,7 +67,7 @@ def test_int8_runs_from_a_path_and_agrees_with_float32(exported, streets, precis
 
 
 @pytest.mark.ros
-def test_the_node_takes_a_quantised_file_like_any_weights(exported, streets, bench, pixels):
+def test_the_node_takes_a_quantized_file_like_any_weights(exported, streets, bench, pixels):
     tested = bench(weights=str(exported), precision='auto', backend='openvino')
     tested.listen('labels', 'timing')
     labels, timing = tested.reply(tested.image(streets[0]), 'labels', 'timing')
@@ -85,7 +85,7 @@ def test_int8_comes_from_the_cache_too(exported, streets, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize('resolution', [SMALL, OTHER])
-def test_a_quantised_file_still_holds_its_float_weights(exported, streets, resolution):
+def test_a_quantized_file_still_holds_its_float_weights(exported, streets, resolution):
     options = {'backend': 'torch', 'precision': 'float32', 'resolution': resolution}
     found = segmented(exported, streets[:2], **options)[1]
     assert np.array_equal(found, segmented('', streets[:2], **options)[1])
@@ -96,7 +96,7 @@ def test_auto_is_float_at_another_resolution(exported):
     assert found.backend.precision in ('bfloat16', 'float32')
 
 
-def test_a_quantised_file_says_what_it_was_made_of(exported, shipped):
+def test_a_quantized_file_says_what_it_was_made_of(exported, shipped):
     graph = read_checkpoint(exported).int8
     assert (graph.resolution, graph.frames) == (SMALL, 6)
     assert set(graph.versions) == {'openvino', 'nncf'}
@@ -127,7 +127,7 @@ def with_graph(checkpoint, **changes):
     return replace(checkpoint, int8=replace(graph, **changes))
 
 
-def test_fingerprint_tells_quantised_graphs_apart(shipped):
+def test_fingerprint_tells_quantized_graphs_apart(shipped):
     ones = (shipped, with_graph(shipped), with_graph(shipped, xml=XML + b' '),
             with_graph(shipped, bin=b'\1' * 64), with_graph(shipped, resolution=OTHER))
     assert len({one.fingerprint() for one in ones}) == 5

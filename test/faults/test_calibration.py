@@ -1,4 +1,4 @@
-"""A camera info that is missing, late, of another size, zero or NaN costs the metres alone."""
+"""A camera info that is missing, late, of another size, zero or NaN costs the meters alone."""
 
 import math
 
@@ -24,16 +24,16 @@ def changed(**fields):
 FAULTS = {
     'missing': (None, 'no camera info has come'),
     'another size': (changed(width=320, height=144), 'the camera info is for 320x144'),
-    'zeros': (CameraInfo(), 'no outputs in metres'),
-    'zeros in K': (changed(k=[0.0] * 9), 'no outputs in metres'),
-    'NaN in K': (changed(k=[math.nan] * 9), 'no outputs in metres'),
-    'NaN in D': (changed(d=[math.nan] * 5), 'no outputs in metres'),
-    'infinity in P': (changed(k=[math.inf] * 9, p=[math.inf] * 12), 'no outputs in metres'),
+    'zeros': (CameraInfo(), 'no outputs in meters'),
+    'zeros in K': (changed(k=[0.0] * 9), 'no outputs in meters'),
+    'NaN in K': (changed(k=[math.nan] * 9), 'no outputs in meters'),
+    'NaN in D': (changed(d=[math.nan] * 5), 'no outputs in meters'),
+    'infinity in P': (changed(k=[math.inf] * 9, p=[math.inf] * 12), 'no outputs in meters'),
 }
 
 
 @pytest.mark.parametrize(('info', 'said'), FAULTS.values(), ids=FAULTS)
-def test_a_bad_calibration_costs_the_metres_alone_until_a_good_one_comes(
+def test_a_bad_calibration_costs_the_meters_alone_until_a_good_one_comes(
         bench, planner, road_frame, fresh, info, said):
     bench(**CHECKED, **GROUND, diagnostics_period=0.1)
     sees, points = planner(), []

@@ -17,12 +17,12 @@ from support.damaged import png_chunk
 from support.fuzz_memory import PeakMemory
 from support.jpegs import jpeg, with_extra_bytes
 
+from enet_ros.common.one_line_error import OneLineError, in_one_line
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml
 from enet_ros.importers.pickled_tensors import load_pickled
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_files import read_class_file
 from enet_ros.network.class_map import ClassMapError
-from enet_ros.network.one_line_error import OneLineError, in_one_line
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml
 from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
 from enet_ros.perception.formats.jpeg import MAX_PIECES
 from enet_ros.perception.parameter_files import matches, values_of_node

@@ -161,18 +161,18 @@ def test_sixteen_bits_become_eight_by_the_significant_ones(tmp_path, bits, chann
 @pytest.mark.parametrize(('mode', 'kind'), [
     ('P', 'PNG'), ('RGBA', 'PNG'), ('L', 'PNG'), ('LA', 'PNG'), ('1', 'PNG'), ('CMYK', 'JPEG'),
     ('L', 'JPEG'), ('RGBA', 'WEBP'), ('CMYK', 'TIFF')])
-def test_palettes_grey_alpha_and_cmyk_become_rgb(tmp_path, mode, kind):
+def test_palettes_gray_alpha_and_cmyk_become_rgb(tmp_path, mode, kind):
     image = Image.fromarray(FRAME)
     image = image.quantize(200) if mode == 'P' else image.convert(mode)
     (tmp_path / 'a').write_bytes(as_file(image, kind))
     found = read_image(tmp_path / 'a').astype(int)
-    grey = image.mode in ('L', 'LA')
-    expected = FRAME @ (0.299, 0.587, 0.114) if grey else FRAME
+    gray = image.mode in ('L', 'LA')
+    expected = FRAME @ (0.299, 0.587, 0.114) if gray else FRAME
     assert found.shape == FRAME.shape
     if image.mode == '1':
         assert set(np.unique(found)) == {0, 255}
     else:
-        assert np.abs(found - (expected[..., None] if grey else expected)).mean() < 8
+        assert np.abs(found - (expected[..., None] if gray else expected)).mean() < 8
 
 
 def test_a_transparent_pixel_keeps_its_color(tmp_path):

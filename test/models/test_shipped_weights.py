@@ -48,7 +48,7 @@ def test_enet_camvid_names_the_research_data_in_it(name):
 @pytest.mark.parametrize(('name', 'terms'), [
     ('enet_camvid', 'CC BY-NC 4.0'), ('enet_camvid_367', 'CC BY-NC 4.0'),
     ('enet_camvid_start', 'CC BY-NC 4.0'), ('enet_road', 'CC BY 4.0')])
-def test_each_file_card_readme_and_licence_tell_the_same_terms(name, terms):
+def test_each_file_card_readme_and_license_tell_the_same_terms(name, terms):
     assert terms in read_checkpoint(weights_path(name)).origin
     readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text()
     for text in (CARD, readme, (MODELS / 'LICENSE').read_text()):
@@ -102,7 +102,7 @@ def test_the_card_has_the_scores_of_the_weights(shared, weights, dataset):
             card_figure(weights, dataset, 'class IoU'), abs=0.1)
 
 
-def test_no_score_is_printed_for_weights_that_saw_every_labelled_frame():
+def test_no_score_is_printed_for_weights_that_saw_every_labeled_frame():
     shipped, measured = (read_checkpoint(weights_path(name))
                          for name in ('enet_camvid', 'enet_camvid_367'))
     assert not shipped.scores

@@ -24,7 +24,7 @@ def test_the_tables_have_the_classes_of_their_data_sets():
     assert CITYSCAPES_NAMES[:2] == ('road', 'sidewalk')
 
 
-def test_twenty_classes_are_those_of_cityscapes_after_what_is_not_labelled():
+def test_twenty_classes_are_those_of_cityscapes_after_what_is_not_labeled():
     class_map = default_class_map(20)
     assert class_map.names[:2] == ('Unlabeled', 'Road')
     assert class_map.names[7:9] == ('TrafficLight', 'TrafficSign')

@@ -33,7 +33,7 @@ def test_unknown_is_never_drivable_and_black():
 
 
 @pytest.mark.parametrize('name', ['Unlabeled', 'void', 'UNKNOWN'])
-def test_a_class_that_means_unlabelled_maps_to_255_and_is_never_drivable(name):
+def test_a_class_that_means_unlabeled_maps_to_255_and_is_never_drivable(name):
     class_map = ClassMap.from_names([name, 'Road'], [name, 'Road'])
     assert class_map.label_lut()[:2].tolist() == [UNKNOWN, 1]
     assert class_map.drivable_lut()[:2].tolist() == [0, 255]

@@ -70,7 +70,7 @@ def test_argmax_by_comparison_is_argmax_and_max(values):
 
 
 @pytest.mark.parametrize('temperature', [1.0, 2.5])
-def test_frame_graph_is_normalise_segment_argmax_softmax(temperature):
+def test_frame_graph_is_normalize_segment_argmax_softmax(temperature):
     network = trained_like()
     mean, std = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
     frames = torch.randint(0, 256, (2, 32, 40, 3), dtype=torch.uint8)

@@ -22,13 +22,13 @@ def shipped():
 
 
 def with_graph(checkpoint):
-    """Give a checkpoint what a quantised graph looks like from outside."""
+    """Give a checkpoint what a quantized graph looks like from outside."""
     return replace(checkpoint, int8=QuantizedGraph(
         b'<?xml version="1.0"?><net/>', bytes(range(100)), (160, 96),
         checkpoint.float_fingerprint(), 92, {'openvino': '2026.4', 'nncf': '3.4'}))
 
 
-def test_a_quantised_graph_goes_round_with_the_weights(tmp_path, shipped):
+def test_a_quantized_graph_goes_round_with_the_weights(tmp_path, shipped):
     wanted = with_graph(shipped)
     write_checkpoint(tmp_path / 'w.safetensors', wanted)
     found = read_checkpoint(tmp_path / 'w.safetensors')
@@ -61,7 +61,7 @@ def test_a_quantised_graph_goes_round_with_the_weights(tmp_path, shipped):
     ({}, {'int8_frames': '["many"]'}, "'int8_frames' is .*, wanted 1 finite number"),
     ({}, {'int8_versions': '{'}, "'int8_versions' is no JSON"),
 ])
-def test_a_quantised_graph_that_contradicts_its_file_is_refused(tmp_path, shipped, arrays,
+def test_a_quantized_graph_that_contradicts_its_file_is_refused(tmp_path, shipped, arrays,
                                                                 metadata, message):
     path = tmp_path / 'w.safetensors'
     write_checkpoint(path, with_graph(shipped))

@@ -84,7 +84,7 @@ def test_zeros_fill_up_a_count_that_no_order_has():
     {'k': (*K[:8], 0.9999999)}, {'k': (*K[:6], 1e-9, -1e-9, 1.0000002)},  # as programs compute it
     {'p': (math.nan,) * 12},                                   # that of a raw camera is not used
     {'p': matrix_p(500.), 'rectified': True, 'd': (math.nan,) * 5, 'r': (math.nan,) * 9}])
-def test_the_matrix_that_is_not_used_does_not_take_the_metres_away(fields):
+def test_the_matrix_that_is_not_used_does_not_take_the_meters_away(fields):
     assert problem(**fields) == ''
 
 

@@ -98,7 +98,7 @@ def test_a_mosaic_is_known_by_every_spelling_of_its_name(text):
 
 
 @pytest.mark.parametrize('word', ['bayer_rgbg8', 'BayerXY8', 'bayer'])
-def test_a_pattern_that_is_not_known_is_refused_and_not_taken_for_grey(word):
+def test_a_pattern_that_is_not_known_is_refused_and_not_taken_for_gray(word):
     data = cv2.imencode('.png', FRAME[..., 0])[1].tobytes()
     with pytest.raises(EncodingError, match=f"the Bayer pattern '{word.lower()}', wanted"):
         decode_compressed(data, f'{word}; png compressed {word}')
@@ -106,9 +106,9 @@ def test_a_pattern_that_is_not_known_is_refused_and_not_taken_for_grey(word):
 
 def test_colors_that_image_transport_made_before_are_left_alone():
     mosaic, _ = encode_image(FRAME, 'bayer_rggb8')
-    grey = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()
+    gray = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()
     text = 'bayer_rggb8; png compressed mono8'
-    assert np.array_equal(decode_compressed(grey, text), decode_compressed(grey))
+    assert np.array_equal(decode_compressed(gray, text), decode_compressed(gray))
     color, text = opencv('.png', FRAME), 'bayer_rggb8; png compressed bayer_rggb8'
     assert np.array_equal(decode_compressed(color, text), FRAME)
 
@@ -119,7 +119,7 @@ def test_colors_that_image_transport_made_before_are_left_alone():
 def test_a_depth_image_is_refused_as_one(text):
     data = opencv('.png', FRAME[..., 0].astype(np.uint16) * 9)
     for depth in (data, bytes(12) + data):
-        with pytest.raises(EncodingError, match='a depth image, wanted a color or grey image'):
+        with pytest.raises(EncodingError, match='a depth image, wanted a color or gray image'):
             decode_compressed(depth, text)
 
 

@@ -84,7 +84,7 @@ def test_other_spellings_of_an_encoding(name, encoding):
 
 @pytest.mark.parametrize('name', ['16UC1', '32FC1', '64FC1', '16uc1', '16SC1', '32SC1'])
 def test_a_depth_image_is_refused_as_one(name):
-    with pytest.raises(EncodingError, match=f"'{name}', a depth image, wanted a color or grey"):
+    with pytest.raises(EncodingError, match=f"'{name}', a depth image, wanted a color or gray"):
         decode_image(bytes(8 * WIDTH * HEIGHT), name, WIDTH, HEIGHT, 8 * WIDTH)
 
 

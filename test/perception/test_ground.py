@@ -43,7 +43,7 @@ def test_the_principal_point_of_a_centered_camera_stays_in_the_center():
     assert (scaled[0, 2], scaled[1, 2]) == (159.5, 119.5)  # a half-pixel mistake gives 159.75
 
 
-def test_region_of_interest_and_binning_are_honoured():
+def test_region_of_interest_and_binning_are_honored():
     """Sensor pixel 101 is the second of a crop that starts at 100, the first half of bin 0."""
     scaled = scale_camera_matrix(K, (200, 100), (100, 50), offset=(100, 60), binning=(2, 2))
     assert scaled[0, 0] == 250.0

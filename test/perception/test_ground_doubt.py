@@ -59,7 +59,7 @@ def test_a_camera_at_the_sky_by_tf_is_asked_for_its_frame_without_a_guess():
     assert 'body frame' not in found.reason
 
 
-@pytest.mark.parametrize('height', [15., 1500.])  # the second as if TF were in millimetres
+@pytest.mark.parametrize('height', [15., 1500.])  # the second as if TF were in millimeters
 def test_ground_that_is_all_beyond_the_range_says_how_far_it_is(height):
     found = doubt(Pose.from_mount(height, .05), 20.)
     table = GroundTable(CAMERA, Pose.from_mount(height, .05), SIZE, 1e5)
@@ -72,9 +72,9 @@ def test_ground_that_is_all_beyond_the_range_says_how_far_it_is(height):
 @pytest.mark.parametrize(('roll', 'rotate', 'parts'), [
     (math.pi, 0, ['upside down', 'rotate is 0', 'set rotate to 180']),
     (0., 180, ['upright', 'rotate is 180', 'ground.roll'])])
-def test_a_pose_that_contradicts_the_rotation_is_named_and_metres_go_on(roll, rotate, parts):
+def test_a_pose_that_contradicts_the_rotation_is_named_and_meters_go_on(roll, rotate, parts):
     found = doubt(Pose.from_mount(1.5, .1, roll), rotate=rotate)
-    assert found.effect == 'outputs in metres are doubtful'
+    assert found.effect == 'outputs in meters are doubtful'
     assert all(part in found.reason for part in parts), found.reason
 
 

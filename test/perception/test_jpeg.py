@@ -207,7 +207,7 @@ def test_more_scans_than_an_encoder_writes_are_refused(size, most):
 
 
 def test_a_black_file_with_the_shortest_codes_is_not_taken_for_a_false_size():
-    from PIL import Image  # It optimises codes, as cameras do not.
+    from PIL import Image  # It optimizes codes, as cameras do not.
     data = io_bytes(Image.new('RGB', (1920, 1080)), optimize=True)
     assert len(data) < 25_000
     assert not decode_compressed(data).any()
@@ -255,8 +255,8 @@ def test_odd_headers_lose_no_pixel(old, new, warning):
         decode_compressed(odd[:-3000] + odd[-2:])
 
 
-def grey_of_sampling(sampling, width=64, height=32):
-    """A middle grey by hand: each block is 00 (no change) and 1010 (end), the rest the padding."""
+def gray_of_sampling(sampling, width=64, height=32):
+    """A middle gray by hand: each block is 00 (no change) and 1010 (end), the rest the padding."""
     across, down = (8 * max(factors) for factors in zip(*sampling))
     mcus = -(-width // across) * -(-height // down)
     bits = '001010' * (mcus * sum(h * v for h, v in sampling))
@@ -271,7 +271,7 @@ def grey_of_sampling(sampling, width=64, height=32):
 
 @pytest.mark.parametrize('sampling', [((3, 1), (1, 1), (1, 1)), ((1, 3), (1, 1), (1, 1))])
 def test_a_subsampling_that_simplejpeg_does_not_know(sampling):
-    data = grey_of_sampling(sampling)
+    data = gray_of_sampling(sampling)
     assert (decode_compressed(data) == 128).all()
     with pytest.raises(ValueError, match='subsampling'):
         simplejpeg.decode_jpeg(data)

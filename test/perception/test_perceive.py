@@ -1,4 +1,4 @@
-"""Perception from arrays: the mask, the ground in metres, and what is left out."""
+"""Perception from arrays: the mask, the ground in meters, and what is left out."""
 
 from dataclasses import replace
 
@@ -87,7 +87,7 @@ def test_votes_do_not_need_every_frame_to_need_a_mask():
     assert last.mask.all()
 
 
-def test_the_summary_without_a_ground_has_no_metres():
+def test_the_summary_without_a_ground_has_no_meters():
     result = Segmentation(street().labels, np.full(SIZE[::-1], .5, np.float32))
     summary = Perceiver().perceive(result, settings_of(), needs=Need.MASK | Need.CONFIDENCE
                                    ).drivable_summary((48, 32))
@@ -99,7 +99,7 @@ def test_the_summary_without_a_ground_has_no_metres():
     assert np.isnan(summary.nearest_edge_m) and summary.contours_m == ()
 
 
-def test_outputs_in_metres_are_those_of_mask_and_ground():
+def test_outputs_in_meters_are_those_of_mask_and_ground():
     camera_settings = settings_of(ground__obstacle_height=.4, ground__max_range=12.)
     ground = tables(camera_settings)
     result = Segmentation(street().labels, np.ones(SIZE[::-1], np.float32))

@@ -1,4 +1,4 @@
-"""Scan, grid, obstacle points and contours against the drawn scene's truth in metres."""
+"""Scan, grid, obstacle points and contours against the drawn scene's truth in meters."""
 
 import math
 
@@ -347,7 +347,7 @@ def test_unknown_borders_the_road_too(table):
 
 
 @pytest.mark.parametrize('t', TIMES)
-def test_contours_in_metres_enclose_the_road(scene, table, t):
+def test_contours_in_meters_enclose_the_road(scene, table, t):
     labels = scene.render(t)[1]
     contours = ground_contours(mask_of(labels), table)
     assert all(contour.dtype == np.float32 and contour.shape[1] == 2 for contour in contours)

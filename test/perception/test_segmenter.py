@@ -190,7 +190,7 @@ def test_bfloat16_agrees_with_float32(validation, backend):
     assert np.mean(same) >= 0.995
 
 
-def test_a_class_that_means_unlabelled_is_unknown(road_frame):
+def test_a_class_that_means_unlabeled_is_unknown(road_frame):
     checkpoint = read_checkpoint(weights_path(''))
     names = ['Unlabeled' if name == 'Sky' else name for name in checkpoint.class_map.names]
     plain = Segmenter(checkpoint, SMALL, precision='float32')

@@ -92,7 +92,7 @@ def test_a_frame_that_comes_twice_has_one_place_and_is_not_noted():
     (30 - WALL_SEC, WALL_SEC, True, ['in the future', 'simulated time (use_sim_time is true)',
                                      'its stamp is wall time', 'use_sim_time to false']),
     (-WALL_SEC, WALL_SEC, True, ['stands at 0', 'nothing publishes /clock']),
-    (-3.0, WALL_SEC, False, ['3.000 s in the future', 'synchronise the clocks']),
+    (-3.0, WALL_SEC, False, ['3.000 s in the future', 'synchronize the clocks']),
     (-3.0, 100.0, True, ['3.000 s in the future', 'use_sim_time is true'])])
 def test_a_refused_age_says_by_which_clock_and_what_to_do(age, stamp, use_sim_time, parts):
     text = age_problem(age, stamp, 0.5, use_sim_time=use_sim_time)

@@ -125,7 +125,7 @@ SCENES = {
     'snow': lambda frame: cv2.convertScaleAbs(frame, alpha=0.3, beta=178),
     'fog': lambda frame: cv2.convertScaleAbs(frame, alpha=0.25, beta=130),
     'a wide sky': under_a_wide_sky,
-    'a grey camera': lambda frame: cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
+    'a gray camera': lambda frame: cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
                                                 cv2.COLOR_GRAY2RGB),
     'a camera of 160x120': lambda frame: cv2.resize(frame, (160, 120),
                                                     interpolation=cv2.INTER_AREA),

@@ -10,7 +10,7 @@ from enet_ros.perception.encodings import EncodingError, decode_compressed
 
 
 def tiled(width, height, tile, packed, count):
-    """Return a TIFF of so many grey tiles, each packed like the others."""
+    """Return a TIFF of so many gray tiles, each packed like the others."""
     return tiff({256: (4, [width]), 257: (4, [height]), 258: (3, [8]), 259: (3, [8]),
                  262: (3, [1]), 277: (3, [1]), 322: (4, [tile]), 323: (4, [tile])},
                 [packed] * count)

@@ -47,7 +47,7 @@ def original(rows):
     ('mcap', 'message', False), ('sqlite3', None, True), ('sqlite3', None, False),
     ('sqlite3', 'file', True), ('sqlite3', 'file', False), ('sqlite3', 'message', True),
     ('sqlite3', 'message', False)])
-def test_every_kind_of_recording_is_labelled(bag, tmp_path, drawn, labels, storage, compression,
+def test_every_kind_of_recording_is_labeled(bag, tmp_path, drawn, labels, storage, compression,
                                              has_metadata):
     rows = recordings.street(messages=drawn)
     path = recordings.write(tmp_path / 'drive', rows, storage=storage, compression=compression)
@@ -149,18 +149,18 @@ def test_depth_and_doubled_topics_are_left_out_and_named(bag, tmp_path, drawn):
     assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
 
 
-def test_a_topic_of_two_types_is_labelled_as_the_one_with_most_messages(bag, tmp_path, drawn):
+def test_a_topic_of_two_types_is_labeled_as_the_one_with_most_messages(bag, tmp_path, drawn):
     rows = recordings.street(3, messages=drawn)
     rows += [row for row in recordings.street(1, kind=FILES, messages=drawn) if row[1] == FILES]
     rows = sorted(rows, key=lambda row: row[2])
     path = recordings.write(tmp_path / 'drive', rows)
     code, text = bag(path, '-o', tmp_path / 'out')
-    assert code == 0 and '3 frames labelled' in text
-    assert f'/image is left out as {FILES}: it is labelled as {RAW}' in text
+    assert code == 0 and '3 frames labeled' in text
+    assert f'/image is left out as {FILES}: it is labeled as {RAW}' in text
 
 
 def test_all_definitions_stand_in_the_recording(bag, tmp_path, drawn):
-    rows = recordings.street(messages=drawn, metres=True)
+    rows = recordings.street(messages=drawn, meters=True)
     path = recordings.write(tmp_path / 'drive', rows)
     assert bag(path, '-o', tmp_path / 'out', '--outputs', ','.join(OUTPUTS))[0] == 0
     from mcap.reader import make_reader

@@ -25,7 +25,7 @@ RENAMES = 23  # of a whole run over so many frames, in small parts
 
 def drive(tmp_path, count=FEW):
     return recordings.write(tmp_path / 'drive', recordings.street(
-        count, ('/a/image_raw', '/b/image_raw'), metres=True))
+        count, ('/a/image_raw', '/b/image_raw'), meters=True))
 
 
 def votes(tmp_path):

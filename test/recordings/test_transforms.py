@@ -258,7 +258,7 @@ def test_transforms_that_may_be_of_another_robot_are_not_taken(grids, namespaces
             'another robot') in text
 
 
-def test_a_reset_within_a_recording_is_named_and_each_run_has_its_metres(grids):
+def test_a_reset_within_a_recording_is_named_and_each_run_has_its_meters(grids):
     first_run, second_run = (robots(('',), ('/image',), 20) for _ in range(2))
     for topic, _, _, message in second_run:
         if topic == '/tf':

@@ -27,7 +27,7 @@ def test_bad_frames_are_counted_and_named_and_kept(bag, tmp_path):
     path = recordings.write(tmp_path / 'drive', rows)
     code, text = bag(path, '-o', tmp_path / 'out')
     assert code == 1
-    assert '2 frames labelled, 2 could not be read' in text
+    assert '2 frames labeled, 2 could not be read' in text
     assert 'warning: /image: frames that could not be read (2 times): ' in text
     assert 'rgb16000' in text
     found = recordings.read(tmp_path / 'out')
@@ -50,7 +50,7 @@ def test_an_encoder_that_fails_costs_its_output_alone(bag, tmp_path, monkeypatch
 
 
 def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):
-    rows = recordings.street(2, metres=True)
+    rows = recordings.street(2, meters=True)
     path = recordings.write(tmp_path / 'drive', rows)
     assert bag(path, '-o', tmp_path / 'tf')[0] == 0
     params = tmp_path / 'params.yaml'
@@ -68,11 +68,11 @@ def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):
         assert np.allclose(*points, atol=1e-3)
 
 
-@pytest.mark.parametrize(('metres', 'missing'), [
+@pytest.mark.parametrize(('meters', 'missing'), [
     (False, 'the recording has no transforms (TF) and no camera_info'),
     (True, 'the recording has no transforms (TF);')])
-def test_a_recording_without_what_metres_need_says_so(bag, tmp_path, metres, missing):
-    rows = [row for row in recordings.street(2, metres=metres) if not row[0].startswith('/tf')]
+def test_a_recording_without_what_meters_need_says_so(bag, tmp_path, meters, missing):
+    rows = [row for row in recordings.street(2, meters=meters) if not row[0].startswith('/tf')]
     path = recordings.write(tmp_path / 'drive', rows)
     _, text = bag(path, '-o', tmp_path / 'out')
     assert f'/image: no obstacles, free_space, grid: {missing}' in text
@@ -80,15 +80,15 @@ def test_a_recording_without_what_metres_need_says_so(bag, tmp_path, metres, mis
     assert 'recording has no' not in text
 
 
-def test_metres_that_are_missing_are_named_and_labels_go_on(bag, tmp_path):
-    rows = recordings.street(2, metres=True)
+def test_meters_that_are_missing_are_named_and_labels_go_on(bag, tmp_path):
+    rows = recordings.street(2, meters=True)
     types = recordings.store().types
     rows[0] = (*rows[0][:3], recordings.transform(types, recordings.START_NS, 'map', 'lidar',
                                                   (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)))
     path = recordings.write(tmp_path / 'drive', rows)
     code, text = bag(path, '-o', tmp_path / 'out')
     assert code == 0
-    assert ('no outputs in metres (2 times): the recording has no transform from cam to base_link;'
+    assert ('no outputs in meters (2 times): the recording has no transform from cam to base_link;'
             ' its frames are lidar, map') in text
     found = recordings.decoded(tmp_path / 'out')
     assert len(found['/enet/labels']) == len(found['/enet/drivable_area']) == 2
@@ -153,7 +153,7 @@ def test_wrong_options_are_named(bag, tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize('has_metadata', [False, True])
-def test_parts_of_other_quality_of_service_are_labelled_or_refused(bag, tmp_path, has_metadata):
+def test_parts_of_other_quality_of_service_are_labeled_or_refused(bag, tmp_path, has_metadata):
     rows, drive = recordings.street(4), tmp_path / 'drive'
     drive.mkdir()
     for i, profiles in enumerate((1, 2)):
@@ -189,7 +189,7 @@ def test_the_points_of_a_fixed_camera_are_computed_once(bag, tmp_path, monkeypat
     calls, real = [], CameraModel.rays
     monkeypatch.setattr(CameraModel, 'rays', lambda self, pixels, size: (
         calls.append(size) or real(self, pixels, size)))
-    path = recordings.write(tmp_path / 'drive', recordings.street(4, metres=True))
+    path = recordings.write(tmp_path / 'drive', recordings.street(4, meters=True))
     assert bag(path, '-o', tmp_path / 'out', '--outputs', 'points')[0] == 0
     assert len(recordings.decoded(tmp_path / 'out')['/enet/points']) == 4
     assert len(calls) == len(set(calls))

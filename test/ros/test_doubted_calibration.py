@@ -53,7 +53,7 @@ def started(bench, road_frame):
     {'distortion_model': 'none', 'd': []}, {'distortion_model': 'pinhole', 'd': [0.0] * 5},
     {'distortion_model': 'made up', 'd': []},
     {'distortion_model': 'rational_polynomial', 'd': []}])
-def test_without_distortion_there_are_metres_whatever_its_name(started, road_frame, fields):
+def test_without_distortion_there_are_meters_whatever_its_name(started, road_frame, fields):
     node = started(changed(**fields), 'points')
     cloud = node.reply(node.image(road_frame), 'points')
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
@@ -73,11 +73,11 @@ def test_a_plumb_bob_of_eight_values_is_rational_and_said_to_be(started, road_fr
     ({'k': IDENTITY}, 'set rectified to true'),
     ({'distortion_model': 'mei', 'd': [0.1] * 5}, 'mei'),
     ({'r': [2.0, *IDENTITY[1:]]}, 'R is'), ({'d': [-2.0, 0.0, 0.0, 0.0, 0.0]}, 'folds inside')])
-def test_a_calibration_that_cannot_be_true_gives_no_metres_and_a_warning(
+def test_a_calibration_that_cannot_be_true_gives_no_meters_and_a_warning(
         started, road_frame, fields, part):
     node = started(changed(**fields), 'points', 'camera_info')
     level, text, values = status(node, part)
-    assert level == 1 and 'no outputs in metres' in text and part in values['calibration']
+    assert level == 1 and 'no outputs in meters' in text and part in values['calibration']
     assert 'docs/troubleshooting.md' in values['help']
     assert not node.messages['points'] and not node.messages['camera_info']
     node.send(calibration(), 'camera_info')
@@ -86,7 +86,7 @@ def test_a_calibration_that_cannot_be_true_gives_no_metres_and_a_warning(
     assert status(node, 'no distortion')[0] == 0
 
 
-def test_the_calibration_is_shown_when_nobody_asks_for_metres(started):
+def test_the_calibration_is_shown_when_nobody_asks_for_meters(started):
     node = started(changed(k=IDENTITY), ground__pose='off')
     level, _, values = status(node, 'focal length of 1')
     assert level == 0 and 'rectified' in values['calibration']

@@ -40,10 +40,10 @@ def test_ground_beyond_the_range_is_named_and_costs_no_output(metric, road_frame
 @pytest.mark.parametrize(('parameters', 'part'), [
     ({'ground__roll': math.pi}, 'upside down, but rotate is 0'),
     ({'rotate': 180}, 'upright, but rotate is 180')])
-def test_a_pose_that_contradicts_rotate_is_named_and_metres_go_on(
+def test_a_pose_that_contradicts_rotate_is_named_and_meters_go_on(
         metric, road_frame, parameters, part):
     level, text, points = complaint(metric, road_frame, **parameters)
-    assert level == 1 and text.startswith('outputs in metres are doubtful: ') and part in text
+    assert level == 1 and text.startswith('outputs in meters are doubtful: ') and part in text
     assert np.isfinite(points[..., 0]).any()
 
 
@@ -93,7 +93,7 @@ def test_the_image_in_the_frame_of_the_vehicle_is_named(metric, road_frame):
     assert not node.messages['points']
 
 
-def test_rectified_frames_with_the_identity_for_k_give_the_metres_of_p(metric, road_frame):
+def test_rectified_frames_with_the_identity_for_k_give_the_meters_of_p(metric, road_frame):
     """The remedy that the message names works."""
     node = metric('points', 'camera_info', 'labels', **SELDOM)
     info = calibration()

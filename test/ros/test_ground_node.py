@@ -1,4 +1,4 @@
-"""The outputs of the node in metres: their content against the array functions."""
+"""The outputs of the node in meters: their content against the array functions."""
 
 import cv2
 import numpy as np
@@ -82,7 +82,7 @@ def test_obstacles_scan_grid_and_area_are_those_of_the_mask(metric, pixels, road
     assert max(p.x for p in area.contours_m[0].points) <= 30.0
 
 
-def test_without_a_pose_there_is_nothing_in_metres(bench, road_frame):
+def test_without_a_pose_there_is_nothing_in_meters(bench, road_frame):
     node = bench()
     node.listen('points', 'grid', 'drivable_area')
     node.send(calibration(), 'camera_info')
@@ -123,21 +123,21 @@ def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metri
     assert health(node) == (0, 'segmenting')  # until it happens again
 
 
-def test_diagnostics_say_why_there_is_nothing_in_metres(bench, road_frame):
+def test_diagnostics_say_why_there_is_nothing_in_meters(bench, road_frame):
     node = bench(**GROUND, **SELDOM)
     node.listen('points', 'labels')
     node.reply(node.image(road_frame), 'labels')
-    assert health(node) == (1, 'no outputs in metres: no camera info has come, wanted it for '
-                               'outputs in metres')
+    assert health(node) == (1, 'no outputs in meters: no camera info has come, wanted it for '
+                               'outputs in meters')
 
 
-def test_a_calibration_of_another_mode_of_the_camera_gives_no_metres(metric, road_frame):
+def test_a_calibration_of_another_mode_of_the_camera_gives_no_meters(metric, road_frame):
     node = metric('points', 'camera_info', 'labels', **SELDOM)
     node.reply(node.image(road_frame), 'points', 'camera_info')
     node.reply(node.image(road_frame[::2, ::2]), 'points', 'camera_info')  # scaled evenly
     count = len(node.messages['points'])
     node.reply(node.image(np.ascontiguousarray(road_frame[:144])), 'labels')
-    assert health(node) == (1, 'no ~/camera_info and no outputs in metres: the camera info is for '
+    assert health(node) == (1, 'no ~/camera_info and no outputs in meters: the camera info is for '
                                '320x192, frames are 320x144; wanted the calibration of this '
                                'camera mode')
     assert len(node.messages['points']) == len(node.messages['camera_info']) == count
@@ -162,7 +162,7 @@ def test_what_is_missing_does_not_hide_why_a_frame_was_dropped(bench, road_frame
     level, text = health(node)
     assert level == 1
     assert text.startswith('frames were dropped: ')
-    assert 'rgb16' in text and '; no outputs in metres: no camera info' in text
+    assert 'rgb16' in text and '; no outputs in meters: no camera info' in text
     assert 'rgb16' in node.node._cameras[0].health.last_error
 
 
@@ -174,7 +174,7 @@ def test_parameters_of_the_pose_change_between_frames(metric, road_frame):
     assert np.nanmax(np.abs(after[60:, :, 0] - before[60:, :, 0] - 2.0)) < 1e-3
 
 
-def test_a_change_of_the_class_map_leaves_the_outputs_in_metres_on(metric, road_frame):
+def test_a_change_of_the_class_map_leaves_the_outputs_in_meters_on(metric, road_frame):
     node = metric('grid')
     before = node.reply(node.image(road_frame), 'grid')
     assert node.set(class_map__Pavement__drivable=True).successful
@@ -182,7 +182,7 @@ def test_a_change_of_the_class_map_leaves_the_outputs_in_metres_on(metric, road_
     assert (np.array(after.data) == 0).sum() > (np.array(before.data) == 0).sum()
 
 
-def test_the_empty_street_in_metres_is_the_true_one(metric):
+def test_the_empty_street_in_meters_is_the_true_one(metric):
     """Truth for labels: the network is asked for nothing here, the geometry for everything."""
     scene = RoadScene(320, 192, style=EMPTY)
     node = metric('grid', ground__height=float(scene.camera.height_m),

@@ -57,10 +57,10 @@ def test_every_encoding_gives_the_labels_of_its_colors(bench, pixels, road_frame
     node = bench()
     node.listen('labels')
     color = labels_of(node, pixels, raw(road_frame, 'rgb8'))
-    grey = labels_of(node, pixels, raw(road_frame, 'mono8'))
+    gray = labels_of(node, pixels, raw(road_frame, 'mono8'))
     for encoding in ENCODINGS:
         labels = labels_of(node, pixels, raw(road_frame, encoding))
-        wanted = grey if encoding in ('mono8', 'mono16', '8UC1') else color
+        wanted = gray if encoding in ('mono8', 'mono16', '8UC1') else color
         assert labels.shape == (192, 320)
         assert (labels == wanted).mean() > (0.85 if 'bayer' in encoding else 0.95), encoding
 
@@ -144,7 +144,7 @@ def test_other_files_give_the_labels_of_their_pixels(bench, pixels, road_frame, 
     assert (labels_of(node, pixels, compressed(data, extension[1:])) == wanted).mean() > 0.9
     mosaic, _ = encode_image(road_frame, 'bayer_grbg8')
     data = cv2.imencode(extension, mosaic.reshape(192, 320))[1].tobytes()
-    if extension != '.webp':  # It has no grey.
+    if extension != '.webp':  # It has no gray.
         text = f'bayer_grbg8; {extension[1:]} compressed bayer_grbg8'
         assert (labels_of(node, pixels, compressed(data, text)) == wanted).mean() > 0.8
         deep = road_frame[..., ::-1].astype(np.uint16) * 16

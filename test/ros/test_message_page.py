@@ -49,8 +49,8 @@ def test_a_field_without_a_comment_is_refused():
 
 
 def test_a_comment_goes_on_in_the_next_line():
-    assert definition_fields('New', 'float32 speed  # In metres\n   # per second.\n') == {
-        'speed': ('float32', 'In metres per second.')}
+    assert definition_fields('New', 'float32 speed  # In meters\n   # per second.\n') == {
+        'speed': ('float32', 'In meters per second.')}
 
 
 def test_a_node_publishes_what_the_page_says(metric, road_frame):

@@ -1,4 +1,4 @@
-"""Serialised images are read as ROS reads them, and refused where they are cut off."""
+"""Serialized images are read as ROS reads them, and refused where they are cut off."""
 
 import array
 import struct

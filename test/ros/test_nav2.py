@@ -260,7 +260,7 @@ def test_a_grid_that_is_made_transient_local_fits_a_latched_reader(bench):
 
 
 def test_a_dead_camera_leaves_old_stamps_for_the_collision_monitor(started, road_frame):
-    """After a stall nothing in metres is sent with a new stamp, so source_timeout runs out."""
+    """After a stall nothing in meters is sent with a new stamp, so source_timeout runs out."""
     path, document = load(OBSTACLE)
     output = started(path, document, road_frame)
     camera = output.node.node._cameras[0]

@@ -27,7 +27,7 @@ def test_the_readme_lists_every_output_with_its_type():
     assert len(rows) == len(dict(rows))
 
 
-def test_every_output_in_metres_needs_the_ground():
+def test_every_output_in_meters_needs_the_ground():
     assert {name for name, output in OUTPUTS.items() if Need.GROUND in output.needs} \
         == {'points', 'obstacles', 'free_space', 'grid'}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.labelling_tools import (
+from support.labeling_tools import (
     CLASSES,
     SIZE,
     street,

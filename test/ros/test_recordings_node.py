@@ -1,4 +1,4 @@
-"""A labelled recording beside the live node: the same frames give the same messages."""
+"""A labeled recording beside the live node: the same frames give the same messages."""
 
 import math
 
@@ -27,7 +27,7 @@ def as_params(path, **values):
     return path
 
 
-def labelled(tmp_path, rows, **values):
+def labeled(tmp_path, rows, **values):
     """Return {output: serialized messages} of ``enet-ros bag``."""
     path = recordings.write(tmp_path / 'drive', rows)
     params = as_params(tmp_path / 'params.yaml', **values)
@@ -92,9 +92,9 @@ def test_the_tables_have_the_same_outputs():
     {'output_size': 'network', 'confidence_floor': 0.6, 'drivable.connected': True,
      'grid.resolution': 0.2, 'rotate': 180}])
 def test_every_output_is_that_of_the_live_node(bench, tmp_path, settings):
-    rows = recordings.street(5, metres=True, encoding='bgr8')
+    rows = recordings.street(5, meters=True, encoding='bgr8')
     values = {'resolution': [160, 96], 'precision': 'float32', **GROUND, **settings}
-    ours = labelled(tmp_path, rows, **values)
+    ours = labeled(tmp_path, rows, **values)
     node = bench(**values)
     node.listen(*OUTPUTS)
     live = play(node, rows, list(OUTPUTS))
@@ -110,7 +110,7 @@ def test_labels_of_compressed_images_and_of_the_default_precision_are_those_of_t
         bench, tmp_path):
     rows = recordings.street(3, ('/image/compressed',), kind='sensor_msgs/msg/CompressedImage')
     values = {'resolution': [640, 360], 'precision': 'auto'}
-    ours = labelled(tmp_path, rows, **values)
+    ours = labeled(tmp_path, rows, **values)
     node = bench(image_transport='compressed', **values)
     node.listen('labels', 'drivable_mask')
     live = play(node, rows, ['labels', 'drivable_mask'])['labels']

@@ -240,7 +240,7 @@ def test_qos_of_outputs_suits_rviz_and_of_inputs_any_camera(bench, topic):
     assert camera.reliability.name == 'BEST_EFFORT'
 
 
-def test_qos_overrides_are_honoured(bench):
+def test_qos_overrides_are_honored(bench):
     node = bench(**{'qos_overrides./enet/labels.publisher.reliability': 'best_effort'})
     info = node.tester.get_publishers_info_by_topic('/enet/labels')[0].qos_profile
     assert info.reliability.name == 'BEST_EFFORT'

@@ -164,7 +164,7 @@ def test_frames_of_another_clock_stop_the_robot(rig):
 
 
 def test_without_a_ground_it_stands_still(bench, road_frame):
-    """No calibration, no metres: the points never come."""
+    """No calibration, no meters: the points never come."""
     robot = Rig(bench(), road_frame, timeout=5.0)
     try:
         robot.drive(stopped, 'a stop')

@@ -338,7 +338,7 @@ def test_a_constant_slope_looks_like_a_pitch_that_nobody_knows():
     style, slope = replace(EMPTY, curve_m=0., wander_m=0., noise=0.), .02
     sloped = RoadScene(*SMALL, style=replace(style, slope=slope)).camera
     u, v = np.meshgrid(np.arange(0., 160., 8.), np.arange(50., 90.))
-    along = sloped.to_ground(u, v)[0] / math.cos(slope)   # metres on the incline itself
+    along = sloped.to_ground(u, v)[0] / math.cos(slope)   # meters on the incline itself
     pitched = RoadScene(*SMALL, style=replace(
         style, pitch_rad=style.pitch_rad + slope,
         camera_height_m=style.camera_height_m * math.cos(slope))).camera

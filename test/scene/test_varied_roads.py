@@ -73,7 +73,7 @@ def test_labels_are_the_ground_truth_of_ragged_edges():
 
 
 def test_the_color_changes_where_the_label_of_a_ragged_edge_does():
-    """On black earth beside a white road, the painted edge and the labelled one are one."""
+    """On black earth beside a white road, the painted edge and the labeled one are one."""
     style = replace(COUNTRY, surface='gravel', road_color=(200, 200, 200), noise=0.,
                     grass_color=(25, 25, 25))
     frame, labels = render(style, size=(320, 180))

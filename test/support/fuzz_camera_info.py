@@ -1,4 +1,4 @@
-"""Cases for camera infos: any numbers in any field, and damage to the serialised message."""
+"""Cases for camera infos: any numbers in any field, and damage to the serialized message."""
 
 from __future__ import annotations
 

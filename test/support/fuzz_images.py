@@ -1,4 +1,4 @@
-"""Cases for images: serialised Image messages, files of compressed images."""
+"""Cases for images: serialized Image messages, files of compressed images."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def draw_image(rng):
 
 
 def run_image(content):
-    """Read a serialised image as a camera does."""
+    """Read a serialized image as a camera does."""
     _, image = read_image(content)
     read_stamp_ns(content)
     raw = decode_into(image, NETWORK_INPUT, SCRATCH, DEPTH)
@@ -136,7 +136,7 @@ _BY_OPENCV = (
 
 
 def _pictures():
-    """Return a picture in color, in grey, in 16 bits and with alpha."""
+    """Return a picture in color, in gray, in 16 bits and with alpha."""
     frame = street(64, 48)
     gray = frame[..., 1]
     return frame, gray, gray.astype(np.uint16) * 200, np.dstack((frame, gray))

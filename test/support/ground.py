@@ -1,4 +1,4 @@
-"""The drawn street's calibration and ground, for tests of outputs in metres."""
+"""The drawn street's calibration and ground, for tests of outputs in meters."""
 
 from __future__ import annotations
 

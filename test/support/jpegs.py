@@ -9,7 +9,7 @@ import numpy as np
 
 
 def jpeg(rgb, *, restart=0, sampling='420', quality=90, progressive=False):
-    """Encode a frame, (H, W, 3) uint8 RGB or (H, W) grey."""
+    """Encode a frame, (H, W, 3) uint8 RGB or (H, W) gray."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive),
                cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
                getattr(cv2, f'IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}')]

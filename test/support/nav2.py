@@ -284,7 +284,7 @@ def check_rays(nav2: Nav2, output: Output) -> Iterator[str]:
             yield f'obstacle_max_range {source["obstacle_max_range"]} marks free rays'
         if source['raytrace_max_range'] > scan.range_max:
             yield f'raytrace_max_range is beyond the range_max {scan.range_max}'
-        nearest = cloud_points(output.messages['/enet/points'], organised=True)[-1]
+        nearest = cloud_points(output.messages['/enet/points'], organized=True)[-1]
         border = np.hypot(nearest[:, 0], nearest[:, 1]).max()
         if source['raytrace_min_range'] < border:
             yield f'raytrace_min_range clears unseen ground nearer than {border:.2f} m'
@@ -370,6 +370,6 @@ def check_safety(nav2: Nav2) -> Iterator[str]:
         yield 'the lifecycle manager and the node disagree on who starts it'
 
 
-def cloud_points(cloud: PointCloud2, organised: bool = False) -> np.ndarray:
+def cloud_points(cloud: PointCloud2, organized: bool = False) -> np.ndarray:
     points = np.frombuffer(cloud.data, '<f4').reshape(-1, cloud.point_step // 4)[:, :3]
-    return points.reshape(cloud.height, cloud.width, 3) if organised else points
+    return points.reshape(cloud.height, cloud.width, 3) if organized else points

@@ -6,7 +6,7 @@ from enet_ros.network.enet import ENet
 
 
 def trained_like(num_classes=11, seed=0, decoder_activation='prelu'):
-    """A network whose batch normalisations have statistics, as after training."""
+    """A network whose batch normalizations have statistics, as after training."""
     torch.manual_seed(seed)
     network = ENet(num_classes, decoder_activation)
     with torch.no_grad():

@@ -74,7 +74,7 @@ def product(one, other):
     return np.append(vector, one[3] * other[3] - one[:3] @ other[:3])
 
 
-def street(count=6, topics=('/image',), *, kind='sensor_msgs/msg/Image', metres=False,
+def street(count=6, topics=('/image',), *, kind='sensor_msgs/msg/Image', meters=False,
            encoding='rgb8', messages=None):
     """Return rows (topic, type, time of recording, message) of a drive.
 
@@ -82,7 +82,7 @@ def street(count=6, topics=('/image',), *, kind='sensor_msgs/msg/Image', metres=
         count: Frames of each camera.
         topics: Topics of the cameras.
         kind: Type of the images.
-        metres: Whether there are camera infos and transforms.
+        meters: Whether there are camera infos and transforms.
         encoding: Encoding of raw images.
         messages: Drawn frames, or None to draw.
     """
@@ -90,12 +90,12 @@ def street(count=6, topics=('/image',), *, kind='sensor_msgs/msg/Image', metres=
     drawn = messages or frames(count)
     for i, frame in enumerate(drawn):
         stamp_ns = START_NS + i * STEP_NS
-        if metres and i == 0:
+        if meters and i == 0:
             rows.append(('/tf_static', 'tf2_msgs/msg/TFMessage', stamp_ns,
                          transform(types, stamp_ns, 'base_link', 'cam', *mounted())))
         for n, topic in enumerate(topics):
             at_ns = stamp_ns + LATCH_NS + n
-            if metres:
+            if meters:
                 info = topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
                 rows.append((info, 'sensor_msgs/msg/CameraInfo', at_ns - 1,
                              camera_info(types, stamp_ns)))

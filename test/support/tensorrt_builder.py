@@ -76,8 +76,8 @@ class BuildRecord:
         name: name of the case or of the control.
         error: the reason why there is no engine; empty if there is one.
         messages: what TensorRT logged as errors.
-        seconds: time from the export to the serialised engine.
-        engine_bytes: size of the serialised engine.
+        seconds: time from the export to the serialized engine.
+        engine_bytes: size of the serialized engine.
         layers: number of layers in TensorRT's network, by kind and output type ('SHUFFLE HALF').
         inputs: type and shape of each input of the network.
         outputs: type and shape of each output of the network.
@@ -94,13 +94,13 @@ class BuildRecord:
 
 
 class StandInRuntime:
-    """Stands in for TensorRT's runtime, which deserialises an engine on a GPU."""
+    """Stands in for TensorRT's runtime, which deserializes an engine on a GPU."""
 
     def __init__(self, logger):
         pass
 
     def deserialize_cuda_engine(self, plan):
-        """Return an object that serialises to the same plan."""
+        """Return an object that serializes to the same plan."""
         return SimpleNamespace(serialize=lambda: plan)
 
 

@@ -62,7 +62,7 @@ def test_offsets_when_a_class_never_occurs():
     assert ((logits + offsets).argmax(1) == truth).mean() > 0.9
 
 
-def test_no_labelled_pixel_changes_nothing():
+def test_no_labeled_pixel_changes_nothing():
     logits, truth = np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
     assert np.array_equal(best_offsets(logits, truth), np.zeros(3))
     assert best_temperature(logits, truth) == 1.0

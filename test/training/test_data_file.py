@@ -6,7 +6,7 @@ import pytest
 
 from enet_ros.training.data_file import read_sources
 from enet_ros.training.datasets import open_dataset
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 from enet_ros.training.sources import Source
 
 

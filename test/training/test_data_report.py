@@ -17,7 +17,7 @@ from enet_ros.training.data_report import (  # noqa: E402
     survey,
 )
 from enet_ros.training.label_sets import LabelSets  # noqa: E402
-from enet_ros.training.labelled_frames import (  # noqa: E402
+from enet_ros.training.labeled_frames import (  # noqa: E402
     DatasetError,
     SegmentationData,
     id_decoder,
@@ -49,8 +49,8 @@ def test_a_survey_says_pairs_sizes_shares_and_what_is_coarse(split):
     shares = {line[:-8].strip(): float(line.split()[-2]) for line in text.splitlines()
               if line.endswith('%')}
     assert shares == pytest.approx({'Road': 40, 'Car': 10, 'one of Car, Tree': 25,
-                                    'not labelled': 25})
-    assert 'never labelled for certain: Tree' in text
+                                    'not labeled': 25})
+    assert 'never labeled for certain: Tree' in text
 
 
 def test_a_survey_names_files_that_cannot_be_used(split):

@@ -13,7 +13,7 @@ from enet_ros.training.datasets import (
     open_dataset,
     read_classes,
 )
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 
 
 def write(path, image):
@@ -161,7 +161,7 @@ def test_folders_with_json_class_file(tmp_path):
     assert data.read(0)[1][:3, 0].tolist() == [1, 255, 0]
 
 
-def test_folders_when_a_class_means_not_labelled(tmp_path):
+def test_folders_when_a_class_means_not_labeled(tmp_path):
     (tmp_path / 'classes.json').write_text(json.dumps([{'name': 'Void'}, *CLASSES]))
     write(tmp_path / 'train' / 'a.png', frame())
     write(tmp_path / 'trainannot' / 'a.png', labels(1, 2, 255))

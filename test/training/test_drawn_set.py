@@ -8,7 +8,7 @@ import pytest
 from enet_ros.cli.main import main
 from enet_ros.network.class_map import ClassMap
 from enet_ros.training.drawn_set import draw_dataset
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 
 CLASSES = '[{name: Road, drivable: true}, {name: Pavement}, {name: Other}]'
 

@@ -48,10 +48,10 @@ def test_no_floor_helps_where_the_surest_pixel_is_wrong():
 
 @pytest.mark.parametrize(('truth', 'labels', 'text'), [
     ([OTHER, OTHER], [OTHER, OTHER],
-     'drivable pixels  precision -, found -: no labelled pixel is predicted as drivable, no pixel '
+     'drivable pixels  precision -, found -: no labeled pixel is predicted as drivable, no pixel '
      'is drivable by its label'),
     ([ROAD, OTHER], [OTHER, OTHER],
-     'drivable pixels  precision -, found 0.0 %: no labelled pixel is predicted as drivable'),
+     'drivable pixels  precision -, found 0.0 %: no labeled pixel is predicted as drivable'),
     ([OTHER, OTHER], [ROAD, OTHER],
      'drivable pixels  precision 0.0 %, found -: no pixel is drivable by its label')])
 def test_a_share_of_nothing_is_a_dash_with_its_reason(truth, labels, text):

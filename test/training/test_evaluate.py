@@ -20,7 +20,7 @@ from enet_ros.perception.segmenter import Segmenter  # noqa: E402
 from enet_ros.training import evaluate as evaluation  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.evaluate import evaluate, in_classes_of, report  # noqa: E402
-from enet_ros.training.labelled_frames import DatasetError  # noqa: E402
+from enet_ros.training.labeled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
 from enet_ros.training.photometric import apply_change  # noqa: E402
 from enet_ros.training.sources import Source, in_one_class_map  # noqa: E402

@@ -16,7 +16,7 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
 from enet_ros.training.datasets import open_dataset
 from enet_ros.training.label_doubts import doubt_train_ids
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 
 #: Shares of a street in train ids: road, sidewalk, building, ..., bicycle (Cityscapes, rounded).
 STREET = np.array([33, 6, 23, .7, .9, 1.2, .2, .6, 16, 1.2, 4, 1.2, .1, 7, .3, .2, .2, .1, .4])

@@ -14,7 +14,7 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CAMVID_LABEL_COLORS
 from enet_ros.training.data_report import survey
 from enet_ros.training.datasets import camvid, open_dataset
-from enet_ros.training.labelled_frames import DatasetError
+from enet_ros.training.labeled_frames import DatasetError
 
 WIDTH, HEIGHT = 20, 8
 NAMES = ('path', 'grass', 'tree', 'wall', *(f'other{i}' for i in range(11)))
@@ -62,7 +62,7 @@ def test_the_value_is_the_class_at_every_depth(tree, bits, palette):
     assert np.array_equal(data.read(0)[1], values)
 
 
-def test_a_palette_of_voc_keeps_its_border_unlabelled(tree):
+def test_a_palette_of_voc_keeps_its_border_unlabeled(tree):
     values = random_values(14).astype(np.uint8)
     values[0] = 255
     image = Image.fromarray(values).convert('P')

@@ -1,4 +1,4 @@
-"""``enet-ros label-import``: exports of labelling tools as a data set, and hostile ones."""
+"""``enet-ros label-import``: exports of labeling tools as a data set, and hostile ones."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.labelling_tools import (
+from support.labeling_tools import (
     CLASSES,
     COLORS,
     brush_rle,
@@ -200,7 +200,7 @@ def test_frames_of_another_size_are_named_and_leave_nothing(folder, tmp_path, dr
     cv2.imwrite(str(folder / 'drive1_004.png'), np.zeros((48, 80, 3), np.uint8))
     assert label_import(export, tmp_path / 'site') == 2
     said = capsys.readouterr().err
-    assert 'drive1_004.png' in said and 'labelled at 160x96, but the frame has 80x48' in said
+    assert 'drive1_004.png' in said and 'labeled at 160x96, but the frame has 80x48' in said
     assert [path.name for path in tmp_path.iterdir()] == ['export']
 
 
@@ -377,7 +377,7 @@ def test_a_polygon_covers_the_pixels_whose_centers_it_holds():
                 assert covered[row, column] == inside
 
 
-def test_neighbouring_polygons_neither_overlap_nor_leave_a_gap():
+def test_neighboring_polygons_neither_overlap_nor_leave_a_gap():
     left, right = ([(0, 0), (7.5, 0), (3.2, 9), (0, 9)], [(7.5, 0), (12, 0), (12, 9), (3.2, 9)])
     masks = [fill_polygon(np.array(corners, float), (12, 9)) for corners in (left, right)]
     assert (masks[0] ^ masks[1]).all()

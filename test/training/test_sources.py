@@ -18,7 +18,7 @@ from enet_ros.training.batches import Frames, MixedFrames  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.finish import _certain_logits  # noqa: E402
 from enet_ros.training.label_sets import LabelSets  # noqa: E402
-from enet_ros.training.labelled_frames import DatasetError, SegmentationData  # noqa: E402
+from enet_ros.training.labeled_frames import DatasetError, SegmentationData  # noqa: E402
 from enet_ros.training.options import TrainingError  # noqa: E402
 from enet_ros.training.sources import (  # noqa: E402
     SharePattern,
@@ -115,7 +115,7 @@ def test_a_run_on_one_class_is_refused_and_a_second_source_may_have_one():
     for names in (['path'], ['path', 'void']):
         with pytest.raises(DatasetError, match="data: the only class is 'path', wanted at least "):
             in_one_class_map([data_of(names)], [source])
-    with pytest.raises(DatasetError, match='data: void means not labelled, wanted at least two'):
+    with pytest.raises(DatasetError, match='data: void means not labeled, wanted at least two'):
         in_one_class_map([data_of(['void'])], [source])
     split = in_one_class_map([data_of(['Road', 'Car']), data_of(['Car'])], [source] * 2)[1]
     assert split.decode(np.uint8([0, 255])).tolist() == [1, 255]

@@ -57,7 +57,7 @@ def test_run_leaves_model_images_and_log(straight, tree):
 
 @pytest.fixture
 def tree_with_void(tree, tmp_path):
-    """Return the data set with a class for what is not labelled, on the left third."""
+    """Return the data set with a class for what is not labeled, on the left third."""
     root = shutil.copytree(tree, tmp_path / 'void')
     names = [{'name': 'path', 'drivable': True}, {'name': 'grass'}, {'name': 'void'}]
     (root / 'classes.json').write_text(json.dumps(names))
@@ -68,7 +68,7 @@ def tree_with_void(tree, tmp_path):
     return root
 
 
-def test_perfect_prediction_has_iou_one_when_a_class_means_not_labelled(
+def test_perfect_prediction_has_iou_one_when_a_class_means_not_labeled(
         tree_with_void, tmp_path, monkeypatch):
     data = open_dataset('folders', tree_with_void, 'val')
     module, run_data = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data)
@@ -90,7 +90,7 @@ def test_perfect_prediction_has_iou_one_when_a_class_means_not_labelled(
     assert np.isnan(scores['per_class']['void']['iou'])
 
 
-def test_run_when_a_class_means_not_labelled(tree_with_void, tmp_path):
+def test_run_when_a_class_means_not_labeled(tree_with_void, tmp_path):
     run = tmp_path / 'run'
     assert train(run_options(tree_with_void, run, steps=3)) == 0
     scores = json.loads((run / 'scores.json').read_text())

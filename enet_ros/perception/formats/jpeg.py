@@ -191,7 +191,7 @@ def _rgb_of_cmyk(pixels: np.ndarray, header: JpegHeader) -> np.ndarray:
 def _read_by_opencv(view: memoryview, header: JpegHeader) -> RawImage:
     """Decode by OpenCV, which says nothing of damage."""
     if len(header.sampling) == 4 and not header.adobe_at:
-        raise EncodingError("the JPEG has CMYK without Adobe's marker, wanted grey or color")
+        raise EncodingError("the JPEG has CMYK without Adobe's marker, wanted gray or color")
     end = find_end(view, header)
     try:
         frame = cv2.imdecode(np.frombuffer(view[:end], np.uint8),

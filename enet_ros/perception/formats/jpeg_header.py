@@ -150,7 +150,7 @@ def _read_frame_header(header: JpegHeader, fields: memoryview, marker: int) -> N
                             for i in range(fields[5]))
     if len(header.sampling) not in (1, 3, 4) or not all(
             1 <= h <= 4 and 1 <= v <= 4 for h, v in header.sampling):
-        raise EncodingError(f'the JPEG has components {header.sampling}, wanted 1 (grey), 3 '
+        raise EncodingError(f'the JPEG has components {header.sampling}, wanted 1 (gray), 3 '
                             '(color) or 4 (CMYK)')
 
 

@@ -119,7 +119,7 @@ def _check_kind(directory: TiffDirectory) -> int:
     color_channels, allowed = _PHOTOMETRIC.get(photometric, (0, ()))
     if len(set(bits)) != 1 or bits[0] not in allowed or not color_channels <= channels <= 5:
         raise EncodingError(f'the TIFF has {channels} channels of {bits[0]} bits and photometric '
-                            f'interpretation {photometric}, wanted grey or color of 8 or 16 bits')
+                            f'interpretation {photometric}, wanted gray or color of 8 or 16 bits')
     if channels > 1 and directory.first(284, 1) != 1:
         raise EncodingError('the TIFF has its channels in planes, wanted them side by side')
     if compression not in _MAX_INFLATION:

@@ -82,17 +82,17 @@ class Kind(Enum):
     STAMP_STILL = Advice(W, 'The stamps of the images stand still.',
                          'Let the driver set header.stamp to the time of each exposure.')
     STAMP_PAST = Advice(W, 'The stamps of the images lie in the past.',
-                        'Synchronise the clocks (chrony, PTP); for a bag set use_sim_time and '
+                        'Synchronize the clocks (chrony, PTP); for a bag set use_sim_time and '
                         'play it with --clock.')
     STAMP_FUTURE = Advice(W, 'The stamps of the images lie in the future.',
-                          'Synchronise the clocks (chrony, PTP), or let the driver use ROS time.')
+                          'Synchronize the clocks (chrony, PTP), or let the driver use ROS time.')
     STAMP_DROPPED = Advice(E, 'The node drops frames: stamps differ by more than max_frame_age.',
-                           'Synchronise the clocks, or set max_frame_age to 0.')
+                           'Synchronize the clocks, or set max_frame_age to 0.')
     NO_CLOCK = Advice(E, 'use_sim_time is true, and /clock is silent.',
                       'Play the bag with --clock, start the simulator, or set use_sim_time false.')
     WALL_TIME = Advice(W, 'use_sim_time is false, and /clock is published.',
                        'Set use_sim_time to true if the images come from that bag or simulator.')
-    NO_CAMERA_INFO = Advice(E, 'Outputs in metres are on, and no camera_info comes.',
+    NO_CAMERA_INFO = Advice(E, 'Outputs in meters are on, and no camera_info comes.',
                             'Start the driver with a calibration, or remap camera_info:=TOPIC.')
     CAMERA_INFO = Advice(W, 'The calibration does not fit the images.',
                          'Calibrate the camera at the size of its images; check the parameter '

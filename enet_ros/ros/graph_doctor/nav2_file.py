@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 TOPIC_KEYS = ('segmentation_topic', 'confidence_topic', 'pointcloud_topic', 'labels_topic')
 #: Keys of the topics that other layers and the collision monitor read.

@@ -30,7 +30,7 @@ class Topic:
         name: Full name.
         type_name: Type of the messages, such as 'sensor_msgs/msg/Image'.
         publishers, subscribers: Its ends in the graph.
-        messages: The first messages that came, serialised, each with the time of its arrival in
+        messages: The first messages that came, serialized, each with the time of its arrival in
             nanoseconds by the clock that the node uses, or -1 while /clock is silent.
         arrivals_sec: When messages came, by ``time.monotonic``.
     """

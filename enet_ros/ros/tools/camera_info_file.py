@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo
 
-from enet_ros.network.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
 
 #: Field of CameraInfo -> key of the matrix in the file, and the number of its values.
 MATRICES = {'k': ('camera_matrix', 9), 'd': ('distortion_coefficients', None),

@@ -22,7 +22,7 @@ from enet_ros.scene.textures import ROAD
 DEFAULT_RATE_HZ = 15.0
 
 #: A frame, (H, W, 3) uint8 RGB, and its true labels, (H, W) uint8, where they are known.
-LabelledFrame = tuple[np.ndarray, np.ndarray | None]
+LabeledFrame = tuple[np.ndarray, np.ndarray | None]
 
 
 class Source(Protocol):
@@ -36,7 +36,7 @@ class Source(Protocol):
     rate_hz: float
     has_truth: bool
 
-    def frames(self, rate_hz: float) -> Iterator[LabelledFrame]:
+    def frames(self, rate_hz: float) -> Iterator[LabeledFrame]:
         """Yield the frames from the first to the last; some sources have no last one."""
 
     def camera_info(self, width: int, height: int) -> CameraInfo:
@@ -72,7 +72,7 @@ class FileSource:
             self._warned.add(sentence)
             self._warn(sentence)
 
-    def frames(self, rate_hz: float) -> Iterator[LabelledFrame]:
+    def frames(self, rate_hz: float) -> Iterator[LabeledFrame]:
         """Yield the frames of the files."""
         yield from ((frame, None) for frame in read_frames(self._path, self._skip))
 
@@ -95,7 +95,7 @@ class StreetSource:
         """
         self._scene = RoadScene(width, height, seed, style)
 
-    def frames(self, rate_hz: float) -> Iterator[LabelledFrame]:
+    def frames(self, rate_hz: float) -> Iterator[LabeledFrame]:
         """Yield the frames of a drive."""
         yield from (self._scene.render(i / rate_hz) for i in count())
 
@@ -109,7 +109,7 @@ class StreetSource:
         return info
 
     def true_grid(self, stamp, labels: np.ndarray, second: float) -> OccupancyGrid:
-        """Return the road's truth in metres, in the cells of the node's default grid.
+        """Return the road's truth in meters, in the cells of the node's default grid.
 
         Ground that the camera does not see is -1: it is out of view, or something stands before
         it, so that the pixel at its place shows another class than the ground's.

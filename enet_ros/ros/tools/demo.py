@@ -24,7 +24,7 @@ from ament_index_python import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
-from enet_ros.cli.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_absent
 from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
@@ -126,7 +126,7 @@ class Report:
         fps: masks a second.
         latency_ms: percentiles of the time from camera stamp to mask received.
         road_iou: IoU of the road in the image, or None where the truth is not known.
-        drivable_iou_metres: IoU of the drivable ground in metres, or None likewise.
+        drivable_iou_metres: IoU of the drivable ground in meters, or None likewise.
     """
 
     source: str
@@ -151,7 +151,7 @@ def report_of(record: Record, source: str, resolution: tuple[int, int]) -> Repor
         source=source, backend=last.backend, precision=last.precision,
         resolution=list(resolution), frames_in=published + dropped, frames_out=published,
         dropped=dropped, fps=round(record.fps(), 2), latency_ms=record.latency_ms(),
-        road_iou=_rounded(record.road.iou()), drivable_iou_metres=_rounded(record.metres.iou()))
+        road_iou=_rounded(record.road.iou()), drivable_iou_metres=_rounded(record.meters.iou()))
 
 
 def _rounded(iou: float | None) -> float | None:
@@ -226,11 +226,11 @@ def image_of(record: Record) -> np.ndarray:
 
 def print_summary(report: Report, out: Path) -> None:
     """Print the figures, and the paths of the files."""
-    latency, iou, metres = report.latency_ms, report.road_iou, report.drivable_iou_metres
+    latency, iou, meters = report.latency_ms, report.road_iou, report.drivable_iou_metres
     print(f'{report.backend} {report.precision}: {report.fps} frames/s, latency '
           f'p50 {latency["p50"]} ms, p95 {latency["p95"]} ms, {report.dropped} dropped'
           + ('' if iou is None else f', road IoU {iou:.3f}')
-          + ('' if metres is None else f', in metres {metres:.3f}'))
+          + ('' if meters is None else f', in meters {meters:.3f}'))
     print(f'image:  {out / "overlay.png"}\nvideo:  {out / "overlay.mp4"}\n'
           f'report: {out / "report.json"}')
 

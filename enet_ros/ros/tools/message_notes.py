@@ -52,7 +52,7 @@ def compressed_fields(encoding: str, data: str) -> dict[str, str]:
 def cloud_fields(height: str, width: str, dense: str, data: str) -> dict[str, str]:
     """Return the fields of a sensor_msgs/PointCloud2."""
     return {'header': BASE_HEADER, 'height': height, 'width': width,
-            'fields': 'x, y and z, each a float32 in metres, in base_frame.',
+            'fields': 'x, y and z, each a float32 in meters, in base_frame.',
             'is_bigendian': 'false.', 'point_step': '12 bytes.',
             'row_step': '12 bytes times width.', 'data': data, 'is_dense': dense}
 
@@ -99,14 +99,14 @@ NOTES = {
         'angle_max': 'Bearing of the last ray, in radians.',
         'angle_increment': 'scan.angle_increment, in radians.',
         'time_increment': '0: all rays are of one frame.', 'scan_time': '0: it is not told.',
-        'range_min': 'scan.range_min, in metres.', 'range_max': 'scan.range_max, in metres.',
-        'ranges': 'Distance to the first ground that is not drivable, in metres. +inf is free as '
+        'range_min': 'scan.range_min, in meters.', 'range_max': 'scan.range_max, in meters.',
+        'ranges': 'Distance to the first ground that is not drivable, in meters. +inf is free as '
                   'far as scan.range_max. NaN is unknown. -inf is too close.',
         'intensities': 'Empty.'}),
     'grid': TopicNotes('The frame from above.', {
         'header': BASE_HEADER + ' With odom_frame set, it is that one.',
-        'info': 'map_load_time is the stamp. resolution is grid.resolution, in metres. width and '
-                'height are in cells, and origin is the corner of the first cell, in metres.',
+        'info': 'map_load_time is the stamp. resolution is grid.resolution, in meters. width and '
+                'height are in cells, and origin is the corner of the first cell, in meters.',
         'data': '0 is drivable, 100 is not, -1 is unknown. Rows lie along y.'}),
     'timing': TopicNotes('Where the time of a frame went.'),
     'labels/compressed': TopicNotes(

@@ -32,7 +32,7 @@ with its unit. `enet-ros messages` prints this page from the code, and a test co
 Names are those of one camera. With `cameras: [front]` the inputs are `front/image` and
 `front/camera_info`, and the outputs are `~/front/labels` and so on. `~` is the name of the node
 with its namespace, `/enet` by default. [downstream.md](downstream.md) says how to read each output
-in Python, and [ground.md](ground.md) what the outputs in metres mean."""
+in Python, and [ground.md](ground.md) what the outputs in meters mean."""
 #: Need -> when a message is published at all.
 NEEDED = {Need.CALIBRATION: 'if a `camera_info` has arrived that can be true, or is all zero',
           Need.GROUND: 'if there is a ground: `ground.pose` is not off, the calibration is '
@@ -43,7 +43,7 @@ INPUTS = (
     ('image/compressed', 'sensor_msgs/CompressedImage',
      'The camera, with `image_transport: compressed`. [images.md](images.md) lists the formats.'),
     ('camera_info', 'sensor_msgs/CameraInfo',
-     'The calibration. Only `~/camera_info` and the outputs in metres need it.'))
+     'The calibration. Only `~/camera_info` and the outputs in meters need it.'))
 #: The outputs that are not made from a frame.
 OTHER_OUTPUTS = (
     ('~/label_info', 'vision_msgs/LabelInfo', LATCHED_QOS,
@@ -120,7 +120,7 @@ def when_published(output: Output) -> str:
     if output.after_sending:
         text += ' It is made after the raw outputs have been sent.'
     if Need.GROUND in output.uses:
-        text += ' Fields in metres are empty or NaN without a ground.'
+        text += ' Fields in meters are empty or NaN without a ground.'
     also = NOTES[output.name].also
     return f'{text} {also}' if also else text
 

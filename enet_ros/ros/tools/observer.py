@@ -36,7 +36,7 @@ class Record:
         first_timing, timing: the first and the last message of ``~/timing``.
         overlay: the last one, (H, W, 3) uint8 RGB.
         road: pixels of road, the node's and the truth's.
-        metres: cells of drivable ground, the node's and the truth's.
+        meters: cells of drivable ground, the node's and the truth's.
         grid: the last one, (rows along y, columns along x) int8.
     """
 
@@ -48,7 +48,7 @@ class Record:
     timing: FrameTiming | None = None
     overlay: np.ndarray | None = None
     road: Overlap = field(default_factory=Overlap)
-    metres: Overlap = field(default_factory=Overlap)
+    meters: Overlap = field(default_factory=Overlap)
     grid: np.ndarray | None = None
 
     def fps(self) -> float:
@@ -123,7 +123,7 @@ class Observer(Node):
         truth = self._ground_truths.pop(stamp_ns(message.header.stamp), None)
         if truth is not None:
             in_both = (cells >= 0) & (truth >= 0)
-            self.record.metres.add((cells == 0)[in_both], (truth == 0)[in_both])
+            self.record.meters.add((cells == 0)[in_both], (truth == 0)[in_both])
 
 
 def _keep(truths: dict[int, np.ndarray], message, values: np.ndarray) -> None:

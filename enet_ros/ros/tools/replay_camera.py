@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from enet_ros.network.suggestions import suggest
+from enet_ros.common.suggestions import suggest
 from enet_ros.perception.encodings import ENCODINGS, encode_image
 from enet_ros.perception.parameter_names import FOREIGN
 from enet_ros.ros.arguments import check_arguments
@@ -28,7 +28,7 @@ from enet_ros.ros.messages import image_message
 from enet_ros.ros.process import StopSignals, run_node
 from enet_ros.ros.qos import OUTPUT_QOS, compressed_topic, copy_of, qos_overrides
 from enet_ros.ros.tools.camera_info_file import read_camera_info
-from enet_ros.ros.tools.camera_source import FileSource, LabelledFrame, Source, StreetSource
+from enet_ros.ros.tools.camera_source import FileSource, LabeledFrame, Source, StreetSource
 from enet_ros.scene.style import Style
 
 MATCH_SEC = 0.5  # in which publisher and subscriber find each other
@@ -156,7 +156,7 @@ class ReplayCamera(Node):
                     for frame, labels in frames)
         return cycle(list(islice(messages, preload))) if preload else messages
 
-    def _endless_frames(self) -> Iterator[LabelledFrame]:
+    def _endless_frames(self) -> Iterator[LabeledFrame]:
         while True:
             yield from self._source.frames(self._rate_hz)
 

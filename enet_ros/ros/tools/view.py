@@ -11,8 +11,8 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.network.class_map import ClassMap
-from enet_ros.network.one_line_error import printable
 from enet_ros.ros.tools.view_classes import ClassWatch
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView
 from enet_ros.ros.tools.view_target import Target, find_target

@@ -22,7 +22,7 @@ class MessageError(ValueError):
 
 
 def mono8(serialized: bytes) -> np.ndarray:
-    """Return the (H, W) uint8 pixels of a serialised mono8 image.
+    """Return the (H, W) uint8 pixels of a serialized mono8 image.
 
     Raises:
         EncodingError: It is no such image.
@@ -61,7 +61,7 @@ def grid_cells(message: OccupancyGrid) -> np.ndarray:
 
 
 def points_xyz(message: PointCloud2) -> np.ndarray:
-    """Return the (N, 3) float32 points of a cloud that begins with x, y and z, in metres.
+    """Return the (N, 3) float32 points of a cloud that begins with x, y and z, in meters.
 
     Points that are not finite are left out.
 
@@ -82,7 +82,7 @@ def points_xyz(message: PointCloud2) -> np.ndarray:
 
 
 def scan_ranges(message: LaserScan) -> np.ndarray:
-    """Return the (rays,) float32 ranges of a scan, in metres.
+    """Return the (rays,) float32 ranges of a scan, in meters.
 
     Raises:
         MessageError: The rays are too many, or their angles cannot be drawn.

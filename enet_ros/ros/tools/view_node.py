@@ -14,8 +14,8 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 
+from enet_ros.common.one_line_error import in_one_line
 from enet_ros.msg import FrameTiming
-from enet_ros.network.one_line_error import in_one_line
 from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 from enet_ros.ros.guarded import WARNING_SEC, Guarded
@@ -58,7 +58,7 @@ class Thinning:
 
 
 class FrameHistory:
-    """Serialised camera frames by their stamps, the oldest forgotten first."""
+    """Serialized camera frames by their stamps, the oldest forgotten first."""
 
     def __init__(self, max_bytes: int = HISTORY_BYTES):
         """Keep at most ``max_bytes``, and always the newest frame."""

@@ -1,1 +1,1 @@
-"""Exports of labelling tools to pairs of folders: CVAT, Label Studio and labelme."""
+"""Exports of labeling tools to pairs of folders: CVAT, Label Studio and labelme."""

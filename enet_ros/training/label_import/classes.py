@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from enet_ros.common.suggestions import suggest
 from enet_ros.network.class_map import UNKNOWN, UNLABELED_NAMES, ClassMap
-from enet_ros.network.suggestions import suggest
 from enet_ros.training.datasets import read_classes
 from enet_ros.training.label_import.shapes import Export, ImportLabelsError
 
@@ -18,7 +18,7 @@ class LabelIds:
 
     Attributes:
         class_map: Classes in the order of their ids.
-        id_of: Label -> its value, 255 for what is not labelled.
+        id_of: Label -> its value, 255 for what is not labeled.
         background: Value of a pixel on which nobody drew.
     """
 
@@ -35,7 +35,7 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
         export: The export.
         path: Class file, or None for the labels of the export.
         drivable: Labels that are drivable, where there is no class file.
-        ignored: Labels whose pixels are not labelled.
+        ignored: Labels whose pixels are not labeled.
         background: Label of the pixels on which nobody drew, or None.
 
     Raises:

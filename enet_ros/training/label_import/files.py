@@ -43,7 +43,7 @@ class ExportFiles:
             found = (file.relative_to(path) for file in path.rglob('*') if file.is_file())
             self.names = sorted(name.as_posix() for name in found if not is_hidden(name))
         elif not path.is_file():
-            raise ImportLabelsError(f"'{path}' does not exist, wanted the export of a labelling "
+            raise ImportLabelsError(f"'{path}' does not exist, wanted the export of a labeling "
                                     'tool: a folder, a .zip, an .xml or a .json')
         elif path.suffix.lower() == '.zip':
             try:

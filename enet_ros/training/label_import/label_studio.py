@@ -74,7 +74,7 @@ def _results_of(annotations: list, image: str, remarks: list[str]) -> list[dict]
     if not done:
         return []
     if len(done) > 1:
-        remarks.append(f"'{image}' was labelled {len(done)} times: one annotation counts, the one "
+        remarks.append(f"'{image}' was labeled {len(done)} times: one annotation counts, the one "
                        'marked as ground truth or else the last')
     chosen = next((item for item in done if item.get('ground_truth')), done[-1])
     results = chosen.get('result')
@@ -154,7 +154,7 @@ def decode_brush(data: bytes, count: int, label: str) -> np.ndarray:
     stored = take(32)
     if stored != count:
         raise ImportLabelsError(f"a brush stroke of '{label}' has {stored} values, but the frame "
-                                f'has {count}; is it the image that was labelled?')
+                                f'has {count}; is it the image that was labeled?')
     value_bits, length_bits = take(5) + 1, [take(4) + 1 for _ in range(4)]
     values, filled = np.zeros(count, np.uint8), 0
     while filled < count:

@@ -99,7 +99,7 @@ def fill_polygon(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the pixels whose centers lie inside a polygon, by the even-odd rule.
 
     Fill functions of drawing libraries also color the pixels under the contour. Each class would
-    then grow by half a pixel over its neighbour.
+    then grow by half a pixel over its neighbor.
 
     Args:
         corners: (N, 2) float64 x and y in pixels.

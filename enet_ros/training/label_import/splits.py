@@ -23,7 +23,7 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
                       split_by: str = 'auto') -> tuple[set[str], str]:
     """Choose the frames of the validation split.
 
-    Neighbours of a sequence look alike. A validation frame whose neighbours were trained on says
+    Neighbors of a sequence look alike. A validation frame whose neighbors were trained on says
     little, so whole sequences are chosen where there are several.
 
     Args:

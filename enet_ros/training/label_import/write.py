@@ -29,7 +29,7 @@ class Written:
 
     Attributes:
         frames: Split -> number of frames.
-        pixels: Class id -> number of pixels; 255 is not labelled.
+        pixels: Class id -> number of pixels; 255 is not labeled.
     """
 
     frames: Counter = field(default_factory=Counter)
@@ -45,7 +45,7 @@ def write_dataset(out: Path, frames: list[DrawnFrame], files: FrameFiles, ids: L
 
     Args:
         out: Folder of the data set. It must not exist, or be empty.
-        frames: Frames that are labelled.
+        frames: Frames that are labeled.
         files: Image files of the frames.
         ids: Values of the labels.
         validation: Names of the frames of the split 'val'.
@@ -132,8 +132,8 @@ def paint(frame: DrawnFrame, size: tuple[int, int], ids: LabelIds) -> np.ndarray
         turned = ('; the frame has an orientation in its EXIF data, or is rotated'
                   if frame.size == size[::-1] else '')
         raise ImportLabelsError(
-            f'it was labelled at {frame.size[0]}x{frame.size[1]}, but the frame has '
-            f'{size[0]}x{size[1]}; wanted the images that were labelled{turned}')
+            f'it was labeled at {frame.size[0]}x{frame.size[1]}, but the frame has '
+            f'{size[0]}x{size[1]}; wanted the images that were labeled{turned}')
     labels = np.full(size[::-1], ids.background, np.uint8)
     for shape in frame.shapes:
         labels[shape.paint(size)] = ids.id_of.get(shape.label, UNKNOWN)

@@ -1,4 +1,4 @@
-"""Labelled frames of one split of a data set: reading them, and decoding their label images."""
+"""Labeled frames of one split of a data set: reading them, and decoding their label images."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ class SegmentationData:
         for doubt in self.doubts:
             if sentence := doubt(values):
                 raise DatasetError(f'{where}: {sentence}')
-        if not sum(labelled for _, labelled in counts):
+        if not sum(labeled for _, labeled in counts):
             raise DatasetError(f'{where}: no pixel of its {len(counts)} label images has a class; '
-                               'all are 255 or of a class that means not labelled')
+                               'all are 255 or of a class that means not labeled')
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from enet_ros.network.one_line_error import OneLineError
+from enet_ros.common.one_line_error import OneLineError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40

@@ -183,8 +183,12 @@ def local_processes() -> int:
     return int(os.environ.get('LOCAL_WORLD_SIZE', 1))
 
 
-def _check_files_stay(run: Path) -> None:
-    """Refuse a folder whose files are of something else, or of a run that cannot be continued."""
+def check_files_stay(run: Path) -> None:
+    """Check that a folder holds a run, or nothing that a run would overwrite. It may be absent.
+
+    Raises:
+        TrainingError: Its files are of something else, or of a run that cannot be continued.
+    """
     if (run / 'last.ckpt').is_file() and (run / 'options.json').is_file():
         return
     # A run that stopped before its first checkpoint leaves these and begins anew.
@@ -227,7 +231,7 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     path, last = run / 'options.json', run / 'last.ckpt'
     values = json.loads(json.dumps(asdict(options)))
-    _check_files_stay(run)
+    check_files_stay(run)
     if last.is_file() and path.is_file():
         earlier = json.loads(path.read_text())
         changed = [f'{key} was {earlier[key]}, now {value}' for key, value in values.items()

@@ -37,12 +37,14 @@ from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import (
     TrainingError,
     TrainOptions,
+    check_files_stay,
     local_processes,
     prepare_run_folder,
 )
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
+from enet_ros.training.run_lock import lock_run
 from enet_ros.training.sources import Source, each_in_class_map, in_one_class_map
 from enet_ros.training.summary import summarize
 
@@ -69,9 +71,18 @@ def train(options: TrainOptions) -> int:
         torch.set_num_threads(options.threads)
     pl.seed_everything(options.seed, verbose=False)
     _silence_lightning()
-    last = prepare_run_folder(Path(options.out), options)
+    run = Path(options.out)
+    check_files_stay(run)  # before a lock file is left there
+    run.mkdir(parents=True, exist_ok=True)
+    with lock_run(run, int(os.environ.get('RANK', 0))):
+        return _train_in(run, options)
+
+
+def _train_in(run: Path, options: TrainOptions) -> int:
+    """Train in a folder that this process holds, see :func:`train`."""
+    last = prepare_run_folder(run, options)
     training, validation = open_sources(options.sources)
-    report_data(Path(options.out), training, validation)
+    report_data(run, training, validation)
     module, data = build_run(options, training, validation[0])
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')

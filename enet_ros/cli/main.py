@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from enet_ros.cli.say import say_error
+from enet_ros.common.memory import explain, is_out_of_memory
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -66,11 +67,13 @@ def main(argv: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         return run(parsed)
-    except (ValueError, OSError) as error:
-        say_error(parsed.command, f'error: {error}')
+    except (ValueError, OSError, MemoryError) as error:
+        say_error(parsed.command, f'error: {explain(error)}')
         return 2
     except ImportError as error:
-        say_error(parsed.command, f'error: {error}; {_remedy(error, parsed.command)}')
+        text = explain(error) if is_out_of_memory(error) else \
+            f'{error}; {_remedy(error, parsed.command)}'
+        say_error(parsed.command, f'error: {text}')
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

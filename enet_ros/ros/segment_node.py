@@ -11,6 +11,7 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from enet_ros.common.memory import explain, is_out_of_memory
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
@@ -104,9 +105,7 @@ class SegmentNode(LifecycleNode):
             preparation.timer.end('topics')
             self._log_start(segmenter, preparation.timer)
         except Exception as error:  # Whatever it is, the node lives and says why.
-            expected = isinstance(error, ValueError)
-            self.get_logger().error('configure failed: ' + (
-                str(error) if expected else f'{type(error).__name__}: {error}') + f' ({HELP})')
+            self.get_logger().error(f'configure failed: {_reason_of(error)} ({HELP})')
             self._release()
             return TransitionCallbackReturn.FAILURE
         self._startup.end('configure')
@@ -221,6 +220,13 @@ class SegmentNode(LifecycleNode):
             camera.forget_time()
         if self._transforms is not None:
             self._transforms.clear()
+
+
+def _reason_of(error: Exception) -> str:
+    """Return why the node cannot be configured. Other kinds than ValueError name themselves."""
+    if isinstance(error, ValueError) or is_out_of_memory(error):
+        return explain(error)
+    return f'{type(error).__name__}: {error}'
 
 
 def listen_to_transforms(transforms: Transforms, parameters: NodeParameters) -> None:

@@ -27,3 +27,18 @@ def test_a_command_without_ros_says_to_source_it(monkeypatch, capsys, package):
     assert main(['view']) == 2
     error = capsys.readouterr().err
     assert 'wanted ROS 2: source its setup.bash' in error and 'pip install' not in error
+
+
+@pytest.mark.parametrize('raised', [
+    MemoryError(), OSError(12, 'Cannot allocate memory'),
+    ImportError('libtorch_cpu.so: failed to map segment from shared object', name='torch')])
+def test_a_command_without_memory_says_what_to_do(monkeypatch, capsys, raised):
+    def starved(_):
+        raise raised
+
+    module = SimpleNamespace(DESCRIPTION='', add_arguments=lambda parser: None, run=starved)
+    monkeypatch.setattr('importlib.import_module', lambda name: module)
+    assert main(['segment']) == 2
+    error = capsys.readouterr().err
+    assert str(raised) in error and 'raise the memory limit of this process' in error
+    assert 'error: ;' not in error and 'pip install' not in error

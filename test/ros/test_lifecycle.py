@@ -65,6 +65,18 @@ def test_a_bad_parameter_fails_configure_and_the_node_lives(bench, parameters, m
     assert node.node.trigger_configure().name == 'SUCCESS'
 
 
+def test_configure_without_memory_says_what_to_do_and_the_node_lives(bench, monkeypatch, capfd):
+    def starved(*_):
+        raise MemoryError
+
+    node = bench(start=False, autostart=False)
+    with monkeypatch.context() as patch:
+        patch.setattr('enet_ros.ros.segment_node.Preparation.result', starved)
+        assert node.node.trigger_configure().name == 'FAILURE'
+    assert 'configure failed: no memory is left; end other programs' in capfd.readouterr().err
+    assert node.node.trigger_configure().name == 'SUCCESS'
+
+
 @pytest.mark.parametrize('parameters', [
     {'class_map__Raod__drivable': True},
     {'class_map__Road__colour': [1, 2, 3]},

@@ -30,6 +30,7 @@ from enet_ros.training.batches import (
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
 from enet_ros.training.data_report import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
+from enet_ros.training.finite_watch import FiniteWatch
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
@@ -218,9 +219,10 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
         check_val_every_n_epoch=None, logger=TensorBoardLogger(run, name='', version='log'),
         callbacks=[Throughput(options.batch_size), ProgressBar(options.steps),
-                   KeepBest(run, keep), keep], plugins=[WholeCheckpoints()],
-        default_root_dir=run, num_sanity_val_steps=0, log_every_n_steps=20,
-        use_distributed_sampler=False, enable_model_summary=False, **machines)
+                   FiniteWatch(keep.path), KeepBest(run, keep), keep],
+        plugins=[WholeCheckpoints()], default_root_dir=run, num_sanity_val_steps=0,
+        log_every_n_steps=20, use_distributed_sampler=False, enable_model_summary=False,
+        **machines)
 
 
 def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: Path) -> bool:

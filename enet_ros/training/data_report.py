@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ class Survey:
         sizes: (width, height) of the frames -> how many have it.
         pixels: (256,) int64, number of pixels of each label.
         notes: Sentences of :meth:`SegmentationData.check`.
+        checksums: CRC-32 of each frame and its labels, in the order of the split.
     """
 
     data: SegmentationData
     sizes: Counter = field(default_factory=Counter)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     notes: tuple[str, ...] = ()
+    checksums: list[int] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the pairs, sizes and shares of the labels, a line each."""
@@ -66,6 +69,8 @@ def survey(data: SegmentationData) -> Survey:
     def count(frame: np.ndarray, labels: np.ndarray) -> None:
         result.sizes[frame.shape[1::-1]] += 1
         result.pixels += np.bincount(labels.reshape(-1), minlength=256)
+        result.checksums.append(zlib.crc32(np.ascontiguousarray(labels),
+                                           zlib.crc32(np.ascontiguousarray(frame))))
     result.notes = data.check(count)
     return result
 

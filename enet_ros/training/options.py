@@ -192,7 +192,7 @@ def check_files_stay(run: Path) -> None:
     if (run / 'last.ckpt').is_file() and (run / 'options.json').is_file():
         return
     # A run that stopped before its first checkpoint leaves these and begins anew.
-    begun = ('options.json', 'data.txt', 'data.png', 'best.ckpt')
+    begun = ('options.json', 'data.json', 'data.txt', 'data.png', 'best.ckpt')
     names = RESULTS if _is_own(run / 'options.json') else (*RESULTS, *begun, 'last.ckpt')
     taken = [name for name in names if os.path.lexists(run / name)]
     if taken:

@@ -28,6 +28,7 @@ from enet_ros.training.batches import (
     TrainingSet,
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
+from enet_ros.training.data_record import check_same_data, record_data
 from enet_ros.training.data_report import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
@@ -83,7 +84,7 @@ def _train_in(run: Path, options: TrainOptions) -> int:
     """Train in a folder that this process holds, see :func:`train`."""
     last = prepare_run_folder(run, options)
     training, validation = open_sources(options.sources)
-    report_data(run, training, validation)
+    report_data(run, training, validation, resumed=last.is_file())
     module, data = build_run(options, training, validation[0])
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
@@ -94,15 +95,20 @@ def _train_in(run: Path, options: TrainOptions) -> int:
 
 
 def report_data(run: Path, training: Sequence[SegmentationData],
-                validation: Sequence[SegmentationData]) -> None:
+                validation: Sequence[SegmentationData], *, resumed: bool) -> None:
     """Check every pair, and show what will be learned in ``data.txt`` and ``data.png``.
 
     Raises:
         DatasetError: Files cannot be used.
+        TrainingError: A run that is continued began on other data.
     """
-    text = '\n'.join(str(survey(split)) for split in (*training, *validation))
+    splits = (*training, *validation)
+    if resumed:
+        check_same_data(run, splits)
+    surveys = [survey(split) for split in splits]
+    text = '\n'.join(map(str, surveys))
     if not int(os.environ.get('RANK', 0)):  # the first of several processes
-        print(text)
+        print('\n'.join((text, *record_data(run, surveys, resumed=resumed))))
         (run / 'data.txt').write_text(text + '\n')
         draw_contact_sheet(run / 'data.png', training)
         print(f'{run / "data.png"} shows frames beside their labels')

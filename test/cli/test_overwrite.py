@@ -119,8 +119,8 @@ def test_a_link_into_nowhere_is_taken_and_a_pipe_or_a_terminal_is_not(tmp_path):
     check_absent([tmp_path / 'pipe', tmp_path / 'new'], force=False)
 
 
-@pytest.mark.parametrize('name', ['model.safetensors', 'scores.json', 'options.json', 'data.txt',
-                                  'data.png', 'best.ckpt', 'last.ckpt'])
+@pytest.mark.parametrize('name', ['model.safetensors', 'scores.json', 'options.json', 'data.json',
+                                  'data.txt', 'data.png', 'best.ckpt', 'last.ckpt'])
 def test_training_writes_into_no_folder_whose_files_are_of_something_else(tmp_path, name):
     (tmp_path / name).write_bytes(MINE)
     with pytest.raises(TrainingError, match=f'holds {name} and no run to continue'):

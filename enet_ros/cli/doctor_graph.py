@@ -54,9 +54,12 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and 0.1 <= value <= 3600.0):
-        raise argparse.ArgumentTypeError(f'{text} is given, wanted 0.1 to 3600 seconds')
+        raise argparse.ArgumentTypeError(f"'{text}' is given, wanted 0.1 to 3600 seconds")
     return value
 
 

@@ -219,3 +219,12 @@ def test_the_choice_is_what_this_machine_really_picks(gpu):
 def test_what_the_probe_finds_counts_more_than_versions(monkeypatch):
     monkeypatch.setattr(doctor_findings, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
     assert doctor_findings.gather(gpu=True).torch_tensorrt == '2.9.0+probe'
+
+
+@pytest.mark.parametrize('seconds', ['soon', 'nan', '0', '1e9'])
+def test_a_bad_number_of_seconds_is_an_error_of_the_call(capsys, seconds):
+    from enet_ros.cli.main import main
+    with pytest.raises(SystemExit) as stop:
+        main(['doctor', '--seconds', seconds])
+    assert stop.value.code == 2
+    assert f"'{seconds}' is given, wanted 0.1 to 3600 seconds" in capsys.readouterr().err

@@ -122,3 +122,38 @@ def test_labels_are_read_without_the_padding_of_their_rows():
     message.encoding = 'rgb8'
     with pytest.raises(ValueError, match='the encoding is rgb8'):
         mono8(serialize_message(message))
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(('options', 'words'), [
+    (['--memory', 'lots'], "--memory is 'lots', wanted a size such as 256MB"),
+    (['--rate', 'x'], "argument --rate: invalid float value: 'x'"),
+    (['--opacity', 'nan'], '--opacity is nan, wanted 0 to 1'),
+    (['--wait', '-1'], '--wait is -1, wanted 0 to 1e+06'),
+    (['--port', '70000'], '--port is 70000, wanted 0 to 65535'),
+    (['--show='], "--show has '', wanted all, or some of camera"),
+    (['--node='], "--node is '', wanted the name of a node, such as /enet"),
+    (['--node', '/a b'], "--node is 'a b', wanted the name of a node"),
+    (['--image', 'camera//image'], "--image is '/camera//image', wanted a topic"),
+    (['--weights', 'nobody'], "'nobody'")])
+def test_a_bad_option_is_an_error_of_the_call_before_any_waiting(capsys, monkeypatch, options,
+                                                                      words):
+    """The wait is longer than the test may take."""
+    from enet_ros.cli import view
+    from enet_ros.cli.main import main
+    monkeypatch.setattr(view.signal, 'signal', lambda *_: None)  # of the process of the tests
+    try:
+        code = main(['view', '--port', '0', '--wait', '1000', *options])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith('enet-ros view: error: ') and words in error
+
+
+def test_topics_that_diagnostics_tell_are_taken_only_if_they_can_be():
+    from enet_ros.ros.tools.view_target import check_names
+    check_names('/robot/enet', ['/cam/image_raw'])
+    for topic in ('cam', '/9', '/a b', '/'):
+        with pytest.raises(ValueError, match='--image is'):
+            check_names('/enet', [topic])

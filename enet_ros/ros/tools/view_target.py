@@ -7,9 +7,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter_client import AsyncParameterClient
+from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
@@ -76,7 +78,9 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
         TargetError: The node did not come, or did not answer.
         ValueError: ``images`` or ``weights`` cannot be used.
     """
-    full = '/' + name.strip('/')
+    full, images = '/' + name.strip('/'), ['/' + topic.removeprefix('/') for topic in images]
+    check_names(full, images)
+    class_map = read_checkpoint(weights_path(weights)).class_map if weights else None
     namespace, _, short = full.rpartition('/')
     client = AsyncParameterClient(node, full)
     _wait(lambda: _lack(node, namespace or '/', short, client), executor, wait_sec, say)
@@ -86,10 +90,7 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
         raise ValueError(f'{len(images)} image topics were given, and {full} has {len(names)} '
                          f'cameras: {", ".join(names)}; wanted one --image each, in this order')
     cameras = _camera_topics(node, executor, full, names, images)
-    if weights:
-        class_map, doubt = read_checkpoint(weights_path(weights)).class_map, ''
-    else:
-        class_map, doubt = _wait_for(ask_classes(client), executor)
+    class_map, doubt = (class_map, '') if class_map else _wait_for(ask_classes(client), executor)
     return Target(full, tuple(
         CameraTopics(camera, topic, compressed, f'{full}/{camera}/' if camera else f'{full}/')
         for camera, (topic, compressed) in zip(names, cameras)), class_map, doubt)
@@ -108,13 +109,39 @@ def _camera_topics(node: Node, executor: Executor, full: str, names: Sequence[st
     return [image_topic(camera, names, inputs, namespace) for camera in names]
 
 
+def check_names(name: str, images: Sequence[str]) -> None:
+    """Refuse names that no node or topic can have.
+
+    Args:
+        name: Full name of a node.
+        images: Topics.
+
+    Raises:
+        ValueError: One of them cannot be used. The message names the option.
+    """
+    if not _is_topic(name):
+        raise ValueError(f"--node is '{name[1:]}', wanted the name of a node, such as /enet or "
+                         '/robot/enet')
+    for topic in images:
+        if not _is_topic(topic):
+            raise ValueError(f"--image is '{topic}', wanted a topic, such as /camera/image_raw")
+
+
+def _is_topic(name: str) -> bool:
+    try:
+        return validate_full_topic_name(name)
+    except InvalidTopicNameException:
+        return False
+
+
 def _told_topics(node: Node, executor: Executor, full: str, cameras: Sequence[str]) -> list[str]:
     """Return the topic of each camera, as the diagnostics tell it, or none if one is not told."""
     topic_of: dict[str, str] = {}
 
     def read(message: DiagnosticArray) -> None:
         topic_of.update((status.name, value.value) for status in message.status
-                    for value in status.values if value.key == 'image_topic')
+                    for value in status.values
+                    if value.key == 'image_topic' and _is_topic(value.value))
     titles = [status_title(full, camera) for camera in cameras]
     subscription = node.create_subscription(DiagnosticArray, '/diagnostics', read, 10)
     deadline = time.monotonic() + DIAGNOSTICS_SEC

@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 
 from enet_ros.perception.encodings import EncodingError
 from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.stamps import StampError
 
 pytestmark = pytest.mark.ros
 
@@ -44,8 +45,12 @@ def test_what_is_read_is_what_was_sent(message):
 
 @given(images)
 def test_the_stamp_is_read_without_the_rest(message):
-    stamp = message.header.stamp
-    assert read_stamp_ns(serialize_message(message)) == stamp.sec * 10**9 + stamp.nanosec
+    stamp, serialized = message.header.stamp, serialize_message(message)
+    if stamp.sec < 0 or stamp.nanosec >= 10**9:
+        with pytest.raises(StampError, match=f'is {stamp.sec} s and {stamp.nanosec} ns'):
+            read_stamp_ns(serialized)
+    else:
+        assert read_stamp_ns(serialized) == stamp.sec * 10**9 + stamp.nanosec
 
 
 def test_pixels_are_not_copied():

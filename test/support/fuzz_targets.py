@@ -30,7 +30,8 @@ def _image():
     from support.fuzz_images import draw_image, run_image
 
     from enet_ros.perception.encodings import EncodingError
-    return Target(draw_image, run_image, (EncodingError,), is_guarded=True)
+    from enet_ros.ros.stamps import StampError
+    return Target(draw_image, run_image, (EncodingError, StampError), is_guarded=True)
 
 
 def _compressed_image():

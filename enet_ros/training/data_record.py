@@ -14,7 +14,7 @@ from pathlib import Path
 from enet_ros.common.one_line_error import printable
 from enet_ros.training.data_report import Survey
 from enet_ros.training.labeled_frames import SegmentationData
-from enet_ros.training.options import TrainingError
+from enet_ros.training.options import TrainingError, write_whole
 
 RECORD = 'data.json'
 
@@ -84,9 +84,7 @@ def record_data(run: Path, surveys: Sequence[Survey], *, resumed: bool) -> list[
     now = [SplitRecord.of(survey.data, survey.checksums) for survey in surveys]
     earlier = _read(run / RECORD) if resumed else None
     if earlier is None:
-        writing = run / f'.{RECORD}.writing'
-        writing.write_text(json.dumps([asdict(record) for record in now]) + '\n')
-        writing.replace(run / RECORD)
+        write_whole(run / RECORD, json.dumps([asdict(record) for record in now]) + '\n')
         return []
     sentences = []
     for before, after in zip(earlier, now):
@@ -106,17 +104,16 @@ def _read(path: Path) -> list[SplitRecord] | None:
     """
     try:
         records = [SplitRecord(**entry) for entry in json.loads(path.read_text())]
+        lists = [values for record in records
+                 for values in (record.classes, record.sets, record.pairs, record.checksums)]
+        if not all(isinstance(values, list)
+                   and all(isinstance(value, str | int) for value in values) for values in lists):
+            raise ValueError('wanted lists of text and numbers')
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError) as error:
         raise TrainingError(f'{path} is damaged: delete it to continue without a comparison of '
                             'the data') from error
-    lists = [values for record in records
-             for values in (record.classes, record.sets, record.pairs, record.checksums)]
-    if not all(isinstance(values, list) and all(isinstance(value, str | int) for value in values)
-               for values in lists):
-        raise TrainingError(f'{path} is damaged: delete it to continue without a comparison of '
-                            'the data')
     return records
 
 

@@ -123,8 +123,9 @@ class DrivableScores:
         self.curve.drivable += int(road.sum())
         union = (road | (claimed & other)).sum()
         self.iou[index] = float((claimed & road).sum() / union) if union else 1.0
-        kept = {**self.worst_labels, index: result.labels}
-        self.worst_labels = {number: kept[number] for number in self.worst(self._keep)}
+        if self._keep:
+            kept = {**self.worst_labels, index: result.labels}
+            self.worst_labels = {number: kept[number] for number in self.worst(self._keep)}
 
     def worst(self, count: int) -> list[int]:
         """Return the numbers of the frames with the least drivable IoU, worst first."""

@@ -243,8 +243,12 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
             raise TrainingError(f'{run} holds a finished run; choose another --out')
         if earlier.get('drawn') or earlier.get(WAS_DRAWN):
             values[WAS_DRAWN] = True
-    # Several processes write it at once, and read what another may be writing.
-    new = run / f'.options-{os.getpid()}.json'
-    new.write_text(json.dumps(values, indent=2) + '\n')
-    new.replace(path)
+    write_whole(path, json.dumps(values, indent=2) + '\n')
     return last
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file of a run. Several processes may do so at once, and others read it meanwhile."""
+    new = path.with_name(f'.{path.stem}-{os.getpid()}{path.suffix}')
+    new.write_text(text)
+    new.replace(path)

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.cli.options import WEIGHTS_HELP, png, resolution, threads
+from enet_ros.common.overwrite import add_force, check_outputs
 from enet_ros.machine import how_to_install
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_node_arguments(parser.add_argument_group('with --node'))
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this JSON file')
-    parser.add_argument('--plot', type=Path, metavar='FILE',
-                        help='draw the figures into this PNG file (default: beside --json)')
+    parser.add_argument('--plot', type=png, metavar='FILE.png',
+                        help='draw the figures into this file (default: beside --json)')
     add_force(parser)
 
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f'--{name} is {getattr(args, name)}, wanted {least} or more')
     if args.json and not args.plot:
         args.plot = args.json.with_suffix('.png')
-    check_absent([args.json, args.plot], force=args.force)
+    check_outputs([args.json, args.plot], force=args.force)
     if args.paper:
         return _measure_paper(args)
     return _measure_node(args) if args.node else _compare(args)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import add_engine_options
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_outputs
 
 DESCRIPTION = """\
 Find the mean confidence below which a frame is unlike what the weights were trained on. The images
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--change is '{args.change}' without --alarms; wanted both or none")
     if args.out and args.out.suffix != '.safetensors':
         raise ValueError(f"--out is '{args.out}', wanted a name that ends in .safetensors")
-    check_absent([args.out], force=args.force)
+    check_outputs([args.out], force=args.force)
     path, checkpoint = existing(str(args.images)), read_checkpoint(weights_path(args.weights))
     resolution = check_resolution(args.resolution or checkpoint.resolution)
     if not args.alarms:

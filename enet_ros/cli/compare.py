@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import resolution, threads
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_outputs
 
 DESCRIPTION = """\
 Tell two weights, precisions or settings apart on one recording, before a robot runs them.
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.comparison.run import compare
     from enet_ros.comparison.sides import Options, Side
     from enet_ros.comparison.truth import find_truth
-    check_absent([args.out, args.json], force=args.force)
+    check_outputs([args.out, args.json], force=args.force)
     recording = open_recording(args.recording, args.topic)
     truth = find_truth(recording.path)
     options = Options(args.resolution, args.backend, args.threads, args.node)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import add_engine_options
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.cli.options import add_engine_options, png
+from enet_ros.common.overwrite import add_force, check_outputs
 
 if TYPE_CHECKING:
     from enet_ros.network.class_map import ClassMap
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_options(parser, None)
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the scores to this file as well')
-    parser.add_argument('--floors', type=Path, metavar='FILE.png',
+    parser.add_argument('--floors', type=png, metavar='FILE.png',
                         help='draw how precise drivable pixels are above each confidence_floor')
-    parser.add_argument('--worst', type=Path, metavar='FILE.png',
+    parser.add_argument('--worst', type=png, metavar='FILE.png',
                         help='draw the frames of the first data set with the least drivable IoU, '
                              'as they were scored')
     add_force(parser)
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.training.drivable_scores import DrivableScores
     from enet_ros.training.evaluate import names_of, read_changed, report
     from enet_ros.training.metrics import without_nan
-    check_absent([args.json, args.floors, args.worst], force=args.force)
+    check_outputs([args.json, args.floors, args.worst], force=args.force)
     checkpoint = read_checkpoint(weights_path(args.weights))
     splits = _open(args, checkpoint.class_map)
     keep = WORST_FRAMES if args.worst else 0  # of the first data set

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import WEIGHTS_HELP, resolution
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_outputs
 
 DESCRIPTION = """\
 Write the graph that the node runs as a file for another runtime, and check the file against torch.
@@ -72,7 +72,7 @@ def _export_graph(args: argparse.Namespace) -> int:
         raise ExportError('no file to write, wanted -o PATH')
     file_format = args.format or format_of(args.out)
     weights_file = args.out.with_suffix('.bin') if file_format == 'openvino' else None
-    check_absent([args.out, weights_file], force=args.force)
+    check_outputs([args.out, weights_file], force=args.force)
     checkpoint = read_checkpoint(weights_path(args.weights))
     agreement = export(checkpoint, args.out, file_format, args.resolution, args.batch,
                        confidence=args.confidence)
@@ -96,7 +96,7 @@ def _export_int8(args: argparse.Namespace) -> int:
         raise ExportError(f'batch is {args.batch}, wanted 1 with int8')
     weights = weights_path(args.weights)
     out = args.out or Path(f'{weights.stem}_int8.safetensors')
-    check_absent([out], force=args.force)
+    check_outputs([out], force=args.force)
     agreement, count = export_int8(read_checkpoint(weights), out, args.calibrate, args.resolution)
     width, height = args.resolution
     print(f'{out}: int8 at {width}x{height}, calibrated on {count} images; agrees with float32 '

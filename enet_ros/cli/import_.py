@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import add_force, check_outputs
 
 DESCRIPTION = """\
 Turn another project's weights into a .safetensors file. Nothing in them is executed.
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.network.checkpoint import write_checkpoint
     from enet_ros.network.class_files import read_class_file
 
-    check_absent([args.out], force=args.force)
+    check_outputs([args.out], force=args.force)
     class_map = read_class_file(args.classes) if args.classes else None
     checkpoint = import_checkpoint(
         args.source, class_map, lambda text: print(f'{args.source}: {text}', file=sys.stderr))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 WEIGHTS_HELP = ('weights to use: a .safetensors file, or the name of one that ships '
                 '(default: enet_camvid)')
@@ -19,6 +20,14 @@ def resolution(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is no resolution, wanted WxH, "
                                          'such as 640x360') from None
     return width, height
+
+
+def png(text: str) -> Path:
+    """Parse the path of an image to draw, which ends in .png."""
+    if Path(text).suffix.lower() != '.png':
+        raise argparse.ArgumentTypeError(f"'{text}' is no file to draw, wanted a name that ends "
+                                         'in .png')
+    return Path(text)
 
 
 def threads(text: str) -> int:

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import resolution
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.cli.options import png, resolution
+from enet_ros.common.overwrite import add_force, check_outputs
 from enet_ros.machine import how_to_install
 
 DESCRIPTION = """\
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='precision of the network (default: the fastest)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the figures to this JSON file')
-    parser.add_argument('--plot', type=Path, metavar='FILE',
-                        help='draw the figures into this PNG file (default: beside --json)')
+    parser.add_argument('--plot', type=png, metavar='FILE.png',
+                        help='draw the figures into this file (default: beside --json)')
     parser.add_argument('--table', type=Path, nargs='+', metavar='FILE',
                         help='print the table of these JSON files instead')
     add_force(parser)
@@ -57,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(format_table([read_soak(path) for path in args.table]))
         return 0
     plot = args.plot or (args.json.with_suffix('.png') if args.json else None)
-    check_absent([args.json, plot], force=args.force)
-    for path in filter(None, (args.json, plot)):
-        if not path.resolve().parent.is_dir():
-            raise ValueError(f"the folder of '{path}' is not there: make it first")
+    check_outputs([args.json, plot], force=args.force)
     from enet_ros.ros.tools.processes import ProcessError
     from enet_ros.ros.tools.soak import Soak, run_soak
 

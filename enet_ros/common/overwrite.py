@@ -15,6 +15,27 @@ def add_force(parser: argparse.ArgumentParser) -> None:
                         help='replace files that exist already; without it they stop the command')
 
 
+def check_outputs(paths: Iterable[Path | None], *, force: bool) -> None:
+    """Refuse files that options name and that could not all be written, before any work is done.
+
+    Args:
+        paths: What the command would write; None stands for a file that it does not write.
+        force: Whether files that exist may be replaced.
+
+    Raises:
+        ValueError: Two of the paths are one file, or the folder of one is not there.
+        FileExistsError: As :func:`check_absent`.
+    """
+    named = [path for path in paths if path is not None]
+    if len({path.resolve() for path in named}) < len(named):
+        raise ValueError(f"of the files to write ({', '.join(map(str, named))}) two are one; "
+                         'wanted a name for each')
+    for path in named:
+        if not path.resolve().parent.is_dir():
+            raise ValueError(f"the folder of '{path}' is not there: make it first")
+    check_absent(named, force=force)
+
+
 def check_absent(paths: Iterable[Path | None], *, force: bool,
                  option: str = '--force') -> None:
     """Refuse to write where something is already, before any work is done.

@@ -43,6 +43,17 @@ def distinct_colors(count: int, taken: Iterable[tuple[int, int, int]] = ()) -> l
     return colors
 
 
+def _classes_named(wanted: str, names: Sequence[str]) -> list[str]:
+    """Return the class that a name stands for, exactly or but for capitals, if there is one."""
+    if wanted in names:
+        return [wanted]
+    similar = [name for name in names if name.lower() == wanted.lower()]
+    if len(similar) > 1:
+        raise ClassMapError(f"the drivable class '{wanted}' can mean {' or '.join(similar)}; "
+                            'wanted one of these names exactly')
+    return similar
+
+
 @dataclass(frozen=True)
 class ClassMap:
     """The meaning of a network's class ids.
@@ -63,17 +74,19 @@ class ClassMap:
 
         Args:
             names: class names in the order of the ids.
-            drivable: names of the drivable classes, in any capitals. Other names are ignored.
+            drivable: names of the drivable classes. A name that no class has exactly stands for
+                the class that differs from it only in capitals. Other names are ignored.
 
         Raises:
-            ClassMapError: as :meth:`checked`.
+            ClassMapError: as :meth:`checked`, or two classes differ from a drivable name only in
+                capitals.
         """
         colors = [WELL_KNOWN_COLORS.get(color_key(name)) for name in names]
         colors = [None if color in colors[:i] else color for i, color in enumerate(colors)]
         spare = iter(distinct_colors(colors.count(None), [color for color in colors if color]))
-        drivable_keys = {name.lower() for name in drivable}
+        chosen = {name for wanted in drivable for name in _classes_named(wanted, names)}
         return cls(tuple(names), tuple(color or next(spare) for color in colors),
-                   tuple(name.lower() in drivable_keys for name in names)).checked()
+                   tuple(name in chosen for name in names)).checked()
 
     def checked(self, *, need_drivable: bool = False) -> ClassMap:
         """Return the class map itself, after checking it.

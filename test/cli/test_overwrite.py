@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ['--resolution', '160x96']
 MINE = b'this was here before'
 #: Destinations of options that name something to write.
-WRITTEN = {'out', 'json', 'plot', 'output'}
+WRITTEN = {'out', 'json', 'plot', 'output', 'floors', 'worst'}
 #: They write a folder: a run is continued or refused, and a data set wants a new folder.
 FOLDERS = {'bag', 'draw', 'label-import', 'train'}
 
@@ -98,6 +98,28 @@ def test_force_replaces_scores(place):
     assert main(arguments) == 2
     assert main([*arguments, '--force']) == 0
     assert b'"miou"' in (place / 's.json').read_bytes()
+
+
+@pytest.mark.parametrize('arguments, problem', [
+    (['eval', '--worst', 'a.png', '--floors', './a.png'], 'a.png, a.png) two are one'),
+    (['compare', 'a', 'b', 'v.mp4', '--out', 's.x', '--json', 's.x'], 's.x, s.x) two are one'),
+    (['bench', '--json', 'b.png'], 'b.png, b.png) two are one'),
+    (['soak', '--json', 'b.png'], 'b.png, b.png) two are one'),
+    (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "the folder of 'no/a.html' is not there"),
+    (['eval', '--json', 'no/a.json'], "the folder of 'no/a.json' is not there"),
+])
+def test_outputs_that_cannot_all_be_written_are_refused_first(place, capsys, arguments, problem):
+    assert main([*arguments, '--force']) == 2
+    assert problem in capsys.readouterr().err
+    assert [path.name for path in place.iterdir()] == ['a.png']
+
+
+@pytest.mark.parametrize('arguments', [['eval', '--worst', 'w'], ['eval', '--floors', 'f.xyz'],
+                                       ['bench', '--plot', 'p.svg'], ['soak', '--plot', 'p']])
+def test_a_drawing_has_a_name_that_ends_in_png(place, capsys, arguments):
+    with pytest.raises(SystemExit, match='2'):
+        main(arguments)
+    assert 'wanted a name that ends in .png' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', COMMANDS)

@@ -26,6 +26,21 @@ def test_camvid_has_road_alone_drivable():
     assert lut[3] == 255
 
 
+@pytest.mark.parametrize('names, wanted, drivable', [
+    (('Road', 'road'), 'Road', ('Road',)),
+    (('Path', 'path'), 'path', ('path',)),
+    (('Sky', 'ROAD'), 'Road', ('ROAD',)),
+])
+def test_a_drivable_name_in_other_capitals_adds_no_class_to_one_that_has_it(names, wanted,
+                                                                            drivable):
+    assert ClassMap.from_names(names, [wanted]).drivable_names == drivable
+
+
+def test_a_drivable_name_that_can_mean_two_classes_is_refused():
+    with pytest.raises(ClassMapError, match="'Road' can mean road or ROAD; wanted one of these"):
+        ClassMap.from_names(['road', 'ROAD', 'Sky'])
+
+
 def test_unknown_is_never_drivable_and_black():
     everything = ClassMap.from_names(CAMVID_NAMES, CAMVID_NAMES)
     assert everything.drivable_lut()[UNKNOWN] == 0

@@ -73,9 +73,11 @@ def look(args: argparse.Namespace, *, has_ros: bool) -> GraphLook:
                                                  'not there: see "falls short"')
     from enet_ros.ros.graph_doctor.findings import exit_code
     from enet_ros.ros.graph_doctor.look import look_at_graph
-    report = look_at_graph(dict(os.environ), args.node, args.nav2, args.seconds)
+    from enet_ros.ros.graph_doctor.machine_settings import settings_of
+    environment = dict(os.environ)
+    report = look_at_graph(environment, args.node, args.nav2, args.seconds)
     note = '' if report.nodes or report.findings else (
-        'no node of enet_ros runs in domain ' + os.environ.get('ROS_DOMAIN_ID', '0'))
+        f'no node of enet_ros runs in domain {settings_of(environment)["ROS_DOMAIN_ID"]}')
     return GraphLook(exit_code(report.findings), report.nodes,
                      [finding.as_dict() for finding in report.findings], note)
 

@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.perception.segmenter import Segmenter
 
     paths, videos_left_out = _find_files(args.inputs)
-    _check_stems(paths)
-    check_absent(_files_to_replace(paths, args.out, with_frames=args.frames), force=args.force)
+    outputs = Outputs(paths, with_frames=args.frames)
+    check_absent(outputs.files_to_replace(args.out), force=args.force)
     segmenter = Segmenter.from_file(args.weights, resolution=args.resolution,
                                     backend=args.backend, precision=args.precision,
                                     threads=args.threads)
@@ -167,36 +167,54 @@ def _report(problems: list[str], count: int) -> int:
     return 1
 
 
-def _check_stems(paths: list[Path]) -> None:
-    """Refuse inputs whose outputs would overwrite each other."""
-    path_of_stem: dict[str, Path] = {}
-    for path in paths:
-        other = path_of_stem.setdefault(path.stem, path)
-        if other != path:
-            raise ValueError(f"'{other}' and '{path}' would both write "
-                             f'{path.stem}_labels.png; wanted different names')
+class Outputs:
+    """Which input writes which file."""
 
+    def __init__(self, paths: list[Path], *, with_frames: bool):
+        """Name the files.
 
-def _files_to_replace(paths: list[Path], out: Path, *, with_frames: bool) -> list[Path]:
-    """Return the files of the folder that outputs would replace; refuse it if one is an input."""
-    from enet_ros.media import is_video
-    inputs, writers, videos = {path.resolve(): path for path in paths}, {}, {}
-    to_replace = []
-    for path in paths:
-        if is_video(path):
-            writers[f'{path.stem}_overlay.mp4'] = videos[path.stem] = path
-        else:
-            writers |= {f'{path.stem}_{kind}.png': path
-                        for kind in ('labels', 'drivable', 'overlay')}
-    for target in sorted(out.iterdir()) if out.is_dir() else []:
-        frame = FRAME_NAME.fullmatch(target.name)
-        writer = writers.get(target.name) or (with_frames and frame and videos.get(frame[1]))
-        if writer and target.resolve() in inputs:
-            raise ValueError(f"'{writer}' would write '{target}', which is the input "
-                             f"'{inputs[target.resolve()]}'; wanted another --out")
-        if writer:
-            to_replace.append(target)
-    return to_replace
+        Args:
+            paths: Images and videos.
+            with_frames: Whether the frames of videos are written as well.
+
+        Raises:
+            ValueError: Two inputs would write the same file.
+        """
+        from enet_ros.media import is_video
+        self._inputs = {path.resolve(): path for path in paths}
+        videos = [path for path in paths if is_video(path)]
+        #: Stem of a video whose frames are written -> the video.
+        self._videos = {path.stem: path for path in videos if with_frames}
+        self._writers: dict[str, Path] = {}
+        for path in paths:
+            kinds = ['overlay.mp4'] if path in videos else [
+                'labels.png', 'drivable.png', 'overlay.png']
+            for name in (f'{path.stem}_{kind}' for kind in kinds):
+                other = self._writer_of(name)
+                if other not in (None, path):
+                    raise ValueError(f"'{other}' and '{path}' would both write {name}; wanted "
+                                     'different names')
+                self._writers[name] = path
+
+    def _writer_of(self, name: str) -> Path | None:
+        frame = FRAME_NAME.fullmatch(name)
+        return self._writers.get(name) or (self._videos.get(frame[1]) if frame else None)
+
+    def files_to_replace(self, out: Path) -> list[Path]:
+        """Return the files of the folder that the outputs would replace.
+
+        Raises:
+            ValueError: One of them is an input.
+        """
+        to_replace = []
+        for target in sorted(out.iterdir()) if out.is_dir() else []:
+            writer = self._writer_of(target.name)
+            if writer and target.resolve() in self._inputs:
+                raise ValueError(f"'{writer}' would write '{target}', which is the input "
+                                 f"'{self._inputs[target.resolve()]}'; wanted another --out")
+            if writer:
+                to_replace.append(target)
+        return to_replace
 
 
 def _segment_images(segmenter: Segmenter, paths: list[Path], out: Path) -> list[str]:

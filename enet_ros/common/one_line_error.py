@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _HEAD, _TAIL = 500, 250  # characters that are kept of a long text
 
 
@@ -30,8 +32,11 @@ def in_one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text of any length in one line, with escapes for what cannot be printed."""
+    """Return a text of any length in one line, with escapes for what cannot be printed.
+
+    White space of ASCII becomes one blank. Names of files may have others, which stay visible.
+    """
     if text.isprintable():
         return text
     return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode()
-                   for c in ' '.join(text.split()))
+                   for c in ' '.join(re.split(r'[ \t\r\n\f\v]+', text)).strip())

@@ -5,6 +5,7 @@ They are read and judged as ``enet-ros train`` and ``enet-ros eval`` do it.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,12 +83,13 @@ def find_truth(path: Path) -> Truth | None:
     Raises:
         DatasetError: The class file cannot be used.
     """
-    labels = path.parent / f'{path.name}annot'
-    files = [path.parent / name for name in CLASS_FILES if (path.parent / name).is_file()]
+    named = Path(os.path.abspath(path))  # '.' has no name of its own
+    labels = named.parent / f'{named.name}annot'
+    files = [named.parent / name for name in CLASS_FILES if (named.parent / name).is_file()]
     if not path.is_dir() or not labels.is_dir() or not files:
         return None
     pairs, problems = pairs_with_labels(list_images(path), labels)
-    data = in_classes_of_file(files[0], path.name, pairs)
+    data = in_classes_of_file(files[0], named.name, pairs)
     try:
         check_two_classes(data.class_map, str(files[0]))
         if not any(data.class_map.drivable):

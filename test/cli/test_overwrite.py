@@ -100,7 +100,7 @@ def test_force_replaces_scores(place):
     assert b'"miou"' in (place / 's.json').read_bytes()
 
 
-@pytest.mark.parametrize('arguments, problem', [
+@pytest.mark.parametrize(('arguments', 'problem'), [
     (['eval', '--worst', 'a.png', '--floors', './a.png'], 'a.png, a.png) two are one'),
     (['compare', 'a', 'b', 'v.mp4', '--out', 's.x', '--json', 's.x'], 's.x, s.x) two are one'),
     (['bench', '--json', 'b.png'], 'b.png, b.png) two are one'),

@@ -11,6 +11,7 @@ import pytest
 from enet_ros.cli import doctor, doctor_graph
 from enet_ros.cli.main import main
 from enet_ros.cli.say import say, say_error
+from enet_ros.common.one_line_error import printable
 
 EVIL = '\x1b[2J\x9b1m\nfine    all is well\r\u202e'
 SHOWN = '\\x1b[2J\\x9b1m fine    all is well \\u202e'
@@ -76,3 +77,7 @@ def test_segment_prints_names_of_files_without_codes(capsys, tmp_path):
     assert main(['segment', f'{folder}/none', '-o', str(tmp_path / 'out')]) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith('\\x1b[2J\\x9b1m') and second.startswith('  fine')
+
+
+def test_blanks_of_other_scripts_in_a_name_stay_visible():
+    assert printable('in\u3000this\u00a0one\nline\t ') == r'in\u3000this\xa0one line'

@@ -9,6 +9,7 @@ import pytest
 from support.damaged import as_file, damaged_files, hidden_files, rotated_video, street
 
 from enet_ros.cli.main import main
+from enet_ros.cli.segment import Outputs
 from enet_ros.media import Video, VideoWriter, read_image, write_image
 
 OPTIONS = ['--resolution', '160x96', '--precision', 'float32']
@@ -226,3 +227,21 @@ def test_help_says_what_the_exit_codes_mean(capsys):
     with pytest.raises(SystemExit):
         main(['segment', '--help'])
     assert 'exit code:\n  0  everything was labeled\n  1  files' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('names', 'with_frames', 'clash'), [
+    (['x.png', 'x.jpg'], False, 'x_labels.png'),
+    (['x.mp4', 'x.avi'], False, 'x_overlay.mp4'),
+    (['x_000000.png', 'x.mp4'], True, 'x_000000_labels.png'),
+    (['x.mp4', 'x_1234567.png'], True, 'x_1234567_labels.png'),
+    (['x_000000.png', 'x.mp4'], False, None),
+    (['x.png', 'x.mp4'], True, None),
+    (['x.png', 'x.png'], False, None),
+])
+def test_inputs_that_would_write_one_file_are_refused(names, with_frames, clash):
+    paths = [Path(name) for name in names]
+    if clash is None:
+        assert Outputs(paths, with_frames=with_frames).files_to_replace(Path('nowhere')) == []
+        return
+    with pytest.raises(ValueError, match=f'would both write {clash}; wanted different names'):
+        Outputs(paths, with_frames=with_frames)

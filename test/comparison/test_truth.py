@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from enet_ros.cli.main import main
+from enet_ros.comparison.truth import find_truth
 from enet_ros.media import write_image
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.scene.road_scene import RoadScene
@@ -60,6 +62,13 @@ def test_labels_are_read_as_train_reads_them(tmp_path, frames):
         ours, truth = road[:, 100:], (labels == 0)[:, 100:]
         overlap, union = overlap + (ours & truth).sum(), union + (ours | truth).sum()
     assert found['a']['drivable_iou_with_labels'] == pytest.approx(overlap / union, abs=0.01)
+
+
+def test_the_folder_in_which_the_command_runs_has_its_labels(tmp_path, frames, monkeypatch):
+    path = make_site(tmp_path / 'site', frames, np.zeros((192, 320), np.uint8), WAY_AND_REST)
+    monkeypatch.chdir(path)
+    truth = find_truth(Path('.'))
+    assert truth.of(Path('000.png'))[0].all()
 
 
 @pytest.mark.parametrize(('values', 'classes', 'reason'), [

@@ -26,7 +26,7 @@ def test_camvid_has_road_alone_drivable():
     assert lut[3] == 255
 
 
-@pytest.mark.parametrize('names, wanted, drivable', [
+@pytest.mark.parametrize(('names', 'wanted', 'drivable'), [
     (('Road', 'road'), 'Road', ('Road',)),
     (('Path', 'path'), 'path', ('path',)),
     (('Sky', 'ROAD'), 'Road', ('ROAD',)),

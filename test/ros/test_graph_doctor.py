@@ -255,6 +255,13 @@ def test_a_node_that_does_not_answer(node, monkeypatch):
     assert 'does not answer' in found[Kind.NO_ANSWER]
 
 
+def test_a_node_is_found_by_its_name_with_any_slashes(node):
+    from enet_ros.ros.graph_doctor.observer import open_observer
+    with open_observer() as observer:
+        for wanted in ('enet', '/enet', 'enet/', '/enet/'):
+            assert observer.find(wanted) == ['/enet']
+
+
 def test_a_node_that_is_not_there_and_a_bad_nav2_file(tmp_path):
     assert "node 'nobody' is not in domain 0" in look('nobody')[Kind.NO_NODE]
     for text in ('a: [', 'a: 1'):

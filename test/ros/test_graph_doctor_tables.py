@@ -112,6 +112,8 @@ def test_frames_that_tf_does_not_connect():
     assert kinds(_judge_transforms(found, [sample])) == [Kind.NO_TF]
     found.frames = {('base', 'mast'), ('mast', 'cam')}
     assert list(_judge_transforms(found, [sample])) == []
+    found.parameters |= {'base_frame': '/base', 'odom_frame': '/mast'}  # a slash means nothing
+    assert list(_judge_transforms(found, [Sample((1, 1), '/cam', 1, 0)])) == []
     found.frames = None  # without tf2_msgs nothing is known
     assert list(_judge_transforms(found, [sample])) == []
 

@@ -121,6 +121,8 @@ def test_a_calibration_from_a_file_is_published_with_the_images(start, tester, t
     ('camera_matrix', 'matrix', 'has no camera_matrix, wanted the file that camera_calibration'),
     ('79.5, 0, 120', '79.5, 120', 'camera_matrix has 8 values, wanted 9'),
     ('image_width: 160', 'image_width: wide', 'is no calibration'),
+    ('image_width: 160', 'image_width: .inf', 'image_width is inf, wanted 1 to'),
+    ('image_width: 160', 'image_width: -640', 'image_width is -640, wanted 1 to'),
     ('data: [0.1', 'data: [none', 'is no calibration'),
     (CALIBRATION, '[', 'is no calibration: it is no YAML'), (CALIBRATION, '', 'is no calibration'),
     (CALIBRATION, None, 'No such file or directory')])

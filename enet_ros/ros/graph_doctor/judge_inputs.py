@@ -158,10 +158,10 @@ def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Fi
 def _judge_transforms(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
     if found.frames is None:  # The node itself warns that it has no TF.
         return
-    base = str(found.parameters.get('base_frame') or '')
-    odometry = str(found.parameters.get('odom_frame') or '')
+    base, odometry = (str(found.parameters.get(name) or '').lstrip('/')
+                      for name in ('base_frame', 'odom_frame'))
     pose = found.parameters.get('ground.pose', 'off')
-    ways = {(base, sample.frame_id) for sample in samples} if pose == 'tf' else set()
+    ways = {(base, sample.frame_id.lstrip('/')) for sample in samples} if pose == 'tf' else set()
     ways |= {(odometry, base)} if odometry and pose != 'off' else set()
     for start, end in sorted(ways):
         if end not in _reached(start, found.frames):

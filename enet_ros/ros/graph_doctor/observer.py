@@ -94,7 +94,7 @@ class Observer:
             self._executor.spin_once(timeout_sec=0.1)
         names = sorted(set(self.names()))
         if wanted:
-            return [name for name in names if name == f'/{wanted.lstrip("/")}']
+            return [name for name in names if name == f'/{wanted.strip("/")}']
         return [name for name in names if self._is_ours(name)]
 
     def _is_ours(self, name: str) -> bool:

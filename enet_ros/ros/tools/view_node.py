@@ -19,6 +19,7 @@ from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 from enet_ros.ros.guarded import WARNING_SEC, Guarded
+from enet_ros.ros.progress import status_title
 from enet_ros.ros.qos import INPUT_QOS, copy_of
 from enet_ros.ros.stamps import stamp_ns
 from enet_ros.ros.tools.view_messages import grid_cells, mono8, points_xyz, scan_ranges
@@ -192,8 +193,7 @@ class DiagnosticsView:
             target: The node to look at.
             drawings: Of its cameras, in order.
         """
-        short = target.name.lstrip('/')
-        self._drawings = {f'{short}: {camera.name or "segmentation"}': drawing
+        self._drawings = {status_title(target.name, camera.name): drawing
                           for camera, drawing in zip(target.cameras, drawings)}
         node.create_subscription(
             DiagnosticArray, '/diagnostics',

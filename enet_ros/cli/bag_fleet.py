@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from enet_ros.cli.say import say
@@ -19,10 +19,12 @@ from enet_ros.recordings.segment import BagOptions
 def run_many(paths: Sequence[Path], args: argparse.Namespace, options: BagOptions) -> int:
     """Label recordings into a folder; return the exit code."""
     from tqdm import tqdm
-    manifest = Manifest(args.out, paths, asked_of(options))
-    waiting, total = len(manifest.waiting()), len(manifest.entries)
-    say(f'{total} recordings, {total - waiting} done before')
     with ExitStack() as stack:
+        manifest = stack.enter_context(closing(Manifest(args.out, paths, asked_of(options))))
+        if manifest.lock.remark:
+            say(f'warning: {manifest.lock.remark}')
+        waiting, total = len(manifest.waiting()), len(manifest.entries)
+        say(f'{total} recordings, {total - waiting} done before')
         runner = run_here
         if waiting and (args.jobs or args.cluster):
             runner = stack.enter_context(_runner(args))
@@ -69,9 +71,9 @@ def _report(manifest: Manifest, out: Path) -> int:
             say(f'warning: {entry.output}: {line}')
     kinds = manifest.kinds()
     if len(kinds) > 1:
-        say('warning: the machines are of several kinds, whose labels may differ in single '
-            'pixels:', *(f'  {kind}: {", ".join(names)}' for kind, names in kinds.items()),
-            'give --backend and --precision, or machines of one kind')
+        say('warning: the machines are of several kinds, whose labels may differ:',
+            *(f'  {kind}: {", ".join(names)}' for kind, names in kinds.items()),
+            'give --backend and --precision, or machines of one kind, all with the same weights')
     say(f'{len(done)} recordings done, {len(failed)} failed; written to {out}, listed in '
         f'{out / MANIFEST}')
     if failed:

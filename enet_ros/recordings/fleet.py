@@ -18,7 +18,12 @@ from pathlib import Path
 
 from enet_ros.machine import processor_name
 from enet_ros.recordings.manifest import DONE, FAILED, WAITING, Entry, Manifest
-from enet_ros.recordings.segment import BagOptions, open_segmenter, segment_recording
+from enet_ros.recordings.segment import (
+    BagOptions,
+    open_segmenter,
+    segment_recording,
+    weights_sha256,
+)
 
 #: Packages that decide the bytes of the result, beside the processor.
 _PACKAGES = ('openvino', 'torch', 'numpy', 'opencv-python-headless', 'rosbags')
@@ -233,5 +238,5 @@ def _died(error: Exception) -> str:
 
 
 def asked_of(options: BagOptions) -> dict[str, object]:
-    """Return what is asked, for the manifest."""
-    return asdict(options)
+    """Return what is asked, for the manifest: a file of weights may change under its name."""
+    return {**asdict(options), 'weights_sha256': weights_sha256(options.values)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from enet_ros.common.file_lock import LOCK, FileLock, HeldError
 from enet_ros.recordings.inputs import name_of
 from enet_ros.recordings.reader import RecordingError
 from enet_ros.recordings.writer import facts_of, write_whole
@@ -14,7 +15,7 @@ from enet_ros.recordings.writer import facts_of, write_whole
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
 #: Facts that decide whether two machines give the same bytes.
-KIND = ('backend', 'precision', 'processor', 'versions')
+KIND = ('weights_sha256', 'resolution', 'backend', 'precision', 'processor', 'versions')
 _LOST = ('it was finished just before the run was stopped, so its other warnings and its machine '
          'are not known')
 
@@ -53,8 +54,11 @@ class Entry:
 class Manifest:
     """What is done of a folder of recordings. It is written after each change.
 
+    Only one process may write one folder, so it is locked until :meth:`close`.
+
     Attributes:
         entries: The recordings.
+        lock: Keeps other runs out.
     """
 
     def __init__(self, out: Path, paths: Sequence[Path], asked: Mapping[str, object]):
@@ -67,17 +71,20 @@ class Manifest:
 
         Raises:
             FileExistsError: The folder exists and has no manifest.
-            RecordingError: Its manifest is of other options, or cannot be read.
+            RecordingError: Another run writes it, or its manifest is of other options or cannot
+                be read.
         """
+        self._out = out
         self._path, self._asked = out / MANIFEST, json.loads(json.dumps(asked))
         self.entries = [Entry(str(path.resolve()), name_of(path)) for path in paths]
-        if self._path.exists():
-            self._go_on()
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not self._path.exists() and out.exists() and (
+                not out.is_dir() or {path.name for path in out.iterdir()} - {LOCK}):
             raise FileExistsError(f"'{out}' exists already and has no {MANIFEST}; choose another "
                                   'folder for -o: nothing is overwritten')
         out.mkdir(parents=True, exist_ok=True)
-        self._out = out
+        self.lock = _lock(out)
+        if self._path.exists():
+            self._go_on()
         for entry in self.entries:
             if (out / entry.output).exists() and entry.state != DONE:
                 self._take_finished(entry)
@@ -98,12 +105,26 @@ class Manifest:
                 f"'{self._path}' is of a run with other options: " + ', '.join(
                     f'{name} was {asked.get(name)}, now {self._asked[name]}' for name in changed)
                 + '; choose another folder for -o, or give the same options to go on')
+        self._refuse_names_of(before)
         mine = {entry.input for entry in self.entries}
         self.entries = [before.get(entry.input, entry) for entry in self.entries] + [
             entry for name, entry in before.items() if name not in mine and entry.state == DONE]
         for entry in self.entries:
             if entry.state == FAILED:
                 entry.state, entry.error = WAITING, ''
+
+    def _refuse_names_of(self, before: Mapping[str, Entry]) -> None:
+        """Refuse a recording whose result would lie where that of another recording does.
+
+        Raises:
+            FileExistsError: There is one.
+        """
+        owners = {entry.output: entry.input for entry in before.values()}
+        for entry in self.entries:
+            owner, result = owners.get(entry.output, entry.input), self._out / entry.output
+            if owner != entry.input and result.exists():
+                raise FileExistsError(f"'{result}' belongs to '{owner}', so '{entry.input}' "
+                                      'cannot be written there; choose another folder for -o')
 
     def _take_finished(self, entry: Entry) -> None:
         """Take over a result that was finished just before the run before was stopped.
@@ -137,9 +158,21 @@ class Manifest:
                 found.setdefault(kind, []).append(entry.output)
         return found
 
+    def close(self) -> None:
+        """Let other runs write the folder."""
+        self.lock.close()
+
     def write(self) -> None:
         """Write the manifest, whole or not at all."""
         kinds = self.kinds()
         write_whole(self._path, json.dumps({
             'asked': self._asked, 'is_mixed': len(kinds) > 1, 'kinds': kinds,
             'recordings': [asdict(entry) for entry in self.entries]}, indent=1).encode())
+
+
+def _lock(out: Path) -> FileLock:
+    try:
+        return FileLock(out / LOCK)
+    except HeldError as error:
+        raise RecordingError(f"another run is writing '{out}' now ({error}); wait for it, or "
+                             'choose another folder for -o') from error

@@ -97,6 +97,16 @@ def open_segmenter(values: Mapping[str, object]) -> Segmenter:
         precision=settings.precision, threads=settings.threads)
 
 
+def weights_sha256(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of the weights that the parameters of a node ask for.
+
+    Raises:
+        CheckpointError: There is no such file.
+    """
+    path = weights_path(str(values.get('weights', '')))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def segment_recording(path: Path, out: Path, options: BagOptions, segmenter: Segmenter,
                       progress: Callable[[int, int], object] = lambda done, total: None
                       ) -> BagReport:
@@ -177,14 +187,15 @@ class _Run:
     def facts(self) -> dict[str, str]:
         """Return what the labels are made by."""
         backend, values = self._segmenter.backend, self._values
-        path = Path(weights_path(str(values.get('weights', ''))))
-        return {'weights': path.stem,
-                'weights_sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
-                'backend': backend.name, 'precision': backend.precision,
+        return {'weights': weights_path(str(values.get('weights', ''))).stem,
+                'weights_sha256': weights_sha256(values), 'backend': backend.name,
+                'precision': backend.precision,
                 'resolution': 'x'.join(map(str, self._segmenter.resolution))}
 
     def write(self, writer: RecordingWriter, progress: Callable[[int, int], object]) -> BagReport:
         """Write the result from the end of its last whole part, and finish it."""
+        if writer.lock.remark:
+            self._remarks.append(writer.lock.remark)
         first, resumed_parts = self._restore(writer), len(writer.parts)
         taken = first  # number of messages
         total = sum(self._recording.count(topic) for topic in self._cameras)
@@ -304,4 +315,4 @@ def camera_settings(values: Mapping[str, object], cameras: Sequence[CameraTopic]
 
 
 __all__ = ['PART_BYTES', 'BagOptions', 'BagReport', 'camera_settings', 'open_segmenter',
-           'segment_recording']
+           'segment_recording', 'weights_sha256']

@@ -27,6 +27,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import dump_qos_v8
 
+from enet_ros.common.file_lock import FileLock, HeldError
 from enet_ros.recordings.definitions import definition_of
 from enet_ros.recordings.reader import Topic
 from enet_ros.recordings.state import StateError, decode_state, encode_state
@@ -82,6 +83,7 @@ class RecordingWriter:
     Attributes:
         parts: The parts that are whole.
         state: State at the end of the last whole part, or None before the first.
+        lock: Keeps other runs out.
     """
 
     def __init__(self, out: Path, topics: Sequence[Topic], plan: Mapping[str, object]):
@@ -107,8 +109,12 @@ class RecordingWriter:
         self._folder = partial_folder(out)
         _refuse_foreign(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self._folder)
-        self._read_unfinished(json.loads(json.dumps(plan)))
+        self.lock = _lock(self._folder)
+        try:
+            self._read_unfinished(json.loads(json.dumps(plan)))
+        except BaseException:
+            self.lock.close()
+            raise
         self._stream = self._mcap = self._part = None
 
     def _read_unfinished(self, plan: object) -> None:
@@ -212,7 +218,7 @@ class RecordingWriter:
         for path in self._out.iterdir():  # only now, so that no kill loses the state
             if self._is_temporary(path.name):
                 path.unlink()
-        self._lock.close()
+        self.lock.close()
 
     def _is_temporary(self, name: str) -> bool:
         """Whether this class writes a file of that name, which the finished recording lacks."""
@@ -225,7 +231,7 @@ class RecordingWriter:
         """Leave an unfinished recording as it is. The part that has not ended is lost."""
         if self._stream is not None:
             self._stream.close()
-        self._lock.close()
+        self.lock.close()
 
     def _metadata(self, facts: Mapping[str, str]) -> dict[str, object]:
         counts = [sum(part.counts.get(str(index), 0) for part in self.parts)
@@ -310,17 +316,12 @@ def _refuse_foreign(folder: Path) -> None:
                               f'no {_PLAN}; {advice}')
 
 
-def _lock(folder: Path):
-    """Return an open file that is locked until it is closed, or the process ends."""
-    import fcntl
-    lock = os.fdopen(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666))
+def _lock(folder: Path) -> FileLock:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise UnfinishedError(f"another run is writing '{folder}' now; wait for it, or choose "
-                              'another name for -o') from error
-    return lock
+        return FileLock(folder / _LOCK)
+    except HeldError as error:
+        raise UnfinishedError(f"another run is writing '{folder}' now ({error}); wait for it, or "
+                              'choose another name for -o') from error
 
 
 def _difference(other: object, plan: Mapping[str, object]) -> str:

@@ -18,3 +18,17 @@ def bag(capsys):
         return code, capsys.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def drives(tmp_path):
+    """A folder of three recordings: two folders and a file."""
+    pytest.importorskip('rosbags', reason='the extra bag is not installed')
+    from support import recordings
+    for i, name in enumerate(('monday', 'tuesday', 'wednesday')):
+        recordings.write(tmp_path / 'drives' / name, recordings.street(2 + i))
+    (tmp_path / 'drives' / 'wednesday' / 'wednesday.mcap').rename(
+        tmp_path / 'drives' / 'wednesday.mcap')
+    (tmp_path / 'drives' / 'wednesday' / 'metadata.yaml').unlink()
+    (tmp_path / 'drives' / 'wednesday').rmdir()
+    return tmp_path / 'drives'

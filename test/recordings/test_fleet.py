@@ -23,25 +23,13 @@ from enet_ros.recordings.reader import RecordingError  # noqa: E402
 from enet_ros.recordings.segment import BagOptions  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NAMES = ('monday', 'tuesday', 'wednesday')
-
-
-@pytest.fixture
-def drives(tmp_path):
-    """A folder of three recordings: two folders and a file."""
-    for i, name in enumerate(NAMES):
-        recordings.write(tmp_path / 'drives' / name, recordings.street(2 + i))
-    (tmp_path / 'drives' / 'wednesday' / 'wednesday.mcap').rename(
-        tmp_path / 'drives' / 'wednesday.mcap')
-    (tmp_path / 'drives' / 'wednesday' / 'metadata.yaml').unlink()
-    (tmp_path / 'drives' / 'wednesday').rmdir()
-    return tmp_path / 'drives'
+NAMES = 'monday', 'tuesday', 'wednesday'  # of the fixture drives
 
 
 def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob('*')) if path.is_file()
-            and path.name != 'manifest.json'}
+            and path.name not in ('manifest.json', '.lock')}
 
 
 def manifest(out):

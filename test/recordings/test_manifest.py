@@ -1,0 +1,81 @@
+"""The manifest of many recordings: it goes on with the same options, weights and recordings."""
+
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rosbags', reason='the extra bag is not installed')
+
+from support import recordings  # noqa: E402
+
+from enet_ros.network.checkpoint import weights_path  # noqa: E402
+from enet_ros.recordings.manifest import Manifest  # noqa: E402
+
+HOLDER = """
+import pathlib, sys
+from enet_ros.common.file_lock import FileLock
+lock = FileLock(pathlib.Path(sys.argv[1]))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_runs_do_not_write_one_folder(bag, tmp_path, drives):
+    out = tmp_path / 'out'
+    out.mkdir()
+    with subprocess.Popen([sys.executable, '-P', '-c', HOLDER, str(out / '.lock')],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        code, text = bag(drives, '-o', out)
+        assert code == 2
+        assert f"another run is writing '{out}' now (process {holder.pid} on " in text
+        assert os.listdir(out) == ['.lock']
+        holder.stdin.close()
+        holder.wait(timeout=60)
+        assert bag(drives / 'monday', '-o', out, '--jobs', 1)[0] == 0
+
+
+def test_other_weights_under_the_same_name_do_not_go_on_with_a_manifest(bag, tmp_path, drives):
+    out, weights = tmp_path / 'out', tmp_path / 'own.safetensors'
+    shutil.copy(weights_path('enet_camvid'), weights)
+    assert bag(drives / 'monday', '-o', out, '--jobs', 1, '--weights', weights)[0] == 0
+    shutil.copy(weights_path('enet_road'), weights)
+    code, text = bag(drives, '-o', out, '--weights', weights)
+    assert code == 2
+    assert 'is of a run with other options: weights_sha256 was ' in text
+    assert not (out / 'tuesday').exists()
+
+
+@pytest.mark.parametrize('fact', ['weights_sha256', 'resolution'])
+def test_machines_with_other_weights_or_resolutions_are_named(tmp_path, fact):
+    made = Manifest(tmp_path / 'out', [tmp_path / 'a', tmp_path / 'b'], {})
+    for entry, value in zip(made.entries, ('one', 'other')):
+        entry.state, entry.facts = 'done', {'processor': 'same', fact: value}
+    assert len(made.kinds()) == 2
+
+
+def test_a_recording_of_a_name_that_is_taken_is_refused(bag, tmp_path, drives):
+    out = tmp_path / 'out'
+    assert bag(drives / 'monday', '-o', out, '--jobs', 1)[0] == 0
+    other = recordings.write(tmp_path / 'other' / 'monday', recordings.street(1))
+    code, text = bag(other, '-o', out, '--jobs', 1)
+    assert code == 2
+    assert (f"'{out / 'monday'}' belongs to '{drives / 'monday'}', so '{other}' cannot be written "
+            'there') in text
+
+
+def test_a_file_system_without_locks_is_said_and_used(bag, tmp_path, drives, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, 'No locks available')
+    monkeypatch.setattr(fcntl, 'lockf', refuse)
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    code, text = bag(drives, '-o', tmp_path / 'out')
+    assert code == 0, text
+    advice = 'is on a file system without locks: start no second run there'
+    assert f"warning: '{tmp_path / 'out'}' {advice}" in text
+    assert f"warning: monday: '{tmp_path / 'out' / 'monday.partial'}' {advice}" in text

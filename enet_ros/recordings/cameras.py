@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from enet_ros.perception.settings import make_settings
 from enet_ros.recordings.definitions import typestore
+from enet_ros.recordings.outputs import LABEL_INFO, OUTPUTS
 from enet_ros.recordings.reader import Recording, RecordingError, Topic
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+#: Outputs of a node that are images, and those by which one knows that a node made them.
+_IMAGE_OUTPUTS = {name.removesuffix('/compressed') for name, output in OUTPUTS.items()
+                  if output.type in IMAGE_TYPES}
+_SIGNS = {*_IMAGE_OUTPUTS, LABEL_INFO, 'drivable_area'}
 _DEPTH_ENCODINGS = ('16uc1', '32fc1')
-_NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|color|color')
+_NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|colou?r')
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,13 @@ def find_cameras(recording: Recording, chosen: Sequence[str] = (), *,
         The cameras, and a sentence for each image topic that is left out.
 
     Raises:
-        RecordingError: A topic is not there or has no images, or no topic has.
+        RecordingError: A topic is not there, has no images or is given twice, or no topic has
+            images.
     """
     images, doubled = _image_topics(recording)
     if chosen:
         topics = [_chosen_topic(recording, images, text.rpartition('=')[2]) for text in chosen]
+        _refuse_doubled([topic.name for topic in topics])
         given, remarks = [text.rpartition('=')[0] for text in chosen], []
     else:
         topics, remarks = _all_cameras(recording, images, node)
@@ -77,6 +84,18 @@ def find_cameras(recording: Recording, chosen: Sequence[str] = (), *,
     except ValueError as error:
         raise RecordingError(f'{error}; wanted --topic NAME=TOPIC') from error
     return [CameraTopic(name, topic) for name, topic in zip(names, topics)], doubled + remarks
+
+
+def _refuse_doubled(names: Sequence[str]) -> None:
+    """Refuse a topic that is given twice: each has one camera.
+
+    Raises:
+        RecordingError: One is.
+    """
+    doubled = next((name for name in names if names.count(name) > 1), '')
+    if doubled:
+        raise RecordingError(f"the topic '{doubled}' is given twice, wanted one camera for each "
+                             'topic; leave one --topic out')
 
 
 def _image_topics(recording: Recording) -> tuple[dict[str, Topic], list[str]]:
@@ -139,6 +158,8 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
     """Return why a topic of images is no camera, or ''."""
     if topic.name.startswith(f'/{node}/'):
         return f'it is an output of /{node}'
+    if sign := _sign_of_node(recording, topic):
+        return f'it is an output of a node, as {sign} beside it shows'
     if base_of(topic.name) != topic.name and base_of(topic.name) in images:
         return f'{base_of(topic.name)} has the same images'
     if topic.name.endswith('/compressedDepth'):
@@ -151,6 +172,14 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
     if text.lower().startswith(_DEPTH_ENCODINGS):
         return f"it is depth, '{text}'"
     return ''
+
+
+def _sign_of_node(recording: Recording, topic: Topic) -> str:
+    """Return the topic that shows that images are an output of a node like ours, or ''."""
+    base = base_of(topic.name)
+    folder, _, name = base.rpartition('/')
+    beside = {f'{folder}/{sign}' for sign in _SIGNS} - {base} if name in _IMAGE_OUTPUTS else ()
+    return next((other.name for other in recording.topics if base_of(other.name) in beside), '')
 
 
 def _first_messages(recording: Recording, topic: Topic) -> Iterator[object]:

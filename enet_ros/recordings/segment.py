@@ -162,7 +162,8 @@ class _Run:
         for topic in self.topics:
             if topic.name in taken:
                 raise RecordingError(f"'{recording.path}' has the topic {topic.name} already; "
-                                     'give another name of the node by --node')
+                                     'give another name of the node by --node, and the cameras '
+                                     'by --topic')
 
     @property
     def topics(self) -> list[Topic]:

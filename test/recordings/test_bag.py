@@ -11,8 +11,10 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 from support import recordings  # noqa: E402
 
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.recordings.cameras import names_of  # noqa: E402
 from enet_ros.recordings.definitions import OWN_TYPES  # noqa: E402
 from enet_ros.recordings.outputs import DEFAULT_OUTPUTS, OUTPUTS  # noqa: E402
+from enet_ros.recordings.reader import Topic  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW, FILES = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -116,6 +118,12 @@ def test_several_cameras_are_named_by_their_topics(bag, tmp_path, drawn, labels)
         assert {message.header.frame_id for _, message in ours} == {frame_id}
         assert all(np.array_equal(pixels(message), own) for (_, message), own
                    in zip(ours, labels, strict=True))
+
+
+@pytest.mark.parametrize('kind', ['color', 'colour', 'rgb', 'image_rect'])
+def test_the_kind_of_image_is_no_part_of_a_name(kind):
+    topics = [Topic(f'/{name}/{kind}/image_raw', RAW) for name in ('front', 'rear')]
+    assert names_of(topics) == ['front', 'rear']
 
 
 def test_topics_are_chosen_and_named(bag, tmp_path, drawn):

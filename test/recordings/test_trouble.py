@@ -101,8 +101,30 @@ def test_outputs_of_a_live_node_are_not_mixed_with_ours(bag, tmp_path):
     path = recordings.write(tmp_path / 'drive', rows)
     code, text = bag(path, '-o', tmp_path / 'out')
     assert code == 2
-    assert 'has the topic /enet/labels already; give another name of the node by --node' in text
+    assert 'has the topic /enet/labels already; give another name of the node by --node, ' \
+        'and the cameras by --topic' in text
     assert bag(path, '-o', tmp_path / 'out', '--node', 'again', '--topic', '/image')[0] == 0
+
+
+def test_outputs_of_a_node_of_any_name_are_no_cameras(bag, tmp_path):
+    outputs = '/enet/labels', '/enet/drivable_mask', '/r/eyes/overlay', '/r/eyes/confidence'
+    cameras = '/overlay', '/overlay/compressed'  # one camera, with nothing of a node beside it
+    path = recordings.write(tmp_path / 'drive', recordings.street(2, (*outputs, *cameras)))
+    code, text = bag(path, '-o', tmp_path / 'out', '--node', 'again', '--outputs', 'labels')
+    assert code == 0 and '2 frames labeled' in text, text
+    for topic, beside in zip(outputs, ('drivable_mask', 'labels', 'confidence', 'overlay')):
+        sign = f'{topic.rpartition("/")[0]}/{beside}'
+        assert f'{topic} is left out: it is an output of a node, as {sign} beside it' in text
+    assert '/overlay/compressed is left out: /overlay has the same images' in text
+    assert '/again/labels' in recordings.decoded(tmp_path / 'out')
+
+
+def test_a_topic_that_is_given_twice_is_refused(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(1))
+    code, text = bag(path, '-o', tmp_path / 'out', '--topic', 'front=/image', '--topic',
+                     'rear=/image')
+    assert code == 2 and "the topic '/image' is given twice, wanted one camera for each" in text
+    assert not list(tmp_path.glob('out*'))
 
 
 @pytest.mark.parametrize('content', [b'', b'\x89MCAP0\r\n', b'x' * 1000])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from enet_ros.comparison.frames import RecordedFrame, Recording
 from enet_ros.media import SourceError, Video, existing, is_video, list_images, read_image
-from enet_ros.recordings.files import storage_files, storage_suffix
+from enet_ros.recordings.files import is_recording_folder, storage_files, storage_suffix
 
 #: Frames a second of a folder of images, which does not say it.
 FOLDER_FPS = 10.0
@@ -21,10 +21,11 @@ def open_recording(text: str, topic: str = '') -> Recording:
         topic: Topic of the images in a recording of ROS 2; '' for the only camera.
 
     Raises:
-        SourceError: It does not exist or cannot be opened.
+        SourceError: It does not exist, cannot be opened, or is a folder of several recordings of
+            ROS 2.
     """
     path = existing(text)
-    if is_bag(path):
+    if _is_bag(path):
         from enet_ros.comparison.bags import open_bag  # it needs rosbags
         return open_bag(path, topic)
     if is_video(path):
@@ -34,11 +35,20 @@ def open_recording(text: str, topic: str = '') -> Recording:
     return Recording(path, len(paths), FOLDER_FPS, lambda skip: _image_frames(paths, skip))
 
 
-def is_bag(path: Path) -> bool:
-    """Tell whether a path is a recording of ROS 2."""
-    if path.is_dir():
-        return (path / 'metadata.yaml').exists() or bool(storage_files(path))
-    return bool(storage_suffix(path))
+def _is_bag(path: Path) -> bool:
+    """Tell whether a path is a recording of ROS 2.
+
+    Raises:
+        SourceError: It is a folder with several files of recordings.
+    """
+    if not path.is_dir():
+        return bool(storage_suffix(path))
+    if is_recording_folder(path):
+        return True
+    if files := storage_files(path):
+        raise SourceError(f"'{path}' holds several recordings, wanted one of them, such as "
+                          f"'{files[0]}'")
+    return False
 
 
 def _image_frames(paths: list[Path], skip: Callable[[str], None]) -> Iterator[RecordedFrame]:

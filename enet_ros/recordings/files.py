@@ -1,4 +1,4 @@
-"""Which files are recordings, by their names. It needs no library for them."""
+"""Which files and folders are recordings, by their names. It needs no library for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from enet_ros.media import is_hidden
 
+METADATA = 'metadata.yaml'
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 ZSTD_SUFFIXES = ('.zstd', '.zst')
+PARTIAL = '.partial'  # ends the name of the folder of an unfinished recording of ours
 
 
 def storage_suffix(path: Path) -> str:
@@ -22,3 +24,58 @@ def storage_files(folder: Path) -> list[Path]:
     """Return the files of recordings that lie in a folder, without hidden ones."""
     return sorted(path for path in folder.iterdir()
                   if path.is_file() and storage_suffix(path) and not is_hidden(Path(path.name)))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a recording: the one, or those of its folder with metadata.yaml."""
+    if not path.is_dir():
+        return [path]
+    metadata = path / METADATA
+    return storage_files(path) + [metadata] * metadata.is_file()
+
+
+def located(path: Path) -> Path:
+    """Return the absolute path of a recording.
+
+    A file keeps its own name where it is a link: its suffix says what it is.
+    """
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the result of a recording."""
+    name = located(path).name
+    if path.is_dir() or not storage_suffix(path):
+        return name
+    stem = name
+    for suffix in (*ZSTD_SUFFIXES, *STORAGE_SUFFIXES):
+        if stem.lower().endswith(suffix):
+            stem = stem[:-len(suffix)]
+    return stem or name
+
+
+def is_recording_folder(folder: Path) -> bool:
+    """Tell whether a folder is one recording.
+
+    It is with a metadata.yaml. So is a folder of one file, or of the parts of one recording:
+    NAME_0.mcap, NAME_1.mcap, ... Any other folder may hold recordings, as folders and files.
+    """
+    if (folder / METADATA).exists():
+        return True
+    files = storage_files(folder)
+    if not files or any(_may_be_recording(entry) for entry in folder.iterdir()):
+        return False
+    stem = name_of(files[0]).rpartition('_')[0]
+    return len(files) == 1 or {name_of(file) for file in files} == {
+        f'{stem}_{i}' for i in range(len(files))}
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Return the recordings that lie in a folder: folders, then files."""
+    return sorted(filter(_may_be_recording, folder.iterdir())) + storage_files(folder)
+
+
+def _may_be_recording(path: Path) -> bool:
+    """Tell whether an entry of a folder is a folder of a recording that is finished."""
+    return path.is_dir() and not is_hidden(Path(path.name)) and not path.name.endswith(PARTIAL) \
+        and ((path / METADATA).exists() or bool(storage_files(path)))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from enet_ros.common.file_lock import LOCK, FileLock, HeldError
-from enet_ros.recordings.inputs import name_of
+from enet_ros.recordings.files import located, name_of
 from enet_ros.recordings.reader import RecordingError
 from enet_ros.recordings.writer import facts_of, write_whole
 
@@ -76,7 +76,7 @@ class Manifest:
         """
         self._out = out
         self._path, self._asked = out / MANIFEST, json.loads(json.dumps(asked))
-        self.entries = [Entry(str(path.resolve()), name_of(path)) for path in paths]
+        self.entries = [Entry(str(located(path)), name_of(path)) for path in paths]
         if not self._path.exists() and out.exists() and (
                 not out.is_dir() or {path.name for path in out.iterdir()} - {LOCK}):
             raise FileExistsError(f"'{out}' exists already and has no {MANIFEST}; choose another "

@@ -14,7 +14,13 @@ from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import dump_qos_v8
 
 from enet_ros.recordings.definitions import definition_of
-from enet_ros.recordings.files import ZSTD_SUFFIXES, storage_files, storage_suffix
+from enet_ros.recordings.files import (
+    METADATA,
+    STORAGE_SUFFIXES,
+    ZSTD_SUFFIXES,
+    storage_files,
+    storage_suffix,
+)
 from enet_ros.recordings.unpack import (
     UnpackedFile,
     UnpackError,
@@ -137,7 +143,7 @@ class Recording:
         if not path.exists():
             raise FileNotFoundError(f"'{path}' does not exist, wanted a recording")
         if path.is_dir():
-            if (path / 'metadata.yaml').exists():
+            if (path / METADATA).exists():
                 return [path]
             files = storage_files(path)
             if not files:
@@ -154,8 +160,8 @@ class Recording:
     def _open(self, path: Path) -> Reader:
         plain = path
         try:
-            if path.suffix.lower() in ZSTD_SUFFIXES:
-                plain = self._decompressed(path)
+            if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
+                plain = self._plain_file(path)
             _check_metadata(path)
             reader = Reader(plain)
             self._stack.enter_context(reader)
@@ -166,11 +172,16 @@ class Recording:
         _check_parts(path, reader)
         return reader
 
-    def _decompressed(self, path: Path) -> Path:
-        folder = Path(self._stack.enter_context(TemporaryDirectory()))
-        with path.open('rb') as compressed, (folder / path.stem).open('wb') as plain:
-            copyfileobj(UnpackedFile(compressed), plain)
-        return folder / path.stem
+    def _plain_file(self, path: Path) -> Path:
+        """Return a file of a suffix that rosbags knows: unpacked, or a link to .MCAP or .DB3."""
+        folder = self._stack.enter_context(TemporaryDirectory())
+        plain = Path(folder, f'recording{storage_suffix(path)}')
+        if path.suffix.lower() not in ZSTD_SUFFIXES:
+            plain.symlink_to(path.absolute())
+            return plain
+        with path.open('rb') as compressed, plain.open('wb') as unpacked:
+            copyfileobj(UnpackedFile(compressed), unpacked)
+        return plain
 
 
 def _check_metadata(path: Path) -> None:
@@ -181,7 +192,7 @@ def _check_metadata(path: Path) -> None:
     """
     if not path.is_dir():
         return
-    metadata = path / 'metadata.yaml'
+    metadata = path / METADATA
     if not metadata.is_file():
         raise RecordingError('its metadata.yaml is no file')
     size = metadata.stat().st_size
@@ -229,7 +240,9 @@ def _topic_of(connection: Connection) -> Topic:
 
 
 def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> RecordingError:
-    reason = (str(error) or type(error).__name__).replace(str(plain), str(path))
+    reason = str(error) or type(error).__name__
+    if plain is not None:
+        reason = reason.replace(str(plain), str(path))
     advice = ''
     if isinstance(error, UnpackError):
         pass  # What it needs is in its message.

@@ -29,14 +29,14 @@ from rosbags.rosbag2.metadata import dump_qos_v8
 
 from enet_ros.common.file_lock import FileLock, HeldError
 from enet_ros.recordings.definitions import definition_of
+from enet_ros.recordings.files import METADATA, PARTIAL
 from enet_ros.recordings.reader import Topic
 from enet_ros.recordings.state import StateError, decode_state, encode_state
 
-PARTIAL = '.partial'
 WRITING = '.writing'  # ends the name of a file that is not whole
 #: The newest version whose quality of service Humble can read as well.
 METADATA_VERSION = 8
-_PLAN, _STATE, _LOCK, _METADATA = 'plan.json', 'state.json', 'lock', 'metadata.yaml'
+_PLAN, _STATE, _LOCK = 'plan.json', 'state.json', 'lock'
 _FACT = 'enet_ros.'  # begins the name of a fact in metadata.yaml
 _FOREVER = QosTime(9223372036, 854775807)
 
@@ -141,10 +141,15 @@ class RecordingWriter:
             if any(not (self._folder / part.path).is_file() for part in parts):
                 raise StateError('a part of it is missing')
         except (StateError, TypeError, KeyError, IndexError) as error:
-            raise UnfinishedError(f"'{self._folder}' cannot go on ({error}); remove it to begin "
-                                  'anew') from error
+            raise self.damaged(error) from error
         self.parts, self.state = parts, saved.get('state')
         self._before = {'state': self.state}
+
+    def damaged(self, error: Exception) -> UnfinishedError:
+        """Return what to raise where a state cannot be used."""
+        reason = f'its state has no {error}' if isinstance(error, KeyError) else error
+        return UnfinishedError(f"'{self._folder}' cannot go on ({reason}); remove it to begin "
+                               'anew')
 
     @property
     def part_bytes(self) -> int:
@@ -211,7 +216,7 @@ class RecordingWriter:
         Args:
             facts: What metadata.yaml tells about the run.
         """
-        write_whole(self._folder / _METADATA, yaml.safe_dump(
+        write_whole(self._folder / METADATA, yaml.safe_dump(
             {'rosbag2_bagfile_information': self._metadata(facts)}, sort_keys=False).encode())
         refuse_existing(self._out)
         os.replace(self._folder, self._out)
@@ -224,7 +229,7 @@ class RecordingWriter:
         """Whether this class writes a file of that name, which the finished recording lacks."""
         whole = name.removesuffix(WRITING)
         return name in (_PLAN, _STATE, _LOCK) or whole != name and (
-            whole in (_PLAN, _STATE, _METADATA)
+            whole in (_PLAN, _STATE, METADATA)
             or re.fullmatch(rf'{re.escape(self._out.name)}_\d+\.mcap', whole) is not None)
 
     def close(self) -> None:
@@ -276,11 +281,11 @@ def facts_of(out: Path) -> dict[str, str]:
         ValueError: Its metadata.yaml is none of ours.
     """
     try:
-        content = yaml.safe_load((out / _METADATA).read_text())
+        content = yaml.safe_load((out / METADATA).read_text())
         facts = content['rosbag2_bagfile_information']['custom_data']
         return {name.removeprefix(_FACT): value for name, value in facts.items()}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"'{out / _METADATA}' is not of enet-ros bag") from error
+        raise ValueError(f"'{out / METADATA}' is not of enet-ros bag") from error
 
 
 def refuse_existing(out: Path) -> None:

@@ -16,7 +16,7 @@ from enet_ros.comparison.measures import Difference, SideMeasures, Stillness, co
 from enet_ros.comparison.recording import open_recording
 from enet_ros.comparison.run import Worst
 from enet_ros.comparison.sides import Options, read_side
-from enet_ros.media import VideoWriter, read_image, write_image
+from enet_ros.media import SourceError, VideoWriter, read_image, write_image
 from enet_ros.network.checkpoint import read_checkpoint, weights_path, write_checkpoint
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmenter
@@ -337,6 +337,14 @@ def test_a_recording_of_two_cameras_needs_a_topic(tmp_path, capsys):
     code, found = compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'bag', '--topic',
                           '/rear/image')
     assert code == 0 and found['frames'] == 3
+
+
+def test_several_recordings_in_a_folder_are_not_taken_for_one(tmp_path):
+    for name in ('a.mcap', 'b.mcap'):
+        (tmp_path / name).write_bytes(b'')
+    with pytest.raises(SourceError, match="holds several recordings, wanted one of them, such as '"
+                                          f"{tmp_path / 'a.mcap'}'"):
+        open_recording(str(tmp_path))
 
 
 def test_a_compressed_recording_is_one_and_its_mosaics_have_color(tmp_path):

@@ -1,0 +1,67 @@
+"""Which files and folders are recordings, and what the results are called."""
+
+import shutil
+
+import pytest
+
+pytest.importorskip('rosbags', reason='the extra bag is not installed')
+
+from support import recordings  # noqa: E402
+
+from enet_ros.recordings.files import name_of  # noqa: E402
+from enet_ros.recordings.inputs import find_recordings  # noqa: E402
+from enet_ros.recordings.reader import RecordingError  # noqa: E402
+
+
+@pytest.mark.parametrize(('file', 'name'), [
+    ('drive.mcap', 'drive'), ('Drive.DB3', 'Drive'), ('drive.mcap.zstd', 'drive'),
+    ('DRIVE.MCAP.ZST', 'DRIVE'), ('a.mcap_fixed.mcap', 'a.mcap_fixed'), ('.mcap', '.mcap'),
+    ('\u0130stanbul.mcap', '\u0130stanbul'), ('drive.txt', 'drive.txt')])
+def test_the_name_of_a_result_is_that_of_the_file_without_its_suffix(tmp_path, file, name):
+    (tmp_path / file).write_bytes(b'')
+    assert name_of(tmp_path / file) == name
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """A recording of two frames: a file, with a folder of its own."""
+    return recordings.write(tmp_path / 'drive', recordings.street(2)) / 'drive.mcap'
+
+
+@pytest.mark.parametrize('options', [(), ('--jobs', 1)])
+def test_a_link_has_the_suffix_and_the_name_by_which_it_is_given(bag, tmp_path, drive, options):
+    drive.rename(tmp_path / 'blob123')
+    (tmp_path / 'monday.mcap').symlink_to('blob123')
+    code, text = bag(tmp_path / 'monday.mcap', '-o', tmp_path / 'out', *options)
+    assert code == 0, text
+    out = tmp_path / 'out' / 'monday' if options else tmp_path / 'out'
+    assert len(recordings.decoded(out)['/enet/labels']) == 2
+
+
+@pytest.mark.parametrize('name', ['DRIVE.MCAP', 'Drive.DB3', 'Drive.MCAP.Zst'])
+def test_suffixes_in_capitals_are_read(bag, tmp_path, name):
+    storage = 'sqlite3' if 'DB3' in name else 'mcap'
+    folder = recordings.write(tmp_path / 'drive', recordings.street(2), storage=storage,
+                              compression='file' if 'Zst' in name else None)
+    file, = (path for path in folder.iterdir() if path.name != 'metadata.yaml')
+    file.rename(tmp_path / name)
+    code, text = bag(tmp_path / name, '-o', tmp_path / 'out')
+    assert code == 0, text
+    assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 2
+
+
+def test_an_unfinished_result_is_no_recording(tmp_path, drive):
+    folder = tmp_path / 'drives'
+    (folder / 'labeled.partial').mkdir(parents=True)
+    shutil.copy(drive, folder / 'labeled.partial' / 'labeled_0.mcap')
+    shutil.copy(drive, folder)
+    assert find_recordings([folder]) == ([folder], True)
+    shutil.copy(drive, folder / 'other.mcap')
+    assert find_recordings([folder]) == ([folder / 'drive.mcap', folder / 'other.mcap'], False)
+
+
+def test_a_recording_that_is_given_twice_is_refused(tmp_path, drive):
+    (tmp_path / 'link').symlink_to(drive.parent)
+    for again in (drive.parent, tmp_path / 'link'):
+        with pytest.raises(RecordingError, match=f"'{again}' is given twice, or by a link"):
+            find_recordings([drive.parent, again])

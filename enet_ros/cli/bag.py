@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,14 +34,18 @@ is not finished lies beside its place, in a folder that ends in .partial.
 
 exit code:
   0    everything was labeled
-  1    the rest was labeled: some frames or recordings could not be read, and each is named
-  2    called wrongly, or nothing could be labeled
+  1    the rest was labeled: some frames or recordings could not be read, and each is named; or
+       a recording has no frame that could be labeled
+  2    called wrongly, or no recording could be labeled
   130  stopped by Ctrl-C or SIGTERM
 """
 
 #: Parameters of the node that have options of their own.
 NETWORK = ('weights', 'resolution', 'backend', 'precision', 'threads')
+MAX_PART_MIB = 1 << 20  # 1 TiB
 _MEBIBYTE = 1 << 20
+#: Namespaces and a name, as rcl takes them: letters of ASCII, and no two underscores in a row.
+_NODE_NAME = re.compile(r'(?!.*__)[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('inputs', nargs='+', type=Path, metavar='IN',
                         help='a recording, or a folder of recordings')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='OUT',
-                        help='folder to write, which must not exist')
+                        help='folder to write; it must not exist, but for many recordings it '
+                             'may be empty, or of a run of the same command that was stopped')
     parser.add_argument('--topic', action='append', default=[], metavar='[NAME=]TOPIC',
                         help='topic of a camera, as often as there are cameras; NAME is the '
                              'name of the camera (default: all cameras)')
@@ -102,10 +108,11 @@ def _options(args: argparse.Namespace) -> BagOptions:
     from enet_ros.recordings.outputs import DEFAULT_OUTPUTS
     from enet_ros.recordings.segment import BagOptions
     node = args.node.strip('/')
-    if not all(part.isidentifier() for part in node.split('/')):
+    if not _NODE_NAME.fullmatch(node):
         raise ValueError(f"--node is '{args.node}', wanted the name of a node, such as /enet")
-    if not args.part_size > 0:
-        raise ValueError(f'--part-size is {args.part_size:g}, wanted MiB above 0')
+    if not 0 < args.part_size <= MAX_PART_MIB:
+        raise ValueError(f'--part-size is {args.part_size:g}, wanted MiB above 0, at most '
+                         f'{MAX_PART_MIB:,}')
     for name in ('jobs', 'retries'):
         value, least = getattr(args, name), int(name == 'jobs')
         if value is not None and value < least:

@@ -168,7 +168,7 @@ def _grid(frame: FrameInFlight, context: OutputContext) -> object:
 
 def make_label_info(class_map: ClassMap, stamp_ns: int) -> object:
     """Make ``~/label_info``: the ids and names of ``~/labels``, without unlabeled classes."""
-    sec, nanosec = divmod(stamp_ns, 10**9)
+    sec, nanosec = divmod(min(stamp_ns, LAST_STAMP_NS), 10**9)
     stamp = message('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
     classes = [message('vision_msgs/msg/VisionClass', class_id=i, class_name=name)
                for i, name in enumerate(class_map.names) if not class_map.unlabeled[i]]
@@ -222,6 +222,8 @@ OUTPUTS = {output.name: output for output in (
     Output('drivable_mask/compressed', _COMPRESSED, _png(_mask), Need.MASK),
     Output('overlay/compressed', _COMPRESSED, _compressed_overlay))}
 
+#: The last stamp that a message can have, in 2038. Times of recording go on beyond it.
+LAST_STAMP_NS = 2**31 * 10**9 - 1
 LABEL_INFO, LABEL_INFO_TYPE = 'label_info', 'vision_msgs/msg/LabelInfo'
 #: What is written unless the user names outputs.
 DEFAULT_OUTPUTS = ('labels', 'drivable_mask', 'camera_info', 'drivable_area', 'obstacles',

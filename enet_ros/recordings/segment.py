@@ -22,6 +22,7 @@ from enet_ros.perception.settings import BY_NAME, make_settings
 from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
+from enet_ros.recordings.files import files_of
 from enet_ros.recordings.outputs import (
     DEFAULT_OUTPUTS,
     LABEL_INFO,
@@ -55,7 +56,7 @@ class BagOptions:
     part_bytes: int = PART_BYTES
 
     def __post_init__(self):
-        """Check the outputs.
+        """Check the outputs, and leave out those that are named again.
 
         Raises:
             ConfigError: One is not known, or there is none.
@@ -66,6 +67,7 @@ class BagOptions:
                               f'{", ".join(OUTPUTS)}{suggest(unknown[0], OUTPUTS)}')
         if not self.outputs:
             raise ConfigError('no output is given')
+        object.__setattr__(self, 'outputs', tuple(dict.fromkeys(self.outputs)))
 
 
 @dataclass
@@ -173,10 +175,9 @@ class _Run:
     def plan(self) -> dict[str, object]:
         """Return what decides the content of the result."""
         path = self._recording.path
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
         return {
             'recording': str(path.resolve()),
-            'files': [[file.name, file.stat().st_size] for file in files if file.is_file()],
+            'files': [[file.name, file.stat().st_size] for file in files_of(path)],
             'cameras': [[camera.camera.name, camera.camera.topic.name]
                         for camera in self._cameras.values()],
             'outputs': list(self._options.outputs), 'node': self._options.node,
@@ -233,12 +234,19 @@ class _Run:
             writer.write(topic, log_ns, typestore().serialize_cdr(message, LABEL_INFO_TYPE))
 
     def _restore(self, writer: RecordingWriter) -> int:
-        """Go on from the last whole part. Return the number of messages that it has taken."""
+        """Go on from the last whole part. Return the number of messages that it has taken.
+
+        Raises:
+            UnfinishedError: Its state is damaged, or of another version.
+        """
         if writer.state is None:
             return 0
-        for camera in self._cameras.values():
-            camera.restore(writer.state[camera.camera.topic.name])
-        return writer.state['messages']
+        try:
+            for camera in self._cameras.values():
+                camera.restore(writer.state[camera.camera.topic.name])
+            return int(writer.state['messages'])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise writer.damaged(error) from error
 
     def _state(self, messages: int) -> dict[str, object]:
         return {'messages': messages, **{

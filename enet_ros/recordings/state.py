@@ -90,7 +90,9 @@ def _decode(value: object) -> object:
         return Suspicion(Fault[value['fault']], value['reason'])
     if 'mapping' in value:
         return {key: _decode(item) for key, item in value['mapping']}
-    kind = next(kind for kind in ('list', 'tuple', 'deque') if kind in value)
+    kind = next((kind for kind in ('list', 'tuple', 'deque') if kind in value), None)
+    if kind is None:
+        raise ValueError(f'{list(value)!r:.100} is no kind of value')
     items = [_decode(item) for item in value[kind]]
     return (deque(items, value['maxlen']) if kind == 'deque' else
             tuple(items) if kind == 'tuple' else items)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import hypot, isfinite
 
 import numpy as np
 
 from enet_ros.perception.frame import Stamp
 from enet_ros.recordings.epochs import Epochs
 from enet_ros.recordings.transform_history import Placement, StaticHistory, TransformHistory
+
+#: Between these, a quaternion has a direction in float64. Its length should be 1.
+QUATERNION_LENGTHS = 1e-6, 1e6
 
 
 @dataclass
@@ -56,7 +59,7 @@ class RecordedTransforms:
     def add(self, transforms: Iterable, *, is_static: bool, recorded_ns: int = 0) -> None:
         """Add the transforms of a tf2_msgs/TFMessage, in the order of recording.
 
-        One that is no number is left out.
+        One that is no number is left out, as is one whose quaternion has no direction.
         """
         self._epochs = None
         for stamped in transforms:
@@ -64,7 +67,8 @@ class RecordedTransforms:
             values = (move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w)
             child, parent = (name.lstrip('/') for name in (stamped.child_frame_id,
                                                            stamped.header.frame_id))
-            if not all(map(isfinite, values)) or not any(values[3:]) or not child or not parent:
+            if not all(map(isfinite, values)) or not child or not parent \
+                    or not QUATERNION_LENGTHS[0] < hypot(*values[3:]) < QUATERNION_LENGTHS[1]:
                 continue
             child, parent = (self._names.setdefault(name, name) for name in (child, parent))
             if is_static:

@@ -212,6 +212,14 @@ def test_an_unfinished_run_with_other_options_is_not_gone_on_with(bag, tmp_path,
     assert contents(tmp_path / 'out.partial') == before
 
 
+def test_a_file_that_is_none_of_the_recording_changes_nothing(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
+    (path / 'notes.txt').write_text('mine')
+    code, text = bag(path, '-o', out, *SMALL)
+    assert code == 0 and 'from the run before' in text, text
+
+
 def test_two_runs_do_not_write_one_recording(bag, tmp_path):
     path, out = drive(tmp_path, 60), tmp_path / 'out'
     process = start(path, out, *SMALL)
@@ -236,12 +244,27 @@ def test_a_state_that_is_no_state_is_named(bag, tmp_path, monkeypatch):
     assert 'remove it to begin anew' in text
 
 
+def test_a_state_without_a_camera_is_named(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
+    state_path = tmp_path / 'out.partial' / 'state.json'
+    state = decode_state(state_path.read_bytes())
+    for kept in (state['state'], state['before']['state']):
+        del kept['/a/image_raw']
+    state_path.write_bytes(encode_state(state))
+    code, text = bag(path, '-o', out, *SMALL)
+    assert code == 2
+    assert ("out.partial' cannot go on (its state has no '/a/image_raw'); remove it to begin "
+            'anew') in text
+
+
 def test_a_state_holds_data_alone():
     with pytest.raises(TypeError, match='a function cannot be kept'):
         encode_state({'x': lambda: None})
     for text in ('[1]', '{"mapping": [["a", {"array": "AAAA", "dtype": "|O", "shape": [1]}]]}',
-                 json.dumps({'mapping': [['a', {'object': 'os.system'}]]})):
-        with pytest.raises((StateError, StopIteration)):
+                 json.dumps({'mapping': [['a', {'object': 'os.system'}]]}),
+                 '{"mapping": [["a", {"foo": 1}]]}'):
+        with pytest.raises(StateError):
             decode_state(text.encode())
 
 

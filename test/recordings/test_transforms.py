@@ -55,6 +55,14 @@ def test_transforms_that_are_not_there_are_refused_in_words():
         made.lookup('map', '', stamp(1))
 
 
+@pytest.mark.parametrize('length', [0.0, 1e-200, 1e200, float('nan')])
+def test_a_quaternion_without_a_direction_is_left_out(length):
+    types, made = recordings.store().types, RecordedTransforms()
+    made.add(recordings.transform(types, 0, 'base', 'cam', (0.0, 0.0, 0.0),
+                                  (0.0, 0.0, 0.0, length)).transforms, is_static=True)
+    assert len(made) == 0
+
+
 def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_then():
     made = transforms_of(('map', 'base', 100, 0.0, 0.0), ('map', 'base', 160, 60.0, 0.0))
     with pytest.raises(LookupError, match='is 30.0 s from the frame, wanted at most 0.5 s'):

@@ -127,6 +127,25 @@ def test_a_topic_that_is_given_twice_is_refused(bag, tmp_path):
     assert not list(tmp_path.glob('out*'))
 
 
+def test_a_recording_from_after_2038_is_labeled(bag, tmp_path):
+    late_ns = 2_200_000_000 * 10**9
+    rows = [(topic, kind, late_ns + i, message)
+            for i, (topic, kind, _, message) in enumerate(recordings.street(2))]
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 0, text
+    found = recordings.decoded(tmp_path / 'out')
+    assert len(found['/enet/labels']) == 2
+    (log_ns, message), = found['/enet/label_info']
+    assert log_ns == late_ns and recordings.stamp_ns(message) == 2**31 * 10**9 - 1
+
+
+def test_an_output_that_is_named_twice_is_written_once(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(2))
+    assert bag(path, '-o', tmp_path / 'out', '--outputs', 'labels,labels')[0] == 0
+    assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 2
+
+
 @pytest.mark.parametrize('content', [b'', b'\x89MCAP0\r\n', b'x' * 1000])
 @pytest.mark.parametrize('suffix', ['.mcap', '.db3', '.mcap.zstd'])
 def test_files_that_are_no_recordings_are_refused_in_words(bag, tmp_path, content, suffix):
@@ -163,8 +182,13 @@ def test_a_metadata_file_that_is_none_is_refused_at_once(bag, tmp_path):
     (('--outputs', 'nothing'), "the output 'nothing' is not known, wanted some of labels, "),
     (('--outputs', 'labels,obstacle'), "; did you mean 'obstacles'?"),
     (('--part-size', '0'), '--part-size is 0, wanted MiB above 0'),
+    (('--part-size', 'inf'), '--part-size is inf, wanted MiB above 0, at most 1,048,576'),
+    (('--part-size', '1e308'), '--part-size is 1e+308, wanted MiB above 0'),
     (('--jobs', '0'), '--jobs is 0, wanted 1 or more'),
     (('--node', 'a b'), "--node is 'a b', wanted the name of a node"),
+    (('--node', '\u00f1'), "--node is '\u00f1', wanted the name of a node"),
+    (('--node', 'robot//a'), "--node is 'robot//a', wanted the name of a node"),
+    (('--node', 'my__node'), "--node is 'my__node', wanted the name of a node"),
     (('--backend', 'none'), "backend is 'none'")])
 def test_wrong_options_are_named(bag, tmp_path, arguments, message):
     path = recordings.write(tmp_path / 'drive', recordings.street(1))

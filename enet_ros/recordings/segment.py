@@ -13,6 +13,7 @@ from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
     checked_values,
     class_map_changes,
+    shared_parameter,
     values_of_camera,
 )
 from enet_ros.perception.parameter_table import ConfigError
@@ -143,7 +144,9 @@ class _Run:
         self._recording, self._options, self._segmenter = recording, options, segmenter
         cameras, self._remarks = find_cameras(recording, options.topics, node=options.node)
         facts = survey(recording, cameras)
-        self._values = _values_for(options.values, cameras, facts)
+        values, unused = _without_absent_cameras(options.values, cameras)
+        self._remarks += unused
+        self._values = _values_for(values, cameras, facts)
         settings = camera_settings(self._values, cameras, segmenter)
         if 'ground.pose' not in options.values:
             self._remarks += _missing_ground(options.outputs, cameras, settings, facts)
@@ -264,6 +267,29 @@ class _Run:
 def _done(camera: RecordedCamera) -> int:
     """Return the number of messages that a camera has taken."""
     return camera.frames + camera.complaints.count(UNREADABLE)
+
+
+def _without_absent_cameras(values: Mapping[str, object], cameras: Sequence[CameraTopic]
+                            ) -> tuple[dict[str, object], list[str]]:
+    """Leave out the values of cameras that the parameters name and the recording lacks.
+
+    Returns:
+        The other values, and a sentence for each camera whose values are left out.
+
+    Raises:
+        ConfigError: The parameter ``cameras`` cannot be used.
+    """
+    named = BY_NAME['cameras'].checked(values.get('cameras', ['']))
+    present = [camera.name for camera in cameras]
+    kept, remarks = dict(values), []
+    for camera in named:
+        own = [name for name in kept if camera not in present and shared_parameter(camera, name)]
+        if own:
+            remarks.append(f"the parameters of the camera '{camera}' are not used "
+                           f'({", ".join(own)}): no camera here has that name; --topic '
+                           f'{camera}=TOPIC gives it to one')
+        kept = {name: value for name, value in kept.items() if name not in own}
+    return kept, remarks
 
 
 def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],

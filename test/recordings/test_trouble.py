@@ -15,6 +15,7 @@ from support import recordings  # noqa: E402
 
 from enet_ros.perception.camera_model import CameraModel  # noqa: E402
 from enet_ros.perception.compression import CompressionError  # noqa: E402
+from enet_ros.recordings.reader import _unreadable  # noqa: E402
 
 RAW = 'sensor_msgs/msg/Image'
 
@@ -66,6 +67,28 @@ def test_the_pose_comes_from_the_transforms_of_the_recording(bag, tmp_path):
         points = [np.frombuffer(cloud.data, '<f4') for cloud in (one, other)]
         assert points[0].size > 30
         assert np.allclose(*points, atol=1e-3)
+
+
+def test_a_parameter_file_of_two_cameras_serves_a_recording_of_one(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(2, meters=True))
+    params, camera = tmp_path / 'robot.yaml', recordings.SCENE.camera
+    params.write_text(
+        '/enet:\n  ros__parameters:\n    cameras: [front, left]\n    ground.pose: parameters\n'
+        f'    front.ground.height: {float(camera.height_m)}\n    left.ground.height: 7.0\n'
+        f'    ground.pitch: {float(camera.pitch_rad)}\n')
+    code, text = bag(path, '-o', tmp_path / 'out', '--params', params)
+    assert code == 0, text
+    for name in ('front', 'left'):
+        assert (f"warning: the parameters of the camera '{name}' are not used ({name}.ground."
+                f'height): no camera here has that name; --topic {name}=TOPIC') in text
+    code, text = bag(path, '-o', tmp_path / 'named', '--params', params, '--topic',
+                     'front=/image')
+    assert code == 0 and "camera 'left' are not used" in text and "'front'" not in text
+    (_, cloud), *_ = recordings.decoded(tmp_path / 'named')['/enet/front/obstacles']
+    assert cloud.header.frame_id == 'base_link'
+    params.write_text(params.read_text() + '    right.ground.height: 1.0\n')
+    code, text = bag(path, '-o', tmp_path / 'no', '--params', params)
+    assert code == 2 and "parameter 'right.ground.height' is not known" in text
 
 
 @pytest.mark.parametrize(('meters', 'missing'), [
@@ -144,6 +167,11 @@ def test_an_output_that_is_named_twice_is_written_once(bag, tmp_path):
     path = recordings.write(tmp_path / 'drive', recordings.street(2))
     assert bag(path, '-o', tmp_path / 'out', '--outputs', 'labels,labels')[0] == 0
     assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 2
+
+
+def test_the_reason_of_an_unreadable_recording_is_told_as_it_is(tmp_path):
+    error = _unreadable(tmp_path / 'drive.db3', TypeError("'NoneType' object"))
+    assert "cannot be read: 'NoneType' object" in str(error)
 
 
 @pytest.mark.parametrize('content', [b'', b'\x89MCAP0\r\n', b'x' * 1000])

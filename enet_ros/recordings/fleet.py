@@ -13,10 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from enet_ros.machine import processor_name
+from enet_ros.machine import package_version, processor_name
 from enet_ros.recordings.manifest import DONE, FAILED, WAITING, Entry, Manifest
 from enet_ros.recordings.segment import (
     BagOptions,
@@ -26,7 +25,7 @@ from enet_ros.recordings.segment import (
 )
 
 #: Packages that decide the bytes of the result, beside the processor.
-_PACKAGES = ('openvino', 'torch', 'numpy', 'opencv-python-headless', 'rosbags')
+_PACKAGES = ('enet_ros', 'openvino', 'torch', 'numpy', 'opencv-python-headless', 'rosbags')
 CONNECT_SEC = 10.0
 
 
@@ -83,13 +82,10 @@ def run_job(job: Job, progress: Callable[[int, int], object] = lambda done, tota
 
 def machine_kind() -> dict[str, str]:
     """Return what decides the bytes of the result beside weights and options."""
-    found = []
-    for name in _PACKAGES:
-        try:
-            found.append(f'{name} {version(name)}')
-        except PackageNotFoundError:
-            continue
-    return {'processor': f'{processor_name()} ({platform.machine()})', 'versions': ' '.join(found)}
+    versions = {name: package_version(name) for name in _PACKAGES}
+    return {'processor': f'{processor_name()} ({platform.machine()})',
+            'versions': ' '.join(f'{name} {version}' for name, version in versions.items()
+                                 if version)}
 
 
 Runner = Callable[[Sequence[Job]], Iterator[Outcome]]

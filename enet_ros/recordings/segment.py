@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enet_ros.common.suggestions import suggest
+from enet_ros.machine import package_version
 from enet_ros.network.checkpoint import weights_path
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
@@ -179,7 +180,7 @@ class _Run:
         """Return what decides the content of the result."""
         path = self._recording.path
         return {
-            'recording': str(path.resolve()),
+            'version': package_version('enet_ros'), 'recording': str(path.resolve()),
             'files': [[file.name, file.stat().st_size] for file in files_of(path)],
             'cameras': [[camera.camera.name, camera.camera.topic.name]
                         for camera in self._cameras.values()],

@@ -212,6 +212,14 @@ def test_an_unfinished_run_with_other_options_is_not_gone_on_with(bag, tmp_path,
     assert contents(tmp_path / 'out.partial') == before
 
 
+def test_an_unfinished_run_of_another_version_is_not_gone_on_with(bag, tmp_path, monkeypatch):
+    path, out = drive(tmp_path), tmp_path / 'out'
+    killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)
+    monkeypatch.setattr(segment, 'package_version', lambda name: '99.0')
+    code, text = bag(path, '-o', out, *SMALL)
+    assert code == 2 and ', now 99.0; remove it to begin anew' in text, text
+
+
 def test_a_file_that_is_none_of_the_recording_changes_nothing(bag, tmp_path, monkeypatch):
     path, out = drive(tmp_path), tmp_path / 'out'
     killed(bag, monkeypatch, 6, path, '-o', out, *SMALL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.cli.interrupt import sigterm_as_ctrl_c
-from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
+from enet_ros.cli.options import NETWORK, add_network_options, given_network
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
 
@@ -40,8 +40,6 @@ exit code:
   130  stopped by Ctrl-C or SIGTERM
 """
 
-#: Parameters of the node that have options of their own.
-NETWORK = ('weights', 'resolution', 'backend', 'precision', 'threads')
 MAX_PART_MIB = 1 << 20  # 1 TiB
 _MEBIBYTE = 1 << 20
 #: Namespaces and a name, as rcl takes them: letters of ASCII, and no two underscores in a row.
@@ -66,13 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='name of the node, in that file and in the topics '
                              '(default: /enet)')
-    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
-    parser.add_argument('--resolution', type=resolution, metavar='WxH',
-                        help='resolution of the network, multiples of 8 (default: 640x360)')
-    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
-    parser.add_argument('--precision', metavar='P',
-                        help='auto, float32, bfloat16, float16 or int8')
-    parser.add_argument('--threads', type=threads, metavar='N', help='CPU threads of each network')
+    add_network_options(parser)
     parser.add_argument('--part-size', type=float, default=256, metavar='MIB',
                         help='size of a part before compression; a stopped run goes on at the '
                              'last whole part (default: 256)')
@@ -118,7 +110,7 @@ def _options(args: argparse.Namespace) -> BagOptions:
         if value is not None and value < least:
             raise ValueError(f'--{name} is {value}, wanted {least} or more')
     values = values_of_node(args.params, f'/{node}') if args.params else {}
-    values |= {name: getattr(args, name) for name in NETWORK if getattr(args, name) is not None}
+    values |= given_network(args)
     make_settings({name: values[name] for name in NETWORK if name in values})
     outputs = tuple(name.strip() for name in args.outputs.split(',')) if args.outputs \
         else DEFAULT_OUTPUTS

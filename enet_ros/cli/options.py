@@ -7,8 +7,8 @@ from pathlib import Path
 
 WEIGHTS_HELP = ('weights to use: a .safetensors file, or the name of one that ships '
                 '(default: enet_camvid)')
-
-
+#: Parameters of the node's network, which are options of commands that work as the node does.
+NETWORK = ('weights', 'resolution', 'backend', 'precision', 'threads')
 MAX_THREADS = 256  # as of the parameter of the node
 
 
@@ -60,3 +60,21 @@ def add_engine_options(parser: argparse.ArgumentParser,
                                             f'(default: {default})')
     parser.add_argument('--threads', type=threads, default=0, metavar='N',
                         help='number of CPU threads (default: the backend chooses)')
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each of :data:`NETWORK`. One that is not given takes the node's value."""
+    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
+    parser.add_argument('--resolution', type=resolution, metavar='WxH',
+                        help='resolution of the network, multiples of 8 (default: 640x360)')
+    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
+    parser.add_argument('--precision', metavar='P',
+                        help='auto, float32, bfloat16, float16 or int8')
+    parser.add_argument('--threads', type=threads, metavar='N',
+                        help='number of CPU threads of each network (default: chosen for the '
+                             'machine)')
+
+
+def given_network(args: argparse.Namespace) -> dict[str, object]:
+    """Return the parameters of the network that are given as options."""
+    return {name: getattr(args, name) for name in NETWORK if getattr(args, name) is not None}

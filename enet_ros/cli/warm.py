@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution, threads
+from enet_ros.cli.options import NETWORK, add_network_options, given_network
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -25,9 +25,6 @@ precision or backend, and after each upgrade of OpenVINO or TensorRT. What is th
 kept. One network serves any number of cameras. The exit code is 0 if the next start needs no
 compiling."""
 
-#: Parameters that decide which network is compiled.
-NAMES = ('weights', 'resolution', 'backend', 'precision', 'threads')
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options. An option that is not given takes the node's value."""
@@ -35,14 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='parameter file of the node, from which the values below are taken')
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='full name of the node in that file (default: /enet)')
-    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
-    parser.add_argument('--resolution', type=resolution, metavar='WxH',
-                        help='resolution of the network, multiples of 8 (default: 640x360)')
-    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
-    parser.add_argument('--precision', metavar='P',
-                        help='auto, float32, bfloat16, float16 or int8')
-    parser.add_argument('--threads', type=threads, metavar='N',
-                        help='number of CPU threads (default: the backend chooses)')
+    add_network_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,11 +66,11 @@ def _values(args: argparse.Namespace) -> dict[str, object]:
     from enet_ros.perception.parameter_names import checked_values
     from enet_ros.perception.settings import BY_NAME, make_settings
     values = values_of_node(args.params, args.node) if args.params else {}
-    values |= {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
+    values |= given_network(args)
     cameras = BY_NAME['cameras'].checked(values.get('cameras', ['']))
     checked = checked_values(values, cameras)
     settings = make_settings({name: checked[name] for name in BY_NAME if name in checked})
-    return {name: getattr(settings, name) for name in NAMES}
+    return {name: getattr(settings, name) for name in NETWORK}
 
 
 def _open(values: dict[str, object]) -> Segmenter:

@@ -10,12 +10,13 @@ from pathlib import Path
 from enet_ros.common.file_lock import LOCK, FileLock, HeldError
 from enet_ros.recordings.files import located, name_of
 from enet_ros.recordings.reader import RecordingError
-from enet_ros.recordings.writer import facts_of, write_whole
+from enet_ros.recordings.writer import WRITING, facts_of, write_whole
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
 #: Facts that decide whether two machines give the same bytes.
 KIND = ('weights_sha256', 'resolution', 'backend', 'precision', 'processor', 'versions')
+_BEFORE_MANIFEST = {LOCK, MANIFEST + WRITING}  # files of a run that has just begun, or was killed
 _LOST = ('it was finished just before the run was stopped, so its other warnings and its machine '
          'are not known')
 
@@ -78,7 +79,7 @@ class Manifest:
         self._path, self._asked = out / MANIFEST, json.loads(json.dumps(asked))
         self.entries = [Entry(str(located(path)), name_of(path)) for path in paths]
         if not self._path.exists() and out.exists() and (
-                not out.is_dir() or {path.name for path in out.iterdir()} - {LOCK}):
+                not out.is_dir() or {path.name for path in out.iterdir()} - _BEFORE_MANIFEST):
             raise FileExistsError(f"'{out}' exists already and has no {MANIFEST}; choose another "
                                   'folder for -o: nothing is overwritten')
         out.mkdir(parents=True, exist_ok=True)

@@ -28,13 +28,14 @@ sys.stdin.read()
 def test_two_runs_do_not_write_one_folder(bag, tmp_path, drives):
     out = tmp_path / 'out'
     out.mkdir()
+    (out / 'manifest.json.writing').write_bytes(b'')  # of a run that was killed at once
     with subprocess.Popen([sys.executable, '-P', '-c', HOLDER, str(out / '.lock')],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         code, text = bag(drives, '-o', out)
         assert code == 2
         assert f"another run is writing '{out}' now (process {holder.pid} on " in text
-        assert os.listdir(out) == ['.lock']
+        assert sorted(os.listdir(out)) == ['.lock', 'manifest.json.writing']
         holder.stdin.close()
         holder.wait(timeout=60)
         assert bag(drives / 'monday', '-o', out, '--jobs', 1)[0] == 0

@@ -32,7 +32,7 @@ def check_outputs(paths: Iterable[Path | None], *, force: bool) -> None:
                          'wanted a name for each')
     for path in named:
         if not path.resolve().parent.is_dir():
-            raise ValueError(f"the folder of '{path}' is not there: make it first")
+            raise ValueError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
     check_absent(named, force=force)
 
 

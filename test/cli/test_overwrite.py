@@ -105,8 +105,8 @@ def test_force_replaces_scores(place):
     (['compare', 'a', 'b', 'v.mp4', '--out', 's.x', '--json', 's.x'], 's.x, s.x) two are one'),
     (['bench', '--json', 'b.png'], 'b.png, b.png) two are one'),
     (['soak', '--json', 'b.png'], 'b.png, b.png) two are one'),
-    (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "the folder of 'no/a.html' is not there"),
-    (['eval', '--json', 'no/a.json'], "the folder of 'no/a.json' is not there"),
+    (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "'no' is no folder, wanted one to write a.html to"),
+    (['eval', '--json', 'no/a.json'], "'no' is no folder, wanted one to write a.json to"),
 ])
 def test_outputs_that_cannot_all_be_written_are_refused_first(place, capsys, arguments, problem):
     assert main([*arguments, '--force']) == 2

@@ -57,7 +57,7 @@ def test_nothing_is_overwritten_or_lost_after_half_an_hour(tmp_path):
     assert "one.png' exists already and is not overwritten" in said.stderr
     said = soak('--json', tmp_path / 'no' / 'one.json', seconds=30)
     assert said.returncode == 2
-    assert "no/one.json' is not there: make it first" in said.stderr
+    assert "no' is no folder, wanted one to write one.json to" in said.stderr
     said = soak('--table', tmp_path / 'one.json', seconds=30)
     assert said.returncode == 2
     assert ('one.json cannot be read (No such file or directory): wanted a file that enet-ros '

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', metavar='FILE',
                         help='YAML file of several data sets (docs/training.md), each scored on '
                              'its val_split in the classes of the weights')
-    parser.add_argument('--split', default='val', metavar='NAME',
-                        help='split to score (default: val)')
+    parser.add_argument('--split', metavar='NAME',
+                        help='split of the --dataset to score (default: val)')
     parser.add_argument('--classes', metavar='FILE',
                         help='class file of folders (default: classes.yaml or .json in --root)')
     parser.add_argument('--change', default='', metavar='NAME',
@@ -94,9 +94,11 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
     from enet_ros.training.sources import check_two_classes, each_in_class_map
-    if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset) \
-            or args.data and args.classes:
+    if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset):
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
+    if args.data and (args.classes, args.split) != (None, None):
+        raise ValueError('--data says classes and val_split of each data set, so --classes and '
+                         '--split are refused beside it')
     check_two_classes(class_map, 'the weights')
     if args.data:
         sources = [source for source in read_sources(Path(args.data)) if source.val_split]
@@ -104,7 +106,8 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         splits = each_in_class_map(opened, sources, class_map)
         _check(splits)
     else:
-        opened = [open_dataset(args.dataset, args.root, args.split, args.classes)]
+        split = 'val' if args.split is None else args.split
+        opened = [open_dataset(args.dataset, args.root, split, args.classes)]
         check_two_classes(opened[0].class_map, opened[0].name)
         _check(opened)  # before the classes are compared: masks have other classes as well
         splits = [in_classes_of(class_map, opened[0])]

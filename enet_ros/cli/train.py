@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            'classes; docs/training.md shows one')
     data.add_argument('--classes', metavar='FILE',
                       help='class file of folders (default: classes.yaml or .json in --root)')
-    data.add_argument('--train-split', default='train', metavar='NAME',
+    data.add_argument('--train-split', metavar='NAME',
                       help='split that is trained on (default: train)')
-    data.add_argument('--val-split', default='val', metavar='NAME',
-                      help='split that chooses the weights; it is never trained on (default: val)')
+    data.add_argument('--val-split', metavar='NAME',
+                      help='split that chooses the weights, which must be another (default: val)')
     data.add_argument('--drawn', type=float, default=0.0, metavar='FRACTION',
                       help='fraction of samples from synthetic roads, 0 to 1 (default: 0)')
     data.add_argument('--world', default='town', choices=('town', 'varied'),

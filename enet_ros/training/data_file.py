@@ -84,7 +84,7 @@ RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     'dataset': (lambda value: isinstance(value, str) and value in DATASETS,
                 f'one of {", ".join(DATASETS)}'),
     'root': (_is_text, 'the path of a folder, as text'),
-    'share': (_is_share, 'a number above 0'),
+    'share': (_is_share, 'a number above 0, such as 0.001; YAML reads 1e-3 as text'),
     'classes': (lambda value: value is None or _is_text(value),
                 'the path of a class file, as text'),
     'rename': (lambda value: isinstance(value, dict), 'a mapping, class: class'),

@@ -318,7 +318,7 @@ def open_dataset(name: str, root: str | Path, split: str,
     if not root.is_dir():
         raise DatasetError(f'{root}: no such folder')
     if name == 'folders':
-        return folders(root, split, Path(classes) if classes else None)
+        return folders(root, split, Path(os.path.expanduser(classes)) if classes else None)
     if classes:
         raise DatasetError(f"the class file is '{classes}', but {name} has classes of its own; "
                            'wanted a class file for folders alone')

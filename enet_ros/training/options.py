@@ -25,7 +25,8 @@ WORLDS = ('town', 'varied')  # of synthetic roads
 #: Least and greatest value of an option. At ten times their chances most photometric changes
 #: happen at once; a soft Jaccard loss is at most 1, the cross entropy beside it a few.
 RANGES = (('batch_size', 1, 4096), ('jaccard', 0, 100), ('strength', 0, 10), ('drawn', 0, 1),
-          ('workers', 0, 64), ('val_every', 1, 10**9), ('save_every', 1, 10**9))
+          ('workers', 0, 64), ('val_every', 1, 10**9), ('save_every', 1, 10**9),
+          ('seed', 0, 2**32 - 1))
 #: Value above which an option must lie. At c = 1 the weight of an absent class is infinite.
 LOWER_BOUNDS = (('steps', 0), ('hours', 0), ('lr', 0), ('class_weights', 1))
 #: Options that may differ when a run is continued; all others belong to the run.
@@ -76,8 +77,8 @@ class TrainOptions:
         threads: Number of CPU threads of torch; 0 for all.
         precision: Number format of a step, as Lightning names it.
         compiled: Whether ``torch.compile`` compiles the step.
-        train_split: Name of the split that is trained on.
-        val_split: Name of the split that chooses the weights.
+        train_split: Name of the split that is trained on; None beside ``data``, which has its own.
+        val_split: Name of the split that chooses the weights; None beside ``data``.
     """
 
     dataset: str | Sequence[str]
@@ -107,8 +108,8 @@ class TrainOptions:
     threads: int = 0
     precision: str = 'bf16-mixed'
     compiled: bool = False
-    train_split: str = 'train'
-    val_split: str = 'val'
+    train_split: str | None = None
+    val_split: str | None = None
 
     def checked(self) -> TrainOptions:
         """Return a copy with the defaults filled in.
@@ -136,6 +137,8 @@ class TrainOptions:
         resolution = self.resolution or RESOLUTIONS.get(sources[0].dataset, (640, 360))
         filled = replace(self, sources=sources, resolution=check_resolution(resolution),
                          crop=check_resolution(self.crop))
+        if not self.data:
+            filled.train_split, filled.val_split = sources[0].train_split, sources[0].val_split
         if filled.batch_size is None:
             filled.batch_size = BATCHES[self.recipe]
         if filled.steps is None and filled.hours is None:
@@ -153,14 +156,20 @@ class TrainOptions:
         """
         names = [self.dataset] if isinstance(self.dataset, str) else list(self.dataset or ())
         if self.data:
-            if names or self.root or self.classes:
-                raise TrainingError('--data names the data sets, so --dataset, --root and '
-                                    '--classes are refused beside it')
-            return read_sources(Path(self.data))
+            given = (self.root, self.classes, self.train_split, self.val_split)
+            if names or given != (None,) * 4:
+                raise TrainingError('--data names the data sets, so --dataset, --root, --classes, '
+                                    '--train-split and --val-split are refused beside it')
+            sources = read_sources(Path(self.data))
+            if sources[0].val_split is None:
+                raise TrainingError(f'{self.data}: val_split of source 1 is null, wanted a split, '
+                                    'since its scores choose the weights')
+            return sources
         if not names:
             raise TrainingError('no data set: wanted --dataset NAME --root FOLDER, --dataset '
                                 'NAME=FOLDER:SHARE once or more, or --data FILE')
-        settings = {'train_split': self.train_split, 'val_split': self.val_split}
+        splits = {'train_split': self.train_split, 'val_split': self.val_split}
+        settings = {key: name for key, name in splits.items() if name is not None}
         if len(names) == 1 and '=' not in names[0]:
             if not self.root:
                 raise TrainingError(f'--dataset {names[0]} wants its folder: --root FOLDER')
@@ -211,7 +220,23 @@ def _is_own(path: Path) -> bool:
 def was_drawn(run: Path) -> bool:
     """Tell whether an earlier start of a run trained on synthetic roads."""
     path = run / 'options.json'
-    return path.is_file() and WAS_DRAWN in json.loads(path.read_text())
+    return path.is_file() and WAS_DRAWN in _read_options(path)
+
+
+def _read_options(path: Path) -> dict:
+    """Read the options with which a run began.
+
+    Raises:
+        TrainingError: The file is damaged.
+    """
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise ValueError('no object')
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f'{path} is damaged: restore it to continue the run, or choose '
+                            'another --out') from error
+    return values
 
 
 def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
@@ -233,7 +258,7 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
     values = json.loads(json.dumps(asdict(options)))
     check_files_stay(run)
     if last.is_file() and path.is_file():
-        earlier = json.loads(path.read_text())
+        earlier = _read_options(path)
         changed = [f'{key} was {earlier[key]}, now {value}' for key, value in values.items()
                    if key not in MAY_CHANGE and earlier.get(key, value) != value]
         if changed:

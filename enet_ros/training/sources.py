@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -61,10 +63,30 @@ def parse_source(text: str, **settings) -> Source:
         amount = float(share) if colon else 1.0
     except ValueError:
         root, amount, colon = place, 1.0, ''
-    if name not in DATASETS or not place or not 0 < amount < np.inf:
+    root = root if colon else place
+    if name not in DATASETS or not root or not 0 < amount < np.inf:
         raise DatasetError(f"--dataset is '{text}', wanted NAME=FOLDER or NAME=FOLDER:SHARE, with "
                            f'a NAME of {", ".join(DATASETS)} and a SHARE above 0')
-    return Source(name, root if colon else place, amount, **settings)
+    return Source(name, root, amount, **settings)
+
+
+def check_apart(training: Sequence[SegmentationData],
+                validation: Sequence[SegmentationData]) -> None:
+    """Check that no file validates that is trained on, in whichever source.
+
+    Raises:
+        DatasetError: There are such files. The message names the first.
+    """
+    folder = cache(Path.resolve)
+    trained = {folder(frame.parent) / frame.name for split in training for frame, _ in split.pairs}
+    for split in validation:
+        both = [frame for frame, _ in split.pairs
+                if folder(frame.parent) / frame.name in trained]
+        if both:
+            raise DatasetError(
+                f'{split.name} {split.split}: {len(both)} of its {len(split)} frames are trained '
+                f'on as well (first {both[0]}), wanted others: the scores would mean nothing. '
+                'Choose another --val-split, or val_split in the data file')
 
 
 def check_two_classes(class_map: ClassMap, where: str) -> None:

@@ -47,7 +47,12 @@ from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
 from enet_ros.training.run_lock import lock_run
-from enet_ros.training.sources import Source, each_in_class_map, in_one_class_map
+from enet_ros.training.sources import (
+    Source,
+    check_apart,
+    each_in_class_map,
+    in_one_class_map,
+)
 from enet_ros.training.summary import summarize
 
 STOPPED = 3  # exit code of a run that was stopped before its end
@@ -120,10 +125,14 @@ def open_sources(sources: Sequence[Source]
 
     Returns:
         Training splits, and validation splits of those sources that have one.
+
+    Raises:
+        DatasetError: A split cannot be opened, or a frame would be trained on and validate.
     """
     training = [source.open(source.train_split) for source in sources]
     validated = [source for source in sources if source.val_split]
     validation = [source.open(source.val_split) for source in validated]
+    check_apart(training, validation)
     class_map = training[0].class_map
     # One table of sets for all that is trained on, since a label must mean the same in a batch.
     return (in_one_class_map(training, sources, class_map),

@@ -51,6 +51,7 @@ def test_a_data_file_that_makes_no_sense_is_refused(tmp_path, text, part):
     ('root', '[a]', "['a']"), ('root', '""', "''"), ('root', '2001-01-01', 'datetime.date'),
     ('share', '-1', '-1, wanted a number above 0'), ('share', 'yes', 'True'),
     ('share', 'null', 'None'), ('share', '"0.5"', "'0.5'"), ('share', '.nan', 'nan'),
+    ('share', '1e-3', "'1e-3', wanted a number above 0, such as 0.001; YAML reads 1e-3 as text"),
     ('share', '.inf', 'inf'), ('share', '1' + 400 * '0', '1' + 79 * '0' + '..., wanted a number'),
     ('classes', '5', '5, wanted the path of a class file, as text'),
     ('classes', '[a.yaml]', "['a.yaml']"),

@@ -256,3 +256,11 @@ def test_open_when_it_is_not_there(tmp_path, name, split, said):
 def test_open_when_root_is_missing(tmp_path):
     with pytest.raises(DatasetError, match='nowhere: no such folder'):
         open_dataset('camvid', tmp_path / 'nowhere', 'train')
+
+
+def test_the_home_folder_is_found_in_the_folder_and_in_the_class_file(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'own.json').write_text('[{"name": "a"}, {"name": "b"}]')
+    write(tmp_path / 'site' / 'val' / '0.png', frame())
+    write(tmp_path / 'site' / 'valannot' / '0.png', labels(1))
+    assert len(open_dataset('folders', '~/site', 'val', '~/own.json')) == 1

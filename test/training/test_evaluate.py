@@ -131,6 +131,13 @@ def test_command_prints_a_table_and_writes_json(camvid, tmp_path, capsys):
     assert f'{100 * scores["miou"]:.1f}' in printed
 
 
+@pytest.mark.parametrize('option', ['--split', '--classes'])
+def test_command_refuses_beside_a_data_file_what_the_file_says(tmp_path, option):
+    write_checkpoint(tmp_path / 'w.safetensors', checkpoint())
+    with pytest.raises(ValueError, match='so --classes and --split are refused beside it'):
+        run_command('--data', 'site.yaml', option, 'test', '--weights', tmp_path / 'w.safetensors')
+
+
 @pytest.mark.parametrize('which', ['data', 'weights'])
 def test_command_says_that_one_class_is_too_few(tmp_path, which):
     names = {'data': (['path', 'rest'], ['path', 'void']), 'weights': (['path'], ['path'])}[which]

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,7 +143,9 @@ def test_mac_files_and_upper_case_in_the_folders_of_cities(tmp_path):
 @pytest.mark.parametrize('command', ['train', 'eval'])
 def test_train_and_eval_refuse_masks_before_they_start(tmp_path, capsys, command):
     folders(tmp_path, mask(), mask())
-    options = (['--out', str(tmp_path / 'run'), '--val-split', 'train', '--steps', '1']
+    for name in ('train', 'trainannot'):
+        shutil.copytree(tmp_path / name, tmp_path / name.replace('train', 'val'))
+    options = (['--out', str(tmp_path / 'run'), '--steps', '1']
                if command == 'train' else ['--split', 'train'])
     assert main([command, '--dataset', 'folders', '--root', str(tmp_path), *options]) == 2
     assert 'so they are masks' in capsys.readouterr().err

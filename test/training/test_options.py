@@ -8,7 +8,11 @@ from support.training_runs import run_options
 
 pytest.importorskip('torch')
 
-from enet_ros.training.options import TrainingError, TrainOptions  # noqa: E402
+from enet_ros.training.options import (  # noqa: E402
+    TrainingError,
+    TrainOptions,
+    prepare_run_folder,
+)
 
 
 @pytest.mark.parametrize(('changes', 'said'), [
@@ -23,10 +27,19 @@ from enet_ros.training.options import TrainingError, TrainOptions  # noqa: E402
     ({'strength': float('nan')}, 'strength is nan, wanted 0 to 10'),
     ({'jaccard': -0.5}, 'jaccard is -0.5, wanted 0 to 100'),
     ({'drawn': float('nan')}, 'drawn is nan, wanted 0 to 1'),
-    ({'val_every': 0}, 'val_every is 0, wanted 1 to 1000000000')])
+    ({'val_every': 0}, 'val_every is 0, wanted 1 to 1000000000'),
+    ({'seed': -1}, 'seed is -1, wanted 0 to 4294967295')])
 def test_checked_when_an_option_is_out_of_range(changes, said):
     with pytest.raises(TrainingError, match=f'^{re.escape(said)}$'):
         run_options('data', 'run', **changes).checked()
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"recipe":', '[' * 100_000, '\xff'])
+def test_damaged_options_of_a_run_are_named(tmp_path, text):
+    (tmp_path / 'last.ckpt').touch()
+    (tmp_path / 'options.json').write_text(text, encoding='latin-1')
+    with pytest.raises(TrainingError, match='options.json is damaged: restore it to continue'):
+        prepare_run_folder(tmp_path, run_options('data', tmp_path).checked())
 
 
 def test_checked_fills_in_defaults():

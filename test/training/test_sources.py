@@ -64,7 +64,7 @@ def test_a_source_on_the_command_line(text, wanted):
 
 
 @pytest.mark.parametrize('text', ['camvid', 'camvid=', 'bdd=/data', 'camvid=/d:0', 'camvid=/d:nan',
-                                  'camvid=/d:-1', '=x'])
+                                  'camvid=/d:-1', 'camvid=:0.5', '=x'])
 def test_a_source_that_makes_no_sense_is_refused(text):
     with pytest.raises(DatasetError, match='wanted NAME=FOLDER'):
         parse_source(text)
@@ -226,10 +226,31 @@ def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):
 @pytest.mark.parametrize(('changes', 'part'), [
     ({'dataset': (), 'root': None}, 'no data set'), ({'root': None}, 'wants its folder'),
     ({'dataset': ['camvid=/a', 'lums=/b']}, '--root and --classes'),
-    ({'data': 'file.yaml'}, '--data names the data sets')])
+    ({'data': 'file.yaml'}, '--data names the data sets'),
+    *(({'data': 'file.yaml', 'dataset': (), 'root': None, split: 'val'}, f'--{option} ')
+      for split, option in (('train_split', 'train-split'), ('val_split', 'val-split')))])
 def test_options_that_contradict_each_other_are_refused(tree, tmp_path, changes, part):
     with pytest.raises(TrainingError, match=part):
         run_options(tree, tmp_path, **changes).checked()
+
+
+def test_a_data_file_whose_first_source_has_no_validation_is_refused(tree, tmp_path):
+    (tmp_path / 'site.yaml').write_text(
+        f'sources: [{{dataset: folders, root: {tree}, val_split: null}}, '
+        f'{{dataset: folders, root: {tree}}}]')
+    with pytest.raises(TrainingError, match='site.yaml: val_split of source 1 is null, wanted a'):
+        run_options(None, tmp_path, dataset=(), root=None,
+                    data=str(tmp_path / 'site.yaml')).checked()
+
+
+def test_a_frame_that_is_trained_on_does_not_validate(tree, site):
+    with pytest.raises(DatasetError, match='folders val: 5 of its 5 frames are trained on as well '
+                                           r'\(first .*/val/0.png\), wanted others'):
+        open_sources([Source('folders', str(tree), train_split='val')])
+    (site / 'link').symlink_to(tree)
+    with pytest.raises(DatasetError, match='5 of its 5 frames are trained on as well'):
+        open_sources([Source('folders', str(tree)), Source(
+            'folders', str(site / 'link'), train_split='val', val_split=None)])
 
 
 def test_a_share_that_would_give_no_sample_is_refused():

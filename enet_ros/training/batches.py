@@ -62,9 +62,7 @@ class Frames:
     def __init__(self, data: SegmentationData, source: int = 0):
         self.data, self._source = data, source
         self._epoch_order = (-1, np.empty(0, int))
-        frame, labels = data.read(0)
-        fits = (frame.nbytes + labels.nbytes) * len(data) <= MAX_CACHED_BYTES
-        self.cached = list(data) if fits else None
+        self.cached = _read_all(data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -95,6 +93,23 @@ class Frames:
         """Count the pixels of each class, (num_classes,) int64."""
         counts = sum(np.bincount(self[i][1].ravel(), minlength=256) for i in range(len(self)))
         return counts[:len(self.data.class_map)]
+
+
+def _read_all(data: SegmentationData) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Read all frames, or return None if they do not fit in memory."""
+    if _bytes_of(data.read(0)) * len(data) > MAX_CACHED_BYTES:
+        return None  # at once, since most data sets have frames of one size
+    pairs, size = [], 0
+    for pair in data:
+        size += _bytes_of(pair)
+        if size > MAX_CACHED_BYTES:
+            return None
+        pairs.append(pair)
+    return pairs
+
+
+def _bytes_of(pair: tuple[np.ndarray, np.ndarray]) -> int:
+    return sum(array.nbytes for array in pair)
 
 
 class MixedFrames:

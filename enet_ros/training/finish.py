@@ -58,12 +58,12 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
               for split in validations]
     others = dict(zip(names_of(validations[1:], first=2), scores[1:]))
     checkpoint.scores = {validation.split: scores[0], **others}
-    write_checkpoint(run / 'model.safetensors', checkpoint)
     scores = {**scores[0], **({'others': others} if others else {})}
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     draw_curves(run / 'curves.png', module.curves)
     draw_samples(run / 'samples.png', checkpoint.class_map,
                  segment_samples(checkpoint, validation))
+    write_checkpoint(run / 'model.safetensors', checkpoint)  # last: it marks a finished run
     return scores
 
 

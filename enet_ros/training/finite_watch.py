@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from enet_ros.training.options import TrainingError
+from enet_ros.training.run_checkpoints import remedy_of
 
 CHECK_STEPS = 20  # from one check to the next; each waits for the GPU
 #: Steps without a finite loss that end a run in float16. A single one is no error there: the
@@ -34,8 +35,8 @@ class FiniteWatch(pl.Callback):
         """
         self._since = torch.tensor(0, device=module.device)
         if not has_finite_weights(module):
-            raise TrainingError(f'{self.last} holds weights that are no finite numbers: copy '
-                                f'{self.last.with_name("best.ckpt")} over it, or delete it')
+            raise TrainingError(f'{self.last} holds weights that are no finite numbers: '
+                                f'{remedy_of(self.last)}')
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         """Note whether the loss was finite, and check at every twentieth step.

@@ -68,13 +68,15 @@ def read_run_checkpoint(path: Path, map_location=None) -> dict:
         return torch.load(path, map_location or 'cpu', weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
         reason = (str(error).splitlines() or ['it is empty'])[0]
-        raise TrainingError(f'{path} is damaged ({reason[:200]}): {_remedy(path)}') from error
+        raise TrainingError(f'{path} is damaged ({reason[:200]}): {remedy_of(path)}') from error
 
 
-def _remedy(path: Path) -> str:
-    """Say what to do about a damaged checkpoint of a run."""
+def remedy_of(path: Path) -> str:
+    """Say what to do about a checkpoint of a run that cannot be used."""
     best = path.with_name('best.ckpt')
-    if path != best and best.is_file():
+    if path == best:
+        return 'delete it to continue without it'
+    if best.is_file():
         return (f'copy {best} over it to continue from the best validation, or delete it to begin '
                 'anew')
-    return 'delete it to continue without it'
+    return 'delete it to begin anew'

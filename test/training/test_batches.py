@@ -12,6 +12,7 @@ from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.training.batches import (  # noqa: E402
     MAX_WORKERS,
     BatchAugmentation,
+    Frames,
     StepSampler,
     SyntheticFrames,
     default_workers,
@@ -32,6 +33,19 @@ def test_synthetic_frames_have_the_ids_of_the_data_set():
     assert set(np.unique(labels)) <= {0, 1, 255}
     assert (labels == 1).mean() > 0.1
     assert synthetic[3][0] is frame
+
+
+@pytest.mark.parametrize(('sides', 'kept'), [
+    ((8, 8, 8), 3), ((8, 64, 8), None), ((64, 8, 8), None), ((8, 9, 8), 3)])
+def test_frames_are_kept_where_all_of_them_fit_in_memory(monkeypatch, sides, kept):
+    class Split(list):
+        def read(self, index):
+            return self[index]
+    split = Split((np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.uint8))
+                  for side in sides)
+    monkeypatch.setattr('enet_ros.training.batches.MAX_CACHED_BYTES', 4 * (2 * 8 * 8 + 9 * 9))
+    cached = Frames(split).cached
+    assert (cached and len(cached)) == kept
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -58,7 +58,11 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_not_continued(tree, tmp_
     state = read_state(tmp_path)
     state['state_dict']['network.initial.weight'][0] = torch.nan
     torch.save(state, tmp_path / 'last.ckpt')
-    with pytest.raises(TrainingError, match='last.ckpt holds weights that are no finite numbers'):
+    said = 'last.ckpt holds weights that are no finite numbers: delete it to begin anew'
+    with pytest.raises(TrainingError, match=said):
+        train(run_options(tree, tmp_path))
+    torch.save(state, tmp_path / 'best.ckpt')
+    with pytest.raises(TrainingError, match=f'numbers: copy {tmp_path}/best.ckpt over it'):
         train(run_options(tree, tmp_path))
 
 

@@ -176,6 +176,19 @@ def test_continue_when_options_differ(straight, tree):
         train(run_options(tree, straight))
 
 
+def test_a_run_that_is_stopped_at_its_images_is_finished_by_the_same_command(tree, tmp_path,
+                                                                              monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr('enet_ros.training.finish.draw_samples', stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(run_options(tree, tmp_path, steps=1))
+    assert train(run_options(tree, tmp_path, steps=1)) == 0
+    for name in ('model.safetensors', 'curves.png', 'samples.png'):
+        assert (tmp_path / name).is_file()
+
+
 def test_hours_end_a_run_in_time(tree, tmp_path):
     assert train(run_options(tree, tmp_path, steps=100_000, hours=1e-4)) == 3
     assert 0 < read_state(tmp_path)['global_step'] < 1000

@@ -45,7 +45,7 @@ def read_class_file(path: Path) -> ClassMap:
     Raises:
         ClassMapError: the file is unreadable or holds no class map. The message names the file.
     """
-    if path.suffix in LIST_SUFFIXES:
+    if path.suffix.lower() in LIST_SUFFIXES:
         return read_class_list(path)
     try:
         lines = read_limited(path).splitlines()
@@ -81,10 +81,10 @@ def read_class_list(path: Path) -> ClassMap:
 
 def class_list_text(class_map: ClassMap) -> str:
     """Return the YAML text that :func:`read_class_list` reads back."""
-    # JSON values are YAML values, whatever a name has in it.
+    # JSON values are YAML values, whatever a name has in it, but not its escapes of two halves.
     return ''.join(
-        f'- name: {json.dumps(name)}\n  color: {list(color)}\n  drivable: '
-        f'{json.dumps(drivable)}\n'
+        f'- name: {json.dumps(name, ensure_ascii=False)}\n  color: {list(color)}\n'
+        f'  drivable: {json.dumps(drivable)}\n'
         for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable))
 
 
@@ -147,8 +147,8 @@ def _parse(path: Path):
     """Parse a YAML or JSON file."""
     try:
         text = read_limited(path)
-        return (json.loads(text, object_pairs_hook=_unique) if path.suffix == '.json' else
-                load_yaml(text))
+        return (json.loads(text, object_pairs_hook=_unique) if path.suffix.lower() == '.json'
+                else load_yaml(text))
     except OSError as error:
         raise ClassMapError(f'{path}: {error.strerror}') from error
     except ImportError as error:

@@ -4,8 +4,13 @@ import json
 
 import pytest
 
-from enet_ros.network.class_files import default_class_map, read_class_file, read_class_list
-from enet_ros.network.class_map import ClassMapError
+from enet_ros.network.class_files import (
+    class_list_text,
+    default_class_map,
+    read_class_file,
+    read_class_list,
+)
+from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.network.classes import (
     CAMVID_LABEL_COLORS,
     CAMVID_NAMES,
@@ -52,6 +57,20 @@ def test_a_list_says_names_colors_and_what_is_drivable(tmp_path):
         assert class_map.names == ('path', 'grass')
         assert class_map.colors[0] == (10, 20, 30)
         assert class_map.drivable_names == ('path',)
+
+
+@pytest.mark.parametrize('suffix', ['yaml', 'yml', 'json'])
+def test_a_list_is_known_by_its_suffix_in_capitals_too(tmp_path, suffix):
+    for name in (f'c.{suffix}', f'C.{suffix.upper()}'):
+        (tmp_path / name).write_text('[{"name": "Road", "drivable": true}, {"name": "Rest"}]')
+        assert read_class_file(tmp_path / name).names == ('Road', 'Rest')
+
+
+def test_a_list_that_is_written_is_read_back_whatever_names_have(tmp_path):
+    class_map = ClassMap.from_names(['\U0001F333 tree', 'Straße "1"', 'a: {b} # \\c'],
+                                    ['Straße "1"'])
+    (tmp_path / 'c.yaml').write_text(class_list_text(class_map), encoding='utf-8')
+    assert read_class_list(tmp_path / 'c.yaml') == class_map
 
 
 def test_a_text_has_a_name_a_line_and_the_road_is_drivable(tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+
+from enet_ros.cli.say import say
 
 DESCRIPTION = """\
 Turn the export of a labeling tool into a data set for enet-ros train --dataset folders.
@@ -68,13 +69,14 @@ def run(args: argparse.Namespace) -> int:
                                             args.split_by)
         written = write_dataset(args.out, frames,
                                 FrameFiles(images, is_export=not args.images), ids, validation)
-    print(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}')
+    say(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}',
+        to_stdout=True)
     _warn(export, len(frames), ids.class_map)
     total = sum(written.pixels.values())
     for i, name in enumerate((*ids.class_map.names, 'not labeled')):
         share = written.pixels[i if i < len(ids.class_map) else 255] / total
         mark = '  drivable' if i < len(ids.class_map) and ids.class_map.drivable[i] else ''
-        print(f'{share:7.1%}  {name}{mark}')
+        say(f'{share:7.1%}  {name}{mark}', to_stdout=True)
     return 0
 
 
@@ -91,15 +93,13 @@ def _open_images(args: argparse.Namespace, files):
 def _warn(export, kept: int, class_map) -> None:
     """Say on standard error what was left out, and what cannot be trained."""
     if sum(not unlabeled for unlabeled in class_map.unlabeled) < 2:
-        print(f"warning: the only class is '{class_map.names[0]}', and enet-ros train wants two; "
-              '--background LABEL makes a class of the pixels on which nobody drew',
-              file=sys.stderr)
+        say(f"warning: the only class is '{class_map.names[0]}', and enet-ros train wants two; "
+            '--background LABEL makes a class of the pixels on which nobody drew')
     for remark in export.remarks:
-        print(f'warning: {remark}', file=sys.stderr)
+        say(f'warning: {remark}')
     if kept < len(export.frames):
-        print(f'warning: {len(export.frames) - kept} frames without any shape were left out',
-              file=sys.stderr)
+        say(f'warning: {len(export.frames) - kept} frames without any shape were left out')
     for kind, count in sorted(export.ignored.items()):
         if count:
-            print(f"warning: {count} annotations of the kind '{kind}' were left out: only "
-                  'polygons and masks say which pixels they mean', file=sys.stderr)
+            say(f"warning: {count} annotations of the kind '{kind}' were left out: only "
+                'polygons and masks say which pixels they mean')

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from enet_ros.cli.main import main
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.scene.road_scene import RoadScene
 
@@ -18,6 +19,12 @@ SIZE = (160, 96)
 #: label -> CamVid's classes of the synthetic street that somebody would draw as one
 CLASSES = {'site road': ('Road',), 'kerb': ('Pavement',), 'sky': ('Sky',)}
 COLORS = {'site road': (200, 40, 60), 'kerb': (40, 200, 60), 'sky': (30, 60, 250)}
+
+
+def label_import(export, out, *options, drivable='site road'):
+    """Run the command, and return its exit code."""
+    words = ['--drivable', drivable] if drivable else []
+    return main(['label-import', str(export), '--out', str(out), *words, *map(str, options)])
 
 
 def street(count, seconds=0.7, drives=2):
@@ -91,8 +98,8 @@ def write_cvat(folder, drawn, **options):
     return folder / 'cvat.zip'
 
 
-def write_cvat_masks(folder, drawn, *, labelmap=None):
-    """Write 'Segmentation mask 1.1' with the images."""
+def write_cvat_masks(folder, drawn, *, labelmap=None, images=True):
+    """Write 'Segmentation mask 1.1', with the images or without."""
     lines = ['# label:color_rgb:parts:actions', 'background:0,0,0::']
     lines += [f'{name}:{red},{green},{blue}::' for name, (red, green, blue) in COLORS.items()]
     with zipfile.ZipFile(folder / 'masks.zip', 'w') as archive:
@@ -104,7 +111,8 @@ def write_cvat_masks(folder, drawn, *, labelmap=None):
             lut[:len(COLORS)] = list(COLORS.values())
             archive.writestr(f'SegmentationClass/{name}', png(lut[labels]))
             archive.writestr(f'SegmentationObject/{name}', png(lut[labels]))
-            archive.writestr(f'JPEGImages/{name}', png(frame))
+            if images:
+                archive.writestr(f'JPEGImages/{name}', png(frame))
     return folder / 'masks.zip'
 
 

@@ -13,6 +13,7 @@ from support.labeling_tools import (
     COLORS,
     brush_rle,
     cvat_xml,
+    label_import,
     png,
     street,
     write_cvat,
@@ -21,7 +22,6 @@ from support.labeling_tools import (
     write_labelme,
 )
 
-from enet_ros.cli.main import main
 from enet_ros.media import read_image
 from enet_ros.training.datasets import open_dataset
 from enet_ros.training.label_import.label_studio import decode_brush
@@ -50,11 +50,6 @@ def drawn():
 def folder(tmp_path):
     (tmp_path / 'export').mkdir()
     return tmp_path / 'export'
-
-
-def label_import(export, out, *options, drivable='site road'):
-    words = ['--drivable', drivable] if drivable else []
-    return main(['label-import', str(export), '--out', str(out), *words, *map(str, options)])
 
 
 def read_pairs(root):

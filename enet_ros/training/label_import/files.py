@@ -10,7 +10,8 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -144,18 +145,20 @@ class FrameFiles:
             is_export: Whether that is the export itself, in which the paths of a frame count.
         """
         self._source, self._is_export = source, is_export
-        self._images = {name for name in source.names
-                        if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+        self._images = {composed(name): name for name in source.names if has_suffix(name)}
         self._by_tail: dict[str, list[str]] = {}
-        for name in sorted(self._images):
+        self._by_stem: dict[str, list[str]] = {}
+        for name in sorted(self._images.values()):
             for tail in tails_of(name):
                 self._by_tail.setdefault(tail, []).append(name)
+                self._by_stem.setdefault(stem_of(tail), []).append(name)
 
     def find(self, frame: DrawnFrame) -> Callable[[], bytes]:
         """Return a function that reads the image of a frame.
 
         In the export itself its first path that exists counts. Elsewhere, and where it has none,
-        the longest end of its name that fits a file.
+        the longest end of its name that fits a file. Elsewhere a name without the suffix of an
+        image fits a file of any; in the export that may be its label image.
 
         Raises:
             ImportLabelsError: No file fits, or several do.
@@ -166,8 +169,8 @@ class FrameFiles:
 
     def _find_path(self, frame: DrawnFrame) -> str:
         for path in frame.paths:
-            if path in self._images:
-                return path
+            if file := self._images.get(composed(path)):
+                return file
         path = frame.paths[0]
         problem = (f"lies outside of '{self._source.path}'" if path.startswith('../') else
                    f"is no image in '{self._source.path}'")
@@ -175,8 +178,9 @@ class FrameFiles:
                                 'folder of the frames')
 
     def _find_tail(self, name: str) -> str:
+        files = self._by_tail if self._is_export or has_suffix(name) else self._by_stem
         for tail in tails_of(name):
-            found = self._by_tail.get(tail, [])
+            found = files.get(tail, [])
             if len(found) > 1:
                 raise ImportLabelsError(f"'{name}' may be {found[0]} or {found[1]}; wanted "
                                         'different names')
@@ -186,9 +190,24 @@ class FrameFiles:
                                 'the frames')
 
 
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form, NFC. macOS writes some names decomposed."""
+    return normalize('NFC', name)
+
+
+def has_suffix(name: str) -> bool:
+    """Tell whether a name ends with the suffix of an image."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def stem_of(name: str) -> str:
+    """Return a name without the suffix of an image, if it has one."""
+    return name.rpartition('.')[0] if has_suffix(name) else name
+
+
 def parts_of(name: str) -> list[str]:
-    """Return the parts of a path of any system, without those that lead elsewhere."""
-    parts = name.replace('\\', '/').split('/')
+    """Return the parts of a path of any system in NFC, without those that lead elsewhere."""
+    parts = composed(name).replace('\\', '/').split('/')
     return [part for part in parts if part not in ('', '.', '..') and not part.endswith(':')]
 
 

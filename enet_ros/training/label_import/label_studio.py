@@ -20,7 +20,8 @@ from enet_ros.training.label_import.shapes import (
 
 TOOL = 'Label Studio JSON'
 LABEL_KEYS = {'polygonlabels', 'brushlabels'}
-_UPLOAD = re.compile(r'^[0-9a-f]{8}-(?=.)')  # Label Studio puts this before an uploaded name.
+#: Label Studio puts a prefix before the name of a file that was uploaded, and keeps it there.
+_UPLOAD = re.compile(r'((?<![^/])data/upload/(?:[^/]+/)*)[0-9a-f]{8}-(?=[^/]+$)')
 
 
 def is_export(content: object) -> bool:
@@ -63,8 +64,7 @@ def _image_of(task: dict) -> str:
         raise ImportLabelsError('it names no image')
     url = urlsplit(text)
     path = parse_qs(url.query).get('d', [unquote(url.path)])[0]  # ?d= for files of the server
-    folder, slash, last = path.replace('\\', '/').rpartition('/')
-    return folder + slash + _UPLOAD.sub('', last) if 'upload' in folder else path
+    return _UPLOAD.sub(r'\1', path)
 
 
 def _results_of(annotations: list, image: str, remarks: list[str]) -> list[dict]:

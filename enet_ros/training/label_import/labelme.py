@@ -7,14 +7,15 @@ import binascii
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import numpy as np
 
 from enet_ros.media import SourceError, decode_image
 from enet_ros.training.label_images import read_values
-from enet_ros.training.label_import.files import ExportFiles, parts_of, tails_of
+from enet_ros.training.label_import.files import ExportFiles, composed, parts_of, tails_of
 from enet_ros.training.label_import.shapes import (
+    MAX_COORDINATE,
     DrawnFrame,
     Export,
     ImportLabelsError,
@@ -43,10 +44,10 @@ def read(files: ExportFiles, contents: dict[str, dict]) -> Export:
     Raises:
         ImportLabelsError: A shape cannot be read.
     """
-    export = Export(TOOL, [])
+    export, names = Export(TOOL, []), set(map(composed, files.names))
     for name, content in contents.items():
         try:
-            frame = _read_frame(name, content, export.ignored, files.names)
+            frame = _read_frame(name, content, export.ignored, names)
         except ImportLabelsError as error:
             raise ImportLabelsError(f"'{files.path}': {name}: {error}") from error
         export.frames.append(frame)
@@ -55,7 +56,7 @@ def read(files: ExportFiles, contents: dict[str, dict]) -> Export:
 
 
 def _read_frame(name: str, content: dict, ignored: Counter,
-                names: Sequence[str]) -> DrawnFrame:
+                names: Collection[str]) -> DrawnFrame:
     path, shapes = content['imagePath'], content['shapes']
     if not isinstance(path, str) or not isinstance(shapes, list):
         raise ImportLabelsError('imagePath is no text, or shapes is no list')
@@ -65,7 +66,7 @@ def _read_frame(name: str, content: dict, ignored: Counter,
     drawn = [shape for item in shapes if (shape := _read_shape(item, ignored)) is not None]
     image = _bytes_of(content['imageData']) if content.get('imageData') else None
     paths = paths_of(name, path)
-    own = next((path for path in paths if path in names), paths[0])
+    own = next((path for path in paths if composed(path) in names), paths[0])
     return DrawnFrame(own, tuple(drawn), size, image, paths)
 
 
@@ -117,7 +118,8 @@ def _corners(label: str, points: object) -> np.ndarray:
         corners = np.array(points, float)
     except (TypeError, ValueError):
         corners = np.empty(0)
-    if corners.shape != (2, 2) or not np.isfinite(corners).all() or np.abs(corners).max() > 1e6:
+    if corners.shape != (2, 2) or not np.isfinite(corners).all() or (
+            np.abs(corners).max() > MAX_COORDINATE):
         raise ImportLabelsError(f"a box of '{label}' has the points {points!r}, wanted two "
                                 'corners')
     return np.sort(corners, axis=0)

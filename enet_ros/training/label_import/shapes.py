@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+#: Greatest coordinate of a shape, in pixels: beyond any image, and far from where floats overflow.
+MAX_COORDINATE = 1e6
+
 
 class ImportLabelsError(ValueError):
     """An export that cannot be imported. The message names the file or frame, and what to do."""
@@ -81,7 +84,8 @@ def polygon(label: str, points: Sequence[Sequence[float]]) -> Shape:
         points: x and y of each corner, in pixels. Parts outside the frame are cut off.
 
     Raises:
-        ImportLabelsError: It has fewer than three corners, or a corner is no pair of numbers.
+        ImportLabelsError: It has fewer than three corners, or a corner is no pair of numbers or
+            too far away.
     """
     try:
         corners = np.array(points, float)
@@ -92,6 +96,9 @@ def polygon(label: str, points: Sequence[Sequence[float]]) -> Shape:
     if len(corners) < 3:
         raise ImportLabelsError(f"a polygon of '{label}' has {len(corners)} corners, wanted three "
                                 'or more')
+    if (farthest := np.abs(corners).max()) > MAX_COORDINATE:
+        raise ImportLabelsError(f"a polygon of '{label}' has a corner at {farthest:g}, wanted at "
+                                f'most {MAX_COORDINATE:g}')
     return Shape(label, lambda size: fill_polygon(corners, size))
 
 

@@ -7,16 +7,19 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from enet_ros.training.label_import.files import parts_of
+from enet_ros.training.label_import.files import parts_of, stem_of
 from enet_ros.training.label_import.shapes import ImportLabelsError
 
-SPLIT_BY = ('auto', 'sequence', 'frame')
+_NUMBER = re.compile(r'[_\-. ]*((?<!\d)\d{10}[_\-.]\d{9}|\d+)$')
 
 
 def sequence_of(name: str) -> str:
-    """Return the sequence of a frame: its folder, and its name without the number at the end."""
-    path = PurePosixPath('/'.join(parts_of(name)))
-    return str(path.parent / re.sub(r'[_\-. ]*\d+$', '', path.stem))
+    """Return the sequence of a frame: its folder, and its name without the number at the end.
+
+    A stamp in seconds and nanoseconds, such as 1700000000_250000000, is one number.
+    """
+    path = PurePosixPath(stem_of('/'.join(parts_of(name))))
+    return str(path.parent / _NUMBER.sub('', path.name))
 
 
 def choose_validation(names: Sequence[str], fraction: float, seed: int,
@@ -47,6 +50,9 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
     by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1
     if not by_sequence:
         groups = {name: [name] for name in names}
+    if not names:
+        raise ImportLabelsError('no frame has a polygon or a mask; draw some, or name the class '
+                                'of all other pixels by --background LABEL')
     kind = 'sequence' if by_sequence else 'frame'
     if len(groups) < 2:
         raise ImportLabelsError(f'there is one {kind}, wanted two or more for two splits'

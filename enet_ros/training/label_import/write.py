@@ -17,7 +17,7 @@ from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import FRAME_SUFFIXES
 from enet_ros.training.label_import.classes import LabelIds
-from enet_ros.training.label_import.files import FrameFiles, parts_of
+from enet_ros.training.label_import.files import FrameFiles, parts_of, stem_of
 from enet_ros.training.label_import.shapes import DrawnFrame, ImportLabelsError
 
 MAX_NAME = 200
@@ -40,8 +40,8 @@ def write_dataset(out: Path, frames: list[DrawnFrame], files: FrameFiles, ids: L
                   validation: set[str]) -> Written:
     """Write frames, label images and the class file.
 
-    Everything is written beside ``out`` and moved there at the end. So a folder that stands there
-    is whole.
+    Everything is written beside ``out``, or in an empty folder that stands there, and renamed at
+    the end, the class file last. So a folder with a class file is whole.
 
     Args:
         out: Folder of the data set. It must not exist, or be empty.
@@ -56,15 +56,20 @@ def write_dataset(out: Path, frames: list[DrawnFrame], files: FrameFiles, ids: L
     """
     check_free(out)
     targets = _names_of(frames)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    out = Path(os.path.realpath(out))  # '.' has no name, and a link is no folder to replace
+    stands = out.is_dir()
+    place = out if stands else out.parent
+    place.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=place))
     try:
         written = _write_all(partial, zip(frames, targets), files, ids, validation)
         (partial / 'classes.yaml').write_text(class_list_text(ids.class_map), encoding='utf-8')
-        partial.chmod(0o777 & ~_umask())
-        if out.is_dir():
-            out.rmdir()
-        partial.rename(out)
+        if stands:
+            for path in sorted(partial.iterdir(), reverse=True):
+                path.rename(out / path.name)
+        else:
+            partial.chmod(0o777 & ~_umask())
+            partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return written
@@ -155,7 +160,7 @@ def _names_of(frames: list[DrawnFrame]) -> list[str]:
             shared += 1
     for frame in frames:
         parts = parts_of(frame.name)[shared:]
-        name = '_'.join(parts[:-1] + [Path(parts[-1]).stem]) if parts else ''
+        name = stem_of('_'.join(parts))
         name = ''.join(letter if letter.isprintable() else '_' for letter in name).lstrip('.')
         if not name or len(name.encode(errors='replace')) > MAX_NAME:
             raise ImportLabelsError(f'a frame is named {frame.name!r}, wanted a name of 1 to '

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from enet_ros.common.one_line_error import printable
+from enet_ros.common.whole_files import write_whole
 from enet_ros.training.data_report import Survey
 from enet_ros.training.labeled_frames import SegmentationData
-from enet_ros.training.options import TrainingError, write_whole
+from enet_ros.training.options import TrainingError
 
 RECORD = 'data.json'
 
@@ -84,7 +85,8 @@ def record_data(run: Path, surveys: Sequence[Survey], *, resumed: bool) -> list[
     now = [SplitRecord.of(survey.data, survey.checksums) for survey in surveys]
     earlier = _read(run / RECORD) if resumed else None
     if earlier is None:
-        write_whole(run / RECORD, json.dumps([asdict(record) for record in now]) + '\n')
+        text = json.dumps([asdict(record) for record in now]) + '\n'
+        write_whole(run / RECORD, text.encode())
         return []
     sentences = []
     for before, after in zip(earlier, now):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from enet_ros.common.whole_files import write_whole
 from enet_ros.perception.segmenter import check_resolution
 from enet_ros.training.batches import default_workers
 from enet_ros.training.data_file import read_sources
@@ -268,12 +269,6 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
             raise TrainingError(f'{run} holds a finished run; choose another --out')
         if earlier.get('drawn') or earlier.get(WAS_DRAWN):
             values[WAS_DRAWN] = True
-    write_whole(path, json.dumps(values, indent=2) + '\n')
+    # All processes of a run write it at once.
+    write_whole(path, (json.dumps(values, indent=2) + '\n').encode(), f'{os.getpid()}')
     return last
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file of a run. Several processes may do so at once, and others read it meanwhile."""
-    new = path.with_name(f'.{path.stem}-{os.getpid()}{path.suffix}')
-    new.write_text(text)
-    new.replace(path)

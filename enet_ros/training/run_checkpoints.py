@@ -8,13 +8,13 @@ nothing of the one before.
 from __future__ import annotations
 
 import io
-import os
 import pickle
 from pathlib import Path
 
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from enet_ros.common.whole_files import write_whole
 from enet_ros.training.options import TrainingError
 
 
@@ -35,18 +35,9 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One name, so that the next save replaces what a killed one left.
-        writing, content = path.with_name(f'.{path.name}.writing'), io.BytesIO()
+        content = io.BytesIO()
         torch.save(checkpoint, content)
-        try:
-            with writing.open('wb') as stream:
-                stream.write(content.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            writing.replace(path)
-        except OSError:
-            writing.unlink(missing_ok=True)
-            raise
+        write_whole(path, content.getbuffer())
 
     def load_checkpoint(self, path: str | Path, map_location=None,
                         weights_only: bool | None = True) -> dict:

@@ -1,5 +1,6 @@
 """Options of a run: ranges and defaults."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -40,6 +41,20 @@ def test_damaged_options_of_a_run_are_named(tmp_path, text):
     (tmp_path / 'options.json').write_text(text, encoding='latin-1')
     with pytest.raises(TrainingError, match='options.json is damaged: restore it to continue'):
         prepare_run_folder(tmp_path, run_options('data', tmp_path).checked())
+
+
+def test_options_that_cannot_be_written_leave_those_from_before(tmp_path, monkeypatch):
+    options = run_options('data', tmp_path).checked()
+    prepare_run_folder(tmp_path, options)
+    before = (tmp_path / 'options.json').read_bytes()
+
+    def full(number):
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        prepare_run_folder(tmp_path, replace(options, workers=1))
+    assert (tmp_path / 'options.json').read_bytes() == before
+    assert os.listdir(tmp_path) == ['options.json']
 
 
 def test_checked_fills_in_defaults():

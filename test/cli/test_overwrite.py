@@ -105,7 +105,7 @@ def test_force_replaces_scores(place):
     (['compare', 'a', 'b', 'v.mp4', '--out', 's.x', '--json', 's.x'], 's.x, s.x) two are one'),
     (['bench', '--json', 'b.png'], 'b.png, b.png) two are one'),
     (['soak', '--json', 'b.png'], 'b.png, b.png) two are one'),
-    (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "'no' is no folder, wanted one to write a"),
+    (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "'no' is no folder, wanted one to"),
     (['eval', '--json', 'no/a.json'], "'no' is no folder, wanted one to write a.json to"),
 ])
 def test_outputs_that_cannot_all_be_written_are_refused_first(place, capsys, arguments, problem):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 # Part of every key: raise it when network/frame_graph.py gives another graph for equal weights.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -13,6 +13,7 @@ from enet_ros.media.files import SourceError, is_video, list_images, unfinished
 from enet_ros.media.images import read_image
 
 DEFAULT_FPS = 25.0  # of a video whose file does not say it
+MPEG4_TICKS = 65_535
 
 #: Kinds of files whose index counts the frames. Others give their duration, also of the sound.
 COUNTED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi')
@@ -42,7 +43,8 @@ class Video:
         if path.exists() and not path.is_file():  # OpenCV would wait for ever.
             raise SourceError(f"'{path}' cannot be read as a video: it is a folder, a device or a "
                               'pipe, wanted a file')
-        self._capture = cv2.VideoCapture(str(path))
+        # FFmpeg takes a relative name with a colon for the address of a server.
+        self._capture = cv2.VideoCapture(os.path.abspath(path))
         if not self._capture.isOpened():
             raise SourceError(f"'{path}' cannot be read as a video: {_why_not(path)}")
         # As players show it. It is OpenCV's default too, but not in all of its readers.
@@ -163,6 +165,12 @@ def letterbox(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
+def writable_fps(fps: float) -> float:
+    """Round a rate so that MPEG-4 can hold it, which has 16 bits for the ticks of a second."""
+    return next((round(fps, digits) for digits in (3, 2, 1)
+                 if fps * 10 ** digits < MPEG4_TICKS), round(fps))
+
+
 class VideoWriter:
     """Writes RGB frames to an .mp4 file. The first frame sets the size; others are fitted in.
 
@@ -194,9 +202,10 @@ class VideoWriter:
                 raise OSError(f'{self._path} cannot be written: the name is not UTF-8')
             self._size = frame.shape[1::-1]
             self._writer = cv2.VideoWriter(str(self._new), cv2.VideoWriter_fourcc(*'mp4v'),
-                                           self._fps, self._size)
+                                           writable_fps(self._fps), self._size)
             if not self._writer.isOpened():
-                raise OSError(f'{self._path} cannot be written')
+                raise OSError(f'{self._path} cannot be written, with {self._size[0]}x'
+                              f'{self._size[1]} pixels and {self._fps:g} frames a second')
         self._writer.write(cv2.cvtColor(letterbox(frame, self._size), cv2.COLOR_RGB2BGR))
         self._count += 1
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.enet import Bottleneck
 
 
@@ -74,14 +75,16 @@ def argmax_by_comparison(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
     Returns:
         The class ids in the dtype of the logits, and the greatest logit, both of that shape. The
-        ids are exact, because half precision counts to 2048 and bfloat16 to 256.
+        ids are exact, because half precision counts to 2048 and bfloat16 to 256. Where the
+        logits are no numbers, the id is UNKNOWN and the greatest logit is NaN.
     """
     maximum = logits[0]
     ids = torch.zeros_like(maximum)
     for class_id, candidate in enumerate(logits[1:], start=1):
         ids = torch.where(candidate > maximum, float(class_id), ids)
         maximum = torch.maximum(candidate, maximum)
-    return ids, maximum
+    # Comparisons with NaN would leave the first class in torch, and the last one in OpenVINO.
+    return torch.where(maximum == maximum, ids, float(UNKNOWN)), maximum
 
 
 class FullConvAsMatmul(nn.Module):

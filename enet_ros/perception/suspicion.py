@@ -37,6 +37,7 @@ PIXELS_PER_STEP = 320       # The shorter distance is a pixel for each 320 pixel
 
 LOOK_PERIOD_SEC = 1.0       # between two looks at sharpness and confidence
 LOOKS, LEAST_LOOKS = 10, 5  # Both are judged by the median of the last looks, so after 5 s.
+FORGET_LOOKS_SEC = 60.0     # without a look, as while nobody subscribes, after which it begins anew
 
 
 class Fault(Enum):
@@ -130,7 +131,11 @@ class FrameJudge:
         if suspicion is not None:
             self._last_sample = None
             self._start_looking()
+            if segmentation.confidence is not None:
+                self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
             return suspicion
+        if self._looks and now_sec >= self._look_due_sec + FORGET_LOOKS_SEC:
+            self._start_looking()  # It judges frames of now.
         is_same = self._last_sample is not None and np.array_equal(sample, self._last_sample)
         self._last_sample = sample
         if is_same and frozen_timeout_sec:

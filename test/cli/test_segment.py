@@ -245,3 +245,19 @@ def test_inputs_that_would_write_one_file_are_refused(names, with_frames, clash)
         return
     with pytest.raises(ValueError, match=f'would both write {clash}; wanted different names'):
         Outputs(paths, with_frames=with_frames)
+
+
+@pytest.mark.parametrize('fps', [0.5, 15.0, 23.976, 30000 / 1001, 66.6667, 83.3333, 119.88, 999.9])
+def test_a_video_of_any_rate_is_written_with_that_rate(tmp_path, frame, fps):
+    with VideoWriter(tmp_path / 'a.mp4', fps) as writer:
+        for _ in range(3):
+            writer.write(frame)
+    assert Video(tmp_path / 'a.mp4').fps == pytest.approx(fps, rel=1e-3)
+
+
+def test_a_video_may_have_a_time_as_its_name(tmp_path, frame, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter('a.mp4', 10.0) as writer:
+        writer.write(frame)
+    Path('a.mp4').rename('2026-05-01T12:30:00.mp4')
+    assert len(list(Video(Path('2026-05-01T12:30:00.mp4')))) == 1

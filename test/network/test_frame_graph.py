@@ -69,6 +69,14 @@ def test_argmax_by_comparison_is_argmax_and_max(values):
     assert np.array_equal(best.numpy(), values.max(1))
 
 
+def test_logits_that_are_no_numbers_stand_for_unknown():
+    logits = torch.tensor([[1.0, torch.nan, torch.nan, torch.inf],
+                           [0.0, torch.nan, 5.0, -torch.inf]])
+    ids, best = argmax_by_comparison(logits.unbind(0))
+    assert ids.tolist() == [0, 255, 255, 0]
+    assert best.isnan().tolist() == [False, True, True, False]
+
+
 @pytest.mark.parametrize('temperature', [1.0, 2.5])
 def test_frame_graph_is_normalize_segment_argmax_softmax(temperature):
     network = trained_like()

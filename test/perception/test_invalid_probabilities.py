@@ -31,6 +31,8 @@ def test_weights_that_overflow_are_refused_at_the_start_and_never_free(backend, 
     result = segmenter.segment([np.full((96, 160, 3), 127, np.uint8)], confidence=True)[0]
     assert (result.labels == UNKNOWN).all() and not result.confidence.any()
     assert result.invalid_share == 1.0
+    # Nor where only labels are asked for.
+    assert (segmenter.segment([np.full((96, 160, 3), 127, np.uint8)])[0].labels == UNKNOWN).all()
     with pytest.raises(ValueError, match='no probability for 100 % of a test image in float32'):
         segmenter.warm_up()
 

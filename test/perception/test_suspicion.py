@@ -290,6 +290,27 @@ def test_after_a_black_frame_the_looks_start_anew():
     assert judge.judge(sampled(street()), unsure(0.6), None, 9.0, 0.0) is None
 
 
+def test_looks_of_a_minute_ago_judge_no_frame_of_now():
+    judge, seconds = FrameJudge(0.75), 0.0
+    for _ in range(LOOKS):
+        judge.judge(sampled(street()), unsure(0.5), None, seconds, 0.0)
+        seconds += 1.0
+    frame = sampled(street()).copy()
+    assert judge.judge(frame, Segmentation(np.zeros((360, 640), np.uint8)), None, seconds, 0.0)
+    seconds += 70.0  # Meanwhile nobody subscribed.
+    assert judge.judge(frame, unsure(0.9), None, seconds, 0.0) is None
+
+
+def test_a_black_camera_has_its_confidence_once_a_second_too():
+    judge, black, asked = FrameJudge(0.75), np.zeros((16, 640, 3), np.uint8), 0
+    for step in range(100):
+        due = 0.1 * step >= judge.confidence_due_sec
+        asked += due
+        result = unsure(0.9) if due else Segmentation(np.zeros((360, 640), np.uint8))
+        assert judge.judge(black, result, None, 0.1 * step, 0.0).fault is Fault.BLACK
+    assert 9 <= asked <= 11
+
+
 def test_reasons_name_the_values_and_what_to_check():
     for frame, words in ((noise(2, 0), ('black', '100 %', 'lens cap', 'bit_depth')),
                          (noise(255, 0), ('saturated', 'exposure')),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,6 +16,17 @@ from enet_ros.network.build import build_graph
 CUDA_BATCH = 8   # frames of 640x360; 16 and 32 were not compared with it
 MOST_GRAPHS = 6  # CUDA graphs that are kept; each has its own memory and number of frames
 _POSSIBLE = {'cuda': ('float16', 'float32', 'bfloat16'), 'cpu': ('float32', 'bfloat16')}
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Give torch so many CPU threads inside a ``with`` block; 0 leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchBackend:
@@ -42,8 +54,7 @@ class TorchBackend:
         if self.precision not in possible:
             raise PrecisionError(self.precision,
                                  f'torch on {kind} runs {", ".join(possible)}')
-        if request.threads:
-            torch.set_num_threads(request.threads)
+        self._threads = request.threads
         self.device = torch.cuda.get_device_name() if kind == 'cuda' else 'the CPU'
         self._torch_device = torch.device(kind)
         self.max_batch = max(CUDA_BATCH, request.batch) if kind == 'cuda' else 1
@@ -69,7 +80,7 @@ class TorchBackend:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""
         if self._torch_device.type == 'cuda':
             return self._infer_on_cuda(frames, confidence=confidence)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch_threads(self._threads):
             outputs = self._graph(confidence=confidence)(torch.from_numpy(frames))
             if not confidence:
                 return outputs.numpy(), None

@@ -7,8 +7,7 @@ normalization folded where that is possible, random weights.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from enet_ros.backends.torch import torch_threads
 from enet_ros.bench.segnet import SegNet
 from enet_ros.bench.timing import LIMITED_ROUNDS, Call, alternate_within_time, size_name
 from enet_ros.machine import Machine, import_openvino
@@ -137,7 +137,7 @@ def openvino_call(network: nn.Module, x: np.ndarray, threads: int, precision: st
 def torch_call(network: nn.Module, x: np.ndarray, threads: int) -> Call:
     """Prepare a network in eager torch, channels last; see :func:`openvino_call`.
 
-    The caller sets torch's threads; see :func:`torch_threads`.
+    The caller sets torch's threads; see :func:`enet_ros.backends.torch.torch_threads`.
     """
     network = use_unpooling(network, BY_SLICES).to(memory_format=torch.channels_last)
     inputs = torch.from_numpy(x).to(memory_format=torch.channels_last)
@@ -151,17 +151,6 @@ def torch_call(network: nn.Module, x: np.ndarray, threads: int) -> Call:
 
 RUNTIMES: dict[str, Callable[[nn.Module, np.ndarray, int], Call]] = {
     'openvino': openvino_call, 'torch': torch_call}
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Give torch so many CPU threads inside a ``with`` block; 0 leaves them as they are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

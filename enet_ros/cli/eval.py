@@ -111,7 +111,19 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         check_two_classes(opened[0].class_map, opened[0].name)
         _check(opened)  # before the classes are compared: masks have other classes as well
         splits = [in_classes_of(class_map, opened[0])]
+        if sentence := _other_drivable(class_map, opened[0]):
+            print(sentence, file=sys.stderr)
     return splits
+
+
+def _other_drivable(class_map: ClassMap, data: SegmentationData) -> str:
+    """Return a sentence where the weights call other classes drivable than a data set, or ''."""
+    from enet_ros.training.label_sets import class_key
+    ours, theirs = class_map.drivable_names, data.class_map.drivable_names
+    if set(map(class_key, ours)) == set(map(class_key, theirs)):
+        return ''
+    return (f'{data.name}: drivable is what the weights call so ({", ".join(ours)}), and not what '
+            f'the data set does ({", ".join(theirs) or "nothing"})')
 
 
 def _check(splits: Sequence[SegmentationData]) -> None:

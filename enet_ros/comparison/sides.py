@@ -14,11 +14,15 @@ from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_files import values_of_node
-from enet_ros.perception.parameter_names import CLASS_MAP, FOREIGN, class_map_changes
+from enet_ros.perception.parameter_names import (
+    checked_values,
+    class_map_changes,
+    values_of_camera,
+)
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import NodeSettings, make_settings
+from enet_ros.perception.settings import BY_NAME, NodeSettings, make_settings
 
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
 #: Parameters of a file that change what is compared here. Others need ROS, meters or a topic.
@@ -141,17 +145,10 @@ def _split(text: str) -> tuple[str, str]:
 def _of_file(path: Path, node: str) -> tuple[dict[str, object], dict]:
     """Read a parameter file: its values for the first camera, and its changes of classes."""
     values = values_of_node(path, node)
-    changes = class_map_changes(values)
-    values = {name: value for name, value in values.items() if not name.startswith(CLASS_MAP)}
-    cameras = values.get('cameras', [''])
-    cameras = cameras if isinstance(cameras, list) else [cameras]
-    for i, camera in enumerate(cameras):
-        own = {name: values.pop(name) for name in list(values)
-               if camera and name.startswith(f'{camera}.')}
-        if i == 0:
-            values |= {name.removeprefix(f'{camera}.'): value for name, value in own.items()}
-    return {name: value for name, value in values.items()
-            if not name.startswith(FOREIGN)}, changes
+    cameras = BY_NAME['cameras'].checked(values.get('cameras', ['']))
+    checked = checked_values(values, cameras)
+    shared = {name: checked[name] for name in BY_NAME if name in checked}
+    return shared | values_of_camera(cameras[0], checked), class_map_changes(checked)
 
 
 def uncompared(a: NodeSettings, b: NodeSettings) -> list[str]:

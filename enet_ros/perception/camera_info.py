@@ -112,7 +112,7 @@ def judge(info: CameraInfo, frame_size: tuple[int, int], *, rectified: bool) -> 
         camera = camera_model(info, rectified=rectified)
         check_size(info, frame_size)
     except UncalibratedError as error:
-        return Judgement(info, problem=str(error))
+        return Judgement(info, problem=str(error), is_publishable=_fits(info, frame_size))
     except ValueError as error:
         return Judgement(info, problem=str(error), is_publishable=False)
     problem = calibration_problem(camera, frame_size)
@@ -124,6 +124,15 @@ def is_same_calibration(one: CameraInfo, other: CameraInfo) -> bool:
     """Tell whether two camera infos differ only in their headers."""
     return all(getattr(one, name) == getattr(other, name) for name in _SINGLE_FIELDS) \
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in _ARRAYS)
+
+
+def _fits(info: CameraInfo, size: tuple[int, int]) -> bool:
+    """Tell whether :func:`check_size` accepts a size."""
+    try:
+        check_size(info, size)
+    except ValueError:
+        return False
+    return True
 
 
 def check_size(info: CameraInfo, size: tuple[int, int]) -> None:

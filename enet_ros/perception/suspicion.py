@@ -37,7 +37,7 @@ PIXELS_PER_STEP = 320       # The shorter distance is a pixel for each 320 pixel
 
 LOOK_PERIOD_SEC = 1.0       # between two looks at sharpness and confidence
 LOOKS, LEAST_LOOKS = 10, 5  # Both are judged by the median of the last looks, so after 5 s.
-FORGET_LOOKS_SEC = 60.0     # without a look, as while nobody subscribes, after which it begins anew
+FORGET_LOOKS_SEC = 60.0     # without a look, as while nobody subscribes, and it begins anew
 
 
 class Fault(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -127,7 +128,7 @@ def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationDa
         check_classes(class_map, data)
     if [class_key(name) for name in class_map.names] == [
             class_key(name) for name in data.class_map.names]:
-        return data
+        return replace(data, class_map=class_map)
     return in_one_class_map([data], [Source(data.name, '')], class_map)[0]
 
 

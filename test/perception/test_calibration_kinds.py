@@ -140,3 +140,15 @@ def test_the_matrix_that_is_not_used_may_be_empty_and_stays_so(fields, rectified
     assert 'all zero' in judge(info, SIZE, rectified=not rectified).problem
     wrong = judge(info, (640, 300), rectified=rectified)
     assert 'the camera info is for 640x480' in wrong.problem
+
+
+@pytest.mark.parametrize(('matrices', 'rectified'), [
+    ({'k': K}, True),
+    ({'k': (0.,) * 9, 'p': (500., 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0)}, False),
+])
+def test_what_lacks_a_matrix_is_published_only_for_frames_of_its_size(matrices, rectified):
+    """Else the other matrix would be scaled unevenly."""
+    info = camera_info(**matrices)
+    assert judge(info, (320, 240), rectified=rectified).is_publishable
+    other = judge(info, (1280, 720), rectified=rectified)
+    assert other.camera is None and not other.is_publishable and 'zero' in other.problem

@@ -252,3 +252,19 @@ def test_start_weights_score_what_they_are_known_to():
                       'torch', 'float32')
     assert scores['miou'] == pytest.approx(0.604, abs=0.01)
     assert scores['per_class']['Road']['iou'] == pytest.approx(0.950, abs=0.01)
+
+
+@pytest.mark.parametrize('order', [['Road', 'Pavement'], ['Pavement', 'Road']])
+def test_what_is_drivable_is_what_the_weights_say_whatever_the_order(tmp_path, capsys, order):
+    rest = [name for name in CAMVID_NAMES if name not in order]
+    labels = np.random.default_rng(0).integers(0, 11, (32, 48)).astype(np.uint8)
+    write_pair(tmp_path / 'val/0.png', tmp_path / 'valannot/0.png', labels)
+    classes = [{'name': name, 'drivable': name in order} for name in [*rest, *order]]
+    (tmp_path / 'classes.json').write_text(json.dumps(classes))
+    weights = checkpoint([*rest, 'Road', 'Pavement'])
+    arguments = argparse.Namespace(dataset='folders', root=tmp_path, data=None, split='val',
+                                   classes=None)
+    [split] = eval_command._open(arguments, weights.class_map)
+    assert split.class_map.drivable_names == ('Road',)
+    assert ('drivable is what the weights call so (Road), and not what the data set does'
+            in capsys.readouterr().err)

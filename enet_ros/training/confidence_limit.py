@@ -24,10 +24,6 @@ FRAMES = 40     # of those that are ruined in each way
 #: With 0.9 streets of another country are suspect too often (docs/suspect_frames.md).
 RUINED_SHARE = 0.75
 MARGIN = 0.02   # The limit is so far below the least confidence of a clean frame.
-#: Least and greatest aspect of the network, as a share of the aspect of the weights, at which a
-#: limit is measured. At 230,400 pixels each, enet_camvid has the limit 0.78 at 640x360, 0.72 at
-#: 480x480, 0.73 at 960x240, and 0.66 at 360x640. Half and twice as many pixels give 0.81 and 0.73.
-ASPECT_SHARES = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -69,11 +65,9 @@ def describe_far(checkpoint: Checkpoint, resolution: tuple[int, int]) -> str:
         checkpoint: The weights.
         resolution: (width, height) of the network.
     """
-    width, height = checkpoint.resolution
-    aspect = resolution[0] * height / (resolution[1] * width)
-    if checkpoint.judges_confidence_at(resolution) \
-            and ASPECT_SHARES[0] <= aspect <= ASPECT_SHARES[1]:
+    if checkpoint.judges_confidence_at(resolution):
         return ''
+    width, height = checkpoint.resolution
     return (f'the resolution is {resolution[0]}x{resolution[1]}, and these weights are trained at '
             f'{width}x{height}: their limit holds there, from half to twice as many pixels and '
             f'half to twice the ratio of width to height. Leave out --resolution')

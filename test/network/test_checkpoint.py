@@ -96,7 +96,8 @@ def test_the_limit_of_the_confidence_goes_round_and_may_be_absent(tmp_path, ship
 @pytest.mark.parametrize(('resolution', 'limit', 'said'), [
     ((640, 480), 0.7, 'on: at least 0.70'), ((640, 360), 0.7, 'on: at least 0.70'),
     ((480, 360), 0.7, 'on: at least 0.70'), ((320, 184), 0.0, 'off: .*640x480.*320x184'),
-    ((1280, 720), 0.0, 'off: .*640x480.*1280x720')])
+    ((1280, 720), 0.0, 'off: .*640x480.*1280x720'),
+    ((360, 640), 0.0, 'off: .*640x480.*360x640')])
 def test_the_limit_of_the_confidence_holds_near_its_resolution(shipped, resolution, limit, said):
     checkpoint = replace(shipped, least_confidence=0.7, resolution=(640, 480))
     found, text = checkpoint.least_confidence_at(resolution)

@@ -3,7 +3,8 @@
 #
 #   scripts/test.sh [PYTEST OPTION...]
 #
-# In three parts. The first runs in a process for each core. The second has the tests that look at
+# In three parts. The first runs in three processes for each two cores, since many tests wait for
+# each other's messages, and takes the longest files first. The second has the tests that look at
 # moving things for seconds and hardly work meanwhile; they run beside one another and nothing else.
 # The third has the tests that use a GPU, measure time or load, or look at the whole machine; each
 # of them has the machine to itself.
@@ -14,8 +15,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/ros_env.sh || exit 1
 
-processes=$(nproc)
-[ "$processes" -le 4 ] || processes=4  # one process takes up to 2 GB
+processes=$(($(nproc) * 3 / 2))
+[ "$processes" -le 6 ] || processes=6  # one process takes up to 2 GB
 HERE='not tensorrt and not wheel'
 
 # Run tests side by side, and those that fail once more alone.
@@ -24,7 +25,8 @@ run_together() {
     local shared_out=$1 which=$2 result
     shift 2
     # One thread for each process: threads that wait for each other make both slower.
-    OMP_NUM_THREADS=1 pytest --cache-clear -n "$processes" --dist "$shared_out" -m "$which" "$@"
+    OMP_NUM_THREADS=1 pytest --cache-clear --no-loadscope-reorder -n "$processes" \
+        --dist "$shared_out" -m "$which" "$@"
     result=$?
     if [ $result = 1 ]; then  # 1: tests failed; anything else is no matter of time
         echo 'test: what failed beside others runs again alone'
@@ -37,6 +39,7 @@ run_together() {
 
 run_together loadfile "$HERE and not gpu and not alone and not quiet" "$@"
 results=($?)
+processes=$((2 * processes))  # they wait, most of the time
 run_together load "$HERE and quiet and not gpu" "$@"
 results+=($?)
 pytest -m "$HERE and (gpu or alone)" "$@"

@@ -13,6 +13,14 @@ from enet_ros.ros import shared_memory
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / 'shared'
+#: Files that take more than half a minute. They come first, so that no process is left with one of
+#: them at the end.
+LONGEST = ('ros/test_own_site.py', 'training/test_train.py', 'ros/test_view_node.py',
+           'ros/test_graph_doctor.py', 'ros/test_executables.py', 'models/test_shipped_weights.py',
+           'ros/test_start.py', 'bench/test_bench.py', 'faults/test_files.py',
+           'recordings/test_fleet.py', 'recordings/test_resume.py', 'export/test_export.py',
+           'ros/test_walk.py', 'comparison/test_compare.py', 'faults/test_process.py',
+           'perception/test_segmenter.py', 'training/test_run_checkpoints.py')
 NETWORK = (160, 96)  # a resolution that compiles and runs in moments
 
 # A domain of one's own: other tests, demos and robots may be on this network.
@@ -24,6 +32,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest."""
+    rank = {REPOSITORY / 'test' / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -98,12 +98,11 @@ class GridCells:
 
     def _pixels_of_centers(self, table: GroundTable) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells whose center is visible and in range, and the index of its pixel."""
-        centers, (width, height) = self.spec.centers(), table.size
-        place = np.floor(table.to_pixels(centers) + .5)
-        near = np.hypot(*centers.T) <= table.max_range_m
-        inside = near & np.all((place >= 0) & (place < (width, height)), axis=1)
-        column, row = place[inside].astype(np.int64).T
-        return np.flatnonzero(inside), row * width + column
+        centers = self.spec.centers()
+        pixel_indices = table.pixel_indices_of(centers)
+        cells = np.flatnonzero((pixel_indices >= 0)
+                               & (np.hypot(*centers.T) <= table.max_range_m))
+        return cells, pixel_indices[cells]
 
 
 def rolling_grid(mask: np.ndarray, labels: np.ndarray, cells: GridCells) -> np.ndarray:

@@ -145,6 +145,20 @@ class GroundTable(GroundView):
         self.points[..., :2] = self.unlimited
         self.points[~(self.unlimited_range() <= self.max_range_m)] = np.nan
 
+    def pixel_indices_of(self, ground: np.ndarray) -> np.ndarray:
+        """Return the flat index of the pixel that shows each ground point, or -1 for none.
+
+        Args:
+            ground: (..., 2) x and y in the base frame, in meters.
+
+        Returns:
+            (...) int64.
+        """
+        place = np.floor(self.to_pixels(ground) + .5)
+        inside = np.all((place >= 0) & (place < self.size), axis=1)
+        column, row = np.where(inside[:, None], place, 0.).astype(np.int64).T
+        return np.where(inside, row * self.size[0] + column, -1).reshape(ground.shape[:-1])
+
     @property
     def shape(self) -> tuple[int, int]:
         """Return (height, width) of the masks."""

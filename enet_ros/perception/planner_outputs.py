@@ -18,6 +18,7 @@ from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
+RANGES_TO_SEE, LINES_TO_SEE = 5, 5   # Points along a ray, and lines side by side in a strip.
 
 
 class RangeBins:
@@ -28,23 +29,18 @@ class RangeBins:
         pixel_indices: (N,) int64, flat indices of the pixels that lie in a bin. A pixel may lie
             in several.
         bins: (N,) int64, the bin of each, by its ``table.unlimited``.
-        count: Number of bins.
+        is_in_view: (bins,) bool, whether the image shows the ground of a bin from the border that
+            faces the vehicle as far as ``range_max``. See :func:`ranges_to_see`.
         range_min: Least range, in meters. Nearer ground is too close.
         range_max: Greatest range, in meters, at most that of the table.
 
-    A bin is visible to its end if its ground is seen from the border of the image that faces the
-    vehicle as far as ``range_max``. Ground that comes into view farther away, at a side of the
-    image, says nothing of the ground before it.
-
-    Raises:
-        ValueError: ``range_max`` is beyond that of the table.
+    A bin is visible to its end if it is in view and has pixels beyond ``range_max``. Ground that
+    comes into view farther away, at a side of the image, says nothing of the ground before it.
     """
 
-    def __init__(self, table: GroundTable, pixel_indices: np.ndarray, bins: np.ndarray, count: int,
-                 range_min: float, range_max: float):
-        if range_max > table.max_range_m:
-            raise ValueError(f'range_max is {range_max}, wanted at most the {table.max_range_m} m '
-                             'of the ground table')
+    def __init__(self, table: GroundTable, pixel_indices: np.ndarray, bins: np.ndarray,
+                 is_in_view: np.ndarray, range_min: float, range_max: float):
+        count = len(is_in_view)
         ranges = table.unlimited_range().ravel()[pixel_indices]
         beyond = np.bincount(bins[ranges > range_max], minlength=count) > 0
         inside = np.flatnonzero(ranges <= range_max)
@@ -53,9 +49,7 @@ class RangeBins:
         inside = inside[np.argsort(keys, kind='stable')]
         self.pixel_indices, self.ranges = pixel_indices[inside], ranges[inside]
         self.bins, self.starts = np.unique(bins[inside], return_index=True)
-        first_seen = np.minimum.reduceat(self.ranges, self.starts) if inside.size \
-            else self.ranges
-        self.is_visible_to_the_end = beyond[self.bins] & (first_seen <= near_border_range(table))
+        self.is_visible_to_the_end = (beyond & is_in_view)[self.bins]
         self.count, self.range_min = count, range_min
 
     def first_blocked(self, mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -79,6 +73,23 @@ class RangeBins:
         first[~np.logical_or.reduceat(known, self.starts)] = np.nan
         blocked[self.bins] = first
         return blocked
+
+
+def ranges_to_see(table: GroundTable, range_max: float) -> np.ndarray:
+    """Return ranges at which a free bin must be seen, (N,) meters, the first and last included.
+
+    They begin at the border of the image that faces the vehicle, and lie in evenly spaced rows. A
+    straight line on the ground is straight in an image without distortion, so its ends would do.
+    Distortion bends it a little.
+
+    Raises:
+        ValueError: ``range_max`` is beyond that of the table.
+    """
+    if range_max > table.max_range_m:
+        raise ValueError(f'range_max is {range_max}, wanted at most the {table.max_range_m} m '
+                         'of the ground table')
+    near = max(min(near_border_range(table), range_max), 1e-3)
+    return 1. / np.linspace(1. / near, 1. / range_max, RANGES_TO_SEE)
 
 
 def near_border_range(table: GroundTable) -> float:
@@ -113,8 +124,13 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """Return the rays of every pixel, for :func:`free_space_scan`.
 
     A pixel lies in the ray that its center is nearest to. It also lies in every ray that runs
-    through it. So a ray that is narrower than a pixel sees what the pixel shows.
+    through it. So a ray that is narrower than a pixel sees what the pixel shows. A ray whose own
+    bearing leaves the image is not in view, although pixels beside it may be nearest to it.
     """
+    angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
+    directions = np.stack((np.cos(angles), np.sin(angles)), axis=-1)
+    ground = directions[:, None] * ranges_to_see(table, scan.range_max)[:, None]
+    is_in_view = np.all(table.pixel_indices_of(ground) >= 0, axis=1)
     bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])
     nearest, half_width = scan.ray_of(bearing).ravel(), _half_width(bearing).ravel()
     pixel_indices = np.flatnonzero(nearest >= 0)
@@ -126,7 +142,7 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
         # Count from the first ray of each pixel to its last.
         nearest = np.arange(pixel_indices.size) + np.repeat(first - np.cumsum(lengths) + lengths,
                                                             lengths)
-    return RangeBins(table, pixel_indices, nearest, scan.count, scan.range_min, scan.range_max)
+    return RangeBins(table, pixel_indices, nearest, is_in_view, scan.range_min, scan.range_max)
 
 
 def _rays_through(bearing: np.ndarray, half_width: np.ndarray, nearest: np.ndarray,
@@ -161,12 +177,20 @@ def _half_width(bearing: np.ndarray) -> np.ndarray:
 
 
 def path_bin(table: GroundTable, half_width_m: float = 1.) -> RangeBins:
-    """Return the pixels of the strip straight ahead, for :func:`nearest_edge`."""
+    """Return the pixels of the strip straight ahead, for :func:`nearest_edge`.
+
+    The strip is in view only in its full width. Its sides enter the image last.
+    """
     if not 0. < half_width_m < math.inf:
         raise ValueError(f'half_width_m is {half_width_m}, wanted meters above 0')
     ahead = (table.unlimited[..., 0] > 0.) & (np.abs(table.unlimited[..., 1]) <= half_width_m)
     pixel_indices = np.flatnonzero(ahead)
-    return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), 1, 0., table.max_range_m)
+    y, ranges = np.meshgrid(np.linspace(-half_width_m, half_width_m, LINES_TO_SEE),
+                            ranges_to_see(table, table.max_range_m))
+    x = np.sqrt(np.maximum(ranges ** 2 - y ** 2, 0.))
+    is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0)
+    return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([is_in_view]),
+                     0., table.max_range_m)
 
 
 def free_space_scan(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> np.ndarray:
@@ -180,7 +204,7 @@ def free_space_scan(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> np
       that all of it is drivable.
     - NaN means that no ground is visible, or that all of it is unknown. It also means drivable
       ground that ends at the border of the image, before range_max, or that comes into view
-      farther away than :func:`near_border_range`.
+      farther away than :func:`near_border_range`, or a bearing that lies outside the image.
     - -inf means that ground which is not drivable or unknown is nearer than range_min.
 
     The camera does not see the ground between the vehicle and the lower border of the image.
@@ -206,6 +230,7 @@ def nearest_edge(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> float
 
     Returns:
         Meters from the origin of the base frame, with +inf and NaN as in :func:`free_space_scan`.
+        It is +inf only if the strip is seen in its full width.
     """
     return float(bins.first_blocked(mask, labels)[0])
 

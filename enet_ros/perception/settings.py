@@ -131,7 +131,8 @@ class GroundSettings(CheckedSettings):
         'the height limits of the node that reads them.', range=(-100.0, 100.0), per_camera=True)
     path_width: float = parameter(
         2.0, 'Width of the strip ahead, in meters, in which the field nearest_edge of '
-        '~/drivable_area is measured.', range=(0.01, 100.0), per_camera=True)
+        '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is +inf '
+        'only if the image shows the whole width.', range=(0.01, 100.0), per_camera=True)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,15 @@ def test_the_scan_agrees_with_the_truth_of_the_scene(scene, table, t):
     assert np.mean(good) >= .98
 
 
+def shows_ray(table, bearing, range_max):
+    """Whether the image shows a ray from its lower corners on, within half a pixel."""
+    width, height = table.size
+    near = np.hypot(*table.to_ground([(0, height - 1), (width - 1, height - 1)]).T).max()
+    ranges = np.linspace(near, range_max, 50)[:, None]
+    pixels = table.to_pixels(ranges * (math.cos(bearing), math.sin(bearing)))
+    return bool(np.all((pixels >= -.5) & (pixels < (width - .5, height - .5))))
+
+
 @settings(max_examples=200, deadline=None)
 @given(small_maps, small_maps)
 def test_the_scan_never_reports_free_what_is_not_known_to_be(mask_labels, labels):
@@ -123,10 +132,13 @@ def test_the_scan_never_reports_free_what_is_not_known_to_be(mask_labels, labels
     rays = SCAN.ray_of(np.arctan2(SMALL.unlimited[..., 1], SMALL.unlimited[..., 0]))
     reach = SMALL.unlimited_range()
     free = (mask != 0) & (labels != UNKNOWN)
+    in_view = [shows_ray(SMALL, SCAN.angle_min + ray * SCAN.angle_increment, SCAN.range_max)
+               for ray in range(SCAN.count)]
+    assert sum(in_view) == 11
     for ray in range(SCAN.count):
         here = (rays == ray) & (reach <= SCAN.range_max)
         nearest = reach[here & ~free].min(initial=np.inf)
-        to_the_end = np.any(reach[rays == ray] > SCAN.range_max)
+        to_the_end = np.any(reach[rays == ray] > SCAN.range_max) and in_view[ray]
         if not (here & (labels != UNKNOWN)).any() or (nearest == np.inf and not to_the_end):
             assert np.isnan(ranges[ray])
         else:

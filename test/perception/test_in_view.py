@@ -1,0 +1,65 @@
+"""What is called free to its end lies in the image in its full width, from the near border on."""
+
+import math
+
+import numpy as np
+import pytest
+
+from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.planner_outputs import free_space_scan, nearest_edge, path_bin, scan_bins
+from enet_ros.perception.pose import Pose
+from enet_ros.perception.settings import ScanSettings
+
+
+def table_of(pose, size=(640, 360), focal=560., d=()):
+    width, height = size
+    camera = CameraModel(*size, (focal, 0, width / 2 - .5, 0, focal, height / 2 - .5, 0, 0, 1), d)
+    return GroundTable(camera, pose, size)
+
+
+def edge_of(table, half_width_m=1., blocked=None):
+    mask = np.full(table.shape, 255, np.uint8)
+    if blocked is not None:
+        mask[blocked] = 0
+    return nearest_edge(mask, np.zeros_like(mask), path_bin(table, half_width_m))
+
+
+@pytest.mark.parametrize(('table', 'half_width_m'), [
+    (table_of(Pose.from_mount(1.4, .035, 0., .55)), 1.),   # at 10 m only y from 0.26 to 1 is seen
+    (table_of(Pose.from_mount(1.4, .035, 0., -.45)), 1.),
+    (table_of(Pose.from_mount(.3, .1), focal=1200.), 1.),  # at 3 m only 0.84 m to either side
+    (table_of(Pose.from_mount(1.4, .035)), 3.),            # at 4 m only 2.44 m to either side
+], ids=['yawed left', 'yawed right', 'narrow lens', 'wide strip'])
+def test_a_strip_that_is_not_seen_in_its_full_width_is_never_free_to_the_end(table, half_width_m):
+    assert math.isnan(edge_of(table, half_width_m))
+    x, y = table.unlimited[..., 0], table.unlimited[..., 1]
+    obstacle = (np.abs(x - 10.) < .3) & (np.abs(y - .5) < .1)  # What is seen is reported.
+    assert obstacle.any()
+    assert edge_of(table, half_width_m, obstacle) == pytest.approx(10., abs=.35)
+
+
+@pytest.mark.parametrize(('size', 'd'), [
+    ((160, 96), ()), ((320, 192), (-.2, .05, 0., 0., 0.)), ((640, 360), ())])
+@pytest.mark.parametrize('field_of_view_deg', [50., 100.])
+@pytest.mark.parametrize(('height_m', 'half_width_m'), [(.6, .5), (.8, .6), (1.4, 1.), (2., 1.)])
+def test_the_strip_ahead_of_an_ordinary_camera_is_free_to_the_end(
+        size, d, field_of_view_deg, height_m, half_width_m):
+    focal = size[0] / 2 / math.tan(math.radians(field_of_view_deg) / 2)
+    for pitch_rad in (.035, .1):
+        table = table_of(Pose.from_mount(height_m, pitch_rad), size, focal, d)
+        assert edge_of(table, half_width_m) == math.inf
+
+
+@pytest.mark.parametrize('increment', [.0174533, .1, .2, .5, 1., 3.15])
+def test_a_ray_whose_own_bearing_leaves_the_image_is_not_free(increment):
+    table, scan = table_of(Pose.from_mount(1.4, .035)), ScanSettings(angle_increment=increment)
+    mask = np.full(table.shape, 255, np.uint8)
+    ranges = free_space_scan(mask, np.zeros_like(mask), scan_bins(table, scan))
+    angles = scan.angle_min + np.arange(scan.count) * increment
+    for distance in (5., 10., 20.):
+        ground = distance * np.column_stack((np.cos(angles), np.sin(angles)))
+        columns = table.to_pixels(ground)[:, 0]
+        outside = ~((columns >= -.5) & (columns < 639.5))
+        assert np.isnan(ranges[outside]).all()
+        assert np.isposinf(ranges[(columns > 5.) & (columns < 634.)]).all()

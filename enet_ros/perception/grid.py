@@ -134,8 +134,9 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
     """Resample a grid of the base frame onto the cells of a fixed frame.
 
     Readers such as Nav2's StaticLayer ignore the orientation of a grid. So the cells themselves
-    are rotated, by nearest neighbor, onto whole multiples of the resolution. Occupied cells are
-    dilated by one cell before, since a thin obstacle could fall between two cells.
+    are rotated, by nearest neighbor, onto whole multiples of the resolution. Unknown cells are
+    dilated over free ones by one cell before, and occupied cells over both. Otherwise a single
+    cell could fall between two cells. Those of the last row and column need room to grow.
 
     Args:
         cells: (height, width) int8 in the base frame.
@@ -150,7 +151,11 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
     rotation = np.array([[math.cos(yaw_rad), -math.sin(yaw_rad)],
                          [math.sin(yaw_rad), math.cos(yaw_rad)]])
     x, y = spec.origin_m
-    length, width = spec.size_m
+    # The worst of 2x2 cells grows toward +x and +y.
+    state = cv2.copyMakeBorder(cv2.LUT(cells.view(np.uint8), CELL_STATES), 0, 1, 0, 1,
+                               cv2.BORDER_CONSTANT, value=NOT_KNOWN)
+    worst = cv2.dilate(state, np.ones((2, 2), np.uint8))
+    width, length = np.array(worst.shape) * spec.resolution_m
     corners = np.array([(x, y), (x + length, y), (x, y + width), (x + length, y + width)])
     corners = corners @ rotation.T + position_m
     low = np.floor(corners.min(0) / spec.resolution_m)
@@ -160,19 +165,21 @@ def rotated_grid(cells: np.ndarray, spec: GridSpec, position_m: tuple[float, flo
     center = origin + 0.5 * spec.resolution_m - position_m
     shift = ((rotation.T @ center - spec.origin_m) / spec.resolution_m) - 0.5
     matrix = np.hstack((rotation.T, shift[:, None]))
-    occupied = cv2.dilate((cells == OCCUPIED_CELL).astype(np.uint8), np.ones((2, 2), np.uint8))
-    dilated = np.where(occupied, np.int8(OCCUPIED_CELL), cells)
-    rotated = cv2.warpAffine(dilated.view(np.uint8), matrix, (int(columns), int(rows)),
+    rotated = cv2.warpAffine(worst, matrix, (int(columns), int(rows)),
                              flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-                             borderMode=cv2.BORDER_CONSTANT, borderValue=255)
-    return rotated.view(np.int8), (float(origin[0]), float(origin[1]))
+                             borderMode=cv2.BORDER_CONSTANT, borderValue=NOT_KNOWN)
+    return cv2.LUT(rotated, CELL_VALUES), (float(origin[0]), float(origin[1]))
 
 
-def cell_values() -> np.ndarray:
-    """Return the value of a cell by the state of its worst pixel, (256,) int8."""
-    values = np.full(256, UNKNOWN_CELL, np.int8)
-    values[[FREE, BLOCKED]] = FREE_CELL, OCCUPIED_CELL
-    return values
+def lookup_table(values: dict[int, int], default: int, dtype: type) -> np.ndarray:
+    """Return a table of 256 values, where each key has its own and all others the default."""
+    table = np.full(256, default, dtype)
+    for key, value in values.items():
+        table[key] = value
+    return table
 
 
-CELL_VALUES = cell_values()
+#: Value of a cell by the state of its worst pixel.
+CELL_VALUES = lookup_table({FREE: FREE_CELL, BLOCKED: OCCUPIED_CELL}, UNKNOWN_CELL, np.int8)
+#: State of a cell by its value.
+CELL_STATES = lookup_table({FREE_CELL: FREE, OCCUPIED_CELL: BLOCKED}, NOT_KNOWN, np.uint8)

@@ -28,3 +28,21 @@ def test_a_thin_obstacle_survives_the_turn(yaw):
     cells = np.zeros((40, 60), np.int8)
     cells[17, 23] = 100
     assert (rotated_grid(cells, spec, (0.03, 0.07), yaw)[0] == 100).any()
+
+
+@pytest.mark.parametrize('value', [-1, 100])
+@pytest.mark.parametrize('place', [(20, 20), (0, 0), (39, 0), (0, 39), (39, 39)])
+def test_no_single_cell_that_is_not_free_is_lost(value, place):
+    spec, rng = GridSpec((4.0, 4.0), 0.1, (0.0, -2.0)), np.random.default_rng(0)
+    cells = np.zeros((40, 40), np.int8)
+    cells[place] = value
+    row, column = place
+    for _ in range(200):
+        position, yaw = rng.uniform(-5.0, 5.0, 2), rng.uniform(-np.pi, np.pi)
+        rotated, origin = rotated_grid(cells, spec, position, yaw)
+        assert (rotated == 100).any() == (value == 100)
+        # The cell covers ground up to one cell farther along each axis.
+        center = np.array([column + 1.0, row - 19.0]) * 0.1
+        turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+        x, y = ((turn @ center + position - origin) / 0.1).astype(int)
+        assert rotated[y, x] == value

@@ -10,7 +10,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.network.class_map import ClassMap, ClassMapError, parameter_name
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.parameter_names import (
     CLASS_MAP,
@@ -52,10 +52,12 @@ class NodeParameters:
         self._given = given_values(node)
         self._refused: dict[str, str] = {}  # parameter -> why its value cannot be used
         self._class_map: ClassMap | None = None
+        self._declared_classes: dict[str, object] = {}  # as the last configure declared them
+        self._kept_classes: dict[str, object] = {}  # set while configured, kept over cleanup
         self.camera_settings: dict[str, CameraSettings] = {}
         self.on_change: Callable[[], None] = lambda: None
         for parameter in PARAMETERS:
-            self._declare(parameter.name, parameter)
+            self._declare(parameter.name, parameter, self._given)
         node.add_on_set_parameters_callback(self._on_set)
 
     def settings(self) -> NodeSettings:
@@ -79,14 +81,22 @@ class NodeParameters:
             ClassMapError: The parameters name an unknown class, or make no usable class map.
             ConfigError: A value cannot be used.
         """
-        class_map.override(class_map_changes(self._given))
+        rows = class_map_rows(class_map)
+        kept = {name: value for name, value in self._kept_classes.items() if name in rows}
+        given = {**self._given, **kept}
+        try:
+            class_map.override(class_map_changes(given))
+        except ClassMapError as error:
+            raise ClassMapError(f'{error}{_advice_on(kept)}') from error
         self._class_map = class_map
-        self._declare_class_map(class_map)
+        for name, row in rows.items():
+            self._declare(name, row, given)
+        self._declared_classes = self._class_values()
         for name in self._given:
             for camera in settings.cameras:
                 parameter = shared_parameter(camera, name)
                 if parameter is not None and not self._node.has_parameter(name):
-                    self._declare(name, parameter)
+                    self._declare(name, parameter, given)
         self._raise_refused()
         self.camera_settings = self._make_camera_settings(self._values())
 
@@ -95,43 +105,52 @@ class NodeParameters:
         return self._class_map.override(class_map_changes(self._values())).drivable_names
 
     def cleanup(self) -> None:
-        """Forget the class map, since the next weights may have another."""
+        """Forget the class map, since the next weights may have another.
+
+        What was set of it is kept for the next configure.
+        """
         self.camera_settings, self._class_map = {}, None
         self.on_change = lambda: None
-        for name in self._values():
-            if name.startswith(CLASS_MAP):
-                self._refused.pop(name, None)
-                self._node.undeclare_parameter(name)
+        for name, value in self._class_values().items():
+            if not np.array_equal(value, self._declared_classes.get(name, value)):
+                self._kept_classes[name] = value
+            self._refused.pop(name, None)
+            self._node.undeclare_parameter(name)
 
     def unknown_overrides(self) -> list[str]:
-        """Return a sentence for every given parameter that nothing declares, such as a typo."""
+        """Return a sentence for every value that was given or set, and that nothing declares.
+
+        Such as a typo, or the value of a class that other weights had.
+        """
         values = self._values()
         return [explain_unknown(name, values['cameras'], values, ' and has no effect')
-                for name in self._given if name not in values and not name.startswith(FOREIGN)]
+                for name in self._given
+                if name not in values and not name.startswith(FOREIGN)] + [
+                f'{name} was set and has no effect, since these weights have no such class'
+                for name in self._kept_classes if name not in values]
 
     def _values(self) -> dict[str, object]:
         """Return the values of all declared parameters by name."""
         return {name: parameter.value
                 for name, parameter in self._node.get_parameters_by_prefix('').items()}
 
-    def _declare(self, name: str, row: Parameter) -> None:
+    def _class_values(self) -> dict[str, object]:
+        """Return the values of the class map, while it is declared."""
+        return {name: value for name, value in self._values().items()
+                if name.startswith(CLASS_MAP)}
+
+    def _declare(self, name: str, row: Parameter, given: Mapping[str, object]) -> None:
         """Declare a parameter, with its default where the given value is refused."""
         value, refusal = row.default, ''
-        if name in self._given:
+        if name in given:
             try:
-                value = dataclasses.replace(row, name=name).checked(self._given[name])
+                value = dataclasses.replace(row, name=name).checked(given[name])
             except ConfigError as error:
                 refusal = str(error)
         self._node.declare_parameter(name, list(value) if isinstance(value, tuple) else value,
                                      make_descriptor(row), ignore_override=True)
         if refusal:  # now, since rclpy calls _on_set for a declaration, which forgets refusals
             self._refused[name] = refusal
-
-    def _declare_class_map(self, class_map: ClassMap) -> None:
-        for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable):
-            for key, default in (('color', list(color)), ('drivable', drivable)):
-                self._declare(f'{CLASS_MAP}{parameter_name(name)}.{key}',
-                              dataclasses.replace(CLASS_MAP_ROWS[key], default=default))
 
     def _raise_refused(self) -> None:
         for message in self._refused.values():
@@ -180,3 +199,17 @@ class NodeParameters:
                 raise ConfigError(
                     f'{name} can change only while the node is unconfigured, for it is read '
                     'at configure: deactivate and clean up, set it, then configure and activate')
+
+
+def class_map_rows(class_map: ClassMap) -> dict[str, Parameter]:
+    """Return the parameters of a class map by name, with its values as defaults."""
+    return {f'{CLASS_MAP}{parameter_name(name)}.{key}':
+            dataclasses.replace(CLASS_MAP_ROWS[key], default=default)
+            for name, color, drivable in zip(class_map.names, class_map.colors, class_map.drivable)
+            for key, default in (('color', list(color)), ('drivable', drivable))}
+
+
+def _advice_on(kept: Mapping[str, object]) -> str:
+    """Say which values were set before cleanup, as the end of a sentence, or ''."""
+    return f'; {", ".join(kept)} was set before cleanup: to drop it, start the node anew' \
+        if kept else ''

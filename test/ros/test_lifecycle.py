@@ -100,6 +100,47 @@ def test_parameter_changes_are_all_or_none(bench, pixels, road_frame):
     assert np.array_equal(pixels(node.reply(node.image(road_frame), 'overlay')), road_frame)
 
 
+def test_a_class_that_was_forbidden_stays_so_over_cleanup(bench):
+    node = bench(start=False, autostart=False)
+    assert node.node.trigger_configure().name == 'SUCCESS'
+    assert node.set(class_map__Road__drivable=False, class_map__Pavement__drivable=True,
+                    class_map__Car__color=[1, 2, 3]).successful
+    for width in (128, 160):
+        assert node.node.trigger_cleanup().name == 'SUCCESS'
+        assert node.set(resolution=[width, 96]).successful
+        assert node.node.trigger_configure().name == 'SUCCESS'
+        assert node.node._node_parameters.drivable_names() == ('Pavement',)
+        assert list(node.node.get_parameter('class_map.Car.color').value) == [1, 2, 3]
+
+
+def test_classes_that_other_weights_lack_are_named_and_wait_for_their_own(bench, capfd):
+    node = bench(start=False, autostart=False)
+    assert node.node.trigger_configure().name == 'SUCCESS'
+    assert node.set(class_map__Car__drivable=True).successful
+
+    def configure_with(weights):
+        assert node.node.trigger_cleanup().name == 'SUCCESS'
+        assert node.set(weights=weights).successful
+        assert node.node.trigger_configure().name == 'SUCCESS'
+        return node.node._node_parameters.drivable_names(), capfd.readouterr().err
+
+    drivable, log = configure_with('enet_road')
+    assert drivable == ('Road',)
+    assert 'class_map.Car.drivable was set and has no effect, since these weights have no' in log
+    drivable, log = configure_with('enet_camvid')
+    assert drivable == ('Road', 'Car') and 'has no effect' not in log
+
+
+def test_classes_that_were_set_and_leave_nothing_drivable_fail_the_next_configure(bench, capfd):
+    node = bench(start=False, autostart=False)
+    assert node.node.trigger_configure().name == 'SUCCESS'
+    assert node.set(class_map__Car__drivable=True, class_map__Road__drivable=False).successful
+    assert node.node.trigger_cleanup().name == 'SUCCESS'
+    assert node.set(weights='enet_road').successful
+    assert node.node.trigger_configure().name == 'FAILURE'
+    assert 'class_map.Road.drivable was set before cleanup' in capfd.readouterr().err
+
+
 def test_an_engine_parameter_is_refused_with_a_reason_while_configured(bench):
     node = bench()
     refused = node.set(resolution=[320, 192])

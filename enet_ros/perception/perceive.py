@@ -123,6 +123,7 @@ class Perceiver:
     def __init__(self):
         self.drivable_filter = DrivableFilter()
         self.time_epoch = 0
+        self._camera_settings: CameraSettings | None = None  # of the last frame with a mask
 
     def forget(self) -> None:
         """Forget the frames before, so that none of them votes again."""
@@ -147,10 +148,19 @@ class Perceiver:
             if time_epoch != self.time_epoch:
                 self.time_epoch = time_epoch
                 self.drivable_filter.clear()
-            self.drivable_filter.settings = camera_settings.settings.drivable
+            if camera_settings is not self._camera_settings:
+                self._take(camera_settings)
             labels = labels_above_floor(segmentation.labels, segmentation.confidence,
                                         camera_settings.settings.confidence_floor)
             mask = self.drivable_filter.update(
                 drivable_mask(labels, camera_settings.drivable_lut), labels, stamp_sec)
         return Perception(segmentation.labels, camera_settings, segmentation.confidence, mask,
                           ground)
+
+    def _take(self, camera_settings: CameraSettings) -> None:
+        """Go on by other settings. Where other classes are drivable, no frame before votes."""
+        before, self._camera_settings = self._camera_settings, camera_settings
+        if before is not None and not np.array_equal(before.drivable_lut,
+                                                     camera_settings.drivable_lut):
+            self.forget()
+        self.drivable_filter.settings = camera_settings.settings.drivable

@@ -66,6 +66,25 @@ def test_a_pixel_below_the_confidence_floor_is_not_drivable():
     assert np.argwhere(perception.mask == 0).tolist() == [[3, 4]]
 
 
+def test_a_class_that_is_forbidden_is_not_drivable_from_the_next_frame_on():
+    voting = make_settings({'drivable.majority': 15})
+    class_map = ClassMap.from_names(CAMVID_NAMES, ('Road', 'Pavement'))
+    before = CameraSettings.of(voting, class_map)
+    forbidden = CameraSettings.of(voting, class_map.override({'Pavement': {'drivable': False}}))
+    perceiver = Perceiver()
+
+    def drivable(camera_settings, labels, stamp_sec):
+        return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
+                                  stamp_sec=stamp_sec).mask.all()
+
+    assert all(drivable(before, PAVEMENT, index / 30) for index in range(15))
+    assert drivable(CameraSettings.of(voting, class_map), ROAD, .5)
+    assert drivable(before, UNKNOWN - 1, .51)  # outvoted: nothing has changed
+    assert not drivable(forbidden, PAVEMENT, .52)
+    assert not drivable(forbidden, ROAD, .53)  # one vote of two
+    assert drivable(forbidden, ROAD, .54)
+
+
 def test_votes_are_forgotten_in_another_epoch():
     perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
 

@@ -44,7 +44,7 @@ class DropCause(Enum):
     """Why a frame goes no further."""
 
     INACTIVE = 'The node is not active, or was not when the frame came.'
-    UNREQUESTED = 'No output has a subscriber.'
+    UNREQUESTED = 'No output has a subscriber, or none that can be made. The reason says which.'
     OVERTAKEN = 'A newer frame or a deactivation came before this one was decoded.'
     FAILED = 'It is too old or unreadable, or a step failed. The reason says which.'
 

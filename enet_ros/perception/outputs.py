@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +62,17 @@ def find_requested(outputs: Iterable[OutputRow],
     if Need.MASK in needs and settings.confidence_floor > 0.0:
         needs |= Need.CONFIDENCE
     return tuple(names), needs
+
+
+def left_out(outputs: Iterable[OutputRow], requested: Container[str]) -> str:
+    """Return which outputs somebody wants and nobody gets, and why, or ''.
+
+    Args:
+        outputs: Rows of the outputs that somebody wants.
+        requested: Names of those that can be made; see :func:`find_requested`.
+    """
+    names = ', '.join(f'~/{output.name}' for output in outputs if output.name not in requested)
+    return names and f'no {names}: ground.pose is off, wanted parameters or tf'
 
 
 class OverlayMaker:

@@ -27,7 +27,7 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.outputs import OutputError, find_requested
+from enet_ros.perception.outputs import OutputError, find_requested, left_out
 from enet_ros.perception.stamps import FrameClock, age_problem
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
@@ -213,11 +213,10 @@ class Camera:
                 age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
                 use_sim_time=self._node.get_parameter('use_sim_time').value,
                 waited_sec=waited_sec))
-        frame.requested_outputs, frame.needs = find_requested(
-            [OUTPUTS[name] for name, publisher in self._publishers.items()
-             if publisher.get_subscription_count()], settings)
+        subscribed = self._subscribed()
+        frame.requested_outputs, frame.needs = find_requested(subscribed, settings)
         if not frame.requested_outputs:
-            return Dropped(DropCause.UNREQUESTED)
+            return Dropped(DropCause.UNREQUESTED, left_out(subscribed, ()))
         self._bit_depth.bits = settings.bit_depth
         try:
             frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
@@ -233,6 +232,11 @@ class Camera:
         frame.times.preprocessed = time.perf_counter()
         return frame
 
+    def _subscribed(self) -> list[Output]:
+        """Return the outputs that have subscribers."""
+        return [OUTPUTS[name] for name, publisher in self._publishers.items()
+                if publisher.get_subscription_count()]
+
     def drop(self, dropped: Dropped) -> None:
         """Count a frame that goes no further, and log the reason now and then."""
         self.health.drop(dropped)
@@ -246,8 +250,14 @@ class Camera:
         return frame
 
     def facts(self) -> dict[str, str]:
-        """Return what the diagnostics show of the calibration and of the stamps."""
+        """Return what the diagnostics show of calibration, stamps and outputs left out."""
         facts, note = {}, self._clock.take_note()
+        camera_settings = self._parameters.camera_settings.get(self.setup.name)
+        if camera_settings is not None:
+            subscribed = self._subscribed()
+            requested, _ = find_requested(subscribed, camera_settings.settings)
+            if lacking := left_out(subscribed, requested):
+                facts['left_out'] = lacking
         if self._last_frame is not None:
             facts['calibration'] = self.calibration.described(*self._last_frame)
         return {**facts, 'stamps': note} if note else facts

@@ -111,6 +111,8 @@ class CameraHealth:
         latency_ms = (time.perf_counter() - received_sec) * 1e3
         with self._lock:
             self._last_finished_sec = time.monotonic()
+            if not self._is_requested:
+                self._lasting_warnings.pop('idle', None)
             self.is_stalled, self._is_requested = False, True
             self.published += 1
             self.first_published_sec = self.first_published_sec or self._last_finished_sec
@@ -119,18 +121,20 @@ class CameraHealth:
 
     def drop(self, dropped: Dropped) -> None:
         """Count a frame that goes no further. A reason is also logged, now and then."""
+        is_idle = dropped.cause is DropCause.UNREQUESTED
         with self._lock:
-            if dropped.cause is DropCause.UNREQUESTED:
+            if is_idle:
                 self._last_finished_sec = time.monotonic()
                 self.is_stalled = self._is_requested = False
-                self._lasting_warnings.clear()  # Nobody looks at the frames any more.
-            if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
-                self.dropped += 1
-            if dropped.reason:
+                # Nobody looks at the frames any more.
+                self._lasting_warnings = {'idle': dropped.reason} if dropped.reason else {}
+            elif dropped.reason:
                 self.last_error = dropped.reason
                 self._recent_warnings['frames were dropped'] = dropped.reason
+            if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
+                self.dropped += 1
         if dropped.reason:
-            self._warn('frame dropped', dropped.reason)
+            self._warn('idle' if is_idle else 'frame dropped', dropped.reason)
 
     def complain(self, effect: str, reason: str, *, lasts: bool = False) -> None:
         """Keep for the diagnostics, and log, what a frame goes on without.

@@ -123,6 +123,20 @@ def test_without_odometry_all_but_the_grid_goes_on_and_diagnostics_say_why(metri
     assert health(node) == (0, 'segmenting')  # until it happens again
 
 
+def test_outputs_in_meters_without_a_pose_are_named(bench, road_frame):
+    node = bench(**SELDOM)
+    node.listen('grid', 'free_space')
+    node.send(node.image(road_frame))
+    reason = 'no ~/free_space, ~/grid: ground.pose is off, wanted parameters or tf'
+    node.wait(lambda: health(node) == (1, f'idle: {reason}'), 'the warning')
+    camera = node.node._cameras[0]
+    node.listen('labels')
+    node.reply(node.image(road_frame), 'labels')
+    assert health(node) == (0, 'segmenting') and camera.facts()['left_out'] == reason
+    assert node.set(ground__pose='parameters').successful
+    assert 'left_out' not in camera.facts()
+
+
 def test_diagnostics_say_why_there_is_nothing_in_meters(bench, road_frame):
     node = bench(**GROUND, **SELDOM)
     node.listen('points', 'labels')

@@ -122,6 +122,19 @@ def test_a_warning_that_lasts_ends_when_nobody_looks_at_the_frames(health):
     assert health.summary() == (Level.OK, 'segmenting')
 
 
+def test_outputs_that_cannot_be_made_are_named_until_a_frame_is_published(health, log):
+    health.count_received()
+    reason = 'no ~/grid: ground.pose is off, wanted parameters or tf'
+    for _ in range(3):
+        health.drop(Dropped(DropCause.UNREQUESTED, reason))
+        health.summary()
+        assert health.summary() == (Level.WARN, f'idle: {reason}')
+    assert log == [f'/image: idle: {reason}']
+    assert (health.dropped, health.last_error) == (0, '')
+    health.count_published(0.0)
+    assert health.summary() == (Level.OK, 'segmenting')
+
+
 def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     clock.now += 0.5
     assert health.seconds_to_stall(2.0) == pytest.approx(1.5)

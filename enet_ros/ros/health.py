@@ -81,7 +81,7 @@ class CameraHealth:
         with self._lock:
             self.received = self.published = self.dropped = 0
             self.last_error = ''
-            self.is_stalled = False
+            self.is_stalled, self._stall_timeout_sec = False, 0.0  # 0 for an error of fail()
             self.first_published_sec = 0.0
             self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
             self._lasting_warnings: dict[str, str] = {}
@@ -191,15 +191,21 @@ class CameraHealth:
                 return math.inf
             if silent_sec <= timeout_sec:
                 return timeout_sec - silent_sec
-            self.is_stalled = True
-            self.last_error = (f'no frame finished for {silent_sec:.1f} s (stall_timeout '
-                               f'{timeout_sec})')
+            self.is_stalled, self._stall_timeout_sec = True, timeout_sec
+            self.last_error = self._silence()
             return 0.0
+
+    def _silence(self) -> str:
+        """Say for how long no frame has come, or come to an end."""
+        silent_sec = time.monotonic() - self._last_finished_sec
+        start = ('no frame finished' if self.received else
+                 f'no frame has come on {self._topic}')
+        return f'{start} for {silent_sec:.1f} s (stall_timeout {self._stall_timeout_sec})'
 
     def fail(self, reason: str) -> None:
         """Show an error from now on, until a frame is published."""
         with self._lock:
-            self.is_stalled, self.last_error = True, reason
+            self.is_stalled, self._stall_timeout_sec, self.last_error = True, 0.0, reason
 
     def summary(self) -> tuple[Level, str]:
         """Return a level and a sentence. The warnings since the last call are forgotten."""
@@ -207,7 +213,7 @@ class CameraHealth:
             warnings = self._recent_warnings | self._lasting_warnings
             self._recent_warnings = {}
         if self.is_stalled:
-            return Level.ERROR, self.last_error
+            return Level.ERROR, self._silence() if self._stall_timeout_sec else self.last_error
         if not self.received:
             return Level.WARN, f'no frame has come on {self._topic}'
         if any(warnings.values()):

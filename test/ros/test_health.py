@@ -135,7 +135,17 @@ def test_outputs_that_cannot_be_made_are_named_until_a_frame_is_published(health
     assert health.summary() == (Level.OK, 'segmenting')
 
 
+def test_a_camera_that_never_came_is_named_with_its_topic_and_the_time_by_now(health, clock):
+    clock.now += 2.5
+    assert health.seconds_to_stall(2.0) == 0.0
+    for seconds in ('2.5', '62.5'):
+        assert health.summary() == (
+            Level.ERROR, f'no frame has come on /image for {seconds} s (stall_timeout 2.0)')
+        clock.now += 60.0
+
+
 def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
+    health.count_received()
     clock.now += 0.5
     assert health.seconds_to_stall(2.0) == pytest.approx(1.5)
     clock.now += 2.0
@@ -143,6 +153,8 @@ def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     assert health.seconds_to_stall(2.0) == math.inf
     assert health.summary() == (
         Level.ERROR, 'no frame finished for 2.5 s (stall_timeout 2.0)')
+    clock.now += 1.0
+    assert health.summary()[1] == 'no frame finished for 3.5 s (stall_timeout 2.0)'
     health.count_received()
     health.count_published(clock.now)
     assert health.summary() == (Level.OK, 'segmenting')

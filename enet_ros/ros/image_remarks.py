@@ -12,8 +12,8 @@ from enet_ros.ros.health import CameraHealth, Logger
 class ImageRemarks:
     """Shows each remark in the diagnostics, and logs it once. One thread calls it.
 
-    A remark about good images is a fact. One about images that only just could be read is counted,
-    and logged as a warning.
+    A remark about good images is a fact. One about images that only just could be read is a
+    warning. Warnings of one fact are counted together, and the first is logged.
     """
 
     def __init__(self, topic: str, health: CameraHealth, logger: Logger):
@@ -25,13 +25,15 @@ class ImageRemarks:
             logger: Receives each remark once.
         """
         self._topic, self._health, self._logger = topic, health, logger
-        self._counts: Counter[Remark] = Counter()
+        self._counts: Counter[Remark | str] = Counter()
 
     def tell(self, remarks: Sequence[Remark]) -> None:
         """Pass on the remarks of one frame."""
         for remark in remarks:
-            self._counts[remark] += 1
-            count = self._counts[remark]
+            # A warning quotes numbers, which may differ in every frame.
+            kind = remark.fact if remark.is_warning else remark
+            self._counts[kind] += 1
+            count = self._counts[kind]
             frames = f' ({count} frames)' if remark.is_warning else ''
             self._health.note(remark.fact, f'{remark.value}{frames}')
             if count == 1:

@@ -61,7 +61,8 @@ class ClassMap:
     Attributes:
         names: class names in the order of the ids.
         colors: RGB color of each class, 0 to 255.
-        drivable: whether a vehicle may drive on each class.
+        drivable: whether a vehicle may drive on each class. For an unlabeled class it counts as
+            false.
     """
 
     names: tuple[str, ...]
@@ -105,9 +106,10 @@ class ClassMap:
                                 f'{len(self.drivable)} drivable flags; wanted as many of each')
         self._check_names()
         self._check_colors()
-        if need_drivable and not any(self.drivable):
+        if need_drivable and not self.drivable_names:
+            labeled = [name for name, no in zip(self.names, self.unlabeled) if not no]
             raise ClassMapError('no class is drivable: set class_map.<name>.drivable to true for '
-                                f'at least one of {", ".join(self.names)}')
+                                f'at least one of {", ".join(labeled)}')
         return self
 
     def _check_names(self) -> None:
@@ -140,7 +142,8 @@ class ClassMap:
             changes: by parameter name of a class, 'color': [r, g, b], 'drivable': bool, or both.
 
         Raises:
-            ClassMapError: a class or property is unknown, or :meth:`checked` refuses the copy.
+            ClassMapError: a class or property is unknown, an unlabeled class is to be drivable,
+                or :meth:`checked` refuses the copy.
         """
         ids = {parameter_name(name): i for i, name in enumerate(self.names)}
         colors, drivable = list(self.colors), list(self.drivable)
@@ -152,6 +155,10 @@ class ClassMap:
                 if key == 'color':
                     colors[ids[name]] = (value,) if isinstance(value, str) else tuple(value)
                 elif key == 'drivable':
+                    if value and self.unlabeled[ids[name]] and not self.drivable[ids[name]]:
+                        raise ClassMapError(f'class_map.{name}.drivable is true, wanted false: '
+                                            'a pixel of this class was not labeled, so it is '
+                                            'never drivable')
                     drivable[ids[name]] = bool(value)
                 else:
                     raise ClassMapError(f"class_map.{name} has the unknown property '{key}', "
@@ -169,8 +176,9 @@ class ClassMap:
 
     @property
     def drivable_names(self) -> tuple[str, ...]:
-        """Names of the drivable classes."""
-        return tuple(name for name, yes in zip(self.names, self.drivable) if yes)
+        """Names of the drivable classes, without unlabeled ones."""
+        return tuple(name for name, yes, no in zip(self.names, self.drivable, self.unlabeled)
+                     if yes and not no)
 
     def label_lut(self) -> np.ndarray | None:
         """Return the published label of each class id, (256,) uint8; None if no label differs."""

@@ -47,6 +47,18 @@ def test_unknown_is_never_drivable_and_black():
     assert everything.color_lut()[UNKNOWN].tolist() == [0, 0, 0]
 
 
+def test_an_unlabeled_class_is_no_drivable_one():
+    alone = ClassMap.from_names(('Unlabeled', 'Car'), ('Unlabeled',))
+    assert alone.drivable_names == ()
+    with pytest.raises(ClassMapError, match='no class is drivable: .* at least one of Car$'):
+        alone.override({})
+    both = ClassMap.from_names(('Unlabeled', 'Road'), ('Unlabeled', 'Road'))
+    assert both.override({'Unlabeled': {'drivable': True}}).drivable_names == ('Road',)
+    plain = ClassMap.from_names(('void', 'Road'))
+    with pytest.raises(ClassMapError, match='class_map.void.drivable is true, wanted false'):
+        plain.override({'void': {'drivable': True}})
+
+
 @pytest.mark.parametrize('name', ['Unlabeled', 'void', 'UNKNOWN'])
 def test_a_class_that_means_unlabeled_maps_to_255_and_is_never_drivable(name):
     class_map = ClassMap.from_names([name, 'Road'], [name, 'Road'])

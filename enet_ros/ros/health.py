@@ -192,15 +192,8 @@ class CameraHealth:
             if silent_sec <= timeout_sec:
                 return timeout_sec - silent_sec
             self.is_stalled, self._stall_timeout_sec = True, timeout_sec
-            self.last_error = self._silence()
+            self.last_error = _silence(self)
             return 0.0
-
-    def _silence(self) -> str:
-        """Say for how long no frame has come, or come to an end."""
-        silent_sec = time.monotonic() - self._last_finished_sec
-        start = ('no frame finished' if self.received else
-                 f'no frame has come on {self._topic}')
-        return f'{start} for {silent_sec:.1f} s (stall_timeout {self._stall_timeout_sec})'
 
     def fail(self, reason: str) -> None:
         """Show an error from now on, until a frame is published."""
@@ -213,7 +206,7 @@ class CameraHealth:
             warnings = self._recent_warnings | self._lasting_warnings
             self._recent_warnings = {}
         if self.is_stalled:
-            return Level.ERROR, self._silence() if self._stall_timeout_sec else self.last_error
+            return Level.ERROR, _silence(self) if self._stall_timeout_sec else self.last_error
         if not self.received:
             return Level.WARN, f'no frame has come on {self._topic}'
         if any(warnings.values()):
@@ -239,3 +232,10 @@ class CameraHealth:
                 'latency_p95_ms': f'{percentile(95):.1f}', 'received': str(self.received),
                 'published': str(self.published), 'dropped': str(self.dropped),
                 'last_error': self.last_error, **facts}
+
+
+def _silence(health: CameraHealth) -> str:
+    """Say for how long no frame has come, or come to an end."""
+    silent_sec = time.monotonic() - health._last_finished_sec
+    start = 'no frame finished' if health.received else f'no frame has come on {health._topic}'
+    return f'{start} for {silent_sec:.1f} s (stall_timeout {health._stall_timeout_sec})'

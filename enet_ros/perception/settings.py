@@ -32,6 +32,8 @@ CLASS_MAP_PROPERTIES = {
     'color': 'Color of this class in ~/overlay: red, green and blue from 0 to 255.',
     'drivable': 'Whether a vehicle may drive on this class.',
 }
+#: First parts of parameters that belong to no camera: the classes, and what ROS declares.
+RESERVED = frozenset({'class_map', 'qos_overrides'})
 
 
 def _check_cameras(name: str, cameras: list[str]) -> None:
@@ -39,6 +41,9 @@ def _check_cameras(name: str, cameras: list[str]) -> None:
     if len(set(cameras)) < len(cameras):
         raise ConfigError(f'{name} is {cameras}, wanted names that differ')
     for camera in cameras:
+        if camera in RESERVED:
+            raise ConfigError(f"{name} names '{camera}', wanted another name, since "
+                              f'{camera}.* are parameters of something else')
         usable = camera.replace('_', 'a').isalnum() and camera.isascii() \
             and camera[0].isalpha()
         if not usable and cameras != ['']:
@@ -56,8 +61,14 @@ def _check_resolution(name: str, resolution: list[int]) -> None:
 
 def _check_frame(name: str, frame: str) -> None:
     """Check that a frame has a name."""
-    if not frame.strip('/'):
-        raise ConfigError(f"{name} is '', wanted the name of a frame")
+    if not frame.replace('/', ' ').strip():
+        raise ConfigError(f"{name} is '{frame}', wanted the name of a frame")
+
+
+def _check_frame_or_empty(name: str, frame: str) -> None:
+    """Check that a frame has a name, if there is one."""
+    if frame:
+        _check_frame(name, frame)
 
 
 def _check_image_position(name: str, position: list[float]) -> None:
@@ -307,7 +318,7 @@ class NodeSettings(CheckedSettings):
         'the left and z up. Its origin is on the ground.', accepts='a frame', check=_check_frame)
     odom_frame: str = parameter(
         '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '
-        'stays in base_frame.', accepts='a frame, or empty')
+        'stays in base_frame.', accepts='a frame, or empty', check=_check_frame_or_empty)
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
         '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.')

@@ -180,6 +180,8 @@ def test_the_readme_lists_every_topic_as_it_is(bench):
     ('drivable.majority', 1e30, 'drivable.majority is 1'),
     ('cameras', ['a', 'a'], 'wanted names that differ'),
     ('cameras', ['a', ''], "cameras names ''"),
+    ('cameras', ['class_map'], r"cameras names 'class_map', wanted another .* class_map\.\* are"),
+    ('cameras', ['front', 'qos_overrides'], "cameras names 'qos_overrides', wanted another name"),
     ('cameras', ['front/left'], "cameras names 'front/left'"),
     ('cameras', ['1st'], "cameras names '1st'"), ('cameras', ['_front'], "cameras names '_front'"),
 ])
@@ -197,6 +199,9 @@ def test_values_that_cannot_be_used_are_refused_by_name(name, value, message):
     ({'scan.angle_max': -3.0}, 'scan.angle_max is -3.0 with angle_min'),
     ({'scan.range_min': 30.0}, 'scan.range_min is 30.0 and range_max 20.0'),
     ({'base_frame': ''}, "base_frame is '', wanted the name of a frame"),
+    ({'base_frame': ' / '}, "base_frame is ' / ', wanted the name of a frame"),
+    ({'odom_frame': '/'}, "odom_frame is '/', wanted the name of a frame"),
+    ({'odom_frame': ' '}, "odom_frame is ' ', wanted the name of a frame"),
 ])
 def test_values_that_do_not_go_together_are_refused_by_name(values, message):
     with pytest.raises(ConfigError, match=message):

@@ -116,7 +116,7 @@ def gather(*, gpu: bool) -> Findings:
         'features': processor_features(), 'openvino': version,
         'bfloat16': 'BF16' in capabilities, 'torch': package_version('torch'),
         'driver_cuda': driver.version, 'gpus': driver.gpus, 'torch_cuda': torch_cuda_version(),
-        **_torch_tensorrt(),
+        **_torch_tensorrt(), 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
             'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
@@ -138,7 +138,7 @@ def _tensorrt_version() -> str:
 
 
 def _gpu() -> dict:
-    return {'gpu_asked': True, 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
+    return {'gpu_asked': True,
             'jetpack': _output('dpkg-query', '-W', '-f', '${Version}', 'nvidia-jetpack'),
             'tensorrt': _tensorrt_version(),
             **_probe()}

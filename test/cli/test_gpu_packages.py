@@ -2,9 +2,11 @@
 
 import pytest
 
+from enet_ros.cli import doctor_findings
 from enet_ros.cli.doctor_advice import JETSON_INDEX
 from enet_ros.cli.doctor_findings import Findings
-from enet_ros.cli.gpu_packages import capability, gpu_packages
+from enet_ros.cli.gpu_packages import capability, gpu_packages, main
+from enet_ros.machine import CudaDriver
 
 
 def machine(gpu, **fields):
@@ -31,6 +33,16 @@ def test_a_jetson_takes_nvidias_packages_alone():
                                     l4t='36.4.3'), '2.13.0')
     assert JETSON_INDEX in packages.arguments and '--no-deps' in packages.arguments
     assert {'torch==2.8.0', 'torch-tensorrt==2.8.0'} <= set(packages.arguments)
+
+
+def test_the_release_file_of_a_jetson_is_read_by_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(doctor_findings, 'read_text', {
+        '/etc/nv_tegra_release': '# R36 (release), REVISION: 4.3, GCID: 38968081'}.get)
+    monkeypatch.setattr(doctor_findings, 'cuda_driver', lambda: CudaDriver(
+        '12.6', ('Orin, compute capability 8.7, 16 multiprocessors',)))
+    monkeypatch.setattr('sys.argv', ['gpu_packages', '--torch', '2.13.0'])
+    assert main() == 0
+    assert f'--index-url\n{JETSON_INDEX}\ntorch==2.8.0\n' in capsys.readouterr().out
 
 
 def test_without_a_gpu_nothing_is_installed_and_the_reason_is_given():

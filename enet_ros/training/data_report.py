@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.patches import Patch
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.labeled_frames import SegmentationData
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
-from matplotlib.colors import hsv_to_rgb  # noqa: E402
-from matplotlib.patches import Patch  # noqa: E402
+from enet_ros.training.plots import literal, plt
 
 SHEET_FRAMES = 6  # of each source
 
@@ -114,8 +111,8 @@ def draw_contact_sheet(path: Path, splits: Sequence[SegmentationData]) -> None:
             shown[labels] = True
             axes[2 * row, column].imshow(frame)
             axes[2 * row + 1, column].imshow(colors[labels])
-        axes[2 * row, 0].set_title(f'{split.name} {split.split}', loc='left')
-    patches = [Patch(color=colors[label] / 255, label=name)
+        axes[2 * row, 0].set_title(literal(f'{split.name} {split.split}'), loc='left')
+    patches = [Patch(color=colors[label] / 255, label=literal(name))
                for label, name in label_names(splits[0]).items() if shown[label]]
     figure.legend(handles=patches, loc='outside lower center', ncols=3, fontsize='small')
     figure.savefig(path, dpi=90)

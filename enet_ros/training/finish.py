@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from enet_ros.common.one_line_error import in_one_line
 from enet_ros.network.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -60,11 +61,21 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     checkpoint.scores = {validation.split: scores[0], **others}
     scores = {**scores[0], **({'others': others} if others else {})}
     (run / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
-    draw_curves(run / 'curves.png', module.curves)
-    draw_samples(run / 'samples.png', checkpoint.class_map,
-                 segment_samples(checkpoint, validation))
+    _draw_images(run, module, checkpoint, validation)
     write_checkpoint(run / 'model.safetensors', checkpoint)  # last: it marks a finished run
     return scores
+
+
+def _draw_images(run: Path, module: SegmentationModule, checkpoint: Checkpoint,
+                 validation: SegmentationData) -> None:
+    """Draw curves and samples; a run is finished without them too."""
+    try:
+        draw_curves(run / 'curves.png', module.curves)
+        draw_samples(run / 'samples.png', checkpoint.class_map,
+                     segment_samples(checkpoint, validation))
+    except Exception as error:  # Whatever it is, it must not cost the weights.
+        print('warning: curves.png or samples.png could not be drawn: '
+              f'{in_one_line(str(error))}; the weights are written without', file=sys.stderr)
 
 
 def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationData],

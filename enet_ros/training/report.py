@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.patches import Patch
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.training.drivable_scores import FloorCurve
 from enet_ros.training.labeled_frames import SegmentationData
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402  the backend must be chosen first
-from matplotlib.patches import Patch  # noqa: E402
+from enet_ros.training.plots import literal, plt
 
 SAMPLES = 6
 
@@ -74,8 +71,8 @@ def draw_samples(path: Path, class_map: ClassMap, samples: Sequence[Sample]) -> 
             axis.axis('off')
     for axis, title in zip(axes[0], ('frame', 'truth (black: void)', 'ENet')):
         axis.set_title(title)
-    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in
-               zip(class_map.names, class_map.colors)]
+    patches = [Patch(color=np.array(color) / 255, label=literal(name))
+               for name, color in zip(class_map.names, class_map.colors)]
     figure.legend(handles=patches, loc='outside lower center', ncols=6)
     figure.savefig(path, dpi=90)
     plt.close(figure)
@@ -90,8 +87,8 @@ def draw_floors(path: Path, curves: Mapping[str, FloorCurve]) -> None:
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
     for name, curve in curves.items():
-        left.plot(curve.floors, 100 * curve.precision(), label=name)
-        right.plot(curve.floors, 100 * curve.kept(), label=name)
+        left.plot(curve.floors, 100 * curve.precision(), label=literal(name))
+        right.plot(curve.floors, 100 * curve.kept(), label=literal(name))
     for axis in (left, right):
         axis.set(xlabel='confidence_floor')
         axis.legend()

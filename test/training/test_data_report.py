@@ -1,5 +1,7 @@
 """What a training says of its data before it starts."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -16,12 +18,14 @@ from enet_ros.training.data_report import (  # noqa: E402
     label_names,
     survey,
 )
+from enet_ros.training.drivable_scores import DrivableScores  # noqa: E402
 from enet_ros.training.label_sets import LabelSets  # noqa: E402
 from enet_ros.training.labeled_frames import (  # noqa: E402
     DatasetError,
     SegmentationData,
     id_decoder,
 )
+from enet_ros.training.report import draw_floors, draw_samples  # noqa: E402
 from enet_ros.training.train import train  # noqa: E402
 
 CLASSES = ClassMap.from_names(('Road', 'Car', 'Tree'))
@@ -68,6 +72,16 @@ def test_a_contact_sheet_shows_frames_beside_labels(split, tmp_path):
         assert seen > 100 if label in (0, 1, 3) else True
     assert len(np.unique(colors[:4], axis=0)) == 4
     assert (sheet == 90).all(2).sum() > 1000  # the frames
+
+
+def test_names_that_matplotlib_reads_as_formulas_are_drawn_as_they_are(split, tmp_path):
+    classes = ClassMap.from_names(('Road', 'pay $_{$', '$1'))
+    frame, labels = split.read(0)
+    draw_samples(tmp_path / 'samples.png', classes, [(frame, labels, labels)])
+    draw_contact_sheet(tmp_path / 'sheet.png', [
+        replace(split, name='$_{$', class_map=classes, sets=None)])
+    curve = DrivableScores(classes, None, 0).curve
+    draw_floors(tmp_path / 'floors.png', {'$_{$': curve})
 
 
 def test_a_run_writes_both_before_it_trains(tree, tmp_path, capsys):

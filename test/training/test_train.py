@@ -189,6 +189,16 @@ def test_a_run_that_is_stopped_at_its_images_is_finished_by_the_same_command(tre
         assert (tmp_path / name).is_file()
 
 
+def test_an_image_that_cannot_be_drawn_does_not_cost_the_weights(tree, tmp_path, monkeypatch,
+                                                                  capsys):
+    def fail(*_):
+        raise RuntimeError('no font')
+    monkeypatch.setattr('enet_ros.training.finish.draw_samples', fail)
+    assert train(run_options(tree, tmp_path, steps=1)) == 0
+    assert 'could not be drawn: no font' in capsys.readouterr().err
+    assert (tmp_path / 'model.safetensors').is_file()
+
+
 def test_hours_end_a_run_in_time(tree, tmp_path):
     assert train(run_options(tree, tmp_path, steps=100_000, hours=1e-4)) == 3
     assert 0 < read_state(tmp_path)['global_step'] < 1000

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import NETWORK, add_network_options, given_network
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
+from enet_ros.common.signals import stops_as_ctrl_c
 
 if TYPE_CHECKING:
     from enet_ros.recordings.segment import BagOptions, BagReport
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label recordings; return the exit code."""
-    with sigterm_as_ctrl_c():
+    with stops_as_ctrl_c():
         return _run(args)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from enet_ros.cli.options import WEIGHTS_HELP, png, resolution, threads
 from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.machine import how_to_install
 
 if TYPE_CHECKING:
@@ -215,7 +216,8 @@ def _measure_node(args: argparse.Namespace) -> int:
                         rate_hz=args.rate, cameras=args.cameras, duration_sec=args.duration,
                         weights=args.weights, precision=args.precision, threads=args.threads)
     try:
-        report = bench_node(options)
+        with stops_as_ctrl_c():
+            report = bench_node(options)
     except ProcessError as error:
         print(f'enet-ros bench: {error}', file=sys.stderr)
         return 1

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.cli.interrupt import sigterm_as_ctrl_c
 from enet_ros.cli.options import add_engine_options
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
 from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.signals import stops_as_ctrl_c
 
 if TYPE_CHECKING:
     from enet_ros.perception.segmenter import Segmenter
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     videos = [path for path in paths if is_video(path)]
     images = [path for path in paths if path not in videos]
-    with sigterm_as_ctrl_c():
+    with stops_as_ctrl_c():
         problems = _segment_images(segmenter, images, args.out)
         labeled = len(images) - len(problems)
         for path in videos:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from enet_ros.cli.options import png, resolution
 from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.machine import how_to_install
 
 DESCRIPTION = """\
@@ -62,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.ros.tools.soak import Soak, run_soak
 
     try:
-        report, series = run_soak(Soak(args.minutes, args.cameras, args.rate, args.resolution,
-                                       args.camera, args.precision))
+        with stops_as_ctrl_c():
+            report, series = run_soak(Soak(args.minutes, args.cameras, args.rate, args.resolution,
+                                           args.camera, args.precision))
     except ProcessError as error:
         print(f'enet-ros soak: failed: {error}', file=sys.stderr)
         return 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 
 from enet_ros.cli.say import say_error
+from enet_ros.common.signals import stops_as_ctrl_c
 
 DESCRIPTION = """\
 Show a running node in a browser: the camera with its labels, the drivable mask, the ground from
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
         opacity=within('--opacity', args.opacity, 0.0, 1.0),
         wait_sec=within('--wait', args.wait, 0.0, 1e6))
     address = checked_address(args.bind, args.port, args.memory)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        serve(options, address)
+        with stops_as_ctrl_c():
+            serve(options, address)
     except (TargetError, ServerError) as error:
         say_error('view', str(error))
         return 1

@@ -12,9 +12,9 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import rerun
 
+from enet_ros.common.signals import ends_with_parent
 from enet_ros.view.page import PageServer
 
 START_TIMEOUT_SEC = 60.0
@@ -30,13 +31,6 @@ LOOPBACK = '127.0.0.1'
 _EVERY_ADDRESS = ('0.0.0.0', '::')
 #: What rerun reads as memory.
 _SIZE = re.compile(r'[1-9][0-9]{0,5}(\.[0-9]{1,3})?([kMGT]B|[KMGT]iB)|([1-9][0-9]?|100)%')
-
-#: Runs the program of the wheel in this process's place, which dies with its parent.
-_RUN = ('import ctypes, os, signal, sys; '
-        'ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0); '  # PR_SET_PDEATHSIG
-        'signal.pthread_sigmask(signal.SIG_SETMASK, set()); '
-        'os.getppid() == int(sys.argv[1]) or sys.exit("the parent is gone"); '
-        'os.execv(sys.argv[2], sys.argv[2:])')
 
 
 class ServerError(RuntimeError):
@@ -138,7 +132,7 @@ class ViewServer:
         host = _hidden_loopback()
         self._data, self._pages = (host, _free_port(host)), (host, _free_port(host))
         self._process = subprocess.Popen(
-            [sys.executable, '-c', _RUN, str(os.getpid()), *self._command()], stdout=self._log,
+            ends_with_parent(self._command(), signal.SIGKILL), stdout=self._log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, **self._without_analytics()})
         try:

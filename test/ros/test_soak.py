@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
@@ -48,6 +52,30 @@ def test_a_soak_counts_every_frame_and_writes_its_figures(tmp_path):
     table = soak('--table', file).stdout
     assert table.splitlines()[2].startswith('| 2 | 10 Hz | 160x96 | 0.2 | ')
     assert content['command'] in table
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_process_outlives_a_soak_that_is_stopped(number):
+    soak = subprocess.Popen(['enet-ros', 'soak', '--resolution', '160x96'], text=True,
+                            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        parent, deadline, children = psutil.Process(soak.pid), time.monotonic() + 60.0, []
+        while len(children) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+            children = parent.children()
+        time.sleep(1.0)
+        soak.send_signal(number)
+        said = soak.communicate(timeout=20)[1]
+        assert len(children) == 2
+        assert psutil.wait_procs(children, timeout=10)[1] == []
+        if number != signal.SIGKILL:
+            assert (soak.returncode, said.splitlines()[-1]) == (130, 'stopped')
+            assert 'Traceback' not in said
+    finally:
+        soak.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def test_nothing_is_overwritten_or_lost_after_half_an_hour(tmp_path):

@@ -20,6 +20,7 @@ from itertools import chain
 import numpy as np
 import psutil
 import rclpy
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from enet_ros.bench.background_load import BackgroundLoad
@@ -182,7 +183,7 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> No
 
 @contextmanager
 def _observer(names: list[str]) -> Iterator[MaskObserver]:
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     observer = MaskObserver(names)
     try:
         yield observer

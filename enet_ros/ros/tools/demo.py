@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -22,9 +23,11 @@ import numpy as np
 import rclpy
 from ament_index_python import get_package_prefix
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.signals import ends_with_parent, stops_as_ctrl_c
 from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
@@ -184,7 +187,8 @@ def run(arguments: argparse.Namespace) -> None:
 def viewer() -> Iterator[None]:
     """Run enet-ros view, which prints the URL to open, until the end of the block."""
     program = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros')
-    process = subprocess.Popen([program, 'view', '--show', 'all'], start_new_session=True)
+    process = subprocess.Popen(ends_with_parent([program, 'view', '--show', 'all'],
+                                                signal.SIGTERM), start_new_session=True)
     try:
         yield
     finally:
@@ -195,7 +199,7 @@ def viewer() -> Iterator[None]:
 def observe_demo(arguments: argparse.Namespace, weights: Path, class_map: ClassMap) -> Record:
     """Run node and camera, record a video of the overlays, and return what was observed."""
     processes = start_processes(arguments.source, weights)
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     observer = Observer(road_id=class_map.drivable.index(True))
     has_ground = arguments.source == 'drawn'
 
@@ -239,7 +243,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demo; return the exit code."""
     arguments = parse_arguments(argv)
     try:
-        run(arguments)
+        with stops_as_ctrl_c():
+            run(arguments)
     except (ProcessError, SourceError, CheckpointError, ClassMapError, OSError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ament_index_python import get_package_prefix
 
+from enet_ros.common.signals import ends_with_parent
+
 START_TIMEOUT_SEC = 120.0  # a first start compiles the network
 TAIL_LINES = 20
 
@@ -21,7 +23,10 @@ class ProcessError(RuntimeError):
 
 
 class Process:
-    """A child process with its output in a file, ended by SIGINT as from a keyboard."""
+    """A child process with its output in a file, ended by SIGINT as from a keyboard.
+
+    It gets that signal as well when the thread that started it ends.
+    """
 
     def __init__(self, name: str, *parameters: str, remap: Sequence[str] = ()):
         """Start an executable.
@@ -36,8 +41,9 @@ class Process:
         arguments = [word for parameter in parameters for word in ('-p', parameter)]
         arguments += [word for rule in remap for word in ('-r', rule)]
         path = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', name)
-        self._process = subprocess.Popen([path, '--ros-args', *arguments], stdout=self._log,
-                                         stderr=subprocess.STDOUT, start_new_session=True)
+        self._process = subprocess.Popen(
+            ends_with_parent([path, '--ros-args', *arguments], signal.SIGINT), stdout=self._log,
+            stderr=subprocess.STDOUT, start_new_session=True)
 
     @property
     def pid(self) -> int:

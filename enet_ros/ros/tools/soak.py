@@ -19,6 +19,7 @@ import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from enet_ros.bench.background_load import BackgroundLoad
@@ -229,7 +230,7 @@ def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
 
 @contextmanager
 def _observer(names: list[str]) -> Iterator[SoakObserver]:
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     observer = SoakObserver(names)
     try:
         yield observer

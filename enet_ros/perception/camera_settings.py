@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.grid import GridSpec
+from enet_ros.perception.grid import MAX_CELLS, GridSpec
 from enet_ros.perception.parameter_table import ConfigError
 from enet_ros.perception.settings import NodeSettings
 
@@ -54,6 +54,12 @@ class CameraSettings:
         except ValueError as error:
             raise ConfigError(f'grid.length is {grid.length}, grid.width {grid.width} and '
                               f'grid.resolution {grid.resolution}: {error}') from error
+        if settings.odom_frame and spec.most_rotated_cells > MAX_CELLS:
+            raise ConfigError(f'grid.length is {grid.length}, grid.width {grid.width}, '
+                              f'grid.resolution {grid.resolution} and odom_frame '
+                              f'{settings.odom_frame!r}: rotated by 45 degrees these are '
+                              f'{spec.most_rotated_cells:,} cells, wanted at most {MAX_CELLS:,}: '
+                              'set a shorter grid or a greater grid.resolution, or no odom_frame')
         settings = dataclasses.replace(
             settings, scan=dataclasses.replace(scan, range_max=min(scan.range_max, max_range)),
             # tf2, unlike the TF of ROS 1, has no slash before a name.

@@ -16,7 +16,8 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.ground import GroundTable
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
-#: Cells of 200 m at 0.1 m. More would fill the memory before they help a planner.
+#: Cells of 200 m at 0.1 m. More would fill the memory before they help a planner. Where the
+#: rotated grid has no more, no side reaches the 32767 cells that OpenCV can rotate.
 MAX_CELLS = 4_000_000
 
 #: What a pixel says of its cell. The greatest value wins.
@@ -58,6 +59,11 @@ class GridSpec:
     def cells(self) -> tuple[int, int]:
         """Return (width, height), the numbers of cells along x and y."""
         return tuple(round(length / self.resolution_m) for length in self.size_m)
+
+    @property
+    def most_rotated_cells(self) -> int:
+        """Return the cells of the grid in a fixed frame, at the heading at which they are most."""
+        return sum(self.cells) ** 2 // 2  # 45 degrees
 
     def cell_of(self, ground: np.ndarray) -> np.ndarray:
         """Return row * width + column of the cells of (N, 2) ground points; -1 is outside."""

@@ -318,7 +318,8 @@ class NodeSettings(CheckedSettings):
         'the left and z up. Its origin is on the ground.', accepts='a frame', check=_check_frame)
     odom_frame: str = parameter(
         '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '
-        'stays in base_frame.', accepts='a frame, or empty', check=_check_frame_or_empty)
+        'stays in base_frame. With it, (grid.length + grid.width) / grid.resolution may be at '
+        'most 2828.', accepts='a frame, or empty', check=_check_frame_or_empty)
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
         '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.')

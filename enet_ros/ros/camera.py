@@ -266,7 +266,7 @@ class Camera:
         """Make and send the messages of a perceived frame, if the node is still active."""
         if frame.suspicion is not None or not self._suspects.is_ok:
             self._suspects.tell(frame)
-        messages, late = [], []
+        messages, late, failure = [], [], None
         for name in frame.requested_outputs:
             output = OUTPUTS[name]
             if output.after_sending:
@@ -276,6 +276,11 @@ class Camera:
                     messages.append((name, output.make(frame, self._context)))
                 except OutputError as error:
                     self.health.complain(f'no ~/{name}', str(error))
+                except Exception as error:  # The other outputs of the frame go on.
+                    failure = f'{type(error).__name__}: {error}'
+                    self.health.complain(f'no ~/{name}', failure)
+        if failure and not messages:  # Otherwise such frames would end no stall.
+            return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
         frame.times.sending = time.perf_counter()
         with self._gate:
             if frame.times.received < self._active_since_sec:

@@ -241,6 +241,19 @@ def test_a_grid_of_too_many_or_no_cells_is_refused_by_its_parameters(
         CameraSettings.of(settings, CLASS_MAP)
 
 
+@pytest.mark.parametrize(('length', 'width', 'resolution'), [
+    (400.0, 1.0, 0.01), (1000.0, 4.0, 0.1), (400.0, 2.0, 0.02), (200.0, 200.0, 0.1)])
+def test_a_grid_that_grows_too_large_in_the_odometry_frame_is_refused(length, width, resolution):
+    values = {'grid.length': length, 'grid.width': width, 'grid.resolution': resolution}
+    assert CameraSettings.of(make_settings(values), CLASS_MAP).grid.size_m == (length, width)
+    with pytest.raises(ConfigError, match=f'grid.length is {length}, grid.width {width}, '
+                                          f"grid.resolution {resolution} and odom_frame 'odom': "
+                                          'rotated by 45 degrees .* wanted at most 4,000,000'):
+        CameraSettings.of(make_settings({**values, 'odom_frame': 'odom'}), CLASS_MAP)
+    values['grid.length'] = 2828 * resolution - width
+    CameraSettings.of(make_settings({**values, 'odom_frame': 'odom'}), CLASS_MAP)
+
+
 def test_settings_of_a_camera_are_compared_by_identity():
     first, second = (CameraSettings.of(make_settings({}), CLASS_MAP) for _ in range(2))
     assert first == first and first != second

@@ -42,3 +42,21 @@ def test_one_row_and_one_function_are_a_new_output(bench, monkeypatch, pixels, r
     node.listen('half_mask', 'drivable_mask')
     half, mask = node.reply(node.image(road_frame), 'half_mask', 'drivable_mask')
     assert (pixels(half) == pixels(mask) // 2).all()
+
+
+def test_an_output_that_fails_takes_no_other_along(bench, monkeypatch, road_frame):
+    def fail(frame, context):
+        raise RuntimeError('dst.cols < SHRT_MAX')
+
+    row = Output('broken', Image, fail, Need.MASK)
+    monkeypatch.setitem(OUTPUTS, row.name, row)
+    node = bench(output_size='network', diagnostics_period=60.0)
+    node.listen('broken')
+    node.send(node.image(road_frame))  # Without any output, a frame is dropped and ends no stall.
+    node.wait(lambda: node.node._cameras[0].health.dropped == 1, 'a dropped frame')
+    node.listen('drivable_mask')
+    node.reply(node.image(road_frame), 'drivable_mask')
+    health = node.node._cameras[0].health
+    level, text = health.summary()
+    assert level == 1 and 'no ~/broken: RuntimeError: dst.cols < SHRT_MAX' in text
+    assert (health.published, health.dropped) == (1, 1)

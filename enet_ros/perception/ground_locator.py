@@ -51,7 +51,6 @@ class GroundLocator:
     def __init__(self, transforms: Transforms, size: tuple[int, int]):
         self._transforms, self._size = transforms, size
         self._camera: CameraModel | None = None
-        self._pose: Pose | None = None
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
 
@@ -91,6 +90,9 @@ class GroundLocator:
                header: Header) -> GroundTables:
         """Return the tables for a frame. They are made anew only if something changed.
 
+        A pose counts as changed once it is no longer near the one that the tables are for, so that
+        noise of TF costs nothing, and a slow motion is not missed.
+
         Args:
             judgement: What is thought of the calibration, or None if none has come.
             camera_settings: Settings of the camera.
@@ -106,14 +108,14 @@ class GroundLocator:
             raise ValueError(judgement.problem)
         camera, pose, last = judgement.camera, self._find_pose(camera_settings, header), \
             self._tables
-        if last is not None and camera_settings is last.camera_settings and pose == self._pose \
-                and camera is self._camera:
+        if last is not None and camera_settings is last.camera_settings \
+                and camera is self._camera and pose.is_near(last.table.pose):
             return last
         if last is None:
             self._tables = make_ground_tables(camera, pose, self._size, camera_settings)
         else:
             self._tables = last.updated(camera, pose, camera_settings)
-        self._camera, self._pose = camera, pose
+        self._camera = camera
         self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
         return self._tables
 

@@ -17,6 +17,8 @@ BODY_FROM_OPTICAL = np.array([[0., 0., 1.], [-1., 0., 0.], [0., -1., 0.]])
 #: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
 #: An older transform says where the vehicle was, not where it is.
 MAX_TRANSFORM_AGE_SEC = 0.5
+#: Poses this near are one. For a camera 1 m high it is about 1 cm of the ground 10 m away.
+NEAR_M, NEAR_RAD = 5e-4, 1e-4
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ class Pose:
         cross = np.array([[0., -z, y], [z, 0., -x], [-y, x, 0.]])
         matrix = np.eye(3) + 2. * w * cross + 2. * cross @ cross
         return cls(matrix.ravel(), translation)
+
+    def is_near(self, other: Pose) -> bool:
+        """Tell whether only the rounding of transforms lies between two poses."""
+        # Rotations by an angle differ by its sqrt(2) as 9 values.
+        return (math.dist(self.position, other.position) <= NEAR_M
+                and math.dist(self.rotation, other.rotation) <= math.sqrt(2.) * NEAR_RAD)
 
     @property
     def rotation_matrix(self) -> np.ndarray:

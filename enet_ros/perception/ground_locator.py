@@ -119,6 +119,11 @@ class GroundLocator:
         self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
         return self._tables
 
+    def forget_points(self) -> None:
+        """Free the memory of ``~/points``, which nobody asks for."""
+        if self._tables is not None:
+            self._tables.forget_points()
+
     def _find_pose(self, camera_settings: CameraSettings, header: Header) -> Pose:
         settings, ground = camera_settings.settings, camera_settings.settings.ground
         if ground.pose == 'tf':

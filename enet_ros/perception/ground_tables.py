@@ -5,6 +5,7 @@ Everything that does not depend on the frame is computed once, so that a frame c
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +19,51 @@ from enet_ros.perception.planner_outputs import RangeBins, path_bin, scan_bins
 from enet_ros.perception.pose import Pose
 
 
+class MaskTable:
+    """The last table of another size than the network's, which a thread of its own computes.
+
+    It takes seconds for a large image. One thread calls the methods.
+    """
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self) -> None:
+        """Free the memory, once nobody asks for the table."""
+        self._size: tuple[int, int] | None = None
+        self._first: Future[GroundTable] | None = None
+        self._last: GroundTable | None = None
+
+    def like(self, table: GroundTable, size: tuple[int, int],
+             wait_sec: float | None) -> GroundTable | None:
+        """Return the table of a size with the pose and range of another one of this camera.
+
+        Args:
+            table: The other table.
+            size: (width, height) of the images.
+            wait_sec: Greatest time to wait in the call that begins with a size, in seconds. Later
+                calls do not wait. None waits until the table is there.
+
+        Returns:
+            The table, or None if it is not there yet.
+        """
+        if self._size != size:
+            self._size, self._last = size, None
+            builder = ThreadPoolExecutor(1)
+            self._first = builder.submit(GroundTable, table.camera, table.pose, size,
+                                         table.max_range_m)
+            builder.shutdown(wait=False)
+            wait([self._first], wait_sec)
+        if self._last is None:
+            if wait_sec is not None and not self._first.done():
+                return None
+            self._last = self._first.result()
+            self._first = None
+        if (self._last.pose, self._last.max_range_m) != (table.pose, table.max_range_m):
+            self._last = self._last.moved_to(table.pose, table.max_range_m)
+        return self._last
+
+
 @dataclass(frozen=True, eq=False)
 class GroundTables:
     """The ground under the pixels of the network's size. Each table is built at its first use.
@@ -29,8 +75,8 @@ class GroundTables:
 
     table: GroundTable
     camera_settings: CameraSettings
-    _masks: list[GroundTable] = field(default_factory=list, repr=False)
-    """The last table of another size. The tables of all poses share the list."""
+    _masks: MaskTable = field(default_factory=MaskTable, repr=False)
+    """The tables of all poses share it."""
 
     @cached_property
     def scan(self) -> RangeBins:
@@ -47,26 +93,25 @@ class GroundTables:
         """The pixels of each cell of the grid."""
         return GridCells(self.table, self.camera_settings.grid)
 
-    def points(self, size: tuple[int, int]) -> np.ndarray:
+    def points(self, size: tuple[int, int],
+               wait_sec: float | None = None) -> np.ndarray | None:
         """Return the ground point of every pixel of an image of another size.
 
         Args:
             size: (width, height) of the image.
+            wait_sec: See :meth:`MaskTable.like`.
 
         Returns:
             (height, width, 3) float32; see :class:`GroundTable`. It is the same array until
-            something changes.
+            something changes. It is None if it is not there yet.
         """
-        table = self.table
-        if size != table.size:
-            last = self._masks.pop() if self._masks else None
-            if last is None or last.size != size:
-                last = GroundTable(table.camera, table.pose, size, table.max_range_m)
-            elif (last.pose, last.max_range_m) != (table.pose, table.max_range_m):
-                last = last.moved_to(table.pose, table.max_range_m)
-            self._masks.append(last)
-            table = last
-        return table.points
+        table = self.table if size == self.table.size else self._masks.like(self.table, size,
+                                                                            wait_sec)
+        return None if table is None else table.points
+
+    def forget_points(self) -> None:
+        """Free the memory of the points of another size."""
+        self._masks.forget()
 
     def updated(self, camera: CameraModel, pose: Pose,
                 camera_settings: CameraSettings) -> GroundTables:

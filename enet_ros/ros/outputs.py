@@ -20,7 +20,13 @@ from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight
-from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
+from enet_ros.perception.outputs import (
+    JPEG_FORMAT,
+    PNG_FORMAT,
+    OutputError,
+    OverlayMaker,
+    grid_of,
+)
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.compat import LabelInfo, VisionClass
 from enet_ros.ros.health import Counts
@@ -36,6 +42,8 @@ from enet_ros.ros.messages import (
 )
 from enet_ros.ros.transforms import Transforms
 
+#: The first ~/points of a size may hold up the thread that sends for so long.
+POINTS_WAIT_SEC = 0.2
 Message = (Image | CompressedImage | CameraInfo | DrivableArea | PointCloud2 | LaserScan
            | OccupancyGrid | FrameTiming)
 
@@ -158,8 +166,16 @@ def make_drivable_area(frame: FrameInFlight, context: OutputContext) -> Drivable
 
 
 def make_points(frame: FrameInFlight, context: OutputContext) -> PointCloud2:
-    """Make ``~/points``, which change only with the camera and the size of the masks."""
-    points = frame.ground.points(frame.output_size)
+    """Make ``~/points``, which change only with the camera and the size of the masks.
+
+    Raises:
+        OutputError: The points of a new size are not there yet. The other outputs go on.
+    """
+    points = frame.ground.points(frame.output_size, POINTS_WAIT_SEC)
+    if points is None:
+        width, height = frame.output_size
+        raise OutputError(f'the ground of its {width}x{height} pixels is still being computed, '
+                          'which takes seconds once: it comes by itself')
     if context.cloud is None or context.cloud[0] is not points:
         context.cloud = points, cloud_message(points)
     context.cloud[1].header = base_header(frame)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.ground import hold_rays
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
@@ -183,3 +184,22 @@ def test_points_of_another_size_are_kept_until_they_change_and_undistorted_once(
     expected = make_ground_tables(other, POSE, size, settings_of()).table.points
     assert np.array_equal(ground.updated(other, POSE, settings_of()).points(size), expected,
                           equal_nan=True)
+
+
+def test_points_of_another_size_are_computed_meanwhile_and_have_the_newest_pose(monkeypatch):
+    size, steeper, camera_settings = (48, 32), Pose.from_mount(1.2, .3), settings_of()
+    held = hold_rays(monkeypatch, size)
+    ground = tables(camera_settings)
+    assert ground.points(size, wait_sec=.01) is None
+    ground = ground.updated(CAMERA, steeper, camera_settings)
+    assert ground.points(size, wait_sec=10.) is None  # Only the first call waits.
+    assert ground.points(SIZE, wait_sec=.01) is ground.table.points
+    held.set()
+    points = ground.points(size)
+    expected = make_ground_tables(CAMERA, steeper, size, camera_settings).table.points
+    assert np.array_equal(points, expected, equal_nan=True)
+    assert ground.points(size, wait_sec=0.) is points
+    ground.forget_points()
+    held.clear()
+    assert ground.points(size, wait_sec=.01) is None
+    held.set()

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from support.ground import GROUND, NETWORK, calibration, table, xyz  # noqa: E402
+from support.ground import GROUND, NETWORK, calibration, hold_rays, table, xyz  # noqa: E402
 
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
@@ -50,6 +50,28 @@ def test_points_have_the_size_of_the_masks(metric, road_frame):
     cloud = node.reply(node.image(road_frame), 'points')
     assert (cloud.width, cloud.height) == (320, 192)
     assert np.array_equal(xyz(cloud), table((320, 192)).points, equal_nan=True)
+
+
+def test_the_mask_does_not_wait_for_the_first_points(metric, road_frame, monkeypatch):
+    held = hold_rays(monkeypatch, (320, 192))
+    node = metric('points', 'drivable_mask', output_size='input', **SELDOM)
+    for _ in range(2):
+        node.reply(node.image(road_frame), 'drivable_mask')
+    camera = node.node._cameras[0]
+    level, text = camera.health.summary()
+    assert level == 1 and 'no ~/points: the ground of its 320x192 pixels is still being' in text
+    assert not node.messages['points']
+    held.set()
+    node.wait(camera._ground._tables._masks._first.done, 'the points')
+    cloud = node.reply(node.image(road_frame), 'points')
+    assert np.array_equal(xyz(cloud), table((320, 192)).points, equal_nan=True)
+    assert camera._context.cloud is not None
+    for subscription in list(node.tester.subscriptions):
+        if subscription.topic_name == '/enet/points':
+            node.tester.destroy_subscription(subscription)
+    node.wait(lambda: not node.node.count_subscribers('/enet/points'), 'no subscriber')
+    node.reply(node.image(road_frame), 'drivable_mask')
+    assert camera._context.cloud is None and camera._ground._tables._masks._last is None
 
 
 def test_obstacles_scan_grid_and_area_are_those_of_the_mask(metric, pixels, road_frame):

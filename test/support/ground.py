@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from enet_ros.perception.camera_model import CameraModel
@@ -39,3 +41,15 @@ def xyz(cloud):
     assert cloud.row_step == cloud.width * cloud.point_step
     points = np.frombuffer(cloud.data, '<f4').reshape(-1, cloud.point_step // 4)
     return points.reshape(cloud.height, cloud.width, 3)
+
+
+def hold_rays(monkeypatch, size):
+    """Hold up the rays of a size of images until the returned event is set."""
+    released, real = threading.Event(), CameraModel.rays
+
+    def rays(self, pixel_xy, of_size):
+        assert of_size != size or released.wait(60.)
+        return real(self, pixel_xy, of_size)
+
+    monkeypatch.setattr(CameraModel, 'rays', rays)
+    return released

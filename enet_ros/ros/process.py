@@ -156,7 +156,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
-    from enet_ros.ros.compat import RCLError
+    from enet_ros.ros.compat import RCLError, UnknownROSArgsError
 
     exit_code, node = 1, None
     try:
@@ -171,7 +171,7 @@ def run_node(make_node: Callable[[], object], stop: StopSignals,
     except ProcessFailure as failure:
         exit_code = failure.exit_code
         stop.end_within_grace(exit_code)
-    except (ValueError, RCLError, InvalidParameterTypeException) as error:
+    except (ValueError, RCLError, UnknownROSArgsError, InvalidParameterTypeException) as error:
         if not stop.received:
             print(explain_start(str(error)), file=sys.stderr)
     except Exception:

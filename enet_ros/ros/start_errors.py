@@ -1,4 +1,4 @@
-"""Explain errors before the node exists: log folder, parameter files, QoS.
+"""Explain errors before the node exists: log folder, options, parameter files, QoS.
 
 The texts of rcl name its own source lines. A text that is not known here is shown as it is.
 """
@@ -9,6 +9,7 @@ import os
 import re
 
 from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
+from enet_ros.common.suggestions import suggest
 
 LOG_ADVICE = 'set ROS_LOG_DIR to a folder that this user can write to'
 _QUOTED = re.compile(r"'(--params-file|-p) (.*)'\. Error: (.*)", re.DOTALL)
@@ -16,6 +17,12 @@ _OWN_PARAMETER = re.compile(r"set parameter '([^']*)' to '(.*)' of type '(?:Type
                             r"expecting type '(?:Type\.)?(\w+)'", re.DOTALL)
 TYPES = {'BOOL': 'true or false', 'INTEGER': 'a whole number', 'DOUBLE': 'a number',
          'STRING': 'a text'}
+_UNKNOWN_OPTION = re.compile(r"\['(.*?)'[,\]]", re.DOTALL)
+#: What rcl takes after --ros-args, in full.
+ROS_OPTIONS = ('--remap', '--param', '--params-file', '--log-level', '--log-config-file',
+               '--log-file-name', '--enclave', '--disable-rosout-logs', '--disable-stdout-logs',
+               '--disable-external-lib-logs', '--enable-rosout-logs', '--enable-stdout-logs',
+               '--enable-external-lib-logs')
 _LINE = re.compile(r'line(?:_num)? (\d+)')
 
 #: part of rcl's text about a parameter -> what is meant, and what to do
@@ -51,6 +58,9 @@ def explain_start(text: str) -> str:
         advice = ('; write it without quotes' if given == 'STRING' else
                   '; write it with quotes' if wanted == 'STRING' else '')
         return f"{name} is '{value}', wanted {TYPES.get(wanted, wanted)}{advice}"
+    if unknown := _UNKNOWN_OPTION.match(text):
+        advice = suggest(unknown[1], ROS_OPTIONS) or f', wanted one of {", ".join(ROS_OPTIONS)}'
+        return f"'{unknown[1]}' after --ros-args is no option of ROS{advice}"
     quoted = _QUOTED.search(text)
     if quoted is None:
         is_about_log = 'log directory' in text or 'logging' in text

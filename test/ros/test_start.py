@@ -249,6 +249,16 @@ def test_sim_time_in_quotes_is_refused_in_a_sentence():
                             'quotes')
 
 
+@pytest.mark.parametrize(('option', 'advice'), [
+    ('--param-file', "; did you mean '--params-file'?"),
+    ('drive.mp4', ', wanted one of --remap, --param, --params-file, ')])
+def test_an_option_that_ros_does_not_have_is_refused_in_a_sentence(option, advice):
+    code, said = run(option, 'x.yaml')
+    assert code == 1
+    assert said.startswith(f"'{option}' after --ros-args is no option of ROS{advice}")
+    assert len(said.splitlines()) == 1
+
+
 def test_other_texts_of_rcl_are_shown_as_they_are(tmp_path):
     (tmp_path / 'p.yaml').write_text('/**: {ros__parameters: {a: 1}}\n')  # our reader takes it
     for name in ('p.yaml', 'nowhere.yaml'):

@@ -8,6 +8,7 @@ overrides the parameter file. If the node ends by itself, as after a hang of the
 and 1 a start that the log explains, such as a bad parameter: these are left alone.
 """
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -65,6 +66,8 @@ def start(context) -> list:
     A launch that fails does not end the processes that it has started, so all checks come first.
     """
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    # Shells do not expand ~ behind :=.
+    given['params_file'] = os.path.expanduser(given['params_file'])
     if not Path(given['params_file']).is_file():
         raise RuntimeError(f"params_file is '{given['params_file']}', wanted a file; a relative "
                            f'path begins at {Path.cwd()}')

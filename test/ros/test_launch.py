@@ -70,11 +70,15 @@ def test_segment_launch_starts_the_node_on_a_camera_topic(launched):
 
 
 @pytest.mark.ros
-def test_launch_arguments_left_alone_do_not_override_the_parameter_file(launched, tmp_path):
-    parameters = tmp_path / 'own.yaml'
-    parameters.write_text('/**: {ros__parameters: {backend: torch, resolution: [160, 96]}}')
-    output = output_until(launched('segment.launch.py', f'params_file:={parameters}'),
-                          'subscribed to')
+@pytest.mark.parametrize('folder', ['{home}', '~'])
+def test_launch_arguments_left_alone_do_not_override_the_parameter_file(
+        launched, tmp_path, monkeypatch, folder):
+    (tmp_path / 'own.yaml').write_text(
+        '/**: {ros__parameters: {backend: torch, resolution: [160, 96]}}')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    output = output_until(
+        launched('segment.launch.py', f'params_file:={folder.format(home=tmp_path)}/own.yaml'),
+        'subscribed to')
     assert 'backend torch' in output
     assert '160x96' in output
     assert 'gives no value' not in output  # no file of empty overrides is blamed

@@ -1,9 +1,12 @@
-"""The stamps of one camera's frames: their order, their jumps and their age. No ROS."""
+"""The stamps of messages: which can be, and a camera's by order, jumps and age. No ROS."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from enet_ros.perception.frame import Stamp
+
+SECOND_NS = 1_000_000_000
 #: A stamp that falls back farther than this belongs to a new time line, as of a bag that begins
 #: again. Drivers whose stamps jitter, and frames that overtake each other, stay well below.
 JUMP_NS = 500_000_000
@@ -17,6 +20,31 @@ NEVER_NS = 1 << 63
 ORDER_STEP_NS = 1_000
 #: Stamps below this are no wall time. They are simulated time, or the time since the start.
 FIRST_WALL_TIME_SEC = 1e9  # in the year 2001
+
+
+class StampError(ValueError):
+    """A stamp is no time since 1970. The message says what it is."""
+
+
+def to_ns(sec: int, nanosec: int) -> int:
+    """Return a stamp in nanoseconds.
+
+    Raises:
+        StampError: It lies before 1970, or its nanoseconds are a second or more.
+    """
+    if sec < 0 or nanosec >= SECOND_NS:
+        raise StampError(f'its stamp is {sec} s and {nanosec} ns, wanted 0 s or more and fewer '
+                         f'than {SECOND_NS} ns')
+    return sec * SECOND_NS + nanosec
+
+
+def stamp_ns(stamp: Stamp) -> int:
+    """Return the stamp of a message in nanoseconds.
+
+    Raises:
+        StampError: It is no time since 1970.
+    """
+    return to_ns(stamp.sec, stamp.nanosec)
 
 
 @dataclass(frozen=True)

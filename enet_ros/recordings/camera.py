@@ -23,7 +23,7 @@ from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter, all_unknown
-from enet_ros.perception.stamps import FrameClock
+from enet_ros.perception.stamps import FrameClock, StampError, to_ns
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
@@ -142,12 +142,13 @@ class RecordedCamera:
             raise EncodingError(f'a message of {len(data)} bytes is no {self.camera.topic.type}: '
                                 f'{error or type(error).__name__}') from error
         header, stamp = message.header, message.header.stamp
-        if stamp.sec < 0:
-            raise EncodingError(f'its stamp is {stamp.sec} s, wanted a time after 1970')
+        try:
+            stamp_ns = to_ns(stamp.sec, stamp.nanosec)
+        except StampError as error:
+            raise EncodingError(str(error)) from error
         source = (CompressedFile(message.data, message.format) if self.camera.is_compressed else
                   EncodedImage(message.data, message.encoding, message.width, message.height,
                                message.step, is_bigendian=bool(message.is_bigendian)))
-        stamp_ns = stamp.sec * 10**9 + stamp.nanosec
         frame = FrameInFlight(0, header, source, stamp_ns, self._place(stamp_ns, log_ns / 1e9),
                               time_epoch=self._time_epoch, times=FrameTimes(started=log_ns / 1e9),
                               camera_settings=self._settings, needs=self._needs)

@@ -13,7 +13,6 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
@@ -28,7 +27,7 @@ from enet_ros.perception.encodings import (
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested, left_out
-from enet_ros.perception.stamps import FrameClock, age_problem
+from enet_ros.perception.stamps import FrameClock, StampError, age_problem, to_ns
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
@@ -87,8 +86,8 @@ class Camera:
 
     The receiving thread calls :meth:`receive`, the segmenting thread :meth:`decode`, and the
     publishing thread :meth:`locate` and :meth:`publish`. Any thread calls :meth:`drop`. The
-    executor's thread calls the rest. ``_gate`` guards the topics while messages are sent, so
-    receiving never waits for sending.
+    executor's thread calls the rest. ``_gate`` guards the topics while messages are sent.
+    Receiving waits for it only at a jump of time.
 
     Attributes:
         health: Counters, rates and warnings.
@@ -171,13 +170,9 @@ class Camera:
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
                               (message.header, CompressedFile(message.data, message.format)))
-        except EncodingError as error:
+            stamp_ns = to_ns(header.stamp.sec, header.stamp.nanosec)
+        except (EncodingError, StampError) as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
-            return
-        try:
-            stamp_ns = Time.from_msg(header.stamp).nanoseconds
-        except ValueError as error:  # rclpy refuses a time before 1970.
-            self.drop(Dropped(DropCause.FAILED, f'its stamp is {header.stamp.sec} s: {error}'))
             return
         order_sec, clock = stamp_ns / 1e9, self._clock
         if stamp_ns > clock.newest_ns:

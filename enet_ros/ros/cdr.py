@@ -13,7 +13,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from enet_ros.perception.encodings import EncodedImage, EncodingError
-from enet_ros.ros.stamps import to_ns
+from enet_ros.perception.stamps import to_ns
 
 #: Encapsulation -> byte order of the numbers. CDR and plain CDR2 are the same for a message
 #: without numbers of eight bytes.

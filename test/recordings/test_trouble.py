@@ -38,6 +38,15 @@ def test_bad_frames_are_counted_and_named_and_kept(bag, tmp_path):
     assert labels == [rows[images[0]][2], rows[images[3]][2]]
 
 
+def test_a_stamp_that_is_no_time_is_named(bag, tmp_path):
+    rows = recordings.street(2)
+    [first, _] = [row for row in rows if row[1] == RAW]
+    first[3].header.stamp.nanosec = 10**9
+    code, text = bag(recordings.write(tmp_path / 'drive', rows), '-o', tmp_path / 'out')
+    assert code == 1 and '1 frames labeled, 1 could not be read' in text
+    assert 's and 1000000000 ns, wanted 0 s or more and fewer than 1000000000 ns' in text
+
+
 def test_an_encoder_that_fails_costs_its_output_alone(bag, tmp_path, monkeypatch):
     def fail(*arguments):
         raise CompressionError('OpenCV could not encode it')

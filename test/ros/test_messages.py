@@ -13,8 +13,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from enet_ros.perception.encodings import EncodingError
+from enet_ros.perception.stamps import StampError
 from enet_ros.ros.cdr import read_image, read_stamp_ns
-from enet_ros.ros.stamps import StampError
 
 pytestmark = pytest.mark.ros
 

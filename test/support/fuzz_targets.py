@@ -30,7 +30,7 @@ def _image():
     from support.fuzz_images import draw_image, run_image
 
     from enet_ros.perception.encodings import EncodingError
-    from enet_ros.ros.stamps import StampError
+    from enet_ros.perception.stamps import StampError
     return Target(draw_image, run_image, (EncodingError, StampError), is_guarded=True)
 
 

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.camera_info import judge as judge_calibration
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
+from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import (
@@ -22,7 +23,6 @@ from enet_ros.ros.graph_doctor.observation import (
     node_of,
 )
 from enet_ros.ros.guarded import reason_of
-from enet_ros.ros.stamps import stamp_ns
 
 LEAST_RATE_HZ = 5.0
 LEAST_SHARE = 0.5      # of the frames, which a node should finish

@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.graph_doctor.observation import (
     COMPRESSED,
@@ -32,7 +33,6 @@ from enet_ros.ros.graph_doctor.observation import (
 )
 from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
-from enet_ros.ros.stamps import stamp_ns
 
 try:
     from tf2_msgs.msg import TFMessage

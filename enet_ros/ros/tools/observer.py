@@ -14,11 +14,11 @@ from sensor_msgs.msg import Image
 from enet_ros.comparison.measures import Overlap
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
+from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.cdr import read_stamp_ns
 from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.receiver import Receiver
-from enet_ros.ros.stamps import stamp_ns
 from enet_ros.scene.textures import ROAD
 
 KEPT_TRUTHS = 100

@@ -20,22 +20,25 @@ GRAPH_VERSION = 5
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def cache_folder() -> Path | None:
+def cache_folder(*, to_write: bool = True) -> Path | None:
     """Return the cache folder, made with mode 0700, or None where there can be none.
 
     ``$ENET_ROS_CACHE`` names it, else ``$XDG_CACHE_HOME/enet_ros``, else ``~/.cache/enet_ros``.
+
+    Args:
+        to_write: Whether the folder must take new files. One of a read-only disk is for reading.
     """
-    return _find_folder()[0]
+    return _find_folder(to_write=to_write)[0]
 
 
 def cache_problem() -> str:
     """Say why there is no cache folder, and how to name another one; '' if there is one."""
-    problem = _find_folder()[1]
+    problem = _find_folder(to_write=True)[1]
     return problem and (f'{problem}, so the network is compiled at every start; set '
                         'ENET_ROS_CACHE to a folder of your own')
 
 
-def _find_folder() -> tuple[Path | None, str]:
+def _find_folder(*, to_write: bool) -> tuple[Path | None, str]:
     """Return the cache folder and '', or None and why there is none."""
     folder = _cache_path()
     if folder is None:
@@ -48,16 +51,20 @@ def _find_folder() -> tuple[Path | None, str]:
     if link.st_uid != os.getuid() or not _is_ours(status):  # a link decides where files go
         return None, (f'the cache folder {folder} is not used, since other users can write to it '
                       'or own it')
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if to_write and not os.access(folder, os.W_OK | os.X_OK):
         return None, f'the cache folder {folder} cannot be written to'
     return folder, ''
 
 
 def _cache_path() -> Path | None:
-    """Return where the cache folder is to be, or None for a user without a home."""
+    """Return where the cache folder is to be, or None for a user without a home.
+
+    The path is absolute, since child processes work in other folders. A relative XDG_CACHE_HOME
+    is ignored, as the XDG Base Directory Specification says.
+    """
     if named := os.environ.get('ENET_ROS_CACHE'):
-        return Path(named)
-    if caches := os.environ.get('XDG_CACHE_HOME'):
+        return Path(os.path.expanduser(named)).absolute()
+    if os.path.isabs(caches := os.environ.get('XDG_CACHE_HOME', '')):
         return Path(caches, 'enet_ros')
     try:
         return Path.home() / '.cache' / 'enet_ros'
@@ -77,7 +84,7 @@ def read_cached(name: str, folder: Path | None = None) -> bytes | None:
         name: Name of the file.
         folder: Folder to use in place of the cache folder.
     """
-    folder = folder or cache_folder()
+    folder = folder or cache_folder(to_write=False)
     return None if folder is None else read_file(folder / name)
 
 

@@ -151,7 +151,7 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
     for candidate in order:
         try:
             backend = OPENERS[candidate.backend](replace(request, needs_cuda=candidate.needs_cuda))
-        except (BackendError, ImportError, RuntimeError) as error:
+        except (BackendError, ImportError, OSError, RuntimeError) as error:
             prefix = '' if name == candidate.backend else f'{candidate.backend}: '
             refused[f'{prefix}{error}'] = error
             continue

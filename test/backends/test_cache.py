@@ -92,3 +92,29 @@ def test_a_link_of_another_user_to_a_good_folder_is_not_used(folder, tmp_path, m
     give_away(tmp_path / 'link')
     assert cache_folder() is None and read_cached('kept') is None
     assert 'other users can write to it or own it' in cache_problem()
+
+
+@pytest.mark.parametrize(('named', 'path'), [
+    ('relative', 'here/relative'), ('~/caches', 'home/caches')])
+def test_the_folder_is_absolute_since_children_work_elsewhere(tmp_path, monkeypatch, named, path):
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('ENET_ROS_CACHE', named)
+    assert cache_folder() == tmp_path / path
+
+
+def test_a_relative_xdg_folder_is_ignored_as_its_specification_says(tmp_path, monkeypatch):
+    monkeypatch.delenv('ENET_ROS_CACHE', raising=False)
+    monkeypatch.setenv('XDG_CACHE_HOME', 'caches')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert cache_folder() == tmp_path / '.cache' / 'enet_ros'
+
+
+def test_good_files_in_a_folder_of_a_read_only_disk_are_read(folder, monkeypatch):
+    monkeypatch.setattr(os, 'access', lambda *_: False)  # root may write anywhere
+    assert read_cached('kept') == b'content'
+    assert cache_folder() is None and not write_cached('more', b'content')
+    assert f'{folder} cannot be written to' in cache_problem()
+    folder.chmod(0o777)
+    assert read_cached('kept') is None

@@ -71,6 +71,14 @@ def test_an_interrupted_build_leaves_no_file_and_the_next_start_builds_again(
     assert [path.suffix for path in sorted(gpu.cache.iterdir())] == ['.engine', '.lock']
 
 
+def test_an_engine_in_a_cache_of_a_read_only_disk_is_loaded(gpu, monkeypatch):
+    assert gpu.open().wait(timeout_sec=WAIT_SEC)
+    monkeypatch.setattr(os, 'access', lambda *_: False)  # root may write anywhere
+    again = gpu.open()
+    assert again.wait(timeout_sec=WAIT_SEC)
+    assert 'from the cache' in again.status()
+
+
 def test_a_build_whose_process_cannot_be_started_has_failed(gpu, frames, monkeypatch):
     def fail(*arguments):
         raise OSError(12, 'Cannot allocate memory')

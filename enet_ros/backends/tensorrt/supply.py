@@ -102,6 +102,7 @@ class EngineSupply:
             self._private = tempfile.TemporaryDirectory(prefix='enet_ros-')
             folder = Path(self._private.name)
         self._folder = folder
+        self._read_only = cache_folder(to_write=False) if request.use_cache else None
         self._lock = threading.Lock()        # guards the child
         self._one_build = threading.Lock()   # a small GPU has no memory for two
         self.device_lock = threading.Lock()  # recording a CUDA graph forbids allocations elsewhere
@@ -128,6 +129,8 @@ class EngineSupply:
         """
         request = self._build_request(engine)
         content = read_file(request.path)
+        if content is None and self._read_only:  # where engines of an image lie, for instance
+            content = read_file(self._read_only / request.path.name)
         if content is None:
             return False
         try:

@@ -224,9 +224,6 @@ install_gpu_packages() {  # the choice and its reasons are in enet_ros/cli/gpu_p
         stop "$lines"
     say "${lines%%$'\n'*}"
     say "installing $(tail -n +2 <<< "$lines" | tr '\n' ' ')"
-    # The set-up's own torch has no CUDA, and pip would leave it where it is.
-    .venv/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' 2>/dev/null ||
-        .venv/bin/python -m pip uninstall --quiet --yes torch
     # shellcheck disable=SC2046
     .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \
         $(tail -n +2 <<< "$lines") \

@@ -58,17 +58,21 @@ def gpu_packages(findings: Findings, torch: str) -> GpuPackages:
                            'enet-ros doctor --gpu says what is missing')
     gpu = findings.gpus[0]
     if findings.l4t:
+        replace = () if findings.torch_cuda else ('--force-reinstall',)  # not NVIDIA's
         return GpuPackages(
             f'{gpu}: a Jetson takes torch and torch-tensorrt {JETSON_TORCH} of NVIDIA, and '
             'TensorRT of its JetPack',
-            ('--no-deps', '--index-url', JETSON_INDEX, f'torch=={JETSON_TORCH}',
+            (*replace, '--no-deps', '--index-url', JETSON_INDEX, f'torch=={JETSON_TORCH}',
              f'torch-tensorrt=={JETSON_TORCH}'))
     found = capability(gpu)
+    # The set-up's own torch, 2.13.0+cpu, is == 2.13.0 and not === 2.13.0: pip replaces it once it
+    # has the other one. Were it removed before, a failed download would leave no torch.
+    wanted = f'torch==={torch}'
     if found in RTX_CAPABILITIES or found > max(RTX_CAPABILITIES):
         return GpuPackages(f'{gpu}: TensorRT-RTX supports it and comes from PyPI',
-                           (f'torch=={torch}', f'torch-tensorrt-rtx=={torch}'))
+                           (wanted, f'torch-tensorrt-rtx=={torch}'))
     return GpuPackages(f'{gpu}: TensorRT-RTX does not list it, so TensorRT itself is taken',
-                       (f'torch=={torch}', f'torch-tensorrt=={torch}'))
+                       (wanted, f'torch-tensorrt=={torch}'))
 
 
 def main() -> int:

@@ -1,12 +1,18 @@
 """Which packages a GPU wants."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from enet_ros.cli import doctor_findings
 from enet_ros.cli.doctor_advice import JETSON_INDEX
 from enet_ros.cli.doctor_findings import Findings
 from enet_ros.cli.gpu_packages import capability, gpu_packages, main
 from enet_ros.machine import CudaDriver
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def machine(gpu, **fields):
@@ -24,7 +30,7 @@ def machine(gpu, **fields):
     ('H100, compute capability 9.0, 132 multiprocessors', 'torch-tensorrt', 'does not list it')])
 def test_the_kind_of_tensorrt_follows_the_gpu(gpu, package, words):
     packages = gpu_packages(machine(gpu), '2.13.0')
-    assert packages.arguments == ('torch==2.13.0', f'{package}==2.13.0')
+    assert packages.arguments == ('torch===2.13.0', f'{package}==2.13.0')
     assert gpu in packages.choice and words in packages.choice
 
 
@@ -33,6 +39,15 @@ def test_a_jetson_takes_nvidias_packages_alone():
                                     l4t='36.4.3'), '2.13.0')
     assert JETSON_INDEX in packages.arguments and '--no-deps' in packages.arguments
     assert {'torch==2.8.0', 'torch-tensorrt==2.8.0'} <= set(packages.arguments)
+
+
+def test_a_torch_without_cuda_is_replaced_and_never_removed_before():
+    assert not SpecifierSet('===2.13.0').contains('2.13.0+cpu')  # as == does
+    assert 'uninstall' not in (REPOSITORY / 'scripts' / 'setup.sh').read_text()
+    orin = machine('Orin, compute capability 8.7, 16 multiprocessors', l4t='36.4.3')
+    assert '--force-reinstall' in gpu_packages(orin, '2.13.0').arguments
+    assert '--force-reinstall' not in gpu_packages(
+        replace(orin, torch_cuda='12.6'), '2.13.0').arguments
 
 
 def test_the_release_file_of_a_jetson_is_read_by_the_command(monkeypatch, capsys):

@@ -36,13 +36,13 @@ else  # ROS 2 wheels: the virtual environment is the distribution
     export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
 fi
 
-# lib/python3.11/site-packages, or what the distribution makes of it
-for _enet_folder in "$_enet_prefix"/lib/python3*/site-packages \
-                    "$_enet_prefix"/local/lib/python3*/dist-packages; do
-    if [ -d "$_enet_folder" ]; then
-        export PYTHONPATH="$_enet_folder${PYTHONPATH:+:$PYTHONPATH}"
-    fi
-done
+# lib/python3.11/site-packages, or local/lib/python3.12/dist-packages on Debian's Python. A pattern
+# that matches nothing would end zsh here.
+while IFS= read -r _enet_folder; do
+    [ -z "$_enet_folder" ] || export PYTHONPATH="$_enet_folder${PYTHONPATH:+:$PYTHONPATH}"
+done <<FOLDERS
+$(find "$_enet_prefix/lib" "$_enet_prefix/local/lib" -maxdepth 2 -path '*/python3*/*-packages' 2> /dev/null)
+FOLDERS
 export LD_LIBRARY_PATH="$_enet_prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 [ ! -d "$_enet_prefix" ] || export AMENT_PREFIX_PATH="$_enet_prefix:$AMENT_PREFIX_PATH"
 export VIRTUAL_ENV="$_enet_venv"

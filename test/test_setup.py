@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.absence import skip_or_fail
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -134,15 +135,16 @@ def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
 
 @pytest.mark.parametrize('shell', ['bash', 'sh', 'zsh'])
 def test_any_shell_gets_the_environment(shell):
-    if not shutil.which(shell):
-        pytest.skip(f'{shell} is not installed')
+    program = shutil.which(shell)
+    if not program:
+        skip_or_fail(f'{shell} is not installed: apt-get install {shell}')
     if not (REPOSITORY / '.colcon' / 'built').exists():
         pytest.skip('this checkout was not set up by scripts/setup.sh')
     command = ('. scripts/ros_env.sh && for name in segment_node replay_camera enet-ros; '
                'do command -v $name; done && cd / && '
                'python -c "import rclpy, cv2; from enet_ros.msg import DrivableArea"')
     environment = {'PATH': '/usr/bin:/bin', 'HOME': os.environ.get('HOME', '/')}
-    done = subprocess.run([shell, '-c', command], cwd=REPOSITORY, env=environment,
+    done = subprocess.run([program, '-c', command], cwd=REPOSITORY, env=environment,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3

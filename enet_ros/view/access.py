@@ -20,9 +20,13 @@ DEFAULT_PORT = 80  # of a Host header without one
 
 
 def own_names() -> frozenset[str]:
-    """Return the names by which this machine may be addressed, in lower case."""
+    """Return the names by which this machine may be addressed, in lower case.
+
+    mDNS knows the first label of a host name such as robot.lan, as robot.local.
+    """
     name = socket.gethostname().lower()
-    return frozenset({'localhost', name, f'{name}.local'})  # .local by mDNS
+    label = name.partition('.')[0]
+    return frozenset({'localhost', name, label, f'{label}.local'})
 
 
 def host_of(headers: Message) -> str:

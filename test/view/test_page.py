@@ -12,7 +12,7 @@ from support.sockets import listening
 
 rr = import_or_skip('rerun', 'rerun-sdk is not installed: scripts/setup.sh view')
 
-from enet_ros.view import connections  # noqa: E402
+from enet_ros.view import access, connections  # noqa: E402
 from enet_ros.view.page import FILES, GRPC_WEB, READ_MESSAGES  # noqa: E402
 from enet_ros.view.server import ViewServer, checked_address  # noqa: E402
 
@@ -57,7 +57,8 @@ def read_data(server, **headers):
 
 
 @pytest.mark.parametrize('host', ['127.0.0.1', 'localhost', '[::1]', '192.0.2.7',
-                                  socket.gethostname(), f'{socket.gethostname()}.local'])
+                                  socket.gethostname(),
+                                  f'{socket.gethostname().split(".")[0]}.local'])
 def test_the_own_page_gets_files_and_data_under_each_name_of_the_machine(server, host):
     host = f'{host}:{server.address.port}'
     status, headers, text = ask(server, 'GET', f'/?url=rerun%2Bhttp%3A%2F%2F{host}%2Fproxy',
@@ -67,6 +68,11 @@ def test_the_own_page_gets_files_and_data_under_each_name_of_the_machine(server,
     status, headers, data = read_data(server, Host=host, Origin=f'http://{host}')
     assert (status, headers['content-type']) == (200, GRPC_WEB) and len(data) > 100
     assert 'access-control-allow-origin' not in {name.lower() for name in headers}
+
+
+def test_a_host_name_with_a_domain_is_known_by_its_first_label_too(monkeypatch):
+    monkeypatch.setattr(socket, 'gethostname', lambda: 'Robot.lan')
+    assert access.own_names() == {'localhost', 'robot', 'robot.lan', 'robot.local'}
 
 
 @pytest.mark.parametrize('host', ['evil.example', 'evil.example:9090', '127.0.0.1.evil.example',

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from enet_ros.machine import available_cores
+from enet_ros.machine import available_cores, read_text
 
 #: Share of our cores that other processes may keep busy before a comparison means nothing.
 BUSY_SHARE = 0.1
@@ -80,13 +80,14 @@ def _family() -> set[int]:
 
 def _busy_sec() -> float:
     """Return the seconds in which our cores did anything since the machine started."""
-    total, cores = 0.0, psutil.cpu_times(percpu=True)
-    for core in available_cores():
-        times = cores[core]._asdict()
-        # The time of guests is part of user and nice already.
-        total += sum(seconds for name, seconds in times.items()
-                     if name not in ('idle', 'iowait', 'guest', 'guest_nice'))
-    return total
+    # By name: psutil lists the cores that are online by position, so others' times would count.
+    names, ticks = {f'cpu{core}' for core in available_cores()}, 0
+    for line in read_text('/proc/stat').splitlines():
+        name, *times = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, times[:8])
+            ticks += user + nice + system + irq + softirq + steal  # Guests' time is part of user.
+    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def _seconds_by_process() -> dict[tuple[int, str], float]:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ pytest.importorskip('psutil', reason='psutil is not installed: scripts/setup.sh 
 
 import psutil
 
-from enet_ros.bench import baselines, comparison, scaling
+from enet_ros.bench import background_load, baselines, comparison, scaling
 from enet_ros.bench.background_load import BackgroundLoad
 from enet_ros.bench.baselines import BASELINES, Baseline, UnavailableError, Workload, prepare
 from enet_ros.bench.comparison import Comparison, compare, ratios
@@ -124,6 +125,14 @@ def test_our_own_work_is_not_other_load_and_a_child_is_ours():
     sum(range(2 * 10**7))  # enough for the fastest machine seen
     own = load._own_sec() - load._own
     assert child.returncode == 0 and own > 0.1
+
+
+def test_cores_are_found_by_name_where_one_is_offline(monkeypatch):
+    stat = {'/proc/stat': 'cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 0 0 50 9 0 0 0 0 0\n'
+                          'cpu2 100 20 3 50 9 0 4 5 90 1\ncpu3 8 0 0 50 9 0 0 0 0 0\nintr 5 1\n'}
+    monkeypatch.setattr(background_load, 'read_text', stat.get)
+    monkeypatch.setattr(background_load, 'available_cores', lambda: (2, 3))
+    assert background_load._busy_sec() == 140 / os.sysconf('SC_CLK_TCK')
 
 
 @pytest.mark.alone

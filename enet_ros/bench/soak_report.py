@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -218,9 +218,10 @@ def format_soak(report: SoakReport) -> str:
             f'{camera.name or "camera":<8}{camera.sent} sent, {camera.received} received, '
             f'{camera.published} published, {camera.dropped} dropped; {camera.seen} masks seen')
     (before_mb, after_mb), (first_ms, last_ms) = report.memory_mb, report.p99_ms
-    lines += [f'memory  {before_mb:.1f} MB after the first minute, {after_mb:.1f} MB at the end',
-              f'latency p50 {report.p50_ms:.1f} ms; p99 {first_ms:.1f} ms in the first minute, '
-              f'{last_ms:.1f} ms in the last',
+    lines += [f'memory  {_amount(before_mb, "MB")} after the first minute, '
+              f'{_amount(after_mb, "MB")} at the end',
+              f'latency p50 {_amount(report.p50_ms, "ms")}; p99 {_amount(first_ms, "ms")} in the '
+              f'first minute, {_amount(last_ms, "ms")} in the last',
               f'load    node {report.cpu_percent:.0f} % of a core, machine '
               f'{report.machine_percent:.0f} % of all; a subscriber came and went '
               f'{report.visits} times']
@@ -230,10 +231,14 @@ def format_soak(report: SoakReport) -> str:
     return '\n'.join([*lines, verdict])
 
 
+def _amount(value: float, unit: str, digits: int = 1) -> str:
+    return 'unknown' if np.isnan(value) else f'{value:.{digits}f} {unit}'
+
+
 def write_soak(path: Path, report: SoakReport, series: SoakSeries) -> None:
     """Write the figures as JSON, with the memory and the latency over time.
 
-    A part of the time without a mask has null as its latency.
+    What is not known is null, such as the latency of a part of the time without a mask.
     """
     latency = {f'p{q}_ms': [None if np.isnan(value) else round(float(value), 1)
                             for value in values] for q, values in _over_time(series).items()}
@@ -241,7 +246,15 @@ def write_soak(path: Path, report: SoakReport, series: SoakSeries) -> None:
                  'rss_mb': [round(value, 2) for value in series.rss_mb],
                  'threads': list(series.threads),
                  'mask_sec': [round(float(value), 1) for value in _edges(series)[:-1]], **latency}
-    path.write_text(json.dumps({**asdict(report), 'over_time': over_time}, indent=1) + '\n')
+    content = {name: _each(value, lambda number: None if number != number else number)  # NaN
+               for name, value in asdict(report).items()}
+    path.write_text(json.dumps({**content, 'over_time': over_time}, indent=1, allow_nan=False)
+                    + '\n')
+
+
+def _each(value: object, change: Callable[[object], object]) -> object:
+    """Change a figure, or each of a pair or list of them."""
+    return [change(one) for one in value] if isinstance(value, list | tuple) else change(value)
 
 
 def read_soak(path: Path) -> SoakReport:
@@ -253,8 +266,13 @@ def read_soak(path: Path) -> SoakReport:
     try:
         content = json.loads(path.read_text())
         content['cameras'] = [CameraCounts(**camera) for camera in content['cameras']]
-        return SoakReport(**{field.name: content[field.name] for field in fields(SoakReport)})
-    except (KeyError, TypeError, ValueError) as error:
+        report = SoakReport(**{
+            field.name: _each(content[field.name],
+                              lambda number: float('nan') if number is None else number)
+            for field in fields(SoakReport)})
+        format_soak(report), format_table([report])  # fails where a figure is none
+        return report
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is no result of enet-ros soak --json: {error}') from error
     except OSError as error:
         raise ValueError(f'{path} cannot be read ({error.strerror}): wanted a file that '
@@ -271,8 +289,10 @@ def format_table(reports: Sequence[SoakReport]) -> str:
         lines.append(
             f'| {len(report.cameras)} | {report.rate_hz:g} Hz | {size_name(report.camera_size)} '
             f'| {round(report.minutes, 1):g} | {report.lost} of {report.sent} ({share:.1f} %) '
-            f'| {report.p99_ms[1]:.0f} ms | {report.memory_mb[1]:.0f} MB ({growth_mb:+.1f}) '
-            f'| `{report.command}` |')
+            f'| {_amount(report.p99_ms[1], "ms", 0)} | '
+            + ('unknown ' if np.isnan(growth_mb) else
+               f'{report.memory_mb[1]:.0f} MB ({growth_mb:+.1f}) ')
+            + f'| `{report.command}` |')
     return '\n'.join(lines)
 
 

@@ -110,3 +110,26 @@ def test_the_table_is_made_from_the_files(tmp_path):
     (tmp_path / 'other.json').write_text('{"cameras": 3}')
     with pytest.raises(ValueError, match='other.json is no result of enet-ros soak'):
         read_soak(tmp_path / 'other.json')
+
+
+def test_the_file_of_a_short_soak_is_json_with_null_for_what_is_not_known(tmp_path):
+    over_time, path = series(minutes=0.04), tmp_path / 'short.json'
+    write_soak(path, dataclasses.replace(report(over_time), p50_ms=float('nan')), over_time)
+    content = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert content['memory_mb'] == content['p99_ms'] == [None, None]
+    assert content['p50_ms'] is None
+    again = read_soak(path)
+    assert '(2.0 %) | unknown | unknown | `enet-ros' in format_table([again])
+    assert 'p50 unknown; p99 unknown in the first minute' in format_soak(again)
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('memory_mb', None), ('memory_mb', [1.0]), ('memory_mb', ['1', '2']), ('p99_ms', 5),
+    ('camera_size', 5), ('camera_size', []), ('rate_hz', '30'), ('minutes', [6]),
+    ('cameras', None), ('p50_ms', '18')])
+def test_a_file_with_figures_of_other_types_is_refused(tmp_path, name, value):
+    write_soak(tmp_path / 'one.json', report(series()), series())
+    content = json.loads((tmp_path / 'one.json').read_text())
+    (tmp_path / 'one.json').write_text(json.dumps({**content, name: value}))
+    with pytest.raises(ValueError, match='one.json is no result of enet-ros soak'):
+        read_soak(tmp_path / 'one.json')

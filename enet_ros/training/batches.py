@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
@@ -26,8 +26,8 @@ from enet_ros.training.label_sets import class_ids, class_key
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.sources import SharePattern
 
-MAX_CACHED_BYTES = 4 << 30
-SYNTHETIC_SCENES = 400  # each is rendered once and then kept: 0.7 MB each at 480x360
+MAX_CACHED_BYTES = 4 << 30  # of a data set, and of synthetic scenes in all loading processes
+SYNTHETIC_SCENES = 400  # each is rendered once and then kept if it fits: 0.7 MB at 480x360
 MAX_WORKERS = 16
 MEAN, STD = (0.42,) * 3, (0.30,) * 3  # of CamVid's frames, and of the start weights
 
@@ -174,9 +174,13 @@ class SyntheticFrames:
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a frame, (height, width, 3) uint8 RGB, and its labels, (height, width) uint8."""
         seed = index % SYNTHETIC_SCENES
-        if seed not in self.rendered:
-            self.rendered[seed] = next(self.render(seed))
-        return self.rendered[seed]
+        if seed in self.rendered:
+            return self.rendered[seed]
+        pair, worker = next(self.render(seed)), get_worker_info()
+        kept_bytes = (len(self.rendered) + 1) * _bytes_of(pair)
+        if kept_bytes * (worker.num_workers if worker else 1) <= MAX_CACHED_BYTES:
+            self.rendered[seed] = pair
+        return pair
 
     def render(self, seed: int, count: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Draw frames of one random road, 37 seconds apart.

@@ -123,7 +123,7 @@ def coarsen(frame: np.ndarray, rng: Rng) -> np.ndarray:
     """Lose detail: scale the frame down to 0.35 to 0.8 of its size and up again."""
     height, width = frame.shape[:2]
     factor = rng.uniform(0.35, 0.8)
-    small = cv2.resize(frame, (int(width * factor), int(height * factor)),
+    small = cv2.resize(frame, (max(1, int(width * factor)), max(1, int(height * factor))),
                        interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 

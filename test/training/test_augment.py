@@ -131,6 +131,15 @@ def test_each_change_keeps_shape_and_type_and_repeats(change):
 
 @pytest.mark.parametrize('change', [change for change, _ in CHANGES],
                          ids=lambda change: change.__name__)
+@pytest.mark.parametrize('size', [(1, 1), (2, 2), (1, 64)])
+def test_each_change_takes_frames_of_a_few_pixels(change, size):
+    for seed in range(6):
+        assert change(np.full((*size, 3), 90, np.uint8),
+                      np.random.default_rng(seed)).shape == (*size, 3)
+
+
+@pytest.mark.parametrize('change', [change for change, _ in CHANGES],
+                         ids=lambda change: change.__name__)
 def test_each_change_changes_something(change):
     noisy = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     assert any((change(noisy, np.random.default_rng(seed)) != noisy).any() for seed in range(4))

@@ -1,6 +1,7 @@
 """Samples and batches: who gets which, in which type and memory order."""
 
 import multiprocessing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,18 @@ def test_synthetic_frames_have_the_ids_of_the_data_set():
     assert set(np.unique(labels)) <= {0, 1, 255}
     assert (labels == 1).mean() > 0.1
     assert synthetic[3][0] is frame
+
+
+def test_synthetic_frames_are_kept_in_all_loading_processes_as_far_as_they_fit(monkeypatch):
+    scene_bytes = 4 * SIZE[0] * SIZE[1]
+    monkeypatch.setattr('enet_ros.training.batches.MAX_CACHED_BYTES', 5 * scene_bytes)
+    monkeypatch.setattr('enet_ros.training.batches.get_worker_info',
+                        lambda: SimpleNamespace(num_workers=2))
+    synthetic = SyntheticFrames(ClassMap.from_names(['car', 'road'], ['road']), SIZE)
+    first = [synthetic[index] for index in range(4)]
+    assert sorted(synthetic.rendered) == [0, 1]
+    assert synthetic[1][0] is first[1][0]
+    assert np.array_equal(synthetic[3][0], first[3][0])  # drawn anew, and the same
 
 
 @pytest.mark.parametrize(('sides', 'kept'), [

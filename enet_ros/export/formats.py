@@ -12,6 +12,7 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -134,7 +135,9 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     frames = street_frames(check_resolution(resolution), batch, seed=4)
     graph = build_graph(checkpoint, confidence=confidence)
     classes = json.dumps(checkpoint.class_map.names)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
+    target = os.path.realpath(path)  # a link stays one
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(target),
+                                     prefix=f'.{path.name}.') as folder:
         agreement = _write_and_compare(FORMATS[file_format], graph, frames,
                                        Path(folder, path.name), classes)
         if agreement < MIN_AGREEMENT:
@@ -142,7 +145,7 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
                               f'{100 * agreement:.2f} % of pixels, wanted '
                               f'{100 * MIN_AGREEMENT:.1f} %; the file was not kept')
         for written in Path(folder).iterdir():
-            os.replace(written, path.parent / written.name)
+            shutil.move(written, os.path.realpath(path.parent / written.name))
     return agreement
 
 

@@ -69,14 +69,16 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
     resolution = check_resolution(resolution)
     images = calibration_images(folder)
     quantized = replace(checkpoint, int8=quantize(checkpoint, images, resolution))
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as private:
+    target = os.path.realpath(path)  # a link stays one
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(target),
+                                     prefix=f'.{path.name}.') as private:
         written = Path(private, path.name)
         write_checkpoint(written, quantized, str(checkpoint.tensors['fullconv.weight'].dtype))
         agreement = int8_agreement(written, _spread(images, CHECKED_IMAGES), resolution)
         if agreement < MIN_AGREEMENT:
             raise ExportError(f'{path}: int8 and float32 agree on {100 * agreement:.2f} % of '
                               f'pixels, wanted {100 * MIN_AGREEMENT:.0f} %; the file was not kept')
-        os.replace(written, path)
+        os.replace(written, target)
     return agreement, len(images)
 
 

@@ -285,7 +285,7 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
     if checkpoint.int8 is not None:
         tensors |= checkpoint.int8.to_arrays()
         metadata |= checkpoint.int8.to_metadata()
-    _write_file(Path(path), tensors, metadata)
+    _write_file(Path(os.path.realpath(path)), tensors, metadata)  # a link stays one
 
 
 def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:

@@ -64,6 +64,16 @@ def test_a_file_that_differs_from_torch_is_not_kept(tmp_path, shipped, monkeypat
     assert (tmp_path / 'enet.pt2').read_text() == 'the former one'
 
 
+def test_a_link_stays_one(tmp_path, shipped):
+    (tmp_path / 'kept').mkdir()
+    (tmp_path / 'enet.xml').symlink_to('kept/other.xml')
+    export(shipped, tmp_path / 'enet.xml', 'openvino', SIZE)
+    assert (tmp_path / 'enet.xml').is_symlink() and (tmp_path / 'enet.bin').is_file()
+    assert [file.name for file in (tmp_path / 'kept').iterdir()] == ['other.xml']
+    import openvino as ov
+    ov.Core().read_model(tmp_path / 'enet.xml')
+
+
 def test_class_names_go_with_the_file(tmp_path, shipped):
     names = list(shipped.class_map.names)
     export(shipped, tmp_path / 'enet.pt2', 'torch-export', SIZE)

@@ -74,6 +74,13 @@ def test_writing_and_reading_goes_round(tmp_path, shipped, dtype):
         assert np.array_equal(found.tensors[name], array)
 
 
+def test_a_link_to_weights_stays_one(tmp_path, shipped):
+    (tmp_path / 'current.safetensors').symlink_to('of_may.safetensors')
+    write_checkpoint(tmp_path / 'current.safetensors', shipped)
+    assert (tmp_path / 'current.safetensors').is_symlink()
+    assert read_checkpoint(tmp_path / 'of_may.safetensors').fingerprint() == shipped.fingerprint()
+
+
 def test_fingerprint_tells_weights_and_temperature_apart(shipped):
     name = 'fullconv.bias'
     other = replace(shipped, tensors={**shipped.tensors, name: shipped.tensors[name] + 1})

@@ -92,6 +92,9 @@ def _export_int8(args: argparse.Namespace) -> int:
     if args.format is not None:
         raise ExportError(f"format is '{args.format}', wanted none with int8: it is written as "
                           '.safetensors, for openvino')
+    if args.confidence:
+        raise ExportError('--confidence is given with precision int8, wanted none: these weights '
+                          'give the confidence in any case')
     if args.batch != 1:
         raise ExportError(f'batch is {args.batch}, wanted 1 with int8')
     weights = weights_path(args.weights)

@@ -21,13 +21,16 @@ def open_recording(text: str, topic: str = '') -> Recording:
         topic: Topic of the images in a recording of ROS 2; '' for the only camera.
 
     Raises:
-        SourceError: It does not exist, cannot be opened, or is a folder of several recordings of
-            ROS 2.
+        SourceError: It does not exist, cannot be opened, is a folder of several recordings of
+            ROS 2, or is none of ROS 2 and a topic is given.
     """
     path = existing(text)
     if _is_bag(path):
         from enet_ros.comparison.bags import open_bag  # it needs rosbags
         return open_bag(path, topic)
+    if topic:
+        raise SourceError(f"--topic is '{topic}', but '{path}' is no recording of ROS 2: leave "
+                          '--topic out')
     if is_video(path):
         video = Video(path)
         return Recording(path, video.count, video.fps, lambda skip: _video_frames(video, skip))

@@ -174,7 +174,7 @@ class Worst:
             fps: Frames a second; below 1 every frame counts by itself.
         """
         self._period_sec = max(1.0, 1.0 / fps)
-        self._second, self._heap = -1, []
+        self._heap = []
 
     def offer(self, difference: Difference, time_sec: float,
               draw: Callable[[], tuple[bytes, ...]]) -> None:

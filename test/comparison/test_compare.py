@@ -209,6 +209,11 @@ def test_a_wrong_call_is_one_sentence(tmp_path, folder, capsys, a, recording, re
     assert not (tmp_path / 'page.html').exists()
 
 
+def test_a_topic_of_what_is_no_recording_of_ros_is_refused(tmp_path, folder, capsys):
+    assert compare(tmp_path, 'enet_camvid', 'enet_camvid', folder, '--topic', '/front')[0] == 2
+    assert "--topic is '/front', but" in capsys.readouterr().err
+
+
 def test_no_file_is_overwritten(tmp_path, folder, capsys):
     (tmp_path / 'page.html').write_text('mine')
     assert compare(tmp_path, 'enet_camvid', 'enet_camvid', folder)[0] == 2

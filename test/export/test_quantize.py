@@ -205,6 +205,7 @@ INT8 = ('--precision', 'int8')
     ((*INT8, '--calibrate', '.', '--format', 'onnx'), "format is 'onnx', wanted none with int8"),
     ((*INT8, '--calibrate', '.', '-o', 'enet.onnx'), "ends in '.onnx', wanted .safetensors"),
     ((*INT8, '--calibrate', '.', '--batch', '2'), 'batch is 2, wanted 1 with int8'),
+    ((*INT8, '--calibrate', '.', '--confidence'), '--confidence is given with precision int8'),
     ((*INT8, '--calibrate', 'nowhere'), "'nowhere' does not exist"),
     ((*INT8, '--calibrate', '.'), "'.' has no images"),
     ((*INT8, '--calibrate', '.', '-o', 'no/w.safetensors'), "'no' is no folder"),

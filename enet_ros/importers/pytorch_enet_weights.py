@@ -105,8 +105,9 @@ def _array(name: str, found: torch.Tensor, wanted: torch.Tensor) -> np.ndarray:
 
     The shape is checked before anything is copied, since a few bytes can claim any size.
     """
-    if found.shape != wanted.shape or not found.is_floating_point() \
-            or found.layout != torch.strided or found.device.type != 'cpu':
-        raise CheckpointError(f"'{name}' is {found.dtype} {list(found.shape)}, wanted floating "
-                              f'point {list(wanted.shape)}')
+    place, plain = f' as {found.layout} on {found.device.type}', ' as torch.strided on cpu'
+    if found.shape != wanted.shape or not found.is_floating_point() or place != plain:
+        raise CheckpointError(f"'{name}' is {found.dtype} {list(found.shape)}"
+                              f'{place if place != plain else ""}, wanted floating point '
+                              f'{list(wanted.shape)}{plain if place != plain else ""}')
     return found.detach().to(torch.float32).contiguous().numpy()

@@ -60,7 +60,8 @@ class RoadScene:
         style: The style; daylight when None.
 
     Raises:
-        ValueError: A size is not a whole number of at least 32, or the slope cannot be drawn.
+        ValueError: A size is not a whole number of at least 32, the seed is negative, or the slope
+            cannot be drawn.
     """
 
     def __init__(self, width: int = 640, height: int = 360, seed: int = 0,
@@ -69,6 +70,8 @@ class RoadScene:
             if not MIN_SIZE_PX <= size < math.inf or size % 1:
                 raise ValueError(f'{name} is {size}, wanted a whole number of {MIN_SIZE_PX} '
                                  'pixels or more')
+        if seed < 0:
+            raise ValueError(f'seed is {seed}, wanted 0 or more')
         self.style, self.seed = style or Style(), int(seed)
         self.light = LIGHTS[self.style.light]
         focal = self.style.focal * width

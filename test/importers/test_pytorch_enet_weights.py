@@ -130,6 +130,10 @@ def test_outputs_equal_the_original_code(tmp_path):
                                  torch.zeros(1).expand(1 << 40)}), '1099511627776'),
     (lambda state: state.update({'regular1_1.ext_conv1.1.bias':
                                  torch.zeros(16, dtype=torch.int64)}), 'torch.int64'),
+    (lambda state: state.update({'regular1_1.ext_conv1.1.bias': torch.zeros(16).to_sparse()}),
+     r'\[16\] as torch.sparse_coo on cpu, wanted .* \[16\] as torch.strided on cpu'),
+    (lambda state: state.update({'regular1_1.ext_conv1.1.bias': torch.zeros(16, device='meta')}),
+     r'\[16\] as torch.strided on meta, wanted .* \[16\] as torch.strided on cpu'),
     (lambda state: state.update({'regular1_1.ext_conv1.1.bias': torch.full((16,), np.nan)}),
      'not finite'),
     (lambda state: state.update({'transposed_conv.weight': 3}), 'no .transposed_conv.weight'),

@@ -66,6 +66,11 @@ def test_caller_may_write_into_results(scene):
     assert scene.render(1.)[1].any()
 
 
+def test_a_negative_seed_is_refused_with_its_value():
+    with pytest.raises(ValueError, match='seed is -1, wanted 0 or more'):
+        RoadScene(*SMALL, seed=-1)
+
+
 def test_frame_and_labels_change_when_seed_changes(scene):
     frame, label_map = RoadScene(*SMALL, seed=1).render(2.)
     frame0, label_map0 = scene.render(2.)

@@ -29,7 +29,7 @@ writes the figures, and an image of them beside that file. The exit code is 1 if
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--minutes', type=float, default=30.0, metavar='M',
-                        help='how long (default: 30)')
+                        help='how long, at most 1440 (default: 30)')
     parser.add_argument('--cameras', type=int, default=1, metavar='N',
                         help='number of cameras, each a process of its own (default: 1)')
     parser.add_argument('--rate', type=float, default=30.0, metavar='HZ',

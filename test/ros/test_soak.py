@@ -90,3 +90,9 @@ def test_nothing_is_overwritten_or_lost_after_half_an_hour(tmp_path):
     assert said.returncode == 2
     assert ('one.json cannot be read (No such file or directory): wanted a file that enet-ros '
             'soak --json has written') in said.stderr
+
+
+def test_more_than_a_day_is_refused_since_every_mask_is_kept():
+    said = soak('--minutes', 1441, seconds=30)
+    assert said.returncode == 2
+    assert '--minutes is 1441.0, wanted 0.05 to 1440' in said.stderr

@@ -97,7 +97,7 @@ class Soak:
             ValueError: One of them is out of range.
         """
         for name, value, least, most in (
-                ('minutes', self.minutes, 0.05, 10_000.0), ('cameras', self.cameras, 1, 64),
+                ('minutes', self.minutes, 0.05, 1440.0), ('cameras', self.cameras, 1, 64),
                 ('rate', self.rate_hz, 0.1, 1000.0)):
             if not least <= value <= most:
                 raise ValueError(f'--{name} is {value}, wanted {least:g} to {most:g}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from enet_ros.perception.camera_info import Judgement
@@ -46,10 +47,12 @@ class GroundLocator:
     Args:
         transforms: Source of the camera pose, with ``ground.pose: tf``.
         size: (width, height) of the network.
+        is_same: Tells whether the tables of one pose serve for another.
     """
 
-    def __init__(self, transforms: Transforms, size: tuple[int, int]):
-        self._transforms, self._size = transforms, size
+    def __init__(self, transforms: Transforms, size: tuple[int, int],
+                 is_same: Callable[[Pose, Pose], bool] = Pose.is_near):
+        self._transforms, self._size, self._is_same = transforms, size, is_same
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
@@ -109,7 +112,7 @@ class GroundLocator:
         camera, pose, last = judgement.camera, self._find_pose(camera_settings, header), \
             self._tables
         if last is not None and camera_settings is last.camera_settings \
-                and camera is self._camera and pose.is_near(last.table.pose):
+                and camera is self._camera and self._is_same(pose, last.table.pose):
             return last
         if last is None:
             self._tables = make_ground_tables(camera, pose, self._size, camera_settings)

@@ -6,6 +6,7 @@ clock: the time of recording takes its place, so that every run gives the same m
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -91,7 +92,8 @@ class RecordedCamera:
         self.camera, self.frames, self.complaints = camera, 0, Complaints()
         self._settings, self._segmenter = settings, segmenter
         self._calibrations = calibrations
-        self._locator = GroundLocator(transforms, segmenter.resolution)
+        # Equal poses only, so that a frame's outputs do not depend on where a part begins.
+        self._locator = GroundLocator(transforms, segmenter.resolution, operator.eq)
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
         self._judge, self._perceiver = FrameJudge(segmenter.least_confidence), Perceiver()

@@ -1,5 +1,6 @@
 """When the tables of the ground are made anew."""
 
+import operator
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,3 +42,13 @@ def test_tables_outlive_noise_of_tf_but_no_slow_motion(field, noise, step):
         made.append(locator.tables(JUDGEMENT, SETTINGS, HEADER))
         assert abs(made[-1].table.pose.position[2] - camera.height_m) <= 5e-4
     assert len(set(map(id, made))) == 5  # one for every third step
+
+
+def test_a_recording_makes_tables_for_every_pose():
+    """Else what comes after a stop would depend on the pose at which the run went on."""
+    camera = MovingCamera()
+    locator = GroundLocator(camera, (48, 32), operator.eq)
+    first = locator.tables(JUDGEMENT, SETTINGS, HEADER)
+    assert locator.tables(JUDGEMENT, SETTINGS, HEADER) is first
+    camera.height_m += 1e-12
+    assert locator.tables(JUDGEMENT, SETTINGS, HEADER) is not first

@@ -46,8 +46,7 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
         checkpoint: weights and normalization. A quantized graph that it has is replaced.
         path: Path of the .safetensors file. A file that exists is replaced once the new one has
             passed its check.
-        folder: Folder of images like those that the network will see, best those it was trained
-            on.
+        folder: Folder of images like those that the network will see.
         resolution: (width, height), multiples of 8, at which int8 will run.
 
     Returns:
@@ -69,9 +68,8 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
     resolution = check_resolution(resolution)
     images = calibration_images(folder)
     quantized = replace(checkpoint, int8=quantize(checkpoint, images, resolution))
-    target = os.path.realpath(path)  # a link stays one
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(target),
-                                     prefix=f'.{path.name}.') as private:
+    target = Path(os.path.realpath(path))  # a link stays one
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{path.name}.') as private:
         written = Path(private, path.name)
         write_checkpoint(written, quantized, str(checkpoint.tensors['fullconv.weight'].dtype))
         agreement = int8_agreement(written, _spread(images, CHECKED_IMAGES), resolution)

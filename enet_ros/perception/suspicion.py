@@ -129,11 +129,7 @@ class FrameJudge:
                 or means.max() < 2 * DARK or means.min() > BRIGHT - 2 * DARK:
             suspicion = fault_of_sample(sample, blocks)
         if suspicion is not None:
-            self._last_sample = None
-            self._start_looking()
-            if segmentation.confidence is not None:
-                self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
-            return suspicion
+            return self._start_anew(suspicion, segmentation, now_sec)
         if self._looks and now_sec >= self._look_due_sec + FORGET_LOOKS_SEC:
             self._start_looking()  # It judges frames of now.
         is_same = self._last_sample is not None and np.array_equal(sample, self._last_sample)
@@ -145,6 +141,15 @@ class FrameJudge:
         if now_sec >= self._look_due_sec and segmentation.confidence is not None:
             self._look(sample, segmentation, now_sec)
         return suspicion or self._slow_suspicion
+
+    def _start_anew(self, suspicion: Suspicion, segmentation: Segmentation,
+                    now_sec: float) -> Suspicion:
+        """Forget the frames before one that shows nothing, and return what is wrong with it."""
+        self._last_sample = None
+        self._start_looking()
+        if segmentation.confidence is not None:
+            self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
+        return suspicion
 
     def _invalid(self, share: float) -> Suspicion:
         """Return the suspicion of a frame with pixels that have no probability."""

@@ -27,7 +27,7 @@ from enet_ros.perception.encodings import (
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested, left_out
-from enet_ros.perception.stamps import FrameClock, StampError, age_problem, to_ns
+from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, age_problem, to_ns
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
@@ -112,10 +112,11 @@ class Camera:
         self._parameters, self._store = parameters, store
         self._gate = threading.Lock()
         self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
-        self._time_epoch = 0
+        self._time_epoch, self._has_points = 0, False
         self._clock = FrameClock()  # of the receiving thread
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
+        self._wanted: list[Output] = []  # outputs that had subscribers at the last frame
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = transforms
         self._ground = GroundLocator(transforms, setup.resolution)
@@ -170,7 +171,9 @@ class Camera:
         try:
             header, source = (read_image(message) if isinstance(message, bytes) else
                               (message.header, CompressedFile(message.data, message.format)))
-            stamp_ns = to_ns(header.stamp.sec, header.stamp.nanosec)
+            stamp_ns = header.stamp.sec * SECOND_NS + header.stamp.nanosec
+            if header.stamp.sec < 0 or header.stamp.nanosec >= SECOND_NS:
+                to_ns(header.stamp.sec, header.stamp.nanosec)  # It refuses the stamp.
         except (EncodingError, StampError) as error:
             self.drop(Dropped(DropCause.FAILED, str(error)))
             return
@@ -208,10 +211,11 @@ class Camera:
                 age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
                 use_sim_time=self._node.get_parameter('use_sim_time').value,
                 waited_sec=waited_sec))
-        subscribed = self._subscribed()
-        frame.requested_outputs, frame.needs = find_requested(subscribed, settings)
+        self._wanted = [OUTPUTS[name] for name, publisher in self._publishers.items()
+                        if publisher.get_subscription_count()]
+        frame.requested_outputs, frame.needs = find_requested(self._wanted, settings)
         if not frame.requested_outputs:
-            return Dropped(DropCause.UNREQUESTED, left_out(subscribed, ()))
+            return Dropped(DropCause.UNREQUESTED, left_out(self._wanted, ()))
         self._bit_depth.bits = settings.bit_depth
         try:
             frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
@@ -226,11 +230,6 @@ class Camera:
                              else self.setup.resolution)
         frame.times.preprocessed = time.perf_counter()
         return frame
-
-    def _subscribed(self) -> list[Output]:
-        """Return the outputs that have subscribers."""
-        return [OUTPUTS[name] for name, publisher in self._publishers.items()
-                if publisher.get_subscription_count()]
 
     def drop(self, dropped: Dropped) -> None:
         """Count a frame that goes no further, and log the reason now and then."""
@@ -247,11 +246,10 @@ class Camera:
     def facts(self) -> dict[str, str]:
         """Return what the diagnostics show of calibration, stamps and outputs left out."""
         facts, note = {}, self._clock.take_note()
-        camera_settings = self._parameters.camera_settings.get(self.setup.name)
-        if camera_settings is not None:
-            subscribed = self._subscribed()
-            requested, _ = find_requested(subscribed, camera_settings.settings)
-            if lacking := left_out(subscribed, requested):
+        current = self._parameters.camera_settings.get(self.setup.name)
+        if current is not None:
+            requested, _ = find_requested(self._wanted, current.settings)
+            if lacking := left_out(self._wanted, requested):
                 facts['left_out'] = lacking
         if self._last_frame is not None:
             facts['calibration'] = self.calibration.described(*self._last_frame)
@@ -261,7 +259,8 @@ class Camera:
         """Make and send the messages of a perceived frame, if the node is still active."""
         if frame.suspicion is not None or not self._suspects.is_ok:
             self._suspects.tell(frame)
-        if 'points' not in frame.requested_outputs:  # They fill 90 MB at 1920x1080.
+        had_points, self._has_points = self._has_points, 'points' in frame.requested_outputs
+        if had_points and not self._has_points:  # They fill 90 MB at 1920x1080.
             self._ground.forget_points()
             self._context.cloud = None
         messages, late, failure = [], [], None

@@ -184,6 +184,7 @@ class MaskObserver(Node):
         return timings
 
     def close(self) -> None:
-        """Stop receiving."""
+        """Stop receiving; a thread that went on at the end of the process would abort it."""
         self._receiver.close()
+        self._receiver.join()
         self.destroy_node()

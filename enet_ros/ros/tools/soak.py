@@ -137,6 +137,7 @@ class SoakObserver(MaskObserver):
         """
         self.masks: dict[str, list[tuple[float, float]]] = {name: [] for name in cameras}
         self.values: dict[str, dict[str, str]] = {}
+        self._visitor: Visitor | None = None
         super().__init__(cameras)
         others = [self.create_subscription(
                       output.message_type, f'{prefix}{output.name}', _ignore, copy_of(OUTPUT_QOS),
@@ -160,12 +161,16 @@ class SoakObserver(MaskObserver):
         return all(self.masks.values())
 
     def visit(self) -> Visitor:
-        """Return one more subscriber, which is there until it is closed."""
-        return Visitor(self, self._prefixes.values())
+        """Return one more subscriber, which is there until it or the observer is closed."""
+        self._visitor = Visitor(self, self._prefixes.values())
+        return self._visitor
 
     def close(self) -> None:
-        """Stop receiving."""
+        """Stop receiving, a visitor too."""
+        if self._visitor is not None:
+            self._visitor.close()
         self._others.close()
+        self._others.join()
         super().close()
 
 
@@ -184,6 +189,7 @@ class Visitor:
     def close(self) -> None:
         """Go."""
         self._receiver.close()
+        self._receiver.join()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 

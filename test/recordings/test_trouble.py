@@ -271,7 +271,7 @@ def test_a_damaged_message_of_zstd_is_one_sentence(bag, tmp_path):
 def test_the_points_of_a_fixed_camera_are_computed_once(bag, tmp_path, monkeypatch):
     calls, real = [], CameraModel.rays
     monkeypatch.setattr(CameraModel, 'rays', lambda self, pixels, size: (
-        calls.append(size) or real(self, pixels, size)))
+        calls.append((size, pixels.tobytes())) or real(self, pixels, size)))
     path = recordings.write(tmp_path / 'drive', recordings.street(4, meters=True))
     assert bag(path, '-o', tmp_path / 'out', '--outputs', 'points')[0] == 0
     assert len(recordings.decoded(tmp_path / 'out')['/enet/points']) == 4

@@ -136,12 +136,9 @@ def test_labels_are_read_without_the_padding_of_their_rows():
     (['--node', '/a b'], "--node is 'a b', wanted the name of a node"),
     (['--image', 'camera//image'], "--image is '/camera//image', wanted a topic"),
     (['--weights', 'nobody'], "'nobody'")])
-def test_a_bad_option_is_an_error_of_the_call_before_any_waiting(capsys, monkeypatch, options,
-                                                                      words):
+def test_a_bad_option_is_an_error_of_the_call_before_any_waiting(capsys, options, words):
     """The wait is longer than the test may take."""
-    from enet_ros.cli import view
     from enet_ros.cli.main import main
-    monkeypatch.setattr(view.signal, 'signal', lambda *_: None)  # of the process of the tests
     try:
         code = main(['view', '--port', '0', '--wait', '1000', *options])
     except SystemExit as stop:

@@ -39,7 +39,6 @@ run_together() {
 
 run_together loadfile "$HERE and not gpu and not alone and not quiet" "$@"
 results=($?)
-processes=$((2 * processes))  # they wait, most of the time
 run_together load "$HERE and quiet and not gpu" "$@"
 results+=($?)
 pytest -m "$HERE and (gpu or alone)" "$@"

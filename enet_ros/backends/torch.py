@@ -21,8 +21,11 @@ _POSSIBLE = {'cuda': ('float16', 'float32', 'bfloat16'), 'cpu': ('float32', 'bfl
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
     """Give torch so many CPU threads inside a ``with`` block; 0 leaves them as they are."""
+    if not threads:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

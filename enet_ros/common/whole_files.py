@@ -6,19 +6,20 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | memoryview, writer: str = 'writing') -> None:
-    """Write a file under a hidden name beside its path, and rename it once it is on the disk.
+def write_whole(path: Path, content: bytes | memoryview, writing: Path | None = None) -> None:
+    """Write a file under another name beside its path, and rename it once it is on the disk.
 
     Args:
         path: Path of the file, in a folder that exists.
         content: Its content.
-        writer: End of the hidden name. A name that stays the same lets the next write replace what
-            a killed one left. Processes that write one file at once need different ones.
+        writing: That other path; None for a hidden one. One that stays the same lets the next
+            write replace what a killed one left. Processes that write one file at once need
+            different ones.
 
     Raises:
         OSError: The file cannot be written. What stood there before it still does.
     """
-    writing = path.with_name(f'.{path.name}.{writer}')
+    writing = writing or path.with_name(f'.{path.name}.writing')
     try:
         with writing.open('wb') as stream:
             stream.write(content)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from enet_ros.common.file_lock import LOCK, FileLock, HeldError
+from enet_ros.common.file_lock import LOCK
 from enet_ros.recordings.files import located, name_of
 from enet_ros.recordings.reader import RecordingError
-from enet_ros.recordings.writer import WRITING, facts_of, write_whole
+from enet_ros.recordings.writer import WRITING, facts_of, lock_result, write_whole
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
@@ -83,7 +83,7 @@ class Manifest:
             raise FileExistsError(f"'{out}' exists already and has no {MANIFEST}; choose another "
                                   'folder for -o: nothing is overwritten')
         out.mkdir(parents=True, exist_ok=True)
-        self.lock = _lock(out)
+        self.lock = lock_result(out / LOCK, RecordingError, 'another folder')
         if self._path.exists():
             self._go_on()
         for entry in self.entries:
@@ -169,11 +169,3 @@ class Manifest:
         write_whole(self._path, json.dumps({
             'asked': self._asked, 'is_mixed': len(kinds) > 1, 'kinds': kinds,
             'recordings': [asdict(entry) for entry in self.entries]}, indent=1).encode())
-
-
-def _lock(out: Path) -> FileLock:
-    try:
-        return FileLock(out / LOCK)
-    except HeldError as error:
-        raise RecordingError(f"another run is writing '{out}' now ({error}); wait for it, or "
-                             'choose another folder for -o') from error

@@ -27,6 +27,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import dump_qos_v8
 
+from enet_ros.common import whole_files
 from enet_ros.common.file_lock import FileLock, HeldError
 from enet_ros.recordings.definitions import definition_of
 from enet_ros.recordings.files import METADATA, PARTIAL
@@ -109,7 +110,7 @@ class RecordingWriter:
         self._folder = partial_folder(out)
         _refuse_foreign(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.lock = _lock(self._folder)
+        self.lock = lock_result(self._folder / _LOCK, UnfinishedError, 'another name')
         try:
             self._read_unfinished(json.loads(json.dumps(plan)))
         except BaseException:
@@ -321,12 +322,22 @@ def _refuse_foreign(folder: Path) -> None:
                               f'no {_PLAN}; {advice}')
 
 
-def _lock(folder: Path) -> FileLock:
+def lock_result(path: Path, refusal: type[ValueError], other: str) -> FileLock:
+    """Keep other runs out of a folder.
+
+    Args:
+        path: The lock, in that folder.
+        refusal: Error to raise if another run holds it.
+        other: What the user may choose instead, such as 'another name'.
+
+    Raises:
+        ValueError: The ``refusal``. The message names the process that holds it.
+    """
     try:
-        return FileLock(folder / _LOCK)
+        return FileLock(path)
     except HeldError as error:
-        raise UnfinishedError(f"another run is writing '{folder}' now ({error}); wait for it, or "
-                              'choose another name for -o') from error
+        raise refusal(f"another run is writing '{path.parent}' now ({error}); wait for it, or "
+                      f'choose {other} for -o') from error
 
 
 def _difference(other: object, plan: Mapping[str, object]) -> str:
@@ -339,10 +350,8 @@ def _difference(other: object, plan: Mapping[str, object]) -> str:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there."""
-    writing = path.with_name(path.name + WRITING)
-    with writing.open('wb') as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(writing, path)
+    """Write a file whole or not at all; see :func:`enet_ros.common.whole_files.write_whole`.
+
+    What a killed write leaves has a name that ends in WRITING.
+    """
+    whole_files.write_whole(path, data, path.with_name(path.name + WRITING))

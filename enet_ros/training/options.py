@@ -270,5 +270,6 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
         if earlier.get('drawn') or earlier.get(WAS_DRAWN):
             values[WAS_DRAWN] = True
     # All processes of a run write it at once.
-    write_whole(path, (json.dumps(values, indent=2) + '\n').encode(), f'{os.getpid()}')
+    write_whole(path, (json.dumps(values, indent=2) + '\n').encode(),
+                path.with_name(f'.{path.name}.{os.getpid()}'))
     return last

@@ -1,7 +1,7 @@
 """Files from anywhere: nothing in them is executed, and no size is believed before it is checked.
 
-What each reader refuses in detail is tested beside it: test/network/test_checkpoint.py,
-test/importers/ (pickles, Torch7), test/perception/test_compressed.py and test_jpeg.py (images).
+What each reader refuses in detail is tested beside it: test/network/test_checkpoint.py, test/
+importers/ (pickles, Torch7), perception/images/ (test_read_compressed.py, test_jpeg.py).
 """
 
 import ast
@@ -82,7 +82,7 @@ BOMB = '!!python/object/apply:os.mkdir [executed]\n'
 
 
 @pytest.mark.parametrize(('code', 'name'), [
-    ('from enet_ros.perception.parameter_files import read_sections as read', 'own.yaml'),
+    ('from enet_ros.perception.parameters.files import read_sections as read', 'own.yaml'),
     ('from enet_ros.network.class_files import read_class_file as read', 'classes.yaml'),
     ('from enet_ros.training.data_file import read_sources as read', 'data.yaml')])
 def test_yaml_that_names_code_is_refused(tmp_path, monkeypatch, code, name):

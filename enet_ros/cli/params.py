@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from enet_ros.perception.parameter_table import Changes, Parameter, groups_of
+from enet_ros.perception.parameters.table import Changes, Parameter, groups_of
 from enet_ros.perception.settings import PARAMETERS, NodeSettings
 
 DESCRIPTION = """\

@@ -7,7 +7,7 @@ import numpy as np
 
 from enet_ros.comparison.sides import SideFrame
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.compression import jpeg_of
+from enet_ros.perception.images.write_compressed import jpeg_of
 from enet_ros.perception.overlay import blend, color_mask
 
 WIDTH = 480

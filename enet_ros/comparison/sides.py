@@ -12,9 +12,9 @@ import numpy as np
 from enet_ros.backends.base import PRECISIONS, canonical_precision
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.parameter_files import values_of_node
-from enet_ros.perception.parameter_names import (
+from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.files import values_of_node
+from enet_ros.perception.parameters.names import (
     checked_values,
     class_map_changes,
     values_of_camera,

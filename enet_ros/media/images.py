@@ -19,14 +19,14 @@ from PIL import Image
 
 from enet_ros.media.files import SourceError, describe_start, read_bytes, unfinished
 from enet_ros.media.orientation import AS_STORED, TAG, orient
-from enet_ros.perception.bit_depth import BitDepth
-from enet_ros.perception.compressed import read_compressed
-from enet_ros.perception.raw_image import (
+from enet_ros.perception.images.bit_depth import BitDepth
+from enet_ros.perception.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
     CompressedFile,
     EncodingError,
 )
+from enet_ros.perception.images.read_compressed import read_compressed
 
 #: Kinds of files that are read, whatever their names. Pillow reads others by running programs.
 FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM')
@@ -146,7 +146,7 @@ def read_image(path: Path) -> np.ndarray:
     """Read an image file as it is shown, (H, W, 3) uint8 RGB.
 
     EXIF orientation is applied; transparency is dropped; 16 bits become 8 by the significant bits
-    of the file (:class:`enet_ros.perception.bit_depth.BitDepth`).
+    of the file (:class:`enet_ros.perception.images.bit_depth.BitDepth`).
 
     Raises:
         SourceError: see :func:`open_image`.

@@ -1,19 +1,17 @@
 """Image messages and files to RGB: the one entrance for all encodings and formats.
 
 Nothing here knows ROS. Malformed input raises an :class:`EncodingError`. It never raises another
-exception, and nothing is read beyond the data. raw_encodings.py reads sensor_msgs/Image and
-compressed.py reads files. docs/images.md has the rules for users.
+exception, and nothing is read beyond the data. images/raw_encodings.py reads
+sensor_msgs/Image and images/read_compressed.py reads files. docs/images.md has the rules for users.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from enet_ros.perception.bit_depth import BitDepth
-from enet_ros.perception.compressed import read_compressed
-from enet_ros.perception.encode import encode_image
-from enet_ros.perception.raw_encodings import ENCODINGS, read_raw_image
-from enet_ros.perception.raw_image import (
+from enet_ros.perception.images.bit_depth import BitDepth
+from enet_ros.perception.images.raw_encodings import ENCODINGS, read_raw_image
+from enet_ros.perception.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
     CompressedFile,
@@ -23,6 +21,8 @@ from enet_ros.perception.raw_image import (
     Remark,
     Scratch,
 )
+from enet_ros.perception.images.read_compressed import read_compressed
+from enet_ros.perception.images.write_raw import encode_image
 
 __all__ = ['ENCODINGS', 'MAX_BYTES', 'MAX_PIXELS', 'BitDepth', 'CompressedFile', 'EncodedImage',
            'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed', 'decode_image',

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import CompressedFile, EncodedImage, RawImage
 from enet_ros.perception.ground_tables import GroundTables
+from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.perceive import Need, Perception
 from enet_ros.perception.segmenter import Segmentation
 from enet_ros.perception.suspicion import Suspicion

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enet_ros.perception.camera_model import CameraModel
-from enet_ros.perception.pose import Pose
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.pose import Pose
 
 ROWS_AT_ONCE = 64  # Undistorting takes 100 bytes and more for each pixel.
 

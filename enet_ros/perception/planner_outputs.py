@@ -13,8 +13,8 @@ import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.

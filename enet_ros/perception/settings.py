@@ -16,7 +16,7 @@ import numpy as np
 
 from enet_ros.backends.base import PRECISIONS
 from enet_ros.backends.select import BACKEND_NAMES
-from enet_ros.perception.parameter_table import (
+from enet_ros.perception.parameters.table import (
     Changes,
     CheckedSettings,
     ConfigError,

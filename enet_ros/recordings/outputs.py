@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.camera_info import scaled_matrices
-from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight, Header
+from enet_ros.perception.geometry.camera_info import scaled_matrices
+from enet_ros.perception.images.write_compressed import jpeg_of, png_of
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.resize import resize_labels

@@ -10,14 +10,14 @@ from pathlib import Path
 from enet_ros.common.suggestions import suggest
 from enet_ros.machine import package_version
 from enet_ros.network.checkpoint import weights_path
-from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.parameter_names import (
+from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.names import (
     checked_values,
     class_map_changes,
     shared_parameter,
     values_of_camera,
 )
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.settings import BY_NAME, make_settings

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enet_ros.perception.camera_info import (
+from enet_ros.perception.geometry.camera_info import (
     CalibrationJudge,
     CameraInfo,
     Judgement,

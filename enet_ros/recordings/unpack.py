@@ -18,7 +18,7 @@ from lz4.frame import LZ4FrameDecompressor
 from rosbags.rosbag2 import reader as rosbags_reader
 from rosbags.rosbag2 import storage_mcap
 
-from enet_ros.perception.raw_image import MAX_BYTES as FRAME_BYTES
+from enet_ros.perception.images.raw_image import MAX_BYTES as FRAME_BYTES
 
 #: Of one message or chunk. The largest frame needs half of that; maps can be larger than frames.
 MAX_BYTES = 2 * FRAME_BYTES

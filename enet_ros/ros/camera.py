@@ -16,7 +16,6 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import (
     BitDepth,
     CompressedFile,
@@ -27,6 +26,7 @@ from enet_ros.perception.encodings import (
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested, left_out
+from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, age_problem, to_ns
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 
-from enet_ros.perception.parameter_files import explain_file
-from enet_ros.perception.parameter_names import find_row
+from enet_ros.perception.parameters.files import explain_file
+from enet_ros.perception.parameters.names import find_row
 from enet_ros.perception.settings import BY_NAME
 from enet_ros.ros.parameter_rows import given_values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from enet_ros.perception.raw_image import Remark
+from enet_ros.perception.images.raw_image import Remark
 from enet_ros.ros.health import CameraHealth, Logger
 
 

@@ -11,7 +11,7 @@ from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from enet_ros.perception.camera_info import scaled_matrices
+from enet_ros.perception.geometry.camera_info import scaled_matrices
 from enet_ros.perception.resize import resize_labels
 from enet_ros.perception.settings import ScanSettings
 

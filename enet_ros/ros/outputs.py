@@ -18,8 +18,8 @@ from std_msgs.msg import Header
 
 from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.compression import jpeg_of, png_of
 from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.images.write_compressed import jpeg_of, png_of
 from enet_ros.perception.outputs import (
     JPEG_FORMAT,
     PNG_FORMAT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from enet_ros.perception.parameter_names import find_row
-from enet_ros.perception.parameter_table import Changes, Parameter
+from enet_ros.perception.parameters.names import find_row
+from enet_ros.perception.parameters.table import Changes, Parameter
 from enet_ros.perception.settings import BY_NAME
 
 

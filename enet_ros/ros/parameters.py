@@ -11,8 +11,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.class_map import ClassMap, ClassMapError, parameter_name
-from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.parameter_names import (
+from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.names import (
     CLASS_MAP,
     CLASS_MAP_ROWS,
     FOREIGN,
@@ -21,7 +21,7 @@ from enet_ros.perception.parameter_names import (
     shared_parameter,
     values_of_camera,
 )
-from enet_ros.perception.parameter_table import Changes, ConfigError, Parameter
+from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
 from enet_ros.perception.settings import (
     BY_NAME,
     PARAMETERS,

@@ -14,7 +14,7 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from enet_ros.perception.parameter_table import ConfigError, shown
+from enet_ros.perception.parameters.table import ConfigError, shown
 
 #: Inputs: matches every publisher, and keeps only the newest message.
 INPUT_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST,

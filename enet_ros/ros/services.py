@@ -16,8 +16,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.common.one_line_error import printable
-from enet_ros.perception.parameter_names import explain_unknown
-from enet_ros.perception.parameter_table import Changes, ConfigError
+from enet_ros.perception.parameters.names import explain_unknown
+from enet_ros.perception.parameters.table import Changes, ConfigError
 from enet_ros.ros.compat import RCLError
 from enet_ros.ros.parameter_rows import row_of
 

@@ -9,7 +9,7 @@ import time
 
 from rclpy.time import Time
 
-from enet_ros.perception.pose import MAX_TRANSFORM_AGE_SEC
+from enet_ros.perception.geometry.pose import MAX_TRANSFORM_AGE_SEC
 
 #: tf2 keeps transforms for so long, and refuses those that are older than its newest by more.
 CACHE_SEC = 10.0

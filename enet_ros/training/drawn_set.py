@@ -10,7 +10,7 @@ import numpy as np
 
 from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.compression import jpeg_of, png_of
+from enet_ros.perception.images.write_compressed import jpeg_of, png_of
 from enet_ros.training.batches import SyntheticFrames
 from enet_ros.training.datasets import DRAWN
 

@@ -24,9 +24,9 @@ from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weight
 from enet_ros.network.class_files import read_class_file
 from enet_ros.network.class_map import ClassMapError
 from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
-from enet_ros.perception.formats.jpeg import MAX_PIECES
-from enet_ros.perception.parameter_files import matches, values_of_node
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.images.formats.jpeg import MAX_PIECES
+from enet_ros.perception.parameters.files import matches, values_of_node
+from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.segmenter import check_resolution
 from enet_ros.perception.settings import make_settings
 

@@ -22,8 +22,8 @@ from enet_ros.media import (
     read_frames,
     read_image,
 )
-from enet_ros.perception.compressed import read_compressed
-from enet_ros.perception.raw_image import CompressedFile
+from enet_ros.perception.images.raw_image import CompressedFile
+from enet_ros.perception.images.read_compressed import read_compressed
 
 FRAME = street(64, 48)
 

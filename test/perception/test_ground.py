@@ -12,13 +12,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from enet_ros.perception.camera_model import (
+from enet_ros.perception.geometry.camera_model import (
     CameraModel,
     UncalibratedError,
     scale_camera_matrix,
 )
+from enet_ros.perception.geometry.pose import Pose, rotation_about
 from enet_ros.perception.ground import GroundTable, GroundView
-from enet_ros.perception.pose import Pose, rotation_about
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 

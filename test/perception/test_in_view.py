@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.planner_outputs import free_space_scan, nearest_edge, path_bin, scan_bins
-from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import ScanSettings
 
 

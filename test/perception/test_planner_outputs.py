@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
-from enet_ros.perception.camera_model import CameraModel
 from enet_ros.perception.drivable import drivable_mask
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.grid import GridCells, GridSpec, rolling_grid
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.planner_outputs import (
@@ -23,7 +24,6 @@ from enet_ros.perception.planner_outputs import (
     path_bin,
     scan_bins,
 )
-from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import ScanSettings
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY

@@ -9,8 +9,8 @@ import yaml
 from enet_ros.cli.main import main
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.parameter_table import Changes, Parameter
+from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.table import Changes, Parameter
 from enet_ros.perception.settings import (
     BY_NAME,
     PARAMETERS,

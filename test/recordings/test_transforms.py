@@ -7,7 +7,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
 
-from enet_ros.perception.pose import Pose  # noqa: E402
+from enet_ros.perception.geometry.pose import Pose  # noqa: E402
 from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
 SECOND = 10**9

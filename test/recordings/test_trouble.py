@@ -13,8 +13,8 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 import zstandard  # noqa: E402
 from support import recordings  # noqa: E402
 
-from enet_ros.perception.camera_model import CameraModel  # noqa: E402
-from enet_ros.perception.compression import CompressionError  # noqa: E402
+from enet_ros.perception.geometry.camera_model import CameraModel  # noqa: E402
+from enet_ros.perception.images.write_compressed import CompressionError  # noqa: E402
 from enet_ros.recordings.reader import _unreadable  # noqa: E402
 
 RAW = 'sensor_msgs/msg/Image'

@@ -11,7 +11,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 from enet_ros.perception import outputs as shared_outputs  # noqa: E402
-from enet_ros.perception.compression import CompressionError  # noqa: E402
+from enet_ros.perception.images.write_compressed import CompressionError  # noqa: E402
 from enet_ros.ros import outputs  # noqa: E402
 
 pytestmark = pytest.mark.ros

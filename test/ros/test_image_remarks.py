@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.perception.encodings import EncodedImage, read_raw_image  # noqa: E402
-from enet_ros.perception.raw_image import Remark  # noqa: E402
+from enet_ros.perception.images.raw_image import Remark  # noqa: E402
 from enet_ros.ros.health import CameraHealth  # noqa: E402
 from enet_ros.ros.image_remarks import ImageRemarks  # noqa: E402
 

@@ -19,7 +19,7 @@ from rcl_interfaces.srv import (  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
-from enet_ros.perception.parameter_files import explain_file, matches  # noqa: E402
+from enet_ros.perception.parameters.files import explain_file, matches  # noqa: E402
 from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.pose import Pose
 from enet_ros.scene.camera import FAR_M, Camera
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY, LIGHTS, Style

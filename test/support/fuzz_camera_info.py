@@ -13,7 +13,7 @@ from support.fuzz_bytes import damaged
 from support.fuzz_images import padded, text
 from support.ground import calibration
 
-from enet_ros.perception.camera_info import judge
+from enet_ros.perception.geometry.camera_info import judge
 from enet_ros.ros.messages import scaled_camera_info
 
 FRAME_SIZES = ((320, 192), (640, 384), (320, 240), (1, 1), (8000, 8000))

@@ -13,9 +13,9 @@ from support.damaged import as_file, png_chunk, street
 from support.fuzz_bytes import NUMBERS, damaged
 from support.jpegs import jpeg, of_size, with_extra_bytes
 
-from enet_ros.perception.bit_depth import BitDepth
 from enet_ros.perception.encodings import CompressedFile, Scratch, decode_into
-from enet_ros.perception.raw_encodings import ALIASES, ENCODING_TABLE
+from enet_ros.perception.images.bit_depth import BitDepth
+from enet_ros.perception.images.raw_encodings import ALIASES, ENCODING_TABLE
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 
 NETWORK_INPUT = np.empty((96, 160, 3), np.uint8)

@@ -63,7 +63,7 @@ def _class_map():
 def _parameter_file():
     from support.fuzz_texts import draw_parameter_file, run_parameter_file
 
-    from enet_ros.perception.parameter_table import ConfigError
+    from enet_ros.perception.parameters.table import ConfigError
     return Target(draw_parameter_file, run_parameter_file, (ConfigError,))
 
 

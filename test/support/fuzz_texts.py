@@ -13,8 +13,8 @@ import yaml
 from support.fuzz_bytes import damaged, with_words
 
 from enet_ros.network.class_files import read_class_file, read_class_sets
-from enet_ros.perception.parameter_files import values_of_node
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.parameters.files import values_of_node
+from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.settings import BY_NAME, make_settings
 
 #: Words that YAML or JSON reads as something unusual, and names that are no text to show.
@@ -263,7 +263,7 @@ def draw_parameter_file(rng):
 
 def run_parameter_file(content):
     """Read a parameter file, and take its values as warm and the node do."""
-    from enet_ros.perception.parameter_names import find_row
+    from enet_ros.perception.parameters.names import find_row
 
     path = scratch_file('.yaml')
     path.write_bytes(content)

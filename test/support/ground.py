@@ -6,9 +6,9 @@ import threading
 
 import numpy as np
 
-from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.pose import Pose
 from enet_ros.scene.road_scene import RoadScene
 
 NETWORK = (160, 96)

@@ -20,7 +20,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.perception.encode import encode_image
+from enet_ros.perception.images.write_raw import encode_image
 
 WAIT_SEC = 40.0
 FLOOR = 0.5

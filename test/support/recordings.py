@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from enet_ros.perception.encode import encode_image
+from enet_ros.perception.images.write_raw import encode_image
 from enet_ros.scene.road_scene import RoadScene
 
 SCENE = RoadScene(320, 192)

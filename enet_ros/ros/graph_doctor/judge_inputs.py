@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from enet_ros.perception.camera_info import judge as judge_calibration
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
+from enet_ros.perception.geometry.camera_info import judge as judge_calibration
 from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind

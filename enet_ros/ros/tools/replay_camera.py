@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.common.suggestions import suggest
 from enet_ros.perception.encodings import ENCODINGS, encode_image
-from enet_ros.perception.parameter_names import FOREIGN
+from enet_ros.perception.parameters.names import FOREIGN
 from enet_ros.ros.arguments import check_arguments
 from enet_ros.ros.compat import InvalidHandle, RCLError
 from enet_ros.ros.messages import image_message

@@ -7,7 +7,7 @@ with the reason.
 
 from __future__ import annotations
 
-from enet_ros.perception.parameter_table import Changes, Parameter
+from enet_ros.perception.parameters.table import Changes, Parameter
 from enet_ros.perception.settings import BY_NAME, PARAMETERS
 
 NAN, INFINITY = float('nan'), float('inf')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enet_ros.perception.raw_image import EncodingError, check_size
+from enet_ros.perception.images.raw_image import EncodingError, check_size
 
 _MEMORY = {b'VP8 ': 4.5, b'VP8L': 7}  # bytes per pixel of the image and of what lies between
 

@@ -2,7 +2,7 @@
 
 YUV is BT.601 of limited range, as in OpenCV. A reader takes the planes of an encoding as (rows,
 bytes) uint8 and returns pixels, OpenCV's code of the conversion to RGB, and the chroma plane of
-4:2:0, as :class:`enet_ros.perception.raw_image.RawImage` has them.
+4:2:0, as :class:`enet_ros.perception.images.raw_image.RawImage` has them.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enet_ros.perception.calibration import calibration_problem
-from enet_ros.perception.camera_info import judge, scaled_matrices
-from enet_ros.perception.camera_model import CameraModel
-from enet_ros.perception.distortion import read_distortion
+from enet_ros.perception.geometry.calibration_check import calibration_problem
+from enet_ros.perception.geometry.camera_info import judge, scaled_matrices
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.distortion import read_distortion
 
 SIZE = (640, 480)
 IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)

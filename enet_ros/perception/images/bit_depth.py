@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from enet_ros.perception.raw_image import Remark
+from enet_ros.perception.images.raw_image import Remark
 
 DEPTHS = (8, 10, 12, 14, 16)  # of sensors
 _FULL_FRAMES = 10  # whose every sample is looked at

@@ -14,8 +14,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from enet_ros.perception.bit_depth import BitDepth
-from enet_ros.perception.raw_image import (
+from enet_ros.perception.images.bit_depth import BitDepth
+from enet_ros.perception.images.raw_image import (
     MAX_BYTES,
     EncodedImage,
     EncodingError,
@@ -23,7 +23,7 @@ from enet_ros.perception.raw_image import (
     Remark,
     check_size,
 )
-from enet_ros.perception.yuv import YUV_READERS
+from enet_ros.perception.images.yuv import YUV_READERS
 
 #: Planes of an encoding: (bytes per pixel of a row, image rows per row of the plane).
 PACKED_1, PACKED_2, PACKED_3, PACKED_4 = (((size, 1),) for size in (1, 2, 3, 4))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enet_ros.perception.calibration import calibration_problem
-from enet_ros.perception.camera_model import CameraModel
-from enet_ros.perception.distortion import read_distortion
+from enet_ros.perception.geometry.calibration_check import calibration_problem
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.distortion import read_distortion
 
 K = (525., 0, 319.5, 0, 525., 239.5, 0, 0, 1)
 P = (520., 0, 321., 0, 0, 520., 238., 0, 0, 0, 1, 0)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from enet_ros.common.plain_yaml import PlainYamlError, load_yaml, read_limited
-from enet_ros.perception.parameter_names import is_of_another_node
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.parameters.names import is_of_another_node
+from enet_ros.perception.parameters.table import ConfigError
 
 PARAMETERS_KEY = 'ros__parameters'
 

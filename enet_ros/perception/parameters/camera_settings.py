@@ -9,7 +9,7 @@ import numpy as np
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.grid import MAX_CELLS, GridSpec
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.settings import NodeSettings
 
 

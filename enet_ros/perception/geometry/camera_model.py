@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from enet_ros.perception.distortion import Distortion, read_distortion
-from enet_ros.perception.pose import finite_values
+from enet_ros.perception.geometry.distortion import Distortion, read_distortion
+from enet_ros.perception.geometry.pose import finite_values
 
 IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 INVERSE_TOLERANCE_PX = 0.01    # A pixel has no ray if its ray returns farther from it than this.

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from enet_ros.perception.compression import CompressionError, jpeg_of, png_of
 from enet_ros.perception.encodings import decode_compressed
+from enet_ros.perception.images.write_compressed import CompressionError, jpeg_of, png_of
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 33), st.integers(1, 70)))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from enet_ros.perception.parameter_names import checked_values, explain_unknown
-from enet_ros.perception.parameter_table import ConfigError
+from enet_ros.perception.parameters.names import checked_values, explain_unknown
+from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.settings import BY_NAME
 
 CAMERAS = ('front', 'left')

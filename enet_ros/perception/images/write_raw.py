@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from enet_ros.perception.raw_encodings import ENCODING_TABLE, find_encoding
-from enet_ros.perception.raw_image import EncodingError, check_size
+from enet_ros.perception.images.raw_encodings import ENCODING_TABLE, find_encoding
+from enet_ros.perception.images.raw_image import EncodingError, check_size
 
 _COPIES = {'bgr8': cv2.COLOR_RGB2BGR, '8UC3': cv2.COLOR_RGB2BGR, 'rgba8': cv2.COLOR_RGB2RGBA,
            'bgra8': cv2.COLOR_RGB2BGRA, '8UC4': cv2.COLOR_RGB2BGRA, 'mono8': cv2.COLOR_RGB2GRAY,

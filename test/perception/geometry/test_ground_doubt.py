@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.geometry.camera_model import CameraModel
+from enet_ros.perception.geometry.ground_doubt import ground_doubt
+from enet_ros.perception.geometry.pose import BODY_FROM_OPTICAL, Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.ground_doubt import ground_doubt
-from enet_ros.perception.pose import BODY_FROM_OPTICAL, Pose
 from enet_ros.perception.settings import make_settings
 
 SIZE = (64, 40)

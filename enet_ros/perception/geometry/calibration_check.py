@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enet_ros.perception.camera_model import CameraModel
+from enet_ros.perception.geometry.camera_model import CameraModel
 
 #: Least and greatest focal length, in widths of the image. A lens of 0.1 widths would see 157
 #: degrees without distortion, one of 100 widths 0.6 degrees.

@@ -12,15 +12,15 @@ import re
 import cv2
 import numpy as np
 
-from enet_ros.perception.bit_depth import BitDepth
-from enet_ros.perception.formats.jpeg import read_jpeg
-from enet_ros.perception.formats.png import SIGNATURE as PNG_SIGNATURE
-from enet_ros.perception.formats.png import check_png
-from enet_ros.perception.formats.tiff import SIGNATURES as TIFF_SIGNATURES
-from enet_ros.perception.formats.tiff import check_tiff
-from enet_ros.perception.formats.webp import check_webp
-from enet_ros.perception.raw_encodings import ALIASES, ENCODING_TABLE
-from enet_ros.perception.raw_image import CompressedFile, EncodingError, RawImage
+from enet_ros.perception.images.bit_depth import BitDepth
+from enet_ros.perception.images.formats.jpeg import read_jpeg
+from enet_ros.perception.images.formats.png import SIGNATURE as PNG_SIGNATURE
+from enet_ros.perception.images.formats.png import check_png
+from enet_ros.perception.images.formats.tiff import SIGNATURES as TIFF_SIGNATURES
+from enet_ros.perception.images.formats.tiff import check_tiff
+from enet_ros.perception.images.formats.webp import check_webp
+from enet_ros.perception.images.raw_encodings import ALIASES, ENCODING_TABLE
+from enet_ros.perception.images.raw_image import CompressedFile, EncodingError, RawImage
 
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _KNOWN = 'wanted a JPEG, PNG, TIFF or WebP'

@@ -19,7 +19,7 @@ from enet_ros.perception.encodings import (
     decode_compressed,
     read_compressed,
 )
-from enet_ros.perception.formats import jpeg as reader
+from enet_ros.perception.images.formats import jpeg as reader
 from enet_ros.scene.road_scene import RoadScene
 
 FRAME = RoadScene(320, 192).render(1.0)[0]
@@ -283,7 +283,7 @@ def without_simplejpeg(monkeypatch):
     """A machine without simplejpeg, as apt alone makes it."""
     monkeypatch.setitem(sys.modules, 'simplejpeg', None)
     importlib.reload(reader)
-    monkeypatch.setattr('enet_ros.perception.compressed.read_jpeg', reader.read_jpeg)
+    monkeypatch.setattr('enet_ros.perception.images.read_compressed.read_jpeg', reader.read_jpeg)
     yield
     monkeypatch.undo()
     importlib.reload(reader)

@@ -12,13 +12,13 @@ import re
 import cv2
 import numpy as np
 
-from enet_ros.perception.formats.jpeg_header import (
+from enet_ros.perception.images.formats.jpeg_header import (
     SOS,
     JpegHeader,
     find_end,
     read_jpeg_header,
 )
-from enet_ros.perception.raw_image import EncodingError, RawImage, Remark
+from enet_ros.perception.images.raw_image import EncodingError, RawImage, Remark
 
 try:
     import simplejpeg

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from support.encodings import encode_planes, smooth_frame
 
-from enet_ros.perception.bit_depth import BitDepth, find_depth
 from enet_ros.perception.encodings import (
     CompressedFile,
     EncodedImage,
@@ -15,6 +14,7 @@ from enet_ros.perception.encodings import (
     read_compressed,
     read_raw_image,
 )
+from enet_ros.perception.images.bit_depth import BitDepth, find_depth
 from enet_ros.scene.road_scene import RoadScene
 
 FRAME = RoadScene(96, 64).render(1.0)[0]

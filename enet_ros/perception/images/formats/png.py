@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enet_ros.perception.raw_image import EncodingError, check_size
+from enet_ros.perception.images.raw_image import EncodingError, check_size
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 #: Color type -> (channels in the file, allowed bits, channels of the image)

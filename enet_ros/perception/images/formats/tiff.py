@@ -10,8 +10,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-from enet_ros.perception.formats.tiff_lzw import count_lzw, count_packbits
-from enet_ros.perception.raw_image import EncodingError, check_size
+from enet_ros.perception.images.formats.tiff_lzw import count_lzw, count_packbits
+from enet_ros.perception.images.raw_image import EncodingError, check_size
 
 SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _TYPE_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # BYTE, SHORT, LONG, LONG8

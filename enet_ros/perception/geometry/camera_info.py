@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from enet_ros.perception.calibration import calibration_problem
-from enet_ros.perception.camera_model import (
+from enet_ros.perception.geometry.calibration_check import calibration_problem
+from enet_ros.perception.geometry.camera_model import (
     CameraModel,
     UncalibratedError,
     scale_camera_matrix,
@@ -193,7 +193,7 @@ def camera_model(info: CameraInfo, *, rectified: bool) -> CameraModel:
         rectified: Whether the images are rectified.
 
     Raises:
-        ValueError: See :class:`enet_ros.perception.camera_model.CameraModel`.
+        ValueError: See :class:`enet_ros.perception.geometry.camera_model.CameraModel`.
     """
     return CameraModel(info.width, info.height, tuple(info.k), tuple(info.d), tuple(info.r),
                        tuple(info.p), info.distortion_model,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.ground_tables import GroundTables
-from enet_ros.perception.pose import Pose
 from enet_ros.perception.settings import NodeSettings
 
 #: Every so many pixels are looked at first, since poses from TF change with each frame.

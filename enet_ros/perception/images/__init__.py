@@ -1,0 +1,1 @@
+"""Bytes of image messages to arrays, and arrays to bytes."""

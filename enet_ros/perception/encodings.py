@@ -2,7 +2,7 @@
 
 Nothing here knows ROS. Malformed input raises an :class:`EncodingError`. It never raises another
 exception, and nothing is read beyond the data. images/raw_encodings.py reads
-sensor_msgs/Image and images/read_compressed.py reads files. docs/images.md has the rules for users.
+sensor_msgs/Image, and images/read_compressed.py reads files. docs/images.md has the rules.
 """
 
 from __future__ import annotations

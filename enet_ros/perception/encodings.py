@@ -26,29 +26,7 @@ from enet_ros.perception.images.write_raw import encode_image
 
 __all__ = ['ENCODINGS', 'MAX_BYTES', 'MAX_PIXELS', 'BitDepth', 'CompressedFile', 'EncodedImage',
            'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed', 'decode_image',
-           'decode_into', 'encode_image', 'read_compressed', 'read_raw_image']
-
-
-def decode_into(source: EncodedImage | CompressedFile, network_input: np.ndarray,
-                scratch: Scratch, depth: BitDepth | None = None) -> RawImage:
-    """Read an image, and write the network's view of it.
-
-    Args:
-        source: Image as it came.
-        network_input: (H, W, 3) uint8 of the network's size, which is written as RGB.
-        scratch: Memory for what lies between.
-        depth: Significant bits of this camera's images, or None for an image by itself.
-
-    Returns:
-        The image. Its pixels may be a view of ``source``.
-
-    Raises:
-        EncodingError: The image cannot be read.
-    """
-    image = (read_compressed(source, depth) if isinstance(source, CompressedFile)
-             else read_raw_image(source, depth))
-    image.resize_into(network_input, scratch)
-    return image
+           'encode_image', 'read_compressed', 'read_raw_image']
 
 
 def decode_image(data, encoding: str, width: int, height: int, step: int, *,

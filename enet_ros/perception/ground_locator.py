@@ -14,8 +14,6 @@ from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
 from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.perceive import Need
 
-WITHOUT_LOCATION = ~(Need.GROUND | Need.CALIBRATION)
-
 
 class Transforms(Protocol):
     """A source of transforms, such as TF."""
@@ -66,7 +64,7 @@ class GroundLocator:
             calibration: The camera infos of the camera.
             health: Is told what is missing, and why.
         """
-        needs, frame.needs = frame.needs, frame.needs & WITHOUT_LOCATION
+        needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
         judgement = calibration.judged(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
         if note := calibration.take_note():

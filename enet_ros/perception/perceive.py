@@ -39,6 +39,7 @@ class Need(Flag):
     MASK = auto()
     CALIBRATION = auto()
     GROUND = auto()
+    LOCATION = CALIBRATION | GROUND
 
 
 @dataclass(frozen=True)

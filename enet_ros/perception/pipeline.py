@@ -21,10 +21,9 @@ import numpy as np
 
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
 from enet_ros.perception.perceive import Need, Perceiver
-from enet_ros.perception.segmenter import Segmenter, all_unknown
+from enet_ros.perception.segmenter import Segmenter
+from enet_ros.perception.steps import distrust
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
-
-_NEEDS_LOCATION = Need.CALIBRATION | Need.GROUND
 
 
 class CameraPort(Protocol):
@@ -218,14 +217,12 @@ class Pipeline:
                 camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
                 frame.times.postprocessing = time.perf_counter()
                 try:
-                    settings = frame.camera_settings.settings
                     frame.suspicion = self._judges[frame.camera].judge(
                         frame.sample, frame.segmentation, frame.image, frame.times.started,
-                        settings.frozen_timeout)
-                    if frame.suspicion is not None and settings.suspect_frames == 'unknown':
-                        frame.segmentation = all_unknown(frame.segmentation)
-                        perceiver.forget()
-                    if frame.needs & _NEEDS_LOCATION:
+                        frame.camera_settings.settings.frozen_timeout)
+                    if frame.suspicion is not None:
+                        distrust(frame, perceiver)
+                    if frame.needs & Need.LOCATION:
                         frame = camera.locate(frame)
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,

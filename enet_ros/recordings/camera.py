@@ -16,15 +16,15 @@ from enet_ros.perception.encodings import (
     EncodedImage,
     EncodingError,
     Scratch,
-    decode_into,
 )
 from enet_ros.perception.frame import FrameInFlight, FrameTimes
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested
 from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.perceive import Need, Perceiver
-from enet_ros.perception.segmenter import Segmenter, all_unknown
+from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.stamps import FrameClock, StampError, to_ns
+from enet_ros.perception.steps import decode_frame, distrust
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
@@ -117,7 +117,7 @@ class RecordedCamera:
             return
         self._infer(frame)
         frame.requested_outputs = self._requested
-        if frame.needs & (Need.CALIBRATION | Need.GROUND):
+        if frame.needs & Need.LOCATION:
             self._calibrations.now_ns = self._context.transforms.now_ns = log_ns
             self._locator.locate(frame, self._calibrations, self.complaints)
         frame.perception = self._perceiver.perceive(
@@ -154,14 +154,10 @@ class RecordedCamera:
         frame = FrameInFlight(0, header, source, stamp_ns, self._place(stamp_ns, log_ns / 1e9),
                               time_epoch=self._time_epoch, times=FrameTimes(started=log_ns / 1e9),
                               camera_settings=self._settings, needs=self._needs)
-        frame.image = decode_into(source, self._batch[0], self._scratch, self._bit_depth)
+        decode_frame(frame, self._batch[0], self._scratch, self._bit_depth)
         for remark in frame.image.remarks:
             if remark.is_warning:
                 self.complaints.complain(f'images with an unusual {remark.fact}', remark.value)
-        height, width = frame.image.pixels.shape[:2]
-        frame.image_size = width, height
-        frame.output_size = (frame.image_size if self._settings.settings.output_size == 'input'
-                             else self._segmenter.resolution)
         frame.sample = self._batch[0, self._sampled_rows].copy()
         return frame
 
@@ -186,9 +182,7 @@ class RecordedCamera:
             return
         self.complaints.complain(f'suspect frames, {frame.suspicion.fault.value}',
                                  frame.suspicion.reason)
-        if settings.suspect_frames == 'unknown':
-            frame.segmentation = all_unknown(frame.segmentation)
-            self._perceiver.forget()
+        distrust(frame, self._perceiver)
 
     def state(self) -> dict[str, object]:
         """Return what is remembered between two frames, for :meth:`restore`."""

@@ -16,18 +16,13 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.encodings import (
-    BitDepth,
-    CompressedFile,
-    EncodingError,
-    Scratch,
-    decode_into,
-)
+from enet_ros.perception.encodings import BitDepth, CompressedFile, EncodingError, Scratch
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested, left_out
 from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, age_problem, to_ns
+from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
@@ -218,16 +213,12 @@ class Camera:
             return Dropped(DropCause.UNREQUESTED, left_out(self._wanted, ()))
         self._bit_depth.bits = settings.bit_depth
         try:
-            frame.image = decode_into(frame.source, network_input, self._scratch, self._bit_depth)
+            decode_frame(frame, network_input, self._scratch, self._bit_depth)
         except EncodingError as error:
             return Dropped(DropCause.FAILED, str(error))
         if frame.image.remarks:
             self._remarks.tell(frame.image.remarks)
-        height, width = frame.image.pixels.shape[:2]
-        frame.image_size = width, height
         self._last_frame = frame.image_size, frame.camera_settings
-        frame.output_size = (frame.image_size if settings.output_size == 'input'
-                             else self.setup.resolution)
         frame.times.preprocessed = time.perf_counter()
         return frame
 

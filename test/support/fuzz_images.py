@@ -13,13 +13,19 @@ from support.damaged import as_file, png_chunk, street
 from support.fuzz_bytes import NUMBERS, damaged
 from support.jpegs import jpeg, of_size, with_extra_bytes
 
-from enet_ros.perception.encodings import CompressedFile, Scratch, decode_into
+from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.encodings import CompressedFile, Scratch
+from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.images.bit_depth import BitDepth
 from enet_ros.perception.images.raw_encodings import ALIASES, ENCODING_TABLE
+from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 
 NETWORK_INPUT = np.empty((96, 160, 3), np.uint8)
 SCRATCH, DEPTH = Scratch(), BitDepth()
+SETTINGS = CameraSettings.of(NodeSettings(), ClassMap.from_names(('Road',)))
 NAMES = (
     *ENCODING_TABLE,
     *ALIASES,
@@ -115,11 +121,18 @@ def draw_image(rng):
     return damaged(rng, content, within=120) if rng.random() < 0.35 else content
 
 
+def decode(source):
+    """Decode an image as a camera does. Return it as it came."""
+    frame = FrameInFlight(0, None, source, camera_settings=SETTINGS)
+    decode_frame(frame, NETWORK_INPUT, SCRATCH, DEPTH)
+    return frame.image
+
+
 def run_image(content):
     """Read a serialized image as a camera does."""
     _, image = read_image(content)
     read_stamp_ns(content)
-    raw = decode_into(image, NETWORK_INPUT, SCRATCH, DEPTH)
+    raw = decode(image)
     assert raw.pixels.shape[:2] == (image.height, image.width)
     assert raw.rgb().shape == (image.height, image.width, 3)
 
@@ -258,6 +271,6 @@ def draw_compressed(rng):
 def run_compressed(content):
     """Read a compressed image as a camera does. The first byte is the number of the format."""
     text_format = FORMATS[content[0] % len(FORMATS)] if len(content) else ''
-    raw = decode_into(CompressedFile(content[1:], text_format), NETWORK_INPUT, SCRATCH, DEPTH)
+    raw = decode(CompressedFile(content[1:], text_format))
     height, width = raw.pixels.shape[:2]
     assert raw.rgb().shape == (height, width, 3)

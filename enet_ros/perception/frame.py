@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from enet_ros.perception.encodings import CompressedFile, EncodedImage, RawImage
+from enet_ros.perception.geometry.camera_info import CameraInfo
 from enet_ros.perception.ground_tables import GroundTables
 from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.perceive import Need, Perception
@@ -29,15 +29,6 @@ class Header(Protocol):
 
     stamp: Stamp
     frame_id: str
-
-
-class CameraInfo(Protocol):
-    """The fields of sensor_msgs/CameraInfo that tell one calibration from another."""
-
-    width: int
-    height: int
-    k: Sequence[float]
-    p: Sequence[float]
 
 
 class DropCause(Enum):

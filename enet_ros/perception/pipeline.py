@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -113,20 +114,18 @@ class Pipeline:
             ``time.monotonic``, or None while it has none.
     """
 
-    def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots,
-                 least_confidence: float = 0.0):
+    def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots):
         """Start the threads.
 
         Args:
             segmenter: The network.
             cameras: Cameras in the order of their slots.
             slots: Slots that the receiving thread fills.
-            least_confidence: Mean confidence below which frames are suspect, or 0.
         """
         self.segmenter = segmenter
         self._cameras, self._slots = list(cameras), slots
         self._perceivers = [Perceiver() for _ in cameras]
-        self._judges = [FrameJudge(least_confidence) for _ in cameras]
+        self._judges = [FrameJudge(segmenter.least_confidence) for _ in cameras]
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._batches: dict[int, np.ndarray] = {}
         self.network_since_sec: float | None = None
@@ -212,28 +211,29 @@ class Pipeline:
 
     def _run_publishing(self) -> None:
         """Perceive and publish frames until the segmenting thread has ended."""
-        while frames := self._segmented.get():
-            for frame in frames:
-                camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
-                frame.times.postprocessing = time.perf_counter()
-                try:
-                    frame.suspicion = self._judges[frame.camera].judge(
-                        frame.sample, frame.segmentation, frame.image, frame.times.started,
-                        frame.camera_settings.settings.frozen_timeout)
-                    if frame.suspicion is not None:
-                        distrust(frame, perceiver)
-                    if frame.needs & Need.LOCATION:
-                        frame = camera.locate(frame)
-                    frame.perception = perceiver.perceive(
-                        frame.segmentation, frame.camera_settings, needs=frame.needs,
-                        stamp_sec=frame.order_sec, time_epoch=frame.time_epoch,
-                        ground=frame.ground)
-                    result = camera.publish(frame)
-                except Exception as error:  # The context may have shut down meanwhile.
-                    self._drop_failed([frame], 'publishing failed: ', error)
-                    continue
-                if isinstance(result, Dropped):
-                    camera.drop(result)
+        for frame in chain.from_iterable(iter(self._segmented.get, [])):
+            camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
+            frame.times.postprocessing, step = time.perf_counter(), 'judging'
+            try:
+                frame.suspicion = self._judges[frame.camera].judge(
+                    frame.sample, frame.segmentation, frame.image, frame.times.started,
+                    frame.camera_settings.settings.frozen_timeout)
+                if frame.suspicion is not None:
+                    distrust(frame, perceiver)
+                if frame.needs & Need.LOCATION:
+                    step = 'locating'
+                    frame = camera.locate(frame)
+                step = 'perceiving'
+                frame.perception = perceiver.perceive(
+                    frame.segmentation, frame.camera_settings, needs=frame.needs,
+                    stamp_sec=frame.order_sec, time_epoch=frame.time_epoch, ground=frame.ground)
+                step = 'publishing'
+                result = camera.publish(frame)
+            except Exception as error:  # The context may have shut down meanwhile.
+                self._drop_failed([frame], f'{step} failed: ', error)
+                continue
+            if isinstance(result, Dropped):
+                camera.drop(result)
 
     def _drop_failed(self, frames: list[FrameInFlight], step: str, error: Exception) -> None:
         """Drop frames because of an exception."""

@@ -254,7 +254,7 @@ class Camera:
         if had_points and not self._has_points:  # They fill 90 MB at 1920x1080.
             self._ground.forget_points()
             self._context.cloud = None
-        messages, late, failure = [], [], None
+        messages, late, failure = [], [], ''
         for name in frame.requested_outputs:
             output = OUTPUTS[name]
             if output.after_sending:
@@ -262,11 +262,8 @@ class Camera:
             elif output.needs in frame.needs:
                 try:
                     messages.append((name, output.make(frame, self._context)))
-                except OutputError as error:
-                    self.health.complain(f'no ~/{name}', str(error))
                 except Exception as error:  # The other outputs of the frame go on.
-                    failure = f'{type(error).__name__}: {error}'
-                    self.health.complain(f'no ~/{name}', failure)
+                    failure = self._complain(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
             return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
         frame.times.sending = time.perf_counter()
@@ -294,10 +291,17 @@ class Camera:
             with self._gate:
                 if frame.times.received >= self._active_since_sec:
                     self._publishers[output.name].publish(message)
-        except OutputError as error:
-            self.health.complain(f'no ~/{output.name}', str(error))
         except Exception as error:  # The frame is published, and must not count as dropped.
-            self.health.complain(f'no ~/{output.name}', f'{type(error).__name__}: {error}')
+            self._complain(output.name, error)
+
+    def _complain(self, name: str, error: Exception) -> str:
+        """Say why an output is missing. Return the reason if something failed, else ''."""
+        if isinstance(error, OutputError):
+            self.health.complain(f'no ~/{name}', str(error))
+            return ''
+        failure = f'{type(error).__name__}: {error}'
+        self.health.complain(f'no ~/{name}', failure)
+        return failure
 
     def check_stall(self) -> float:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.

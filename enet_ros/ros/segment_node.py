@@ -125,8 +125,7 @@ class SegmentNode(LifecycleNode):
         self._node_parameters.on_change = partial(
             listen_to_transforms, self._transforms, self._node_parameters)
         self._node_parameters.on_change()
-        self._pipeline = Pipeline(segmenter, self._cameras, slots,
-                                  segmenter.least_confidence)
+        self._pipeline = Pipeline(segmenter, self._cameras, slots)
         self._receiver = Receiver(self, [camera.images for camera in self._cameras],
                                   [camera.calibration.subscription for camera in self._cameras])
         self._watchdog = Watchdog(self, self._cameras, self._pipeline, self._startup)

@@ -109,6 +109,7 @@ class Camera:
 def segmenter_of(infer, most=2):
     return SimpleNamespace(
         backend=SimpleNamespace(max_batch=most), resolution=(8, 8), infer=infer,
+        least_confidence=0.0,
         new_batch=lambda count: np.zeros((count, 8, 8, 3), np.uint8))
 
 
@@ -163,6 +164,17 @@ def test_a_failing_network_drops_every_frame_of_the_batch():
     run([Camera(log, 'left'), Camera(log, 'right')], [frame(0, 'a'), frame(1, 'b')], infer)
     said = 'FAILED the network failed: RuntimeError: out of memory'
     assert log == [f'drop left: {said}', f'drop right: {said}']
+
+
+def test_a_step_after_the_network_that_fails_is_named():
+    class Lost(Camera):
+        def locate(self, one):
+            raise ValueError('a pose of zeros')
+
+    log, one = [], frame(0, 'a')
+    one.needs = Need.GROUND
+    run([Lost(log, 'left')], [one], all_road)
+    assert log == ['drop left: FAILED locating failed: ValueError: a pose of zeros']
 
 
 def test_the_ground_is_found_only_where_an_output_needs_it():

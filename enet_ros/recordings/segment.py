@@ -10,13 +10,8 @@ from pathlib import Path
 from enet_ros.common.suggestions import suggest
 from enet_ros.machine import package_version
 from enet_ros.network.checkpoint import weights_path
-from enet_ros.perception.parameters.camera_settings import CameraSettings
-from enet_ros.perception.parameters.names import (
-    checked_values,
-    class_map_changes,
-    shared_parameter,
-    values_of_camera,
-)
+from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
+from enet_ros.perception.parameters.names import checked_values, shared_parameter
 from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.segmenter import Segmenter
@@ -148,7 +143,9 @@ class _Run:
         values, unused = _without_absent_cameras(options.values, cameras)
         self._remarks += unused
         self._values = _values_for(values, cameras, facts)
-        settings = camera_settings(self._values, cameras, segmenter)
+        settings = settings_of_cameras(
+            checked_values(self._values, [camera.name for camera in cameras]),
+            segmenter.checkpoint.class_map)
         if 'ground.pose' not in options.values:
             self._remarks += _missing_ground(options.outputs, cameras, settings, facts)
         if _in_meters(options.outputs) and any(
@@ -326,29 +323,3 @@ def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
                            f'{reason}; give the pose of the camera by --params '
                            'with ground.pose: parameters (docs/ground.md)')
     return remarks
-
-
-def camera_settings(values: Mapping[str, object], cameras: Sequence[CameraTopic],
-                    segmenter: Segmenter) -> dict[str, CameraSettings]:
-    """Return the settings of every camera, as the node makes them of its parameters.
-
-    Args:
-        values: Parameters of the node, of classes and of single cameras, by name.
-        cameras: The cameras.
-        segmenter: The network, whose weights have the classes.
-
-    Raises:
-        ConfigError: A name is not known, or a value cannot be used.
-        ClassMapError: The class map cannot be used.
-    """
-    names = [camera.name for camera in cameras]
-    checked = checked_values(values, names)
-    class_map = segmenter.checkpoint.class_map.override(class_map_changes(checked))
-    shared = {name: value for name, value in checked.items() if name in BY_NAME}
-    return {name: CameraSettings.of(
-        make_settings({**shared, **values_of_camera(name, checked)}), class_map)
-        for name in names}
-
-
-__all__ = ['PART_BYTES', 'BagOptions', 'BagReport', 'camera_settings', 'open_segmenter',
-           'segment_recording', 'weights_sha256']

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.class_map import ClassMap, ClassMapError, parameter_name
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
 from enet_ros.perception.parameters.names import (
     CLASS_MAP,
     CLASS_MAP_ROWS,
@@ -19,7 +19,6 @@ from enet_ros.perception.parameters.names import (
     class_map_changes,
     explain_unknown,
     shared_parameter,
-    values_of_camera,
 )
 from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
 from enet_ros.perception.settings import (
@@ -98,7 +97,7 @@ class NodeParameters:
                 if parameter is not None and not self._node.has_parameter(name):
                     self._declare(name, parameter, given)
         self._raise_refused()
-        self.camera_settings = self._make_camera_settings(self._values())
+        self.camera_settings = settings_of_cameras(self._values(), class_map)
 
     def drivable_names(self) -> tuple[str, ...]:
         """Return the names of the classes that are drivable now."""
@@ -156,22 +155,6 @@ class NodeParameters:
         for message in self._refused.values():
             raise ConfigError(message)
 
-    def _make_camera_settings(self, values: Mapping[str, object]) -> dict[str, CameraSettings]:
-        """Return the settings of every camera.
-
-        Args:
-            values: Values of all declared parameters by name.
-
-        Raises:
-            ConfigError: A value cannot be used.
-            ClassMapError: The class map cannot be used.
-        """
-        class_map = self._class_map.override(class_map_changes(values))
-        shared = {name: values[name] for name in BY_NAME}
-        return {camera: CameraSettings.of(
-                    make_settings({**shared, **values_of_camera(camera, values)}), class_map)
-                for camera in make_settings(shared).cameras}
-
     def _on_set(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Apply a set of changes between two frames, all or none."""
         changed = {parameter.name: parameter.value for parameter in parameters}
@@ -179,7 +162,8 @@ class NodeParameters:
         try:
             if self.camera_settings:
                 self._check_changeable(own)
-                self.camera_settings = self._make_camera_settings({**self._values(), **changed})
+                self.camera_settings = settings_of_cameras({**self._values(), **changed},
+                                                           self._class_map)
                 self.on_change()
             else:
                 for name, value in own.items():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.grid import MAX_CELLS, GridSpec
+from enet_ros.perception.parameters.names import class_map_changes, values_of_camera
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.settings import BY_NAME, NodeSettings, make_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +74,22 @@ class CameraSettings:
         settings = self.settings
         return settings.ground.pose == 'tf' or (
             settings.ground.pose == 'parameters' and bool(settings.odom_frame))
+
+
+def settings_of_cameras(values: Mapping[str, object],
+                        class_map: ClassMap) -> dict[str, CameraSettings]:
+    """Return the settings of each camera by its name.
+
+    Args:
+        values: Parameters of the node, of classes and of single cameras, by name.
+        class_map: Class map of the weights, without the changes of the parameters.
+
+    Raises:
+        ConfigError: A value cannot be used.
+        ClassMapError: The class map cannot be used.
+    """
+    class_map = class_map.override(class_map_changes(values))
+    shared = {name: value for name, value in values.items() if name in BY_NAME}
+    return {camera: CameraSettings.of(
+                make_settings({**shared, **values_of_camera(camera, values)}), class_map)
+            for camera in make_settings(shared).cameras}

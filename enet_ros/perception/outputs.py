@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable
 from typing import Protocol
 
@@ -13,8 +12,9 @@ import numpy as np
 
 from enet_ros.perception.encodings import Scratch
 from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.geometry.pose import yaw_of
+from enet_ros.perception.geometry.transforms import Transforms
 from enet_ros.perception.grid import rotated_grid
-from enet_ros.perception.ground_locator import Transforms
 from enet_ros.perception.overlay import blend, color_mask
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.settings import NodeSettings
@@ -120,9 +120,3 @@ def grid_of(frame: FrameInFlight,
     except LookupError as error:
         raise OutputError(str(error)) from error
     return *rotated_grid(cells, spec, (x, y), yaw_of(rotation)), settings.odom_frame
-
-
-def yaw_of(rotation: tuple[float, float, float, float]) -> float:
-    """Return the heading of a quaternion x, y, z, w, in radians."""
-    x, y, z, w = rotation
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))

@@ -18,7 +18,7 @@ ADVANCING_FRAMES = 20
 NEVER_NS = 1 << 63
 #: Least step of the order of frames that a float of seconds resolves today.
 ORDER_STEP_NS = 1_000
-#: Stamps below this are no wall time. They are simulated time, or the time since the start.
+#: Times below this are no wall time; see :func:`is_wall_time`.
 FIRST_WALL_TIME_SEC = 1e9  # in the year 2001
 
 
@@ -45,6 +45,11 @@ def stamp_ns(stamp: Stamp) -> int:
         StampError: It is no time since 1970.
     """
     return to_ns(stamp.sec, stamp.nanosec)
+
+
+def is_wall_time(time_sec: float) -> bool:
+    """Tell whether a time is wall time. Else it is simulated time, or the time since a start."""
+    return time_sec >= FIRST_WALL_TIME_SEC
 
 
 @dataclass(frozen=True)
@@ -159,8 +164,7 @@ def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> st
         return ': its stamp is 0, so the driver sets none; set max_frame_age to 0'
     if use_sim_time and now_sec < 1e-3:
         return ': that clock stands at 0, since nothing publishes /clock'
-    is_wall_stamp, is_wall_clock = (time_sec >= FIRST_WALL_TIME_SEC
-                                    for time_sec in (stamp_sec, now_sec))
+    is_wall_stamp, is_wall_clock = is_wall_time(stamp_sec), is_wall_time(now_sec)
     if is_wall_clock and not is_wall_stamp:
         return (': its stamp is simulated time or the time since a start; set use_sim_time to '
                 'true if something publishes /clock')

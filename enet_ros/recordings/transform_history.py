@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enet_ros.perception.geometry.pose import MAX_TRANSFORM_AGE_SEC
+from enet_ros.perception.geometry.transforms import MAX_TRANSFORM_AGE_SEC
 from enet_ros.perception.stamps import JUMP_NS
 
 #: Transforms one after the other with stamps that have fallen back, after which time began anew.

@@ -9,6 +9,9 @@ from math import hypot, isfinite
 import numpy as np
 
 from enet_ros.perception.frame import Stamp
+from enet_ros.perception.geometry.pose import quaternion_matrix
+from enet_ros.perception.geometry.transforms import frame_names
+from enet_ros.perception.stamps import StampError, stamp_ns
 from enet_ros.recordings.epochs import Epochs
 from enet_ros.recordings.transform_history import Placement, StaticHistory, TransformHistory
 
@@ -59,7 +62,8 @@ class RecordedTransforms:
     def add(self, transforms: Iterable, *, is_static: bool, recorded_ns: int = 0) -> None:
         """Add the transforms of a tf2_msgs/TFMessage, in the order of recording.
 
-        One that is no number is left out, as is one whose quaternion has no direction.
+        One that is no number is left out, as is one whose quaternion has no direction, or whose
+        stamp is no time.
         """
         self._epochs = None
         for stamped in transforms:
@@ -70,15 +74,17 @@ class RecordedTransforms:
             if not all(map(isfinite, values)) or not child or not parent \
                     or not QUATERNION_LENGTHS[0] < hypot(*values[3:]) < QUATERNION_LENGTHS[1]:
                 continue
+            try:
+                moved_ns = 0 if is_static else stamp_ns(stamped.header.stamp)
+            except StampError:
+                continue
             child, parent = (self._names.setdefault(name, name) for name in (child, parent))
             if is_static:
                 self._static.setdefault(child, StaticHistory()).add(parent, values, recorded_ns)
                 continue
             if child not in self._moving:
                 self._moving[child] = TransformHistory()
-            stamp = stamped.header.stamp
-            self._moving[child].add(parent, stamp.sec * 10**9 + stamp.nanosec, values,
-                                    recorded_ns)
+            self._moving[child].add(parent, moved_ns, values, recorded_ns)
 
     @property
     def epochs(self) -> Epochs:
@@ -98,15 +104,12 @@ class RecordedTransforms:
         Raises:
             LookupError: The recording has no such transform at that time.
         """
-        target, source = target.lstrip('/'), source.lstrip('/')
         if self.missing:
             raise LookupError(f'the recording has {self.missing}')
-        if not source:
-            raise LookupError('the header of the image has an empty frame_id, wanted the optical '
-                              'frame of the camera')
-        stamp_ns = stamp.sec * 10**9 + stamp.nanosec
-        epoch = self.epochs.of_frame(stamp_ns, self.now_ns)
-        up, down = (self._way(frame, stamp_ns, epoch) for frame in (source, target))
+        target, source = frame_names(target, source)
+        frame_ns = stamp_ns(stamp)
+        epoch = self.epochs.of_frame(frame_ns, self.now_ns)
+        up, down = (self._way(frame, frame_ns, epoch) for frame in (source, target))
         common = next((frame for frame in up.frames if frame in down.frames), None)
         if common is None:
             raise (up.error or down.error or LookupError(
@@ -156,11 +159,8 @@ def _chain(values: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _matrix(values: np.ndarray) -> np.ndarray:
-    x, y, z, w = values[3:] / np.linalg.norm(values[3:])
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     matrix = np.eye(4)
-    matrix[:3, :3] += 2.0 * w * cross + 2.0 * cross @ cross
-    matrix[:3, 3] = values[:3]
+    matrix[:3, :3], matrix[:3, 3] = quaternion_matrix(values[3:]), values[:3]
     return matrix
 
 

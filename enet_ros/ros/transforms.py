@@ -9,14 +9,13 @@ import time
 
 from rclpy.time import Time
 
-from enet_ros.perception.geometry.pose import MAX_TRANSFORM_AGE_SEC
+from enet_ros.perception.geometry.transforms import MAX_TRANSFORM_AGE_SEC, frame_names
+from enet_ros.perception.stamps import is_wall_time
 
 #: tf2 keeps transforms for so long, and refuses those that are older than its newest by more.
 CACHE_SEC = 10.0
 #: A transform from before a jump of time may come so long after it, since messages wait in queues.
 LATE_SEC = 60.0
-#: No recording is as long. Times so far apart are of two clocks.
-OTHER_CLOCK_SEC = 1e8
 
 
 class Transforms:
@@ -57,10 +56,7 @@ class Transforms:
             LookupError: tf2_ros_py is not installed, or knows no such transform.
         """
         frame_time = Time.from_msg(stamp)
-        target, source = target.lstrip('/'), source.lstrip('/')
-        if not source:
-            raise LookupError('the header of the image has an empty frame_id, wanted the optical '
-                              'frame of the camera')
+        target, source = frame_names(target, source)
         buffer = self._listening()
         try:
             is_known = buffer.can_transform(target, source, frame_time)
@@ -68,13 +64,14 @@ class Transforms:
         except Exception as error:  # The exceptions of tf2 have no narrower base class.
             raise LookupError(f'no transform from {source} to {target}: {error}') from error
         if not is_known:
-            age_sec = (frame_time - Time.from_msg(stamped.header.stamp)).nanoseconds / 1e9
+            newest = Time.from_msg(stamped.header.stamp)
+            age_sec = (frame_time - newest).nanoseconds / 1e9
             if age_sec < -CACHE_SEC and time.monotonic() - self._cleared_sec < LATE_SEC:
                 buffer.clear()  # A transform from before the jump came after it.
             if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
                 raise LookupError(f'the newest transform from {source} to {target} is '
                                   f'{abs(age_sec):.1f} s from the frame, wanted at most '
-                                  f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(age_sec)}')
+                                  f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(frame_time, newest)}')
         move, rotation = stamped.transform.translation, stamped.transform.rotation
         return (move.x, move.y, move.z), (rotation.x, rotation.y, rotation.z, rotation.w)
 
@@ -109,10 +106,11 @@ class Transforms:
             listener.unregister()
 
 
-def _clock_advice(age_sec: float) -> str:
+def _clock_advice(frame_time: Time, transform_time: Time) -> str:
     """Return what a great distance between a frame and TF comes from, or ''."""
-    if abs(age_sec) < OTHER_CLOCK_SEC:
+    is_wall_frame = is_wall_time(frame_time.nanoseconds / 1e9)
+    if is_wall_frame == is_wall_time(transform_time.nanoseconds / 1e9):
         return ''
-    early, late = ('TF', 'the frame') if age_sec > 0 else ('the frame', 'TF')
+    early, late = ('TF', 'the frame') if is_wall_frame else ('the frame', 'TF')
     return (f': {late} is stamped with wall time and {early} with simulated time; set '
             'use_sim_time alike in the camera driver and in what publishes TF')

@@ -55,6 +55,14 @@ def test_transforms_that_are_not_there_are_refused_in_words():
         made.lookup('map', '', stamp(1))
 
 
+def test_a_transform_whose_stamp_is_no_time_is_left_out():
+    types, made = recordings.store().types, RecordedTransforms()
+    message = recordings.transform(types, SECOND, 'map', 'base', (0.0, 0.0, 0.0), UPRIGHT)
+    message.transforms[0].header.stamp.nanosec = SECOND
+    made.add(message.transforms, is_static=False, recorded_ns=SECOND)
+    assert not len(made)
+
+
 @pytest.mark.parametrize('length', [0.0, 1e-200, 1e200, float('nan')])
 def test_a_quaternion_without_a_direction_is_left_out(length):
     types, made = recordings.store().types, RecordedTransforms()

@@ -14,9 +14,6 @@ import numpy as np
 
 #: Optical axes (right, down, forward) in the axes of the camera's body (forward, left, up).
 BODY_FROM_OPTICAL = np.array([[0., 0., 1.], [-1., 0., 0.], [0., -1., 0.]])
-#: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
-#: An older transform says where the vehicle was, not where it is.
-MAX_TRANSFORM_AGE_SEC = 0.5
 #: Poses this near are one. For a camera 1 m high it is about 1 cm of the ground 10 m away.
 NEAR_M, NEAR_RAD = 5e-4, 1e-4
 
@@ -84,10 +81,7 @@ class Pose:
         x, y, z, w = finite_values('rotation', rotation, 4)
         if not any((x, y, z, w)):
             raise ValueError('rotation is all zero, wanted a quaternion x y z w')
-        x, y, z, w = np.array((x, y, z, w)) / math.hypot(x, y, z, w)
-        cross = np.array([[0., -z, y], [z, 0., -x], [-y, x, 0.]])
-        matrix = np.eye(3) + 2. * w * cross + 2. * cross @ cross
-        return cls(matrix.ravel(), translation)
+        return cls(quaternion_matrix((x, y, z, w)).ravel(), translation)
 
     def is_near(self, other: Pose) -> bool:
         """Tell whether only the rounding of transforms lies between two poses."""
@@ -118,6 +112,19 @@ def finite_values(name: str, values: Sequence[float], count: int | None) -> tupl
     if not all(map(math.isfinite, flat)):
         raise ValueError(f'{name} is {list(flat)}, wanted finite numbers')
     return flat
+
+
+def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
+    """Return the (3, 3) rotation of a quaternion x, y, z, w of any length above 0."""
+    x, y, z, w = np.array(rotation) / math.hypot(*rotation)
+    cross = np.array([[0., -z, y], [z, 0., -x], [-y, x, 0.]])
+    return np.eye(3) + 2. * w * cross + 2. * cross @ cross
+
+
+def yaw_of(rotation: Sequence[float]) -> float:
+    """Return the heading of a quaternion x, y, z, w, in radians."""
+    x, y, z, w = rotation
+    return math.atan2(2. * (w * z + x * y), 1. - 2. * (y * y + z * z))
 
 
 def rotation_about(axis: str, angle_rad: float) -> np.ndarray:

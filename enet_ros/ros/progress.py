@@ -5,24 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from enet_ros.ros.diagnostics import make_diagnostics, make_status
+from enet_ros.ros.health import Level
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
 PERIOD_SEC = 0.5      # between two messages on /diagnostics
 LOG_PERIOD_SEC = 5.0
-
-
-def status_name(node: Node, camera: str) -> str:
-    """Return the name of a camera's status in ``/diagnostics``."""
-    return status_title(node.get_fully_qualified_name(), camera)
-
-
-def status_title(node_name: str, camera: str) -> str:
-    """Return the name of a camera's status for a node's fully qualified name."""
-    return f'{node_name.lstrip("/")}: {camera or "segmentation"}'
 
 
 class Progress:
@@ -68,10 +60,7 @@ class Progress:
             self._publisher = self._node.create_publisher(
                 DiagnosticArray, '/diagnostics', copy_of(OUTPUT_QOS),
                 qos_overriding_options=qos_overrides())
-        values = [KeyValue(key='state', value='configuring'),
-                  KeyValue(key='seconds', value=f'{seconds:.1f}')]
-        message = DiagnosticArray(status=[
-            DiagnosticStatus(level=DiagnosticStatus.WARN, message=text, values=values,
-                             name=status_name(self._node, camera)) for camera in self._cameras])
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(message)
+        values = {'state': 'configuring', 'seconds': f'{seconds:.1f}'}
+        self._publisher.publish(make_diagnostics(self._node, [
+            make_status(self._node, camera, Level.WARN, text, values)
+            for camera in self._cameras]))

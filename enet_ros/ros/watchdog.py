@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
 from enet_ros.perception.pipeline import Pipeline
 from enet_ros.ros.camera import Camera
+from enet_ros.ros.diagnostics import make_diagnostics, make_status
 from enet_ros.ros.hang import HangClock, hang_problem
 from enet_ros.ros.health import Level
 from enet_ros.ros.process import EXIT_HANGS, ProcessFailure, StartupTimer
-from enet_ros.ros.progress import status_name
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
 #: Where a user finds reasons and remedies.
@@ -119,9 +119,8 @@ class Watchdog:
         last, self._engine_status = self._engine_status, backend.status()
         if self._engine_status not in ('', last):
             self._node.get_logger().info(f'{backend.name}: {self._engine_status}')
-        message = DiagnosticArray(status=[self._status(camera) for camera in self._cameras])
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        self._diagnostics.publish(make_diagnostics(
+            self._node, [self._status(camera) for camera in self._cameras]))
 
     def _status(self, camera: Camera) -> DiagnosticStatus:
         segmenter = self._pipeline.segmenter
@@ -134,7 +133,4 @@ class Watchdog:
                   'confidence_check': segmenter.confidence_check,
                   **camera.facts(), **camera.health.statistics(),
                   **({} if level is Level.OK else {'help': HELP})}
-        return DiagnosticStatus(
-            level=bytes([level]), message=text, hardware_id=backend.device,
-            name=status_name(self._node, camera.setup.name),
-            values=[KeyValue(key=key, value=value) for key, value in values.items()])
+        return make_status(self._node, camera.setup.name, level, text, values, backend.device)

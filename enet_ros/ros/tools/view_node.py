@@ -19,8 +19,8 @@ from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.diagnostics import status_title
 from enet_ros.ros.guarded import WARNING_SEC, Guarded
-from enet_ros.ros.progress import status_title
 from enet_ros.ros.qos import INPUT_QOS, copy_of
 from enet_ros.ros.tools.view_messages import grid_cells, mono8, points_xyz, scan_ranges
 from enet_ros.ros.tools.view_target import CameraTopics, Target

@@ -15,8 +15,8 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
+from enet_ros.ros.diagnostics import status_title
 from enet_ros.ros.graph_doctor.observation import COMPRESSED, IMAGE
-from enet_ros.ros.progress import status_title
 from enet_ros.ros.tools.view_classes import ANSWER_SEC, ask_classes, ask_parameters
 
 REMIND_SEC = 5.0

@@ -87,21 +87,20 @@ class DrivableSettings(CheckedSettings):
 
     connected: bool = parameter(
         False, 'Whether only the region that is connected to the ground in front of the vehicle '
-        'is drivable.', per_camera=True)
+        'is drivable.')
     seed: tuple[float, float] = parameter(
         (0.5, 1.0), 'Image position of the ground in front of the vehicle, as fractions of width '
-        'and height from the upper left corner.', accepts='0 to 1', check=_check_image_position,
-        per_camera=True)
+        'and height from the upper left corner.', accepts='0 to 1', check=_check_image_position)
     min_area: float = parameter(
         0.0, 'Least area of a drivable region, as a fraction of the image. A smaller region is '
-        'not drivable.', range=(0.0, 1.0), per_camera=True)
+        'not drivable.', range=(0.0, 1.0))
     max_hole: float = parameter(
         0.0, 'Greatest area of a hole that is filled, as a fraction of the image. A hole with an '
         'unknown pixel in it stays. An obstacle that looks smaller than this vanishes, too.',
-        range=(0.0, 1.0), per_camera=True)
+        range=(0.0, 1.0))
     majority: int = parameter(  # Votes are counted in bytes.
         1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
-        'than half of the last frames. 1 turns voting off.', range=(1, 255), per_camera=True)
+        'than half of the last frames. 1 turns voting off.', range=(1, 255))
 
 
 @dataclass(frozen=True)
@@ -115,35 +114,34 @@ class GroundSettings(CheckedSettings):
     pose: str = parameter(
         'off', 'Source of the camera pose. parameters takes the pose from ground.height to '
         'ground.y. tf takes it from TF, between base_frame and the frame of the image. off turns '
-        'the outputs in meters off.', choices=('off', 'parameters', 'tf'), per_camera=True)
+        'the outputs in meters off.', choices=('off', 'parameters', 'tf'))
     height: float = parameter(
-        1.5, 'Height of the camera above the ground, in meters.', range=(0.01, 100.0),
-        per_camera=True)
+        1.5, 'Height of the camera above the ground, in meters.', range=(0.01, 100.0))
     pitch: float = parameter(
         0.0, 'Pitch of the camera, in radians. A camera with a positive pitch looks down.',
-        range=(-1.57, 1.57), per_camera=True)
+        range=(-1.57, 1.57))
     roll: float = parameter(
         0.0, 'Roll of the camera, in radians. A camera with a positive roll has its right side '
-        'down.', range=(-3.15, 3.15), per_camera=True)
+        'down.', range=(-3.15, 3.15))
     yaw: float = parameter(
         0.0, 'Yaw of the camera, in radians. A camera with a positive yaw looks to the left.',
-        range=(-3.15, 3.15), per_camera=True)
+        range=(-3.15, 3.15))
     x: float = parameter(
         0.0, 'Position of the camera in front of the origin of base_frame, in meters.',
-        range=(-100.0, 100.0), per_camera=True)
+        range=(-100.0, 100.0))
     y: float = parameter(
         0.0, 'Position of the camera to the left of the origin of base_frame, in meters.',
-        range=(-100.0, 100.0), per_camera=True)
+        range=(-100.0, 100.0))
     max_range: float = parameter(
         30.0, 'Greatest distance of ground in the outputs, in meters. Ground farther away is left '
-        'out.', range=(0.1, 1000.0), per_camera=True)
+        'out.', range=(0.1, 1000.0))
     obstacle_height: float = parameter(
         0.3, 'Height of the points of ~/obstacles above the ground, in meters. Choose one inside '
-        'the height limits of the node that reads them.', range=(-100.0, 100.0), per_camera=True)
+        'the height limits of the node that reads them.', range=(-100.0, 100.0))
     path_width: float = parameter(
         2.0, 'Width of the strip ahead, in meters, in which the field nearest_edge of '
         '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is +inf '
-        'only if the image shows the whole width.', range=(0.01, 100.0), per_camera=True)
+        'only if the image shows the whole width.', range=(0.01, 100.0))
 
 
 @dataclass(frozen=True)
@@ -156,22 +154,21 @@ class ScanSettings(CheckedSettings):
 
     angle_min: float = parameter(
         -1.5708, 'Bearing of the first ray of ~/free_space, in radians, positive to the left.',
-        range=(-6.2832, 6.2832), per_camera=True)
+        range=(-6.2832, 6.2832))
     angle_max: float = parameter(
         1.5708, 'Bearing of the last ray of ~/free_space, in radians, positive to the left. A '
         'scan all around ends one ray before its start. A scan to the rear goes from 1.5708 to '
-        '4.7124.', range=(-6.2832, 6.2832), per_camera=True)
+        '4.7124.', range=(-6.2832, 6.2832))
     angle_increment: float = parameter(
         0.0174533, 'Angle between two rays of ~/free_space, in radians. A costmap needs at most '
-        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15),
-        per_camera=True)
+        'half its resolution divided by scan.range_max.', range=(0.0001, 3.15))
     range_min: float = parameter(
         0.0, 'Least range of ~/free_space, in meters. A ray that ends nearer is -inf, too close '
-        '(REP 117).', range=(0.0, 1000.0), per_camera=True)
+        '(REP 117).', range=(0.0, 1000.0))
     range_max: float = parameter(
         20.0, 'Greatest range of ~/free_space, in meters, and at most ground.max_range. A ray is '
         '+inf if its ground is free as far as this. It is NaN if its ground is not seen so far.',
-        range=(0.1, 1000.0), per_camera=True)
+        range=(0.1, 1000.0))
 
     def __post_init__(self):
         """Check the fields, and what they mean together."""
@@ -212,19 +209,17 @@ class GridSettings(CheckedSettings):
     """
 
     length: float = parameter(
-        20.0, 'Length of ~/grid along the x axis of base_frame, in meters.', range=(0.1, 1000.0),
-        per_camera=True)
+        20.0, 'Length of ~/grid along the x axis of base_frame, in meters.', range=(0.1, 1000.0))
     width: float = parameter(
-        20.0, 'Width of ~/grid along the y axis of base_frame, in meters.', range=(0.1, 1000.0),
-        per_camera=True)
+        20.0, 'Width of ~/grid along the y axis of base_frame, in meters.', range=(0.1, 1000.0))
     x: float = parameter(
         0.0, 'Position of the rear side of ~/grid in base_frame, in meters. A camera that looks '
-        'back needs minus grid.length.', range=(-1000.0, 1000.0), per_camera=True)
+        'back needs minus grid.length.', range=(-1000.0, 1000.0))
     y: float = parameter(
         0.0, 'Position of the middle of ~/grid in base_frame, in meters, positive to the left.',
-        range=(-1000.0, 1000.0), per_camera=True)
+        range=(-1000.0, 1000.0))
     resolution: float = parameter(
-        0.1, 'Side of a cell of ~/grid, in meters.', range=(0.01, 10.0), per_camera=True)
+        0.1, 'Side of a cell of ~/grid, in meters.', range=(0.01, 10.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,7 +304,7 @@ class NodeSettings(CheckedSettings):
         'The noise of a real sensor always changes some. 0 turns this off, for still images and '
         'simulators without noise.', range=(0.0, 3600.0), per_camera=True)
     drivable: DrivableSettings = group(
-        DrivableSettings, 'These parameters decide which drivable pixels count.')
+        DrivableSettings, 'These parameters decide which drivable pixels count.', per_camera=True)
     rectified: bool = parameter(
         False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
         'a pixel looks, and the distortion is ignored.', per_camera=True)
@@ -322,9 +317,12 @@ class NodeSettings(CheckedSettings):
         'most 2828.', accepts='a frame, or empty', check=_check_frame_or_empty)
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
-        '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.')
-    scan: ScanSettings = group(ScanSettings, 'These parameters set the rays of ~/free_space.')
-    grid: GridSettings = group(GridSettings, 'These parameters set the cells of ~/grid.')
+        '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.',
+        per_camera=True)
+    scan: ScanSettings = group(
+        ScanSettings, 'These parameters set the rays of ~/free_space.', per_camera=True)
+    grid: GridSettings = group(
+        GridSettings, 'These parameters set the cells of ~/grid.', per_camera=True)
     diagnostics_period: float = parameter(
         1.0, 'Time between two messages on /diagnostics, in seconds.', changes=Changes.AT_START,
         range=(0.1, 60.0))

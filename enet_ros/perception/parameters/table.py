@@ -198,14 +198,16 @@ def parameter(default: object, description: str, *, changes: Changes = Changes.A
     return dataclasses.field(default=default, metadata={'parameter': row})
 
 
-def group(settings: type, description: str) -> dataclasses.Field:
+def group(settings: type, description: str, *, per_camera: bool) -> dataclasses.Field:
     """Return a dataclass field that holds parameters of its own.
 
     Args:
         settings: Dataclass of the group. The names of its parameters begin with the field's name.
         description: Sentences about the whole group.
+        per_camera: Whether a single camera may have values of its own.
     """
-    return dataclasses.field(default_factory=settings, metadata={'group': description})
+    return dataclasses.field(default_factory=settings,
+                             metadata={'group': description, 'per_camera': per_camera})
 
 
 @cache
@@ -221,7 +223,8 @@ def table_of(settings: type) -> tuple[Parameter, ...]:
     rows = []
     for field in dataclasses.fields(settings):
         if field.name in groups_of(settings):
-            rows += [dataclasses.replace(row, name=f'{field.name}.{row.name}')
+            rows += [dataclasses.replace(row, name=f'{field.name}.{row.name}',
+                                         per_camera=field.metadata['per_camera'])
                      for row in table_of(field.default_factory)]
         else:
             rows.append(dataclasses.replace(field.metadata['parameter'], name=field.name))

@@ -26,14 +26,15 @@ class TemporalMajority:
     It spares a planner the flicker of single frames. A pixel that becomes drivable or not changes
     after half of the frames. A pixel that becomes unknown changes at once.
 
+    After a gap of more than ``MAX_GAP_SEC``, or if the stamps jump back, the frames before are
+    forgotten.
+
     Args:
         count: Number of frames that vote, 1 to 255.
-        max_gap_sec: Longest time from one frame to the next. After a longer one, or if the stamps
-            jump back, the frames before are forgotten.
     """
 
-    def __init__(self, count: int, max_gap_sec: float = MAX_GAP_SEC):
-        self.count, self.max_gap_sec = count, max_gap_sec
+    def __init__(self, count: int):
+        self.count = count
         self.clear()
 
     def clear(self) -> None:
@@ -60,7 +61,7 @@ class TemporalMajority:
         if self.count == 1:
             return mask
         if self._votes is None or self._votes.shape != mask.shape \
-                or not 0.0 <= stamp_sec - self._stamp_sec <= self.max_gap_sec:
+                or not 0.0 <= stamp_sec - self._stamp_sec <= MAX_GAP_SEC:
             self.clear()
             self._votes = np.zeros_like(mask)
         elif stamp_sec == self._stamp_sec:
@@ -85,16 +86,14 @@ class DrivableFilter:
 
     Args:
         settings: Which drivable pixels count.
-        max_gap_sec: See :class:`TemporalMajority`.
 
     Attributes:
         majority: The votes of the frames before.
     """
 
-    def __init__(self, settings: DrivableSettings | None = None,
-                 max_gap_sec: float = MAX_GAP_SEC):
+    def __init__(self, settings: DrivableSettings | None = None):
         self._settings = settings or DrivableSettings()
-        self.majority = TemporalMajority(self._settings.majority, max_gap_sec)
+        self.majority = TemporalMajority(self._settings.majority)
 
     @property
     def settings(self) -> DrivableSettings:
@@ -104,7 +103,7 @@ class DrivableFilter:
     @settings.setter
     def settings(self, settings: DrivableSettings) -> None:
         if settings.majority != self._settings.majority:
-            self.majority = TemporalMajority(settings.majority, self.majority.max_gap_sec)
+            self.majority = TemporalMajority(settings.majority)
         self._settings = settings
 
     def clear(self) -> None:

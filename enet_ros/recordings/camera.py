@@ -29,7 +29,7 @@ from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.outputs import OUTPUTS, Output, OutputContext
-from enet_ros.recordings.state import fields_of, set_fields
+from enet_ros.recordings.state import set_fields
 from enet_ros.recordings.survey import RecordedCalibrations
 from enet_ros.recordings.transforms import RecordedTransforms
 
@@ -189,8 +189,7 @@ class RecordedCamera:
         return {'frames': self.frames,
                 'epochs': [self._time_epoch, self._perceiver.time_epoch],
                 'complaints': self.complaints.state(),
-                **{name: fields_of(remembers, tuple(vars(remembers)))
-                   for name, remembers in self._memories().items()}}
+                **{name: dict(vars(remembers)) for name, remembers in self._memories().items()}}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from a state.

@@ -46,11 +46,6 @@ def decode_state(data: bytes) -> dict[str, object]:
     return state
 
 
-def fields_of(remembers: object, names: tuple[str, ...]) -> dict[str, object]:
-    """Return attributes of an object by name."""
-    return {name: getattr(remembers, name) for name in names}
-
-
 def set_fields(remembers: object, values: Mapping[str, object]) -> None:
     """Set attributes of an object that has them already."""
     for name, value in values.items():

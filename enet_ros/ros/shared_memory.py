@@ -79,7 +79,7 @@ def remove_leftovers(folder: Path = SHARED_MEMORY, least_age_sec: float = LEAST_
     Args:
         folder: Folder of the shared memory.
         least_age_sec: Least age of a lock file whose segment is removed, in seconds.
-        except_names: Names of segments that stay.
+        except_names: Names of segments that stay. Only tests give some.
 
     Returns:
         What was removed.
@@ -119,7 +119,7 @@ def uses_fast_dds() -> bool:
 
 
 def segment_names(folder: Path = SHARED_MEMORY) -> frozenset[str]:
-    """Return the names of all segments that have a lock file now."""
+    """Return the names of all segments that have a lock file now. Only tests need them."""
     with opened_folder(folder) as folder_fd:
         return frozenset(_names_in(folder_fd))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.settings import GridSettings
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
 #: Cells of 200 m at 0.1 m. More would fill the memory before they help a planner. Where the
@@ -31,16 +32,15 @@ class GridSpec:
     Attributes:
         size_m: Lengths along x and y, in meters. They are rounded to whole cells.
         resolution_m: Side of a cell, in meters.
-        origin_m: x and y of the corner of the first cell. By default the vehicle is in the middle
-            of the near side.
+        origin_m: x and y of the corner of the first cell.
 
     Raises:
         ValueError: A size or the resolution is not above 0, or there are too many cells.
     """
 
-    size_m: tuple[float, float] = (20., 20.)
-    resolution_m: float = .1
-    origin_m: tuple[float, float] = (0., -10.)
+    size_m: tuple[float, float]
+    resolution_m: float
+    origin_m: tuple[float, float]
 
     def __post_init__(self):
         """Check the fields."""
@@ -54,6 +54,11 @@ class GridSpec:
             raise ValueError(f'size_m is {self.size_m} and resolution_m {self.resolution_m}, '
                              f'which are {math.prod(self.cells):,} cells, wanted at most '
                              f'{MAX_CELLS:,}')
+
+    @classmethod
+    def of(cls, grid: GridSettings) -> GridSpec:
+        """Return the grid of settings, whose y is that of its middle."""
+        return cls((grid.length, grid.width), grid.resolution, (grid.x, grid.y - grid.width / 2))
 
     @property
     def cells(self) -> tuple[int, int]:

@@ -117,7 +117,7 @@ class GroundTable(GroundView):
     """
 
     def __init__(self, camera: CameraModel, pose: Pose, size: tuple[int, int],
-                 max_range_m: float = 30.):
+                 max_range_m: float):
         super().__init__(camera, pose, size)
         if not 0. < max_range_m < math.inf:
             raise ValueError(f'max_range_m is {max_range_m}, wanted meters above 0')

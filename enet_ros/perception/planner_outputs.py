@@ -176,7 +176,7 @@ def _half_width(bearing: np.ndarray) -> np.ndarray:
     return half_width
 
 
-def path_bin(table: GroundTable, half_width_m: float = 1.) -> RangeBins:
+def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     """Return the pixels of the strip straight ahead, for :func:`nearest_edge`.
 
     The strip is in view only in its full width. Its sides enter the image last.

@@ -219,16 +219,16 @@ def test_nothing_lies_at_or_above_the_horizon():
 
 def test_a_camera_may_look_back_or_hang_upside_down():
     camera = CameraModel(64, 48, (50, 0, 31.5, 0, 50, 23.5, 0, 0, 1))
-    upright = GroundTable(camera, Pose.from_mount(1., .3), (64, 48))
-    behind = GroundTable(camera, Pose.from_mount(1., .3, yaw_rad=math.pi), (64, 48))
-    hanging = GroundTable(camera, Pose.from_mount(1., .3, math.pi), (64, 48))
+    upright = GroundTable(camera, Pose.from_mount(1., .3), (64, 48), 30.)
+    behind = GroundTable(camera, Pose.from_mount(1., .3, yaw_rad=math.pi), (64, 48), 30.)
+    hanging = GroundTable(camera, Pose.from_mount(1., .3, math.pi), (64, 48), 30.)
     turned = upright.points[..., :2]
     assert np.allclose(behind.points[..., :2], -turned, atol=1e-4, equal_nan=True)
     assert np.allclose(hanging.points[::-1, ::-1, :2], turned, atol=1e-4, equal_nan=True)
 
 
 def test_a_table_that_moves_is_that_of_the_new_pose_and_leaves_the_old_one():
-    old = GroundTable(model('plumb_bob'), MOUNTS['level'], (64, 48))
+    old = GroundTable(model('plumb_bob'), MOUNTS['level'], (64, 48), 30.)
     before = old.points.copy()
     moved = old.moved_to(MOUNTS['turned'], 7.)
     new = GroundTable(old.camera, MOUNTS['turned'], (64, 48), 7.)
@@ -266,12 +266,13 @@ def test_poses_from_transforms_are_those_from_parameters():
 def test_a_pixel_covers_more_ground_farther_away():
     """On flat ground z / x = h / r: a row covers (r^2 + h^2) / (f h), a column r / f (level)."""
     table = GroundTable(CameraModel(64, 49, (500, 0, 31.5, 0, 500, 24, 0, 0, 1)),
-                        Pose.from_mount(1.), (64, 49))
+                        Pose.from_mount(1.), (64, 49), 30.)
     across, along = table.ground_resolution((11., 20., 30.)).T
     assert across == pytest.approx(np.array([11, 20, 30]) / 500, rel=1e-3)
     assert along == pytest.approx(np.array([11, 20, 30]) ** 2 / 500, rel=1e-2)
     assert np.isnan(table.ground_resolution([2000.])).any()   # half a pixel below the horizon
-    shifted = GroundTable(table.camera, Pose.from_mount(1., yaw_rad=math.pi, x_m=-2.), (64, 49))
+    shifted = GroundTable(table.camera, Pose.from_mount(1., yaw_rad=math.pi, x_m=-2.), (64, 49),
+                          30.)
     assert shifted.ground_resolution([13.])[0] == pytest.approx([11 / 500, 121 / 500], rel=1e-2)
 
 

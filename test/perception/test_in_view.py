@@ -15,7 +15,7 @@ from enet_ros.perception.settings import ScanSettings
 def table_of(pose, size=(640, 360), focal=560., d=()):
     width, height = size
     camera = CameraModel(*size, (focal, 0, width / 2 - .5, 0, focal, height / 2 - .5, 0, 0, 1), d)
-    return GroundTable(camera, pose, size)
+    return GroundTable(camera, pose, size, 30.)
 
 
 def edge_of(table, half_width_m=1., blocked=None):

@@ -24,7 +24,7 @@ from enet_ros.perception.planner_outputs import (
     path_bin,
     scan_bins,
 )
-from enet_ros.perception.settings import ScanSettings
+from enet_ros.perception.settings import GridSettings, ScanSettings
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 
@@ -47,7 +47,8 @@ def scene():
 @pytest.fixture(scope='module')
 def table(scene):
     return GroundTable(CameraModel(640, 360, scene.camera.k),
-                       Pose.from_mount(scene.camera.height_m, scene.camera.pitch_rad), (640, 360))
+                       Pose.from_mount(scene.camera.height_m, scene.camera.pitch_rad),
+                       (640, 360), 30.)
 
 
 def mask_of(labels):
@@ -60,7 +61,7 @@ def all_road(table):
 
 @pytest.mark.parametrize('t', TIMES)
 def test_the_grid_agrees_with_the_truth_of_the_scene(scene, table, t):
-    labels, spec = scene.render(t)[1], GridSpec()
+    labels, spec = scene.render(t)[1], GridSpec.of(GridSettings())
     data = rolling_grid(mask_of(labels), labels, GridCells(table, spec))
     assert data.shape == (200, 200) and data.dtype == np.int8
     x, y = np.meshgrid(np.arange(200) * .1 + .05, np.arange(200) * .1 - 9.95)
@@ -169,8 +170,9 @@ def test_nothing_is_free_when_all_is_unknown(table):
     labels = np.full(table.shape, UNKNOWN, np.uint8)
     for mask in (np.zeros_like(labels), np.full_like(labels, 255)):
         assert np.isnan(free_space_scan(mask, labels, scan_bins(table, ScanSettings()))).all()
-        assert (rolling_grid(mask, labels, GridCells(table, GridSpec())) == -1).all()
-        assert math.isnan(nearest_edge(mask, labels, path_bin(table)))
+        cells = GridCells(table, GridSpec.of(GridSettings()))
+        assert (rolling_grid(mask, labels, cells) == -1).all()
+        assert math.isnan(nearest_edge(mask, labels, path_bin(table, 1.)))
 
 
 def ranges_of(table, labels, **spec):
@@ -298,11 +300,11 @@ def test_a_scan_reaches_no_farther_than_the_table(table):
     (lambda: ScanSettings(angle_increment=0.), 'angle_increment is 0.0'),
     (lambda: ScanSettings(range_min=3., range_max=2.), 'range_min is 3.0 and range_max 2.0'),
     (lambda: ScanSettings(range_max=math.nan), 'range_max is nan'),
-    (lambda: GridSpec(resolution_m=0.), 'resolution_m is 0.0'),
-    (lambda: GridSpec((0., 5.)), 'size_m is .0.0, 5.0.'),
-    (lambda: GridSpec((1000., 1000.), .01),
+    (lambda: GridSpec((20., 20.), 0., (0., -10.)), 'resolution_m is 0.0'),
+    (lambda: GridSpec((0., 5.), .1, (0., -10.)), 'size_m is .0.0, 5.0.'),
+    (lambda: GridSpec((1000., 1000.), .01, (0., -10.)),
      'resolution_m 0.01, which are 10,000,000,000 cells'),
-    (lambda: GridSpec(origin_m=(math.inf, 0.)), 'origin_m .inf'),
+    (lambda: GridSpec((20., 20.), .1, (math.inf, 0.)), 'origin_m .inf'),
     (lambda: path_bin(SMALL, 0.), 'half_width_m is 0.0'),
 ])
 def test_a_bad_specification_names_field_value_and_what_is_wanted(build, message):
@@ -316,9 +318,9 @@ def test_the_nearest_edge_is_that_of_the_strip_ahead(table):
     assert nearest_edge(mask_of(labels), labels, path) == math.inf
     labels[rows_between(table, 9.9, 10.4)] = PAVEMENT
     assert nearest_edge(mask_of(labels), labels, path) == pytest.approx(10., abs=.15)
-    behind = GroundTable(table.camera, Pose.from_mount(1.4, yaw_rad=math.pi), (64, 36))
+    behind = GroundTable(table.camera, Pose.from_mount(1.4, yaw_rad=math.pi), (64, 36), 30.)
     labels = np.full(behind.shape, PAVEMENT, np.uint8)
-    assert math.isnan(nearest_edge(mask_of(labels), labels, path_bin(behind)))
+    assert math.isnan(nearest_edge(mask_of(labels), labels, path_bin(behind, 1.)))
 
 
 @pytest.mark.parametrize('t', TIMES)
@@ -343,7 +345,7 @@ def test_the_far_side_of_an_obstacle_is_left_out_however_the_camera_hangs(table)
     assert np.sum(np.isclose(x, front)) == 140
     assert len(points) == 140 + 2 * (len(rows) - 1)   # front and sides
     hanging = GroundTable(table.camera, Pose.from_mount(1.4, table_pitch(table), math.pi),
-                          table.size)
+                          table.size, 30.)
     turned = obstacle_points(mask_of(labels[::-1, ::-1].copy()), hanging, 0.)
     assert np.sort(turned, 0) == pytest.approx(np.sort(points, 0), abs=1e-3)
 
@@ -365,7 +367,7 @@ def test_contours_in_meters_enclose_the_road(scene, table, t):
     assert all(contour.dtype == np.float32 and contour.shape[1] == 2 for contour in contours)
     assert len(contours[0]) < 200
     assert np.hypot(*np.vstack(contours).T).max() <= 30.
-    data = rolling_grid(mask_of(labels), labels, GridCells(table, GridSpec()))
+    data = rolling_grid(mask_of(labels), labels, GridCells(table, GridSpec.of(GridSettings())))
     x, y = np.meshgrid(np.arange(200) * .1 + .05, np.arange(200) * .1 - 9.95)
     seen = (data != -1) & (np.hypot(x, y) <= NEAR_M)
     inside = [max(cv2.pointPolygonTest(contour, point, False) for contour in contours) >= 0

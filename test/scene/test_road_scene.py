@@ -360,7 +360,7 @@ def test_flat_ground_projection_errs_on_a_slope_as_geometry_says(x_m, slope, err
     camera, height = scene.camera, scene.camera.height_m
     assert height == 1.4
     table = GroundTable(CameraModel(640, 360, camera.k), Pose.from_mount(height, camera.pitch_rad),
-                        (640, 360))
+                        (640, 360), 30.)
     pixel = camera.project(np.array([[x_m, 1., camera.rise(x_m)]]))
     [[found_x, found_y]] = table.to_ground(pixel)
     lift = x_m * math.tan(slope)

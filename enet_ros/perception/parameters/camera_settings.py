@@ -51,8 +51,7 @@ class CameraSettings:
                               f'{max_range}, wanted scan.range_min below it, since no ground '
                               'beyond it is used')
         try:
-            spec = GridSpec((grid.length, grid.width), grid.resolution,
-                            (grid.x, grid.y - grid.width / 2))
+            spec = GridSpec.of(grid)
         except ValueError as error:
             raise ConfigError(f'grid.length is {grid.length}, grid.width {grid.width} and '
                               f'grid.resolution {grid.resolution}: {error}') from error

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from enet_ros.media import Video, existing, is_video, read_frames
 from enet_ros.perception.grid import GridSpec
+from enet_ros.perception.settings import GridSettings
 from enet_ros.ros.messages import grid_message
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import Style
@@ -119,7 +120,7 @@ class StreetSource:
             labels: true labels of the frame, (H, W) uint8.
             second: time of the frame along the drive.
         """
-        spec, camera = GridSpec(), self._scene.camera
+        spec, camera = GridSpec.of(GridSettings()), self._scene.camera
         x, y = spec.centers().T
         ids = self._scene.ground_truth(x, y, second)
         pixel_xy = camera.project(np.column_stack((x, y, camera.rise(x))))

@@ -31,8 +31,8 @@ from enet_ros.common.signals import ends_with_parent, stops_as_ctrl_c
 from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
-from enet_ros.perception.grid import GridSpec
 from enet_ros.perception.overlay import birds_eye, with_legend
+from enet_ros.perception.settings import GridSettings
 from enet_ros.ros.tools.observer import Observer, Record
 from enet_ros.ros.tools.processes import (
     Process,
@@ -225,7 +225,7 @@ def image_of(record: Record) -> np.ndarray:
     if record.grid is None:
         return record.overlay
     height = record.overlay.shape[0]
-    return np.hstack((record.overlay, birds_eye(record.grid, GridSpec().resolution_m, height)))
+    return np.hstack((record.overlay, birds_eye(record.grid, GridSettings().resolution, height)))
 
 
 def print_summary(report: Report, out: Path) -> None:

@@ -38,33 +38,33 @@ class GroundLocator:
 
     Args:
         transforms: Source of the camera pose, with ``ground.pose: tf``.
+        calibrations: The camera infos of the camera.
+        complaints: Is told what is missing, and why.
         size: (width, height) of the network.
         is_same: Tells whether the tables of one pose serve for another.
     """
 
-    def __init__(self, transforms: Transforms, size: tuple[int, int],
-                 is_same: Callable[[Pose, Pose], bool] = Pose.is_near):
-        self._transforms, self._size, self._is_same = transforms, size, is_same
+    def __init__(self, transforms: Transforms, calibrations: Calibrations, complaints: Complaints,
+                 size: tuple[int, int], is_same: Callable[[Pose, Pose], bool] = Pose.is_near):
+        self._transforms, self._calibrations = transforms, calibrations
+        self._complaints, self._size, self._is_same = complaints, size, is_same
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
 
-    def locate(self, frame: FrameInFlight, calibration: Calibrations,
-               health: Complaints) -> None:
-        """Fill in the calibration and the ground of a frame.
+    def locate(self, frame: FrameInFlight) -> None:
+        """Fill in the calibration and the ground of a segmented frame.
 
-        Args:
-            frame: A segmented frame. What is not there is taken out of its needs.
-            calibration: The camera infos of the camera.
-            health: Is told what is missing, and why.
+        What is not there is taken out of ``frame.needs``.
         """
+        complain = self._complaints.complain
         needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
-        judgement = calibration.judged(
+        judgement = self._calibrations.judged(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
-        if note := calibration.take_note():
-            health.complain('calibration', note)
+        if note := self._calibrations.take_note():
+            complain('calibration', note)
         if judgement is not None and not judgement.is_publishable:
-            health.complain('no ~/camera_info and no outputs in meters', judgement.problem)
+            complain('no ~/camera_info and no outputs in meters', judgement.problem)
             return
         if judgement is not None:
             frame.camera_info = judgement.info
@@ -74,12 +74,12 @@ class GroundLocator:
         try:
             frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
         except (ValueError, LookupError) as error:
-            health.complain('no outputs in meters', str(error))
+            complain('no outputs in meters', str(error))
             return
         frame.needs |= Need.GROUND
         doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
         if doubt is not None:
-            health.complain(doubt.effect, doubt.reason)
+            complain(doubt.effect, doubt.reason)
 
     def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:

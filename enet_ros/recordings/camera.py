@@ -93,7 +93,8 @@ class RecordedCamera:
         self._settings, self._segmenter = settings, segmenter
         self._calibrations = calibrations
         # Equal poses only, so that a frame's outputs do not depend on where a part begins.
-        self._locator = GroundLocator(transforms, segmenter.resolution, operator.eq)
+        self._locator = GroundLocator(transforms, calibrations, self.complaints,
+                                      segmenter.resolution, operator.eq)
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
         self._judge, self._perceiver = FrameJudge(segmenter.least_confidence), Perceiver()
@@ -119,7 +120,7 @@ class RecordedCamera:
         frame.requested_outputs = self._requested
         if frame.needs & Need.LOCATION:
             self._calibrations.now_ns = self._context.transforms.now_ns = log_ns
-            self._locator.locate(frame, self._calibrations, self.complaints)
+            self._locator.locate(frame)
         frame.perception = self._perceiver.perceive(
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,
             stamp_sec=frame.order_sec, time_epoch=frame.time_epoch)

@@ -114,7 +114,6 @@ class Camera:
         self._wanted: list[Output] = []  # outputs that had subscribers at the last frame
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = transforms
-        self._ground = GroundLocator(transforms, setup.resolution)
         self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
         with ExitStack() as created:  # If a topic cannot be created, the others are removed.
             self._publishers = {output.name: publisher_of(
@@ -130,6 +129,7 @@ class Camera:
             self._topics = created.pop_all()
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
+        self._ground = GroundLocator(transforms, self.calibration, self.health, setup.resolution)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def activate(self) -> None:
@@ -231,7 +231,7 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        self._ground.locate(frame, self.calibration, self.health)
+        self._ground.locate(frame)
         return frame
 
     def facts(self) -> dict[str, str]:

@@ -31,7 +31,7 @@ class MovingCamera:
     ('height_m', 1e-12, 2e-4), ('pitch_rad', 1e-12, 4e-5)])
 def test_tables_outlive_noise_of_tf_but_no_slow_motion(field, noise, step):
     camera = MovingCamera()
-    locator = GroundLocator(camera, (48, 32))
+    locator = GroundLocator(camera, None, None, (48, 32))
     first = locator.tables(JUDGEMENT, SETTINGS, HEADER)
     for _ in range(10):
         setattr(camera, field, getattr(camera, field) + noise)
@@ -47,7 +47,7 @@ def test_tables_outlive_noise_of_tf_but_no_slow_motion(field, noise, step):
 def test_a_recording_makes_tables_for_every_pose():
     """Else what comes after a stop would depend on the pose at which the run went on."""
     camera = MovingCamera()
-    locator = GroundLocator(camera, (48, 32), operator.eq)
+    locator = GroundLocator(camera, None, None, (48, 32), operator.eq)
     first = locator.tables(JUDGEMENT, SETTINGS, HEADER)
     assert locator.tables(JUDGEMENT, SETTINGS, HEADER) is first
     camera.height_m += 1e-12

@@ -18,8 +18,7 @@ from enet_ros.backends.base import BackendRequest, canonical_precision
 from enet_ros.backends.select import open_backend
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.network.resolution import STRIDE
-from enet_ros.perception.encodings import MAX_PIXELS
+from enet_ros.network.resolution import MAX_PIXELS, check_resolution
 from enet_ros.perception.resize import resize_frame, resize_labels
 
 #: The most probable of n classes has at least 1 / n. This much less is left to rounding.
@@ -41,27 +40,6 @@ class Segmentation:
     labels: np.ndarray
     confidence: np.ndarray | None = None
     invalid_share: float = 0.0
-
-
-def check_resolution(resolution: Sequence[int]) -> tuple[int, int]:
-    """Return a resolution as (width, height).
-
-    Raises:
-        ValueError: It is not two positive multiples of 8, or it is above 64 MP.
-    """
-    values = list(resolution)
-    if len(values) != 2 or any(v < STRIDE or v % STRIDE for v in values):
-        text = 'x'.join(str(v) for v in values)
-        hint = ''
-        if len(values) == 2 and min(values) > 0 and max(values) < MAX_PIXELS:
-            near = [max(STRIDE, round(v / STRIDE) * STRIDE) for v in values]
-            hint = f', such as {near[0]}x{near[1]}'
-        raise ValueError(f'resolution is {text}, wanted width and height in '
-                         f'multiples of {STRIDE}{hint}')
-    width, height = (int(v) for v in values)
-    if width * height > MAX_PIXELS:
-        raise ValueError(f'resolution is {width}x{height}, wanted at most 64 MP')
-    return width, height
 
 
 def check_frame(frame: np.ndarray) -> None:

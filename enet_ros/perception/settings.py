@@ -16,6 +16,7 @@ import numpy as np
 
 from enet_ros.backends.base import PRECISIONS
 from enet_ros.backends.select import BACKEND_NAMES
+from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.parameters.table import (
     Changes,
     CheckedSettings,
@@ -25,7 +26,6 @@ from enet_ros.perception.parameters.table import (
     parameter,
     table_of,
 )
-from enet_ros.perception.segmenter import check_resolution
 
 #: ``class_map.<name>.<property>`` of every class in the weights: property -> description.
 CLASS_MAP_PROPERTIES = {

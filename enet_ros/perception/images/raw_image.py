@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from enet_ros.common.one_line_error import OneLineError
+from enet_ros.network.resolution import MAX_PIXELS
 from enet_ros.perception.resize import resize_frame
 
-MAX_PIXELS = 64_000_000  # of a frame
 MAX_BYTES = 256_000_000  # of the memory that decoding one frame takes
 
 #: Conversions that copy the channels of each pixel. They commute with a resize.

@@ -30,7 +30,8 @@ from enet_ros.bench.timing import alternate
 from enet_ros.machine import describe_machine
 from enet_ros.msg import FrameTiming
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.perception.segmenter import Segmenter, check_resolution
+from enet_ros.network.resolution import check_resolution
+from enet_ros.perception.segmenter import Segmenter
 from enet_ros.ros.tools.observer import MaskObserver
 from enet_ros.ros.tools.processes import Process, ProcessError, isolate, stop_all, wait_until
 

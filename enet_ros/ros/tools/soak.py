@@ -26,7 +26,7 @@ from enet_ros.bench.background_load import BackgroundLoad
 from enet_ros.bench.baselines import PACKAGES
 from enet_ros.bench.soak_report import CameraCounts, SoakReport, SoakSeries, judge
 from enet_ros.machine import describe_machine
-from enet_ros.perception.segmenter import check_resolution
+from enet_ros.network.resolution import check_resolution
 from enet_ros.ros.cdr import read_stamp_ns
 from enet_ros.ros.outputs import OUTPUTS
 from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of

@@ -26,8 +26,9 @@ from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth
+from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.image_remarks import ImageRemarks
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 from enet_ros.ros.outputs import (
     OUTPUTS,
     Output,

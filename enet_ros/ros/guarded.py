@@ -8,8 +8,7 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from enet_ros.common.one_line_error import in_one_line
-
-WARNING_SEC = 5.0
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 
 class Guarded:
@@ -19,7 +18,8 @@ class Guarded:
         """Take the function.
 
         Args:
-            node: Logs a warning about messages that are left out, at most every WARNING_SEC.
+            node: Logs a warning about messages that are left out, at most every
+                WARNING_PERIOD_SEC.
             topic: Topic of the messages, for the warning.
             callback: Takes a message.
         """
@@ -33,7 +33,7 @@ class Guarded:
         except Exception as error:  # A message that nobody foresaw must not end the tool.
             now_sec = time.monotonic()
             if now_sec >= self._silent_until_sec:
-                self._silent_until_sec = now_sec + WARNING_SEC
+                self._silent_until_sec = now_sec + WARNING_PERIOD_SEC
                 self._node.get_logger().warning(
                     in_one_line(f'{self._topic}: a message is left out: {reason_of(error)}'))
 

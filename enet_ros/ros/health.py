@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from enet_ros.perception.frame import DropCause, Dropped
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
-WARNING_PERIOD_SEC = 5.0
 STATISTICS_FRAMES = 200     # Rates and percentiles look back over so many frames.
 RATE_WINDOW_SEC = 5.0
 

@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 from enet_ros.ros.shared_memory import remove_own
 from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})  # or a closed terminal
-ERROR_PERIOD_SEC = 5.0  # between two lines about callbacks that fail
 EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h; neither Python nor launch uses it
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
 
@@ -210,7 +210,7 @@ def _spin(node, start: Callable[[object], Coroutine] | None) -> bool:
                 raise
             node.get_logger().error(
                 f'a callback failed, and the node goes on: {type(error).__name__}: {error}',
-                throttle_duration_sec=ERROR_PERIOD_SEC)
+                throttle_duration_sec=WARNING_PERIOD_SEC)
 
 
 def _destroy(node) -> None:

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 from enet_ros.ros.compat import InvalidHandle, RCLError
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 TIMEOUT_NS = 500_000_000  # after which a context that has shut down is noticed
 LONGEST_END_SEC = 0.5     # for the message in hand when a node is destroyed
@@ -128,7 +129,7 @@ class Receiver:
                     return
                 self._node.get_logger().error(
                     f'{subscription.topic_name}: {type(error).__name__}: {error}',
-                    throttle_duration_sec=5.0)
+                    throttle_duration_sec=WARNING_PERIOD_SEC)
 
     def _look_at_events(self, wait_set) -> None:
         self._last_look_sec = time.monotonic()

@@ -19,6 +19,7 @@ from enet_ros.common.one_line_error import printable
 from enet_ros.perception.parameters.names import explain_unknown
 from enet_ros.perception.parameters.table import Changes, ConfigError
 from enet_ros.ros.compat import RCLError
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 from enet_ros.ros.parameter_rows import row_of
 
 #: Names or values in one request. While the executor answers a longer one, it notices no stall.
@@ -63,7 +64,7 @@ def _limited(node: Node, name: str, answer: Callable) -> Callable:
         if count <= MOST_PARAMETERS:
             return answer(request, response)
         reason = f'a request of {name} has {count} entries, wanted at most {MOST_PARAMETERS}'
-        node.get_logger().warning(reason, throttle_duration_sec=5.0)
+        node.get_logger().warning(reason, throttle_duration_sec=WARNING_PERIOD_SEC)
         refusal = SetParametersResult(successful=False, reason=reason)
         if hasattr(response, 'results'):
             response.results = [refusal] * count

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT
+
 
 @dataclass(frozen=True)
 class TopicNotes:
@@ -57,7 +59,6 @@ def cloud_fields(height: str, width: str, dense: str, data: str) -> dict[str, st
             'row_step': '12 bytes times width.', 'data': data, 'is_dense': dense}
 
 
-PNG, JPEG = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
 LABELS = 'Class id of each pixel, as ~/label_info names them. 255 is unknown.'
 MASK = '255 is drivable. 0 is not drivable, or unknown.'
 
@@ -111,11 +112,12 @@ NOTES = {
     'timing': TopicNotes('Where the time of a frame went.'),
     'labels/compressed': TopicNotes(
         'The labels for a slow network.',
-        compressed_fields(PNG, 'A PNG that keeps every value of ~/labels.'), PNG),
+        compressed_fields(PNG_FORMAT, 'A PNG that keeps every value of ~/labels.'), PNG_FORMAT),
     'drivable_mask/compressed': TopicNotes(
         'The mask for a slow network.',
-        compressed_fields(PNG, 'A PNG that keeps every value of ~/drivable_mask.'), PNG, STALL),
+        compressed_fields(PNG_FORMAT, 'A PNG that keeps every value of ~/drivable_mask.'),
+        PNG_FORMAT, STALL),
     'overlay/compressed': TopicNotes(
         'The overlay for a slow network.',
-        compressed_fields(JPEG, 'A JPEG of quality jpeg_quality.'), JPEG),
+        compressed_fields(JPEG_FORMAT, 'A JPEG of quality jpeg_quality.'), JPEG_FORMAT),
 }

@@ -20,7 +20,8 @@ from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.perception.stamps import stamp_ns
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 from enet_ros.ros.diagnostics import status_title
-from enet_ros.ros.guarded import WARNING_SEC, Guarded
+from enet_ros.ros.guarded import Guarded
+from enet_ros.ros.logs import WARNING_PERIOD_SEC
 from enet_ros.ros.qos import INPUT_QOS, copy_of
 from enet_ros.ros.tools.view_messages import grid_cells, mono8, points_xyz, scan_ranges
 from enet_ros.ros.tools.view_target import CameraTopics, Target
@@ -152,7 +153,7 @@ class CameraView:
             self._node.get_logger().warning(
                 f'no frame on {self._topics.image} has the stamp of the labels; labels are drawn '
                 f'alone. {SLOW if self._has_paired else OTHER_TOPIC}',
-                throttle_duration_sec=WARNING_SEC)
+                throttle_duration_sec=WARNING_PERIOD_SEC)
         self._drawing.labels(labels)
 
     def _rgb(self, serialized: bytes) -> np.ndarray:

@@ -59,16 +59,16 @@ def _check_resolution(name: str, resolution: list[int]) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _check_frame(name: str, frame: str) -> None:
+def _check_frame_id(name: str, frame: str) -> None:
     """Check that a frame has a name."""
     if not frame.replace('/', ' ').strip():
         raise ConfigError(f"{name} is '{frame}', wanted the name of a frame")
 
 
-def _check_frame_or_empty(name: str, frame: str) -> None:
+def _check_frame_id_or_empty(name: str, frame: str) -> None:
     """Check that a frame has a name, if there is one."""
     if frame:
-        _check_frame(name, frame)
+        _check_frame_id(name, frame)
 
 
 def _check_image_position(name: str, position: list[float]) -> None:
@@ -310,11 +310,12 @@ class NodeSettings(CheckedSettings):
         'a pixel looks, and the distortion is ignored.', per_camera=True)
     base_frame: str = parameter(
         'base_link', 'Frame of the outputs in meters (REP 105). Its x axis points forward, y to '
-        'the left and z up. Its origin is on the ground.', accepts='a frame', check=_check_frame)
+        'the left and z up. Its origin is on the ground.', accepts='a frame',
+        check=_check_frame_id)
     odom_frame: str = parameter(
         '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '
         'stays in base_frame. With it, (grid.length + grid.width) / grid.resolution may be at '
-        'most 2828.', accepts='a frame, or empty', check=_check_frame_or_empty)
+        'most 2828.', accepts='a frame, or empty', check=_check_frame_id_or_empty)
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
         '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.',

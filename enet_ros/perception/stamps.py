@@ -38,7 +38,7 @@ def to_ns(sec: int, nanosec: int) -> int:
     return sec * SECOND_NS + nanosec
 
 
-def stamp_ns(stamp: Stamp) -> int:
+def ns_of_stamp(stamp: Stamp) -> int:
     """Return the stamp of a message in nanoseconds.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy as np
 from enet_ros.perception.frame import Stamp
 from enet_ros.perception.geometry.pose import quaternion_matrix
 from enet_ros.perception.geometry.transforms import frame_names
-from enet_ros.perception.stamps import StampError, stamp_ns
+from enet_ros.perception.stamps import StampError, ns_of_stamp
 from enet_ros.recordings.epochs import Epochs
 from enet_ros.recordings.transform_history import Placement, StaticHistory, TransformHistory
 
@@ -75,7 +75,7 @@ class RecordedTransforms:
                     or not QUATERNION_LENGTHS[0] < hypot(*values[3:]) < QUATERNION_LENGTHS[1]:
                 continue
             try:
-                moved_ns = 0 if is_static else stamp_ns(stamped.header.stamp)
+                stamp_ns = 0 if is_static else ns_of_stamp(stamped.header.stamp)
             except StampError:
                 continue
             child, parent = (self._names.setdefault(name, name) for name in (child, parent))
@@ -84,7 +84,7 @@ class RecordedTransforms:
                 continue
             if child not in self._moving:
                 self._moving[child] = TransformHistory()
-            self._moving[child].add(parent, moved_ns, values, recorded_ns)
+            self._moving[child].add(parent, stamp_ns, values, recorded_ns)
 
     @property
     def epochs(self) -> Epochs:
@@ -107,9 +107,9 @@ class RecordedTransforms:
         if self.missing:
             raise LookupError(f'the recording has {self.missing}')
         target, source = frame_names(target, source)
-        frame_ns = stamp_ns(stamp)
-        epoch = self.epochs.of_frame(frame_ns, self.now_ns)
-        up, down = (self._way(frame, frame_ns, epoch) for frame in (source, target))
+        stamp_ns = ns_of_stamp(stamp)
+        epoch = self.epochs.of_frame(stamp_ns, self.now_ns)
+        up, down = (self._way(frame, stamp_ns, epoch) for frame in (source, target))
         common = next((frame for frame in up.frames if frame in down.frames), None)
         if common is None:
             raise (up.error or down.error or LookupError(

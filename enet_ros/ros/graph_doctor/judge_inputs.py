@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
 from enet_ros.perception.geometry.camera_info import judge as judge_calibration
-from enet_ros.perception.stamps import stamp_ns
+from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import (
@@ -96,7 +96,7 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
                 header = compressed.header
                 image = read_compressed(CompressedFile(compressed.data, compressed.format))
             height, width = image.rgb().shape[:2]
-            stamp = stamp_ns(header.stamp)
+            stamp = ns_of_stamp(header.stamp)
         except Exception as error:  # An image that nobody foresaw must not end the look.
             problem = reason_of(error)
             continue

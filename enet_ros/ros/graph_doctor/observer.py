@@ -19,7 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from enet_ros.perception.stamps import stamp_ns
+from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.graph_doctor.observation import (
     COMPRESSED,
@@ -218,7 +218,7 @@ class Observer:
             topic.messages.append((self._clock_ns if uses_clock else time.time_ns(), message))
 
     def _keep_clock(self, message: Clock) -> None:
-        self._clock_ns = stamp_ns(message.clock)
+        self._clock_ns = ns_of_stamp(message.clock)
 
 
 def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from enet_ros.comparison.measures import Overlap
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_image
-from enet_ros.perception.stamps import stamp_ns
+from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_stamp_ns
 from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
@@ -90,7 +90,7 @@ class Observer(Node):
                                      copy_of(OUTPUT_QOS))
 
     def _on_mask(self, message: Image) -> None:
-        latency_ns = self.get_clock().now().nanoseconds - stamp_ns(message.header.stamp)
+        latency_ns = self.get_clock().now().nanoseconds - ns_of_stamp(message.header.stamp)
         record, record.last_mask = self.record, time.monotonic()
         record.first_mask = record.first_mask or record.last_mask
         record.masks += 1
@@ -112,7 +112,7 @@ class Observer(Node):
         _keep(self._ground_truths, message, np.frombuffer(message.data, np.int8))
 
     def _on_labels(self, message: Image) -> None:
-        truth = self._truths.pop(stamp_ns(message.header.stamp), None)
+        truth = self._truths.pop(ns_of_stamp(message.header.stamp), None)
         if truth is not None:
             labels = np.frombuffer(message.data, np.uint8)
             self.record.road.add(labels == self._road_id, truth == ROAD)
@@ -120,7 +120,7 @@ class Observer(Node):
     def _on_grid(self, message: OccupancyGrid) -> None:
         cells = np.frombuffer(message.data, np.int8)
         self.record.grid = cells.reshape(message.info.height, message.info.width)
-        truth = self._ground_truths.pop(stamp_ns(message.header.stamp), None)
+        truth = self._ground_truths.pop(ns_of_stamp(message.header.stamp), None)
         if truth is not None:
             in_both = (cells >= 0) & (truth >= 0)
             self.record.meters.add((cells == 0)[in_both], (truth == 0)[in_both])
@@ -128,7 +128,7 @@ class Observer(Node):
 
 def _keep(truths: dict[int, np.ndarray], message, values: np.ndarray) -> None:
     """Keep a truth under its stamp until the node's output for that stamp comes."""
-    truths[stamp_ns(message.header.stamp)] = values
+    truths[ns_of_stamp(message.header.stamp)] = values
     while len(truths) > KEPT_TRUTHS:
         del truths[next(iter(truths))]
 

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from enet_ros.common.one_line_error import in_one_line
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_compressed, read_raw_image
-from enet_ros.perception.stamps import stamp_ns
+from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 from enet_ros.ros.diagnostics import status_title
 from enet_ros.ros.guarded import Guarded
@@ -203,7 +203,7 @@ class DiagnosticsView:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if drawing := self._drawings.get(status.name):
-                drawing.at(stamp_ns(message.header.stamp))
+                drawing.at(ns_of_stamp(message.header.stamp))
                 drawing.diagnostics(
                     int.from_bytes(status.level, 'little'), in_one_line(status.message),
                     {item.key: item.value for item in status.values})

@@ -172,7 +172,7 @@ class GroundTable(GroundView):
         return self.size[1], self.size[0]
 
     @property
-    def inside(self) -> np.ndarray:
+    def is_inside(self) -> np.ndarray:
         """Tell, (H, W) bool, which pixels have a ground point."""
         return np.isfinite(self.points[..., 0])
 

@@ -19,7 +19,7 @@ from enet_ros.perception.perceive import Need
 class Calibrations(Protocol):
     """A source of calibrations of one camera."""
 
-    def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
+    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
         """Judge the newest camera info, or return None if none has come."""
 
     def take_note(self) -> str:
@@ -59,7 +59,7 @@ class GroundLocator:
         """
         complain = self._complaints.complain
         needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
-        judgement = self._calibrations.judged(
+        judgement = self._calibrations.judge_for(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
         if note := self._calibrations.take_note():
             complain('calibration', note)

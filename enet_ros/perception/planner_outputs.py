@@ -293,7 +293,7 @@ def ground_contours(mask: np.ndarray, table: GroundTable,
         Arrays (N, 2) float32 of x and y in the base frame, in meters. Regions of fewer than 3
         corners are left out.
     """
-    near = np.where(table.inside, mask, np.uint8(0))
+    near = np.where(table.is_inside, mask, np.uint8(0))
     traced, _ = cv2.findContours(near, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     traced = sorted(traced, key=cv2.contourArea, reverse=True)
     on_ground = (table.points[contour[:, 0, 1], contour[:, 0, 0], :2] for contour in traced)

@@ -59,12 +59,12 @@ class RecordedCalibrations:
             self._since_ns.append(log_ns)
             self._infos.append(info)
 
-    def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
+    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
         """Judge the newest camera info at ``now_ns``, or the first one before that."""
         if not self._infos:
             return None
         at = max(bisect.bisect_right(self._since_ns, self.now_ns) - 1, 0)
-        return self._judge.judged(self._infos[at], frame_size, rectified=rectified)
+        return self._judge.judge_for(self._infos[at], frame_size, rectified=rectified)
 
     def take_note(self) -> str:
         """Return once what was read differently than it was written, a sentence or ''."""

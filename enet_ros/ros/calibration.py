@@ -39,7 +39,7 @@ class CalibrationTopic:
         with self._lock:
             return self._judge.take_note()
 
-    def judged(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
+    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
         """Judge the newest camera info. It is judged anew only if something changed.
 
         Args:
@@ -51,10 +51,10 @@ class CalibrationTopic:
         """
         with self._lock:
             info = self._take_newest()
-            return None if info is None else self._judge.judged(info, frame_size,
-                                                                rectified=rectified)
+            return None if info is None else self._judge.judge_for(
+                info, frame_size, rectified=rectified)
 
-    def described(self, frame_size: tuple[int, int], camera_settings: CameraSettings) -> str:
+    def describe(self, frame_size: tuple[int, int], camera_settings: CameraSettings) -> str:
         """Return what the diagnostics show of the newest camera info."""
-        return str(self.judged(frame_size, rectified=camera_settings.settings.rectified)
+        return str(self.judge_for(frame_size, rectified=camera_settings.settings.rectified)
                    or 'none has come')

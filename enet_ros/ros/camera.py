@@ -244,7 +244,7 @@ class Camera:
             if lacking := left_out(self._wanted, requested):
                 facts['left_out'] = lacking
         if self._last_frame is not None:
-            facts['calibration'] = self.calibration.described(*self._last_frame)
+            facts['calibration'] = self.calibration.describe(*self._last_frame)
         return {**facts, 'stamps': note} if note else facts
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:

@@ -33,8 +33,8 @@ class ImageBuffer:
         self._channels = 3 if encoding == 'rgb8' else 1
         self._size = 0, 0
 
-    def filled(self, label_map: np.ndarray, size: tuple[int, int], header: Header) -> Image:
-        """Return the message, filled with a map.
+    def fill(self, label_map: np.ndarray, size: tuple[int, int], header: Header) -> Image:
+        """Fill the message with a map, and return it.
 
         Args:
             label_map: (H, W) uint8. It is resized by nearest neighbor.

@@ -83,20 +83,20 @@ class OutputContext:
 
 def make_labels(frame: FrameInFlight, context: OutputContext) -> Image:
     """Make ``~/labels``."""
-    return context.images['labels'].filled(frame.perception.labels, frame.output_size,
-                                           frame.header)
+    return context.images['labels'].fill(frame.perception.labels, frame.output_size,
+                                         frame.header)
 
 
 def make_drivable_mask(frame: FrameInFlight, context: OutputContext) -> Image:
     """Make ``~/drivable_mask``."""
-    return context.images['drivable_mask'].filled(frame.perception.mask, frame.output_size,
-                                                  frame.header)
+    return context.images['drivable_mask'].fill(frame.perception.mask, frame.output_size,
+                                                frame.header)
 
 
 def make_confidence(frame: FrameInFlight, context: OutputContext) -> Image:
     """Make ``~/confidence``."""
     eight_bit = cv2.convertScaleAbs(frame.perception.confidence, alpha=255)
-    return context.images['confidence'].filled(eight_bit, frame.output_size, frame.header)
+    return context.images['confidence'].fill(eight_bit, frame.output_size, frame.header)
 
 
 def make_overlay(frame: FrameInFlight, context: OutputContext) -> Image:

@@ -175,7 +175,7 @@ def test_a_mistake_of_half_a_pixel_in_the_size_of_the_mask_is_noticed():
 def test_the_table_has_the_ground_of_each_pixel_center(name):
     table = GroundTable(CAMERAS[name], MOUNTS['turned'], (160, 96), 30.)
     assert table.points.shape == (96, 160, 3) and table.points.dtype == np.float32
-    rows, columns = np.nonzero(table.inside)
+    rows, columns = np.nonzero(table.is_inside)
     assert len(rows) > 3000
     back = sensor_pixels(table.camera, table.pose, table.points[rows, columns, :2].astype(float))
     back = mask_pixels(table.camera, back, table.size)
@@ -190,7 +190,7 @@ def test_the_table_of_the_drawn_scene_is_the_scene_itself():
     x, y = scene.camera.to_ground(np.arange(320), np.arange(192)[:, None])
     table = GroundTable(camera, pose, (320, 192), 30.)
     inside = np.hypot(x, y) <= 30.
-    assert np.array_equal(table.inside, inside)
+    assert np.array_equal(table.is_inside, inside)
     assert np.abs(table.points[..., 0] - x)[inside].max() < 1e-4
     assert np.abs(table.points[..., 1] - y)[inside].max() < 1e-4
     assert np.isnan(table.points[~inside]).all()

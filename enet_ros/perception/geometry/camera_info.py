@@ -83,8 +83,8 @@ class CalibrationJudge:
         self._last: tuple[tuple, Judgement] | None = None
         self._note = ''
 
-    def judged(self, info: CameraInfo, frame_size: tuple[int, int], *,
-               rectified: bool) -> Judgement:
+    def judge_for(self, info: CameraInfo, frame_size: tuple[int, int], *,
+                  rectified: bool) -> Judgement:
         """Judge a camera info.
 
         Args:

@@ -78,7 +78,7 @@ def empty_output(tables: GroundTables, requested: Collection[str]) -> GroundDoub
 def _sees_ground(table: GroundTable) -> bool:
     """Tell whether any pixel has a ground point within the range."""
     sample = table.points[::SAMPLE_STEP, ::SAMPLE_STEP, 0]
-    return bool(np.isfinite(sample).any() or table.inside.any())
+    return bool(np.isfinite(sample).any() or table.is_inside.any())
 
 
 def _unseen(table: GroundTable, settings: NodeSettings, frame_id: str) -> str:

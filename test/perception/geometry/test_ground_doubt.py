@@ -86,6 +86,6 @@ def test_a_pose_that_agrees_with_the_rotation_is_not_doubted(roll, rotate):
 
 def test_a_strip_of_ground_between_the_samples_is_found():
     pose = Pose.from_mount(1.5, -.335)  # only the last row looks down
-    inside = GroundTable(CAMERA, pose, SIZE, 1000.).inside
+    inside = GroundTable(CAMERA, pose, SIZE, 1000.).is_inside
     assert 0 < inside.any(axis=1).sum() <= 2
     assert doubt(pose, 1000.) is None

@@ -51,7 +51,7 @@ def processor_name(cpuinfo: str | None = None) -> str:
     """Return the name of the processor.
 
     Args:
-        cpuinfo: the text of /proc/cpuinfo; this machine's by default.
+        cpuinfo: The text of /proc/cpuinfo; this machine's by default.
 
     Returns:
         The name in that text, or '' where it holds none, as on some Arm boards.
@@ -100,9 +100,9 @@ class CudaDriver:
     """What the CUDA driver says.
 
     Attributes:
-        version: the newest CUDA version that the driver supports, such as '12.6'; '' where no
+        version: The newest CUDA version that the driver supports, such as '12.6'; '' where no
             driver is installed.
-        gpus: a description of each device, such as
+        gpus: A description of each device, such as
             'Orin, compute capability 8.7, 16 multiprocessors'.
     """
 
@@ -186,14 +186,14 @@ class Machine:
     """The facts that a reader needs to compare figures of two machines.
 
     Attributes:
-        processor: its name.
-        cores: number of cores on which this process may run.
-        features: what speeds up half precision; see :func:`processor_features`.
-        memory_gib: size of the memory, in GiB.
-        cuda_devices: number of GPUs by the driver.
-        system: operating system, kernel and architecture.
-        python: version of the interpreter.
-        packages: package name -> version, of those that are installed.
+        processor: Its name.
+        cores: Number of cores on which this process may run.
+        features: What speeds up half precision; see :func:`processor_features`.
+        memory_gib: Size of the memory, in GiB.
+        cuda_devices: Number of GPUs by the driver.
+        system: Operating system, kernel and architecture.
+        python: Version of the interpreter.
+        packages: Package name -> version, of those that are installed.
     """
 
     processor: str
@@ -215,7 +215,7 @@ def describe_machine(*packages: str) -> Machine:
     """Collect the facts about this machine.
 
     Args:
-        packages: names of the packages whose versions are wanted.
+        packages: Names of the packages whose versions are wanted.
     """
     versions = {name: package_version(name) for name in packages}
     return Machine(

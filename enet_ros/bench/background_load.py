@@ -37,7 +37,7 @@ class BackgroundLoad:
         """Name the other processes that took most time: 'name (pid), N % of a core'.
 
         Args:
-            most: how many processes are named at most.
+            most: How many processes are named at most.
         """
         elapsed, family = self._elapsed_sec(), _family()
         taken = sorted(((seconds - self._by_process.get(key, 0.0), key)

@@ -41,11 +41,11 @@ class Workload:
     """The work that every runtime does.
 
     Attributes:
-        checkpoint: the weights.
+        checkpoint: The weights.
         resolution: (width, height) of the network, in pixels.
         camera: (width, height) of the camera's frames, in pixels.
-        batch: frames a call.
-        threads: number of CPU threads; 0 leaves it to the runtime.
+        batch: Frames a call.
+        threads: Number of CPU threads; 0 leaves it to the runtime.
     """
 
     checkpoint: Checkpoint
@@ -73,7 +73,7 @@ class Workload:
         """Build the bare network in eval mode, with batch normalization folded.
 
         Args:
-            unpooling: name of the method in :mod:`enet_ros.network.unpooling` with which the
+            unpooling: Name of the method in :mod:`enet_ros.network.unpooling` with which the
                 runtime is fastest.
         """
         from enet_ros.network import unpooling as methods
@@ -175,10 +175,10 @@ class Baseline:
     """A runtime to compare with; our segmenter is one of them.
 
     Attributes:
-        name: first part of the names of its rows, before the precision.
-        precisions: the precisions in which it is timed.
-        prepare: makes what is timed, from a workload and a precision.
-        description: what it is, for the reader of the table.
+        name: First part of the names of its rows, before the precision.
+        precisions: The precisions in which it is timed.
+        prepare: Makes what is timed, from a workload and a precision.
+        description: What it is, for the reader of the table.
     """
 
     name: str
@@ -210,7 +210,7 @@ def prepare(baseline: Baseline, workload: Workload, precision: str) -> Call:
     """Build a runtime's network and run it once.
 
     Raises:
-        UnavailableError: the runtime is not installed or does not run here.
+        UnavailableError: The runtime is not installed or does not run here.
     """
     try:
         call = baseline.prepare(workload, precision)

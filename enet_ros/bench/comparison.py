@@ -39,16 +39,16 @@ class Comparison:
     """The times of all runtimes at one resolution. The field names are keys of the JSON file.
 
     Attributes:
-        machine: where they were measured.
+        machine: Where they were measured.
         resolution: (width, height) of the network.
         camera: (width, height) of the camera's frames.
-        batch: frames a call.
-        threads: number of CPU threads; 0 left it to the runtime.
-        runs: number of runs of each runtime.
-        runtimes: the times by row; see :data:`Rows`.
-        busy: a sentence where other processes kept the cores busy, else ''.
-        ratios: key -> ratio of times; empty on a busy machine.
-        limit: the segmenter's speed beside the most that the processor can do.
+        batch: Frames a call.
+        threads: Number of CPU threads; 0 left it to the runtime.
+        runs: Number of runs of each runtime.
+        runtimes: The times by row; see :data:`Rows`.
+        busy: A sentence where other processes kept the cores busy, else ''.
+        ratios: Key -> ratio of times; empty on a busy machine.
+        limit: The segmenter's speed beside the most that the processor can do.
     """
 
     machine: Machine
@@ -67,9 +67,9 @@ def compare(workload: Workload, runs: int, only: Sequence[str] = ()) -> Comparis
     """Time every runtime that this machine has.
 
     Args:
-        workload: the work that every runtime does.
-        runs: number of runs of each runtime.
-        only: names of the baselines to time; empty for all.
+        workload: The work that every runtime does.
+        runs: Number of runs of each runtime.
+        only: Names of the baselines to time; empty for all.
     """
     calls, rows = _prepared(workload, only)
     load = BackgroundLoad()
@@ -110,8 +110,8 @@ def ratios(rows: Rows, medians: dict[str, np.ndarray] | None = None) -> dict[str
     that most of them have. The bfloat16 of torch has a ratio of its own.
 
     Args:
-        rows: the times; see :data:`Rows`.
-        medians: row name -> median of each round. A ratio is then the median of the rounds'
+        rows: The times; see :data:`Rows`.
+        medians: Row name -> median of each round. A ratio is then the median of the rounds'
             ratios, which a machine that is slower for some seconds does not change.
 
     Returns:

@@ -33,7 +33,7 @@ def try_gpu(weights: str = '') -> dict:
     """Try the GPU in two child processes with a cache of their own.
 
     Args:
-        weights: path or name of the weights.
+        weights: Path or name of the weights.
 
     Returns:
         'size'; 'built_sec' and 'agreement' (share of labels as in float32) of the TensorRT

@@ -19,21 +19,21 @@ class NodeFigures:
     """The figures of a node among its cameras. The field names are keys of the JSON file.
 
     Attributes:
-        fps: masks a second, of all cameras together.
-        fps_each: masks a second of each camera.
+        fps: Masks a second, of all cameras together.
+        fps_each: Masks a second of each camera.
         latency_ms: 'p50', 'p95', 'p99' and 'max' of the time from camera stamp to mask received.
-        segmenter_ms: median time of the bare segmenter.
-        overhead_ratio: the latency's p50 over the bare segmenter's time, median of the rounds.
-        published_share: masks a second over what the cameras send or the bare segmenter could
+        segmenter_ms: Median time of the bare segmenter.
+        overhead_ratio: The latency's p50 over the bare segmenter's time, median of the rounds.
+        published_share: Masks a second over what the cameras send or the bare segmenter could
             do, whichever is less; median of the rounds.
-        published_share_beside_cameras: the same with a bare segmenter that shares the machine
+        published_share_beside_cameras: The same with a bare segmenter that shares the machine
             with the cameras.
-        dropped: frames that the node dropped in the rounds.
-        stages_ms: medians of ~/timing, measured after the rounds.
+        dropped: Frames that the node dropped in the rounds.
+        stages_ms: Medians of ~/timing, measured after the rounds.
         cpu_percent: CPU time of the node, in percent of one core.
-        rss_mb: memory of the node at the end, in MB.
-        rss_growth_mb: its growth from the first round to the last.
-        start_sec: from the start of the process to the first mask.
+        rss_mb: Memory of the node at the end, in MB.
+        rss_growth_mb: Its growth from the first round to the last.
+        start_sec: From the start of the process to the first mask.
     """
 
     fps: float
@@ -56,14 +56,14 @@ class NodeReport:
     """The figures of a node, and under which conditions they were measured.
 
     Attributes:
-        machine: where they were measured.
-        backend, precision: what ran the network.
+        machine: Where they were measured.
+        backend, precision: What ran the network.
         resolution: (width, height) of the network, in pixels.
         camera: (width, height) of the cameras' frames, in pixels.
-        cameras: number of cameras.
-        rate_hz: frames a second of each camera.
-        figures: what was measured.
-        busy: a sentence where other processes kept the cores busy, else ''.
+        cameras: Number of cameras.
+        rate_hz: Frames a second of each camera.
+        figures: What was measured.
+        busy: A sentence where other processes kept the cores busy, else ''.
     """
 
     machine: Machine
@@ -113,7 +113,7 @@ def draw_node(path: Path, report: NodeReport) -> None:
 
     Args:
         path: Path of the PNG file to write.
-        report: the figures.
+        report: The figures.
 
     Raises:
         ImportError: matplotlib is missing.

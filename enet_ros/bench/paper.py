@@ -83,7 +83,7 @@ def count_flops(network: nn.Module, resolution: Sequence[int]) -> int:
     0.365 M.
 
     Args:
-        network: on any device; on 'meta' nothing is computed.
+        network: On any device; on 'meta' nothing is computed.
         resolution: (width, height), in pixels.
     """
     width, height = resolution
@@ -114,9 +114,9 @@ def openvino_call(network: nn.Module, x: np.ndarray, threads: int, precision: st
     """Compile a network for one input on the CPU with OpenVINO.
 
     Args:
-        network: in eval mode.
+        network: In eval mode.
         x: (N, 3, H, W) float32.
-        threads: number of CPU threads; 0 leaves it to OpenVINO.
+        threads: Number of CPU threads; 0 leaves it to OpenVINO.
         precision: 'f32' or 'bf16'.
 
     Returns:
@@ -158,12 +158,12 @@ class NetworkTime:
     """A cell of Table 2. The field names are keys of the JSON file.
 
     Attributes:
-        runtime: a key of RUNTIMES.
-        network: a key of NETWORKS.
-        resolution: such as '640x360'.
-        median_ms: median time of a frame, in milliseconds.
-        fps: frames a second at that time.
-        runs: number of runs behind the median.
+        runtime: A key of RUNTIMES.
+        network: A key of NETWORKS.
+        resolution: Such as '640x360'.
+        median_ms: Median time of a frame, in milliseconds.
+        fps: Frames a second at that time.
+        runs: Number of runs behind the median.
     """
 
     runtime: str
@@ -180,13 +180,13 @@ def measure_times(resolutions: Sequence[Sequence[int]], runtimes: Sequence[str],
 
     Args:
         resolutions: (width, height) of each, multiples of 8.
-        runtimes: keys of RUNTIMES.
-        runs: most runs of each network; see
+        runtimes: Keys of RUNTIMES.
+        runs: Most runs of each network; see
             :func:`enet_ros.bench.timing.alternate_within_time`.
-        threads: number of CPU threads; 0 leaves it to the runtime.
+        threads: Number of CPU threads; 0 leaves it to the runtime.
 
     Raises:
-        ValueError: a resolution is not one that ENet can have.
+        ValueError: A resolution is not one that ENet can have.
     """
     resolutions = [check_resolution(resolution) for resolution in resolutions]
     rows = []
@@ -234,13 +234,13 @@ class PaperTables:
     """What the paper's Tables 2 and 3 say of this machine. Field names are keys of the JSON file.
 
     Attributes:
-        machine: where the times were measured, or None.
-        segnet_over_enet: ratios: 'time' (OpenVINO) and 'time_torch' by resolution, 'flops' and
+        machine: Where the times were measured, or None.
+        segnet_over_enet: Ratios: 'time' (OpenVINO) and 'time_torch' by resolution, 'flops' and
             'params'.
-        enet, segnet: the figures of Table 3: 'gflops', 'params', 'size_mb'.
-        num_classes: channels of the logits.
-        table2: the times.
-        busy: a sentence where other processes kept the cores busy, else ''.
+        enet, segnet: The figures of Table 3: 'gflops', 'params', 'size_mb'.
+        num_classes: Channels of the logits.
+        table2: The times.
+        busy: A sentence where other processes kept the cores busy, else ''.
     """
 
     machine: Machine | None
@@ -255,7 +255,7 @@ class PaperTables:
         """Return the same without ratios of time, which mean nothing on a busy machine.
 
         Args:
-            busy: the sentence that says who kept the cores busy.
+            busy: The sentence that says who kept the cores busy.
         """
         return replace(self, busy=busy, segnet_over_enet={
             **self.segnet_over_enet, 'time': {}, 'time_torch': {}})
@@ -268,11 +268,11 @@ def paper_tables(resolutions: Sequence[Sequence[int]] = PAPER_RESOLUTIONS, runs:
 
     Args:
         resolutions: (width, height) of each for Table 2; Table 3 has the paper's own.
-        runs, threads, runtimes: see :func:`measure_times`.
-        machine: description of this machine.
+        runs, threads, runtimes: See :func:`measure_times`.
+        machine: Description of this machine.
 
     Raises:
-        ValueError: a resolution is not one that ENet can have.
+        ValueError: A resolution is not one that ENet can have.
     """
     rows = measure_times(resolutions, runtimes, runs, threads)
     counted = table_3()

@@ -99,7 +99,7 @@ def draw_tables(path: Path, tables: PaperTables) -> None:
 
     Args:
         path: Path of the PNG file to write.
-        tables: the figures.
+        tables: The figures.
 
     Raises:
         ImportError: matplotlib is missing.

@@ -46,7 +46,7 @@ def format_scaling(scaling: Scaling, busy: str = '') -> str:
 
     Args:
         scaling: Result of :mod:`enet_ros.bench.scaling`.
-        busy: a sentence where other processes kept the cores busy, else ''.
+        busy: A sentence where other processes kept the cores busy, else ''.
     """
     if busy:
         return f'no growth: {busy}. Leave the machine alone and repeat.'
@@ -65,7 +65,7 @@ def draw_comparisons(path: Path, comparisons: list[Comparison]) -> None:
 
     Args:
         path: Path of the PNG file to write.
-        comparisons: one for each resolution.
+        comparisons: One for each resolution.
 
     Raises:
         ImportError: matplotlib is missing.

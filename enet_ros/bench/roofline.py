@@ -17,9 +17,9 @@ class Roofline:
     """The segmenter's operations a second beside those of a large matrix product.
 
     Attributes:
-        matrix_product_gflops: precision -> billions of operations a second of a matrix product.
-        network_gflop: billions of operations that one call of the network needs.
-        share: row, such as 'segmenter-f32' -> the segmenter's operations a second over the
+        matrix_product_gflops: Precision -> billions of operations a second of a matrix product.
+        network_gflop: Billions of operations that one call of the network needs.
+        share: Row, such as 'segmenter-f32' -> the segmenter's operations a second over the
             matrix product's.
     """
 
@@ -32,8 +32,8 @@ def measure_roofline(rows: Mapping[str, dict], workload: Workload) -> Roofline:
     """Compare the segmenter's operations a second with those of a large matrix product.
 
     Args:
-        rows: the runtimes of a :class:`enet_ros.bench.comparison.Comparison`.
-        workload: what was timed.
+        rows: The runtimes of a :class:`enet_ros.bench.comparison.Comparison`.
+        workload: What was timed.
     """
     from enet_ros.bench.paper import count_flops
     gflop = workload.batch * count_flops(workload.network(), workload.resolution) / 1e9
@@ -52,9 +52,9 @@ def matrix_product_gflops(precision: str = 'f32', threads: int = 0, size: int = 
 
     Args:
         precision: 'f32' or 'bf16'.
-        threads: number of CPU threads; 0 uses all.
-        size: number of rows and of columns.
-        runs: number of products; the fastest counts.
+        threads: Number of CPU threads; 0 uses all.
+        size: Number of rows and of columns.
+        runs: Number of products; the fastest counts.
 
     Returns:
         Billions of operations a second. A multiply and an add count as two operations.

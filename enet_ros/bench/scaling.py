@@ -23,7 +23,7 @@ def scaling_of(comparisons: Sequence[Comparison]) -> Scaling:
     """Compare the growth of time with that of pixels, from times measured one after the other.
 
     Args:
-        comparisons: one for each resolution.
+        comparisons: One for each resolution.
     """
     base = comparisons[_base_index([tuple(one.resolution) for one in comparisons])]
     scaling: Scaling = {}
@@ -43,8 +43,8 @@ def measure_scaling(workloads: Sequence[Workload], runs: int) -> tuple[Scaling, 
     A machine that is slower for some seconds then slows all of them.
 
     Args:
-        workloads: one for each resolution.
-        runs: number of runs of each resolution and precision.
+        workloads: One for each resolution.
+        runs: Number of runs of each resolution and precision.
 
     Returns:
         The scaling of the segmenter's rows, as medians of the rounds; and ''. Where other

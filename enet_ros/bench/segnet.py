@@ -38,8 +38,8 @@ class Stage(nn.Module):
     """Convolutions at one resolution.
 
     Args:
-        in_channels: number of channels of the input.
-        widths: number of output channels of each convolution.
+        in_channels: Number of channels of the input.
+        widths: Number of output channels of each convolution.
     """
 
     unpooling = BY_SLICES
@@ -82,7 +82,7 @@ class DecoderStage(Stage):
 
         Args:
             x: (N, in_channels, ceil(H/2), ceil(W/2)).
-            pool_masks: the masks of the :class:`EncoderStage` that this stage mirrors.
+            pool_masks: The masks of the :class:`EncoderStage` that this stage mirrors.
             size: (H, W) of the input of that stage's pooling.
 
         Returns:
@@ -96,7 +96,7 @@ class SegNet(nn.Module):
     """SegNet. It has 29.45 M parameters at 20 classes; the ENet paper says 29.46 M.
 
     Args:
-        num_classes: number of channels of the logits.
+        num_classes: Number of channels of the logits.
 
     Raises:
         ValueError: num_classes is below 1.

@@ -25,10 +25,10 @@ def alternate(calls: Mapping[str, Call], runs: int, on_round: Call = _nothing,
     """Time calls in rounds of a few runs. The first run of each round does not count.
 
     Args:
-        calls: name -> what is timed.
-        runs: number of runs of each call.
-        on_round: called after every round of a call, for a progress bar.
-        pause_sec: pause before each round, in seconds.
+        calls: Name -> what is timed.
+        runs: Number of runs of each call.
+        on_round: Called after every round of a call, for a progress bar.
+        pause_sec: Pause before each round, in seconds.
 
     Returns:
         name -> seconds of every run, (runs,) float64.
@@ -60,9 +60,9 @@ def alternate_within_time(calls: Mapping[str, Call], runs: int,
     does not count.
 
     Args:
-        calls: name -> what is timed.
-        runs: most runs of each call, rounded up to a multiple of LIMITED_ROUNDS.
-        on_round: called after every round of a call, for a progress bar.
+        calls: Name -> what is timed.
+        runs: Most runs of each call, rounded up to a multiple of LIMITED_ROUNDS.
+        on_round: Called after every round of a call, for a progress bar.
 
     Returns:
         name -> seconds of every run, (at most runs,) float64.

@@ -159,7 +159,7 @@ def _workloads(args: argparse.Namespace) -> list[Workload]:
     """Return the work at each resolution.
 
     Raises:
-        ValueError: a runtime or the weights are not known, or a resolution is impossible.
+        ValueError: A runtime or the weights are not known, or a resolution is impossible.
     """
     from enet_ros.bench.baselines import BASELINES, Workload
     from enet_ros.common.suggestions import suggest

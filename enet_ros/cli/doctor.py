@@ -80,8 +80,8 @@ def report(findings: Findings, missing: list[str], trial: dict | None = None) ->
     """Return the lines to print.
 
     Args:
-        findings: what the machine has.
-        missing: what falls short, each with what to do about it.
+        findings: What the machine has.
+        missing: What falls short, each with what to do about it.
         trial: Result of :func:`enet_ros.bench.gpu_trial.try_gpu`, or None.
     """
     lines = [f'{name:<16} {value}' for name, value in _rows(findings)]

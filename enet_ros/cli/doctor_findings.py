@@ -49,22 +49,22 @@ class Findings:
     """What a machine has; a version is '' where there is none.
 
     Attributes:
-        python, machine: version of Python, and the architecture.
-        processor, features: name of the CPU, and what it has of bf16 and AMX.
-        openvino, torch, torch_cuda, tensorrt, torch_tensorrt: versions; ``torch_cuda`` is the
+        python, machine: Version of Python, and the architecture.
+        processor, features: Name of the CPU, and what it has of bf16 and AMX.
+        openvino, torch, torch_cuda, tensorrt, torch_tensorrt: Versions; ``torch_cuda`` is the
             CUDA that torch was built for.
-        bfloat16: whether OpenVINO computes in bfloat16 on this CPU.
+        bfloat16: Whether OpenVINO computes in bfloat16 on this CPU.
         distribution: Name of the distribution of ROS 2.
-        ros: name of a Python package of ROS -> whether it is there.
-        l4t, jetpack: versions of a Jetson's system.
-        driver_cuda: the newest CUDA that the driver knows.
-        gpus: a line for each GPU, by the driver.
-        torch_sees_gpu: whether torch can use the GPU; known only where the GPU was looked at.
+        ros: Name of a Python package of ROS -> whether it is there.
+        l4t, jetpack: Versions of a Jetson's system.
+        driver_cuda: The newest CUDA that the driver knows.
+        gpus: A line for each GPU, by the driver.
+        torch_sees_gpu: Whether torch can use the GPU; known only where the GPU was looked at.
         tensorrt_kind: 'TensorRT' or 'TensorRT-RTX', by the installed distribution.
-        tensorrt_works: whether tensorrt and torch_tensorrt can be imported.
-        free_mb, total_mb: memory of the first GPU in MiB, 0 if not known.
-        problem: why torch or torch_tensorrt cannot be imported.
-        gpu_asked: whether the GPU was looked at.
+        tensorrt_works: Whether tensorrt and torch_tensorrt can be imported.
+        free_mb, total_mb: Memory of the first GPU in MiB, 0 if not known.
+        problem: Why torch or torch_tensorrt cannot be imported.
+        gpu_asked: Whether the GPU was looked at.
     """
 
     python: str = ''
@@ -106,7 +106,7 @@ def gather(*, gpu: bool) -> Findings:
     """Look at this machine.
 
     Args:
-        gpu: whether to look at the GPU too, which imports torch and torch_tensorrt elsewhere.
+        gpu: Whether to look at the GPU too, which imports torch and torch_tensorrt elsewhere.
     """
     version, capabilities = _openvino()
     driver = cuda_driver()

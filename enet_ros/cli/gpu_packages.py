@@ -26,7 +26,7 @@ class GpuPackages:
     """What to install for a GPU.
 
     Attributes:
-        choice: one sentence that says what was chosen and why.
+        choice: One sentence that says what was chosen and why.
         arguments: Arguments of ``pip install``; empty where there is nothing to install.
     """
 
@@ -38,7 +38,7 @@ def capability(gpu: str) -> tuple[int, int]:
     """Read (8, 9) from a line such as 'RTX 4090, compute capability 8.9, 128 multiprocessors'.
 
     Raises:
-        ValueError: the line has no compute capability.
+        ValueError: The line has no compute capability.
     """
     match = re.search(r'compute capability (\d+)\.(\d+)', gpu)
     if match is None:
@@ -50,8 +50,8 @@ def gpu_packages(findings: Findings, torch: str) -> GpuPackages:
     """Choose the packages for the first GPU of a machine.
 
     Args:
-        findings: what the machine has; the GPU as the driver describes it.
-        torch: version of torch that the checkout pins, such as '2.13.0'.
+        findings: What the machine has; the GPU as the driver describes it.
+        torch: Version of torch that the checkout pins, such as '2.13.0'.
     """
     if not findings.gpus:
         return GpuPackages('no CUDA device was found, so there is nothing to install for a GPU: '

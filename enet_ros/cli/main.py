@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: the command and its options; those of the process by default.
+        argv: The command and its options; those of the process by default.
 
     Returns:
         The exit code: 0 done, 1 failed, 2 called wrongly, 130 stopped by Ctrl-C.

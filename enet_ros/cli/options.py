@@ -43,7 +43,7 @@ def add_engine_options(parser: argparse.ArgumentParser,
     """Add --weights, --backend, --precision, --resolution and --threads.
 
     Args:
-        parser: the parser of the command.
+        parser: The parser of the command.
         default_resolution: (width, height) of the network, or None for the resolution at which
             the weights were trained.
     """

@@ -165,14 +165,12 @@ class Worst:
     """Keeps the frames on which the sides differ most: one a second, since neighbors are alike.
 
     Only their images are kept, as JPEG, so a long recording takes no more memory.
+
+    Args:
+        fps: Frames a second; below 1 every frame counts by itself.
     """
 
     def __init__(self, fps: float):
-        """Start with none.
-
-        Args:
-            fps: Frames a second; below 1 every frame counts by itself.
-        """
         self._period_sec = max(1.0, 1.0 / fps)
         self._heap = []
 

@@ -22,17 +22,12 @@ from enet_ros.training.sources import check_two_classes
 class Truth:
     """Drivable masks from label images in ``<folder>annot``.
 
-    Attributes:
+    Args:
+        data: Frames that have labels, and their label images.
         problems: A sentence for each file that cannot be used, known before any is read.
     """
 
     def __init__(self, data: SegmentationData, problems: list[str]):
-        """Take the pairs.
-
-        Args:
-            data: Frames that have labels, and their label images.
-            problems: See the attribute.
-        """
         self.problems = problems
         self._data = replace(data, decode=self._decode_and_count)
         self._decode = data.decode

@@ -90,9 +90,9 @@ class FileFormat:
 
     Attributes:
         suffix: Suffix of the file's name, with the dot.
-        packages: packages that it needs beyond those of enet_ros.
-        write: writes a graph, from the graph, example frames, the path and the classes as JSON.
-        run: runs a written file, from the path and frames.
+        packages: Packages that it needs beyond those of enet_ros.
+        write: Writes a graph, from the graph, example frames, the path and the classes as JSON.
+        run: Runs a written file, from the path and frames.
     """
 
     suffix: str
@@ -114,21 +114,21 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     """Write the frame graph in float32, and run what was written.
 
     Args:
-        checkpoint: weights and normalization.
+        checkpoint: Weights and normalization.
         path: Path of the file, with the format's suffix. openvino writes a .bin beside its .xml.
             A file that exists is replaced once the new one has passed its check.
-        file_format: a key of :data:`FORMATS`.
+        file_format: A key of :data:`FORMATS`.
         resolution: (width, height), multiples of 8, fixed in the file.
-        batch: frames a call, fixed in the file.
-        confidence: whether the winning class's probability is a second output.
+        batch: Frames a call, fixed in the file.
+        confidence: Whether the winning class's probability is a second output.
 
     Returns:
         The share of pixels on which the file and torch agree, on the synthetic street.
 
     Raises:
-        ExportError: the format is unknown, the suffix is wrong or packages are missing; or the
+        ExportError: The format is unknown, the suffix is wrong or packages are missing; or the
             outputs differ from torch's on more than 0.1 % of pixels. Nothing is kept then.
-        ValueError: the resolution is impossible, or the weights are not an ENet's.
+        ValueError: The resolution is impossible, or the weights are not an ENet's.
     """
     path = Path(path)
     _check_request(path, file_format, batch)
@@ -163,7 +163,7 @@ def format_of(path: str | os.PathLike) -> str:
     """Return the format of a file by its suffix.
 
     Raises:
-        ExportError: no format has that suffix.
+        ExportError: No format has that suffix.
     """
     suffix = Path(path).suffix
     for name, file_format in FORMATS.items():
@@ -197,8 +197,8 @@ def check_packages(subject: str, packages: Sequence[str]) -> None:
     """Raise an ExportError that names the missing packages, if there are any.
 
     Args:
-        subject: what needs the packages, for the message.
-        packages: names of importable packages.
+        subject: What needs the packages, for the message.
+        packages: Names of importable packages.
     """
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -210,8 +210,8 @@ def agreement_of_outputs(outputs: Outputs, reference: Outputs) -> float:
     """Return the share of pixels that agree in label and, if given, in confidence.
 
     Args:
-        outputs: labels (N, H, W), and confidence (N, H, W) or nothing.
-        reference: the same, by torch.
+        outputs: Labels (N, H, W), and confidence (N, H, W) or nothing.
+        reference: The same, by torch.
 
     Returns:
         The share, 0 to 1; 0 where the number or the shapes of the outputs differ.

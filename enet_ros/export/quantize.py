@@ -43,7 +43,7 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
     """Quantize, write the weights with the result, and run what was written.
 
     Args:
-        checkpoint: weights and normalization. A quantized graph that it has is replaced.
+        checkpoint: Weights and normalization. A quantized graph that it has is replaced.
         path: Path of the .safetensors file. A file that exists is replaced once the new one has
             passed its check.
         folder: Folder of images like those that the network will see.
@@ -54,9 +54,9 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
         number of images used for calibration.
 
     Raises:
-        ExportError: the suffix is wrong, nncf is missing, or less than 95 % of pixels agree.
+        ExportError: The suffix is wrong, nncf is missing, or less than 95 % of pixels agree.
             Nothing is kept then.
-        ValueError: there are no images (SourceError), the resolution is impossible, or the weights
+        ValueError: There are no images (SourceError), the resolution is impossible, or the weights
             are not an ENet's.
     """
     path = Path(path)
@@ -84,8 +84,8 @@ def calibration_images(folder: str | os.PathLike) -> list[Path]:
     """Return at most 300 images of a folder, evenly spread over it.
 
     Raises:
-        SourceError: there is no such folder, or it has no image.
-        ExportError: the path is a file.
+        SourceError: There is no such folder, or it has no image.
+        ExportError: The path is a file.
     """
     folder = existing(os.fspath(folder))
     if not folder.is_dir():
@@ -103,8 +103,8 @@ def quantize(checkpoint: Checkpoint, images: Sequence[Path],
     """Quantize the frame graph. NNCF shows its progress.
 
     Args:
-        checkpoint: weights and normalization.
-        images: files to calibrate with, at least one.
+        checkpoint: Weights and normalization.
+        images: Files to calibrate with, at least one.
         resolution: (width, height) of the graph, in pixels.
     """
     nncf = _nncf()

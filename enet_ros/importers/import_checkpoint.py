@@ -32,14 +32,14 @@ def import_checkpoint(path: str | Path, class_map: ClassMap | None = None,
 
     Args:
         path: Path of the authors' Torch7 model, or of a PyTorch-ENet checkpoint.
-        class_map: names of the classes; by default those of the data set with so many classes.
-        note: called with a sentence about what the file holds and the checkpoint does not.
+        class_map: Names of the classes; by default those of the data set with so many classes.
+        note: Called with a sentence about what the file holds and the checkpoint does not.
 
     Returns:
         A checkpoint in float32, whose network has the outputs of the original.
 
     Raises:
-        CheckpointError: the file is unreadable, truncated, hostile or of another project, or its
+        CheckpointError: The file is unreadable, truncated, hostile or of another project, or its
             number of classes differs from the class map's. The message names the file.
     """
     path = Path(path)
@@ -119,7 +119,7 @@ def _safetensors(data: bytes) -> dict:
     """Return the tensors of a safetensors file.
 
     Raises:
-        CheckpointError: it is damaged, or holds weights of this project.
+        CheckpointError: It is damaged, or holds weights of this project.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -94,10 +94,10 @@ def load_pickled(data: bytes):
     """Return what a .pth file holds: tensors in plain containers, and stand-ins.
 
     Args:
-        data: the content of a file that ``torch.save`` wrote, zipped or not.
+        data: The content of a file that ``torch.save`` wrote, zipped or not.
 
     Raises:
-        CheckpointError: the file is truncated or of another format, or holds an object whose code
+        CheckpointError: The file is truncated or of another format, or holds an object whose code
             would have to run. Nothing was executed.
     """
     try:

@@ -64,14 +64,14 @@ def from_state_dict(state: dict[str, torch.Tensor]) -> tuple[dict[str, np.ndarra
     """Give the arrays of PyTorch-ENet our names.
 
     Args:
-        state: tensors by PyTorch-ENet's names, without a prefix.
+        state: Tensors by PyTorch-ENet's names, without a prefix.
 
     Returns:
         Arrays by the names of :class:`enet_ros.network.pytorch_enet.PyTorchENet`, float32; the
         number of classes; and the activation of the decoder, 'prelu' or 'relu'.
 
     Raises:
-        CheckpointError: the arrays are not those of PyTorch-ENet; the message names the first
+        CheckpointError: The arrays are not those of PyTorch-ENet; the message names the first
             that differs.
     """
     found = {our_name(key): value for key, value in state.items()

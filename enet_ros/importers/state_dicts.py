@@ -27,9 +27,9 @@ class NetworkState:
     """The tensors of one network.
 
     Attributes:
-        tensors: tensors by their key without the prefix.
-        place: where they stood, such as 'state_dict: model.'.
-        left_out: what stood beside them and is not used: keys, or the place of other networks.
+        tensors: Tensors by their key without the prefix.
+        place: Where they stood, such as 'state_dict: model.'.
+        left_out: What stood beside them and is not used: keys, or the place of other networks.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -41,10 +41,10 @@ def find_network(loaded) -> NetworkState:
     """Find the tensors of a PyTorch-ENet in what a file holds.
 
     Args:
-        loaded: dictionaries in dictionaries, as training scripts save them.
+        loaded: Dictionaries in dictionaries, as training scripts save them.
 
     Raises:
-        CheckpointError: there is no network, or several that differ.
+        CheckpointError: There is no network, or several that differ.
     """
     states = list(_state_dicts(loaded)) if isinstance(loaded, (dict, list, tuple)) else []
     networks = [_network(path, state, key.removesuffix(ANCHOR))

@@ -45,8 +45,8 @@ class Module:
     """An object of nn or cudnn.
 
     Attributes:
-        kind: the class name without its package.
-        fields: the table as it is stored; 'modules' holds the inner modules, from 1 on.
+        kind: The class name without its package.
+        fields: The table as it is stored; 'modules' holds the inner modules, from 1 on.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Torch7Reader:
     """Reads one object from bytes.
 
     Args:
-        data: the content of the file; the arrays that are read are views of it.
+        data: The content of the file; the arrays that are read are views of it.
     """
 
     def __init__(self, data: bytes):
@@ -82,7 +82,7 @@ class Torch7Reader:
             numpy array for a tensor or a storage, or a :class:`Module`.
 
         Raises:
-            CheckpointError: the data are truncated, of another format, too large or too deep, or
+            CheckpointError: The data are truncated, of another format, too large or too deep, or
                 hold an object of a class that is not accepted.
         """
         self._count += 1
@@ -206,7 +206,7 @@ def _view(storage, dtype: np.dtype, sizes: list[int], strides: list[int],
     """Return a tensor's elements as a view of its storage.
 
     Raises:
-        CheckpointError: the elements overlap or lie outside the storage.
+        CheckpointError: The elements overlap or lie outside the storage.
     """
     if not sizes or 0 in sizes:
         return np.empty(0, dtype)

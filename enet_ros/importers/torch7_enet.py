@@ -20,11 +20,11 @@ class ExpectedModule:
     """A module that the file must have.
 
     Attributes:
-        kinds: class names that are accepted.
-        fields: numbers that the module must have.
-        inside: the inner modules.
-        name: name of our layer that takes the arrays; '' where none does.
-        arrays: name of each array, in the file and in our layer -> its shape.
+        kinds: Class names that are accepted.
+        fields: Numbers that the module must have.
+        inside: The inner modules.
+        name: Name of our layer that takes the arrays; '' where none does.
+        arrays: Name of each array, in the file and in our layer -> its shape.
     """
 
     kinds: tuple[str, ...]
@@ -113,14 +113,14 @@ def _matched(found, wanted: ExpectedModule, path: str = '',
     """Compare a module with the expected one, and yield our names with its arrays.
 
     Args:
-        found: the module of the file.
-        wanted: the expected module. It bounds the walk, since a file may hold a module inside
+        found: The module of the file.
+        wanted: The expected module. It bounds the walk, since a file may hold a module inside
             itself.
-        path: numbers of the modules on the way, from 1 on, for messages.
-        scale: factor on the module's output.
+        path: Numbers of the modules on the way, from 1 on, for messages.
+        scale: Factor on the module's output.
 
     Raises:
-        CheckpointError: the modules differ; the message says where.
+        CheckpointError: The modules differ; the message says where.
     """
     kind = found.kind if isinstance(found, Module) else type(found).__name__
     what = f'module {path or "0"} ({kind})'
@@ -205,14 +205,14 @@ def from_torch7(model) -> tuple[dict[str, np.ndarray], int, str]:
     """Take the arrays of an ENet out of a Torch7 model.
 
     Args:
-        model: what :func:`enet_ros.importers.torch7.read_torch7` returned.
+        model: What :func:`enet_ros.importers.torch7.read_torch7` returned.
 
     Returns:
         Arrays by the names of :class:`enet_ros.network.enet.ENet`, float32; the number of classes;
         and the activation of the decoder, 'prelu' or 'relu'.
 
     Raises:
-        CheckpointError: the modules are not those of an ENet; the message names the first that
+        CheckpointError: The modules are not those of an ENet; the message names the first that
             differs.
     """
     modules = _children(model)

@@ -46,7 +46,7 @@ def is_hidden(path: Path) -> bool:
     """Tell whether a listing skips a file, such as ``._a.png``, which macOS leaves beside a.png.
 
     Args:
-        path: below the folder that is listed; the folder's own name does not count.
+        path: Below the folder that is listed; the folder's own name does not count.
     """
     return any(part.startswith('.') or part == ARCHIVE_NOTES for part in path.parts)
 
@@ -95,7 +95,7 @@ def list_images(folder: Path) -> list[Path]:
     """Return the image files of a folder in the order of their names, without hidden ones.
 
     Raises:
-        SourceError: the folder cannot be listed or has no image file.
+        SourceError: The folder cannot be listed or has no image file.
     """
     images = _list_suffixes(folder, IMAGE_SUFFIXES)
     paths = _without_hidden(images, folder)
@@ -112,7 +112,7 @@ def list_unread(folder: Path) -> list[Path]:
     """Return the images of a folder that are of no kind that is read, without hidden ones.
 
     Raises:
-        SourceError: the folder cannot be listed.
+        SourceError: The folder cannot be listed.
     """
     return _without_hidden(_list_suffixes(folder, UNREAD_SUFFIXES), folder)
 
@@ -121,7 +121,7 @@ def list_videos(folder: Path) -> list[Path]:
     """Return the video files of a folder in the order of their names, without hidden ones.
 
     Raises:
-        SourceError: the folder cannot be listed.
+        SourceError: The folder cannot be listed.
     """
     return _without_hidden(_list_suffixes(folder, VIDEO_SUFFIXES), folder)
 
@@ -141,7 +141,7 @@ def read_bytes(path: Path) -> bytes:
     """Return the content of an image file.
 
     Raises:
-        SourceError: it cannot be read, is empty, or is larger than any image that is taken. The
+        SourceError: It cannot be read, is empty, or is larger than any image that is taken. The
             message is the reason alone.
     """
     try:

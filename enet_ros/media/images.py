@@ -42,12 +42,12 @@ class StoredImage:
     """An image file that was read.
 
     Attributes:
-        image: the pixels, by Pillow.
-        data: the content of the file.
-        rawmode: how a sample is stored, in Pillow's words: 'L;2' has two bits.
-        kind: one of FORMATS.
-        orientation: value of the EXIF tag, 1 (as stored) where there is none.
-        remaining: value of the tag that is still to be applied to ``image``. Newer versions of
+        image: The pixels, by Pillow.
+        data: The content of the file.
+        rawmode: How a sample is stored, in Pillow's words: 'L;2' has two bits.
+        kind: One of FORMATS.
+        orientation: Value of the EXIF tag, 1 (as stored) where there is none.
+        remaining: Value of the tag that is still to be applied to ``image``. Newer versions of
             Pillow rotate TIFF files themselves.
     """
 
@@ -65,7 +65,7 @@ def open_image(path: Path) -> StoredImage:
     The pixels of the kinds in ``READ_ONCE`` are left to :func:`as_shown`.
 
     Raises:
-        SourceError: the file is unreadable, damaged, cut short or too large, or is no image.
+        SourceError: The file is unreadable, damaged, cut short or too large, or is no image.
     """
     try:
         return decode_image(read_bytes(path))
@@ -77,7 +77,7 @@ def decode_image(data: bytes) -> StoredImage:
     """Decode the content of an image file.
 
     Raises:
-        SourceError: see :func:`open_image`; the message is the reason alone.
+        SourceError: See :func:`open_image`; the message is the reason alone.
     """
     try:
         with warnings.catch_warnings():
@@ -149,7 +149,7 @@ def read_image(path: Path) -> np.ndarray:
     of the file (:class:`enet_ros.perception.images.bit_depth.BitDepth`).
 
     Raises:
-        SourceError: see :func:`open_image`.
+        SourceError: See :func:`open_image`.
     """
     stored = open_image(path)
     try:
@@ -162,7 +162,7 @@ def as_shown(stored: StoredImage) -> np.ndarray:
     """Return an image as :func:`read_image` does.
 
     Raises:
-        SourceError: the decoder lost pixels; the message is the reason alone.
+        SourceError: The decoder lost pixels; the message is the reason alone.
     """
     if stored.kind in STRICT_FORMATS:
         try:
@@ -185,7 +185,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         image: (H, W, 3) uint8 RGB, or (H, W) uint8.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

@@ -14,7 +14,7 @@ def orient(image: np.ndarray, orientation: int) -> np.ndarray:
 
     Args:
         image: (H, W) or (H, W, channels), as stored.
-        orientation: value of the tag, 1 to 8. Every other value means as stored.
+        orientation: Value of the tag, 1 to 8. Every other value means as stored.
 
     Returns:
         The same array for 1, else a rotated or mirrored copy; (W, H, ...) for 5 to 8.

@@ -26,15 +26,15 @@ class Video:
 
     Attributes:
         path: Path of the file.
-        fps: frames a second as the file says, or 25 where it does not.
-        count: number of frames as the file says; 0 where it does not.
+        fps: Frames a second as the file says, or 25 where it does not.
+        count: Number of frames as the file says; 0 where it does not.
     """
 
     def __init__(self, path: Path):
         """Open a video.
 
         Raises:
-            SourceError: the file cannot be read as a video.
+            SourceError: The file cannot be read as a video.
         """
         self.path = path
         if not _is_utf8(path):
@@ -69,7 +69,7 @@ class Video:
         """Say in a sentence that frames are missing, or return '' where none is.
 
         Args:
-            read: number of frames that could be read.
+            read: Number of frames that could be read.
         """
         if not read:
             return f"'{self.path}' has no frames that can be read"
@@ -105,12 +105,12 @@ def read_frames(path: Path, skip: Callable[[str], None] | None = None) -> Iterat
 
     Args:
         path: Path of the image, the video or the folder.
-        skip: called with a sentence about each image of a folder, and about the part of a video,
+        skip: Called with a sentence about each image of a folder, and about the part of a video,
             that cannot be read; what can be read is yielded. By default such an image is an
             error.
 
     Raises:
-        SourceError: a file cannot be read, or no file of a folder and no frame of a video can.
+        SourceError: A file cannot be read, or no file of a folder and no frame of a video can.
     """
     if path.is_dir():
         yield from _read_folder(path, skip)
@@ -182,7 +182,7 @@ class VideoWriter:
 
         Args:
             path: Path of the file.
-            fps: frames a second.
+            fps: Frames a second.
         """
         self._path, self._fps = Path(os.path.realpath(path)), fps  # a link stays one
         self._new = unfinished(self._path)
@@ -195,7 +195,7 @@ class VideoWriter:
         So such a frame is resized, with black bars where its proportions differ.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: The file cannot be written.
         """
         if self._writer is None:
             if not _is_utf8(str(self._path)):

@@ -17,7 +17,7 @@ def build_network(checkpoint: Checkpoint) -> ENet | PyTorchENet:
     """Build the network of a checkpoint, in eval mode and float32.
 
     Raises:
-        CheckpointError: its arrays are not those of its architecture. The message names one.
+        CheckpointError: Its arrays are not those of its architecture. The message names one.
     """
     network = NETWORKS[checkpoint.architecture](
         len(checkpoint.class_map), checkpoint.decoder_activation)
@@ -38,12 +38,12 @@ def build_graph(checkpoint: Checkpoint, *, confidence: bool = False,
     """Build the frame graph of a checkpoint, in eval mode and float32.
 
     Args:
-        checkpoint: the weights, their normalization and their temperature.
-        confidence: whether the probability of the most probable class is a second output.
-        label_dtype: dtype of the labels; int32 for TensorRT.
+        checkpoint: The weights, their normalization and their temperature.
+        confidence: Whether the probability of the most probable class is a second output.
+        label_dtype: Dtype of the labels; int32 for TensorRT.
 
     Raises:
-        CheckpointError: as :func:`build_network`.
+        CheckpointError: As :func:`build_network`.
     """
     return FrameGraph(build_network(checkpoint), checkpoint.mean, checkpoint.std,
                       checkpoint.temperature, confidence=confidence,

@@ -49,21 +49,21 @@ class Checkpoint:
 
     Attributes:
         tensors: float32 or float16 arrays by parameter name of the architecture's network.
-        class_map: names in id order, colors, and which classes are drivable.
-        mean: mean of each RGB channel, for values in [0, 1].
-        std: standard deviation of each RGB channel, for values in [0, 1].
+        class_map: Names in id order, colors, and which classes are drivable.
+        mean: Mean of each RGB channel, for values in [0, 1].
+        std: Standard deviation of each RGB channel, for values in [0, 1].
         resolution: (width, height) in pixels of the frames it was trained on.
-        temperature: divisor of the logits before the softmax.
-        least_confidence: mean confidence below which a frame is unlike the training images
+        temperature: Divisor of the logits before the softmax.
+        least_confidence: Mean confidence below which a frame is unlike the training images
             (docs/suspect_frames.md), or 0 if it was not measured.
         decoder_activation: 'prelu' or 'relu'.
         architecture: 'enet' for :class:`enet_ros.network.enet.ENet`, or 'pytorch-enet' for
             :class:`enet_ros.network.pytorch_enet.PyTorchENet`, which imported weights can need.
-        scores: figures by name, as measured by the writer of the file.
-        origin: where the weights come from, and under which terms.
-        sources: names of all data sets that it was trained on, those of its start weights
+        scores: Figures by name, as measured by the writer of the file.
+        origin: Where the weights come from, and under which terms.
+        sources: Names of all data sets that it was trained on, those of its start weights
             included; empty if they are not known.
-        int8: the frame graph quantized from these weights (docs/int8.md), or None.
+        int8: The frame graph quantized from these weights (docs/int8.md), or None.
     """
 
     tensors: dict[str, np.ndarray]
@@ -127,11 +127,11 @@ def weights_path(weights: str) -> Path:
     """Find a weights file.
 
     Args:
-        weights: a path, or the name of weights that ship with the package. An empty text is the
+        weights: A path, or the name of weights that ship with the package. An empty text is the
             default weights.
 
     Raises:
-        CheckpointError: there is no such file. The message lists the names that ship.
+        CheckpointError: There is no such file. The message lists the names that ship.
     """
     path = Path(os.path.expanduser(weights or DEFAULT_WEIGHTS))
     if path.is_file():
@@ -148,13 +148,13 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read weights and their metadata.
 
     Args:
-        path: a file that :func:`write_checkpoint` wrote.
+        path: A file that :func:`write_checkpoint` wrote.
 
     Returns:
         The checkpoint. Its arrays are float32 or float16, as in the file.
 
     Raises:
-        CheckpointError: the file is missing, truncated, too large, no safetensors, without the
+        CheckpointError: The file is missing, truncated, too large, no safetensors, without the
             metadata, or its metadata and arrays contradict each other.
     """
     path = Path(path)
@@ -220,7 +220,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint itself, after every check that needs no network.
 
     Raises:
-        CheckpointError: it contradicts itself, or holds values that nothing can be computed with.
+        CheckpointError: It contradicts itself, or holds values that nothing can be computed with.
     """
     _check_metadata(checkpoint)
     _check_last_layer(checkpoint)
@@ -269,13 +269,13 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
     """Write weights and metadata. The file appears whole or not at all.
 
     Args:
-        path: the file to write, in a folder that exists.
-        checkpoint: everything is written but the ``num_batches_tracked`` counters.
+        path: The file to write, in a folder that exists.
+        checkpoint: Everything is written but the ``num_batches_tracked`` counters.
         dtype: 'float16' (0.79 MB) or 'float32'.
 
     Raises:
-        CheckpointError: the checkpoint contradicts itself.
-        OSError: the file cannot be written.
+        CheckpointError: The checkpoint contradicts itself.
+        OSError: The file cannot be written.
     """
     tensors = {name: np.ascontiguousarray(array, dtype=dtype)
                for name, array in checkpoint.tensors.items()

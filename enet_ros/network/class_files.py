@@ -23,7 +23,7 @@ def default_class_map(count: int) -> ClassMap:
     11, with and without a class of what is not labeled.
 
     Raises:
-        ClassMapError: another number. The message says what to do.
+        ClassMapError: Another number. The message says what to do.
     """
     if count == len(CITYSCAPES) + 1:
         # ENet's authors and PyTorch-ENet put what is not labeled first.
@@ -39,11 +39,11 @@ def read_class_file(path: Path) -> ClassMap:
     """Read a class file of any kind.
 
     Args:
-        path: a .yaml, .yml or .json file as :func:`read_class_list` reads it. Any other file is
+        path: A .yaml, .yml or .json file as :func:`read_class_list` reads it. Any other file is
             text with one name a line, of which 'road' is drivable.
 
     Raises:
-        ClassMapError: the file is unreadable or holds no class map. The message names the file.
+        ClassMapError: The file is unreadable or holds no class map. The message names the file.
     """
     if path.suffix.lower() in LIST_SUFFIXES:
         return read_class_list(path)
@@ -63,7 +63,7 @@ def read_class_list(path: Path) -> ClassMap:
     with ``one_of`` are no classes, see :func:`read_class_sets`.
 
     Raises:
-        ClassMapError: the file is unreadable, or an entry is something else. The message names
+        ClassMapError: The file is unreadable, or an entry is something else. The message names
             the file.
     """
     entries = [entry for entry in _read_entries(path) if 'one_of' not in entry]
@@ -98,7 +98,7 @@ def read_class_sets(path: Path) -> dict[str, tuple[str, ...]]:
         Name of each set -> names of its classes.
 
     Raises:
-        ClassMapError: as :func:`read_class_list`, or a class follows a set.
+        ClassMapError: As :func:`read_class_list`, or a class follows a set.
     """
     sets: dict[str, tuple[str, ...]] = {}
     for entry in _read_entries(path):

@@ -59,9 +59,9 @@ class ClassMap:
     """The meaning of a network's class ids.
 
     Attributes:
-        names: class names in the order of the ids.
+        names: Class names in the order of the ids.
         colors: RGB color of each class, 0 to 255.
-        drivable: whether a vehicle may drive on each class. For an unlabeled class it counts as
+        drivable: Whether a vehicle may drive on each class. For an unlabeled class it counts as
             false.
     """
 
@@ -74,12 +74,12 @@ class ClassMap:
         """Build a class map with the well-known colors, and distinct ones for other names.
 
         Args:
-            names: class names in the order of the ids.
-            drivable: names of the drivable classes. A name that no class has exactly stands for
+            names: Class names in the order of the ids.
+            drivable: Names of the drivable classes. A name that no class has exactly stands for
                 the class that differs from it only in capitals. Other names are ignored.
 
         Raises:
-            ClassMapError: as :meth:`checked`, or two classes differ from a drivable name only in
+            ClassMapError: As :meth:`checked`, or two classes differ from a drivable name only in
                 capitals.
         """
         colors = [WELL_KNOWN_COLORS.get(color_key(name)) for name in names]
@@ -93,10 +93,10 @@ class ClassMap:
         """Return the class map itself, after checking it.
 
         Args:
-            need_drivable: whether a class map without any drivable class is refused.
+            need_drivable: Whether a class map without any drivable class is refused.
 
         Raises:
-            ClassMapError: there are no names or more than 255, a name is empty or used twice, a
+            ClassMapError: There are no names or more than 255, a name is empty or used twice, a
                 color is out of range or used twice, lengths differ, or nothing is drivable.
         """
         if not 1 <= len(self.names) <= 255:
@@ -139,10 +139,10 @@ class ClassMap:
         """Return a copy in which some classes have other colors or are drivable or not.
 
         Args:
-            changes: by parameter name of a class, 'color': [r, g, b], 'drivable': bool, or both.
+            changes: By parameter name of a class, 'color': [r, g, b], 'drivable': bool, or both.
 
         Raises:
-            ClassMapError: a class or property is unknown, an unlabeled class is to be drivable,
+            ClassMapError: A class or property is unknown, an unlabeled class is to be drivable,
                 or :meth:`checked` refuses the copy.
         """
         ids = {parameter_name(name): i for i, name in enumerate(self.names)}

@@ -39,9 +39,9 @@ class CityscapesClass(NamedTuple):
     """A class of Cityscapes that is trained.
 
     Attributes:
-        name: its name in cityscapesScripts.
-        label_id: its value in the label files ``gtFine_labelIds``.
-        color: its color in cityscapesScripts.
+        name: Its name in cityscapesScripts.
+        label_id: Its value in the label files ``gtFine_labelIds``.
+        color: Its color in cityscapesScripts.
     """
 
     name: str

@@ -31,10 +31,10 @@ class Stage(NamedTuple):
     """Some bottlenecks of Table 1 that follow each other.
 
     Attributes:
-        name: attribute of the network that holds them.
-        kinds: kind of each bottleneck. A single string is one bottleneck without a sequence.
-        channels: channels of the output.
-        dropout: probability of the spatial dropout.
+        name: Attribute of the network that holds them.
+        kinds: Kind of each bottleneck. A single string is one bottleneck without a sequence.
+        channels: Channels of the output.
+        dropout: Probability of the spatial dropout.
     """
 
     name: str
@@ -84,11 +84,11 @@ def merge_branches(block: nn.Module, x: Tensor, extension: Tensor,
     """Pool or unpool the main branch, add the extension, and activate the sum (Figure 2b).
 
     Args:
-        block: has ``kind``, ``act``, ``extra_channels``, ``unpooling`` and, for 'upsampling',
+        block: Has ``kind``, ``act``, ``extra_channels``, ``unpooling`` and, for 'upsampling',
             ``main``.
         x: (N, in_channels, H, W), the input of the block.
-        extension: the output of its extension branch.
-        positions: for 'upsampling', the positions of the maxima in the downsampling bottleneck
+        extension: The output of its extension branch.
+        positions: For 'upsampling', the positions of the maxima in the downsampling bottleneck
             that it mirrors.
 
     Returns:
@@ -107,10 +107,10 @@ class Bottleneck(nn.Module):
     """A main branch, and an extension of projection, main convolution and expansion (Figure 2b).
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output. The extension has a quarter of them inside.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output. The extension has a quarter of them inside.
         kind: 'regular', 'downsampling', 'upsampling', 'asymmetric' or 'dilated<N>'.
-        dropout: probability of the spatial dropout after the expansion.
+        dropout: Probability of the spatial dropout after the expansion.
         activation: 'prelu' or 'relu'.
     """
 
@@ -142,7 +142,7 @@ class Bottleneck(nn.Module):
 
         Args:
             x: (N, in_channels, H, W).
-            positions: for 'upsampling', the positions of the maxima in the downsampling
+            positions: For 'upsampling', the positions of the maxima in the downsampling
                 bottleneck that it mirrors.
 
         Returns:
@@ -166,7 +166,7 @@ class StagedNetwork(nn.Module):
         """Build the bottlenecks of all stages.
 
         Args:
-            bottleneck: takes the arguments of :class:`Bottleneck`.
+            bottleneck: Takes the arguments of :class:`Bottleneck`.
             decoder_activation: 'prelu' or 'relu'.
         """
         channels = INITIAL_CHANNELS
@@ -237,7 +237,7 @@ class ENet(StagedNetwork):
     """The network of Table 1: 364,712 parameters at 20 classes.
 
     Args:
-        num_classes: channels of the logits.
+        num_classes: Channels of the logits.
         decoder_activation: 'prelu', as in the authors' published model, or 'relu', as in the
             training code they published.
 

@@ -25,7 +25,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     come from a max-pooling and not from a convolution.
 
     Args:
-        network: a network that is left untouched.
+        network: A network that is left untouched.
 
     Returns:
         A network in eval mode with equal outputs up to rounding.
@@ -71,7 +71,7 @@ def argmax_by_comparison(logits: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     TopK, which takes a quarter of the network's time. Ties go to the first class.
 
     Args:
-        logits: one tensor for each class, fewer than 256 of them, all of one shape.
+        logits: One tensor for each class, fewer than 256 of them, all of one shape.
 
     Returns:
         The class ids in the dtype of the logits, and the greatest logit, both of that shape. The
@@ -97,7 +97,7 @@ class FullConvAsMatmul(nn.Module):
     (docs/decisions/0003-one-graph.md).
 
     Args:
-        fullconv: a full convolution of 2x2 and stride 2. Its weights are copied.
+        fullconv: A full convolution of 2x2 and stride 2. Its weights are copied.
     """
 
     def __init__(self, fullconv: nn.ConvTranspose2d):
@@ -126,12 +126,12 @@ class FrameGraph(nn.Module):
     """Normalize frames, segment them, and take the most probable class of every pixel.
 
     Args:
-        network: a trained network. It is copied, folded and left untouched.
-        mean: mean of each RGB channel, for values in [0, 1].
-        std: standard deviation of each RGB channel, for values in [0, 1].
-        temperature: divisor of the logits before the softmax. It changes only the confidence.
-        confidence: whether the probability of the most probable class is a second output.
-        label_dtype: dtype of the labels. TensorRT needs int32, because it converts no cast to
+        network: A trained network. It is copied, folded and left untouched.
+        mean: Mean of each RGB channel, for values in [0, 1].
+        std: Standard deviation of each RGB channel, for values in [0, 1].
+        temperature: Divisor of the logits before the softmax. It changes only the confidence.
+        confidence: Whether the probability of the most probable class is a second output.
+        label_dtype: Dtype of the labels. TensorRT needs int32, because it converts no cast to
             uint8.
     """
 
@@ -158,8 +158,8 @@ class FrameGraph(nn.Module):
         A last layer whose output rows depend on each other stays whole, and nothing changes.
 
         Args:
-            width: width of the frames in pixels.
-            tile_pixels: approximate number of pixels in a tile.
+            width: Width of the frames in pixels.
+            tile_pixels: Approximate number of pixels in a tile.
 
         Returns:
             This graph.

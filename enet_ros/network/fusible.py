@@ -15,7 +15,7 @@ class FusiblePReLU(nn.Module):
     maxima into the convolution that feeds them.
 
     Args:
-        prelu: its weights are copied, one for each channel or one for all.
+        prelu: Its weights are copied, one for each channel or one for all.
     """
 
     def __init__(self, prelu: nn.PReLU):
@@ -45,7 +45,7 @@ def with_fusible_prelu(network: nn.Module) -> nn.Module:
     """Return a copy of a network in which :class:`FusiblePReLU` replaces every ``nn.PReLU``.
 
     Args:
-        network: a network or a frame graph, for inference. It is left untouched.
+        network: A network or a frame graph, for inference. It is left untouched.
 
     Returns:
         A copy with equal outputs up to rounding.

@@ -20,11 +20,11 @@ def read_json(metadata: dict[str, str], key: str, default=None):
 
     Args:
         metadata: Metadata of a safetensors file.
-        key: name of the value.
-        default: the value of a file that lacks the key, or None if the key must be there.
+        key: Name of the value.
+        default: The value of a file that lacks the key, or None if the key must be there.
 
     Raises:
-        CheckpointError: the key is missing, or its text is too long or no JSON.
+        CheckpointError: The key is missing, or its text is too long or no JSON.
     """
     if key not in metadata:
         if default is None:
@@ -45,7 +45,7 @@ def read_numbers(metadata: dict[str, str], key: str, count: int, default=None) -
     """Return a metadata list of ``count`` finite numbers.
 
     Raises:
-        CheckpointError: as :func:`read_json`, or the value is another list or no list.
+        CheckpointError: As :func:`read_json`, or the value is another list or no list.
     """
     value = read_json(metadata, key, default)
     if (not isinstance(value, (list, tuple)) or len(value) != count
@@ -59,7 +59,7 @@ def read_names(metadata: dict[str, str], key: str, default=None) -> list[str]:
     """Return a metadata list of texts.
 
     Raises:
-        CheckpointError: as :func:`read_json`, or the value is anything else.
+        CheckpointError: As :func:`read_json`, or the value is anything else.
     """
     names = read_json(metadata, key, default)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -72,7 +72,7 @@ def read_dict(metadata: dict[str, str], key: str) -> dict:
     """Return a metadata dictionary, which is empty if the file has none.
 
     Raises:
-        CheckpointError: the text is no JSON.
+        CheckpointError: The text is no JSON.
     """
     value = read_json(metadata, key, {})
     return value if isinstance(value, dict) else {}

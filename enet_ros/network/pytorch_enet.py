@@ -45,10 +45,10 @@ class PyTorchBottleneck(nn.Module):
     """A bottleneck of PyTorch-ENet: a main branch, and an extension of convolutions.
 
     Args:
-        in_channels: channels of the input. The extension has a quarter of them inside.
-        out_channels: channels of the output.
+        in_channels: Channels of the input. The extension has a quarter of them inside.
+        out_channels: Channels of the output.
         kind: 'regular', 'downsampling', 'upsampling', 'asymmetric' or 'dilated<N>'.
-        dropout: probability of the spatial dropout after the expansion. PyTorch-ENet has
+        dropout: Probability of the spatial dropout after the expansion. PyTorch-ENet has
             ``DECODER_DROPOUT`` where ENet has none.
         activation: 'prelu' or 'relu'.
     """
@@ -88,7 +88,7 @@ class PyTorchENet(StagedNetwork):
     that project's checkpoints.
 
     Args:
-        num_classes: channels of the logits.
+        num_classes: Channels of the logits.
         decoder_activation: 'relu', that project's default, or 'prelu'.
     """
 

@@ -20,12 +20,12 @@ class QuantizedGraph:
     """The frame graph in 8-bit integers, as OpenVINO describes it: data, not code.
 
     Attributes:
-        xml: content of the IR's text file, which describes the graph.
-        bin: content of the IR's binary file, which holds the graph's numbers.
+        xml: Content of the IR's text file, which describes the graph.
+        bin: Content of the IR's binary file, which holds the graph's numbers.
         resolution: (width, height) of the frames in pixels. The graph takes no others.
         made_from: ``Checkpoint.float_fingerprint()`` of the weights it was made from.
-        frames: number of images it was calibrated on.
-        versions: versions of the packages that made it, by package name.
+        frames: Number of images it was calibrated on.
+        versions: Versions of the packages that made it, by package name.
     """
 
     xml: bytes
@@ -43,10 +43,10 @@ class QuantizedGraph:
         """Check everything that needs no OpenVINO. Whether it is a graph shows when it is opened.
 
         Args:
-            weights: the float fingerprint of the weights beside it.
+            weights: The float fingerprint of the weights beside it.
 
         Raises:
-            CheckpointError: the graph cannot be one, or it belongs to other weights.
+            CheckpointError: The graph cannot be one, or it belongs to other weights.
         """
         if any(type(v) is not int or v < STRIDE or v % STRIDE for v in self.resolution):
             raise CheckpointError(f'its int8 graph is for {"x".join(map(str, self.resolution))}, '
@@ -75,14 +75,14 @@ def take_quantized(tensors: dict[str, np.ndarray],
     """Take the quantized graph out of the arrays of a weights file.
 
     Args:
-        tensors: all arrays of the file. Those of the graph are removed.
-        metadata: the file's metadata.
+        tensors: All arrays of the file. Those of the graph are removed.
+        metadata: The file's metadata.
 
     Returns:
         The graph, or None if the file has none.
 
     Raises:
-        CheckpointError: a part of the graph is missing or of another type.
+        CheckpointError: A part of the graph is missing or of another type.
     """
     arrays = [tensors.pop(name, None) for name in INT8_ARRAYS]
     if 'int8_resolution' not in metadata and all(array is None for array in arrays):

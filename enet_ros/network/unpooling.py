@@ -39,11 +39,11 @@ class UnpoolingMethod(NamedTuple):
     """A way to max-pool 2x2 and to undo it.
 
     Attributes:
-        pool: takes (N, C, H, W) with H and W even. It returns the maxima (N, C, H/2, W/2), and
+        pool: Takes (N, C, H, W) with H and W even. It returns the maxima (N, C, H/2, W/2), and
             their positions in a form that ``unpool`` of the same method understands.
-        unpool: takes (N, C, H, W) and the positions. It returns (N, C, 2H, 2W) with each value
+        unpool: Takes (N, C, H, W) and the positions. It returns (N, C, 2H, 2W) with each value
             at its position and zeros elsewhere, as ``max_unpool2d`` does.
-        maxima: does the same as ``pool`` and returns only the maxima.
+        maxima: Does the same as ``pool`` and returns only the maxima.
     """
 
     pool: Callable[[Tensor], tuple[Tensor, PoolMasks | Tensor]]
@@ -55,8 +55,8 @@ def use_unpooling(network: nn.Module, method: UnpoolingMethod) -> nn.Module:
     """Make a network pool and unpool by one method, in place.
 
     Args:
-        network: its modules that pool have an attribute ``unpooling``.
-        method: the method that the runtime is fast at.
+        network: Its modules that pool have an attribute ``unpooling``.
+        method: The method that the runtime is fast at.
 
     Returns:
         The network itself.

@@ -23,7 +23,7 @@ class Calibrations(Protocol):
         """Judge the newest camera info, or return None if none has come."""
 
     def take_note(self) -> str:
-        """Return once what was read differently than it was written, a sentence or ''."""
+        """Return once which fields were corrected while reading, a sentence, or ''."""
 
 
 class Complaints(Protocol):

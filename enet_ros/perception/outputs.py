@@ -33,7 +33,7 @@ class OutputRow(Protocol):
     Attributes:
         name: Name of the topic below the node or the camera.
         needs: What the message is made from. Without it there is no message.
-        uses: What the message holds more with, if it is there.
+        uses: Needs that add fields to the message, if they are met.
     """
 
     name: str

@@ -127,7 +127,7 @@ class Perceiver:
         self._camera_settings: CameraSettings | None = None  # of the last frame with a mask
 
     def forget(self) -> None:
-        """Forget the frames before, so that none of them votes again."""
+        """Forget the earlier frames, so that none of them votes again."""
         self.drivable_filter.clear()
 
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
@@ -159,7 +159,7 @@ class Perceiver:
                           ground)
 
     def _take(self, camera_settings: CameraSettings) -> None:
-        """Go on by other settings. Where other classes are drivable, no frame before votes."""
+        """Replace the settings. If the drivable classes changed, forget the earlier votes."""
         before, self._camera_settings = self._camera_settings, camera_settings
         if before is not None and not np.array_equal(before.drivable_lut,
                                                      camera_settings.drivable_lut):

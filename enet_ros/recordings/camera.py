@@ -70,6 +70,14 @@ UNREADABLE = 'frames that could not be read'
 class RecordedCamera:
     """Segments the frames of one camera of a recording, in their order.
 
+    Args:
+        camera: Name and topic.
+        settings: Settings of the camera.
+        segmenter: The network.
+        outputs: Names of the outputs.
+        transforms: Transforms of the recording.
+        calibrations: Calibrations of the camera.
+
     Attributes:
         camera: Its name and topic.
         complaints: What was missing or wrong.
@@ -79,16 +87,6 @@ class RecordedCamera:
     def __init__(self, camera: CameraTopic, settings: CameraSettings, segmenter: Segmenter,
                  outputs: Sequence[str], transforms: RecordedTransforms,
                  calibrations: RecordedCalibrations):
-        """Have seen no frame yet.
-
-        Args:
-            camera: Name and topic.
-            settings: Settings of the camera.
-            segmenter: The network.
-            outputs: Names of the outputs.
-            transforms: Transforms of the recording.
-            calibrations: Calibrations of the camera.
-        """
         self.camera, self.frames, self.complaints = camera, 0, Complaints()
         self._settings, self._segmenter = settings, segmenter
         self._calibrations = calibrations

@@ -31,16 +31,14 @@ _MOST_BYTES = 1 << 20  # of what a process prints; its outcome comes last
 class LocalRunner:
     """Runs jobs in processes of this machine. Use it in a ``with`` statement.
 
+    Args:
+        jobs: Number of jobs at a time.
+
     Attributes:
         place: Where the jobs run, in words.
     """
 
     def __init__(self, jobs: int):
-        """Start nothing yet.
-
-        Args:
-            jobs: Number of jobs at a time.
-        """
         self._most = jobs
         self._threads = max(1, len(available_cores()) // jobs)
         self._running: dict[subprocess.Popen, tuple[Job, bytearray]] = {}

@@ -187,14 +187,11 @@ def _base_header(frame: FrameInFlight) -> object:
 
 @dataclass(frozen=True)
 class Output:
-    """One row of the table.
+    """One row of the table: an :class:`enet_ros.perception.outputs.OutputRow` and these fields.
 
     Attributes:
-        name: Name of the topic below the node, or below the node and the camera.
         type: Type of the message.
         make: Makes the message from a perceived frame. An OutputError leaves it out.
-        needs: What the message is made from. Without it there is no message.
-        uses: What the message holds more with, if it is there.
     """
 
     name: str

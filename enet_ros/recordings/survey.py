@@ -67,7 +67,7 @@ class RecordedCalibrations:
         return self._judge.judge_for(self._infos[at], frame_size, rectified=rectified)
 
     def take_note(self) -> str:
-        """Return once what was read differently than it was written, a sentence or ''."""
+        """Return once which fields were corrected while reading, a sentence, or ''."""
         return self._judge.take_note()
 
 

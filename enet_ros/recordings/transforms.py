@@ -40,16 +40,14 @@ class RecordedTransforms:
     As the buffer of tf2 is cleared when time jumps back, the transforms of moving frames count
     within an epoch alone. Static ones stay.
 
+    Args:
+        missing: What the recording lacks if there will be none, such as 'no transforms'.
+
     Attributes:
         now_ns: Time of recording of the frame whose transforms are asked for.
     """
 
     def __init__(self, missing: str = ''):
-        """Have no transforms yet.
-
-        Args:
-            missing: What the recording lacks if there will be none, such as 'no transforms'.
-        """
         self.now_ns, self.missing = 0, missing
         self._moving: dict[str, TransformHistory] = {}
         self._static: dict[str, StaticHistory] = {}

@@ -35,7 +35,10 @@ class CalibrationTopic:
         return self._newest
 
     def take_note(self) -> str:
-        """Return once what was read differently than it was written, a sentence or ''."""
+        """Return which fields were corrected while reading, a sentence, or ''.
+
+        The next call returns '' until a calibration is corrected anew.
+        """
         with self._lock:
             return self._judge.take_note()
 

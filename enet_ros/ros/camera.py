@@ -308,7 +308,7 @@ class Camera:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.
 
         Returns:
-            Seconds before which the camera cannot stall, or infinity if nothing waits for a stall.
+            Seconds until the camera can stall at the earliest, or infinity if it cannot.
         """
         camera_settings = self._parameters.camera_settings.get(self.setup.name)
         timeout_sec = camera_settings.settings.stall_timeout if camera_settings else 0.0

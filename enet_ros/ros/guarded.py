@@ -12,17 +12,16 @@ from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 
 class Guarded:
-    """Calls a function with every message. Where it raises, the message is left out."""
+    """Calls a function with every message. Where it raises, the message is left out.
+
+    Args:
+        node: Logs a warning about messages that are left out, at most every
+            WARNING_PERIOD_SEC.
+        topic: Topic of the messages, for the warning.
+        callback: Takes a message.
+    """
 
     def __init__(self, node: Node, topic: str, callback: Callable[[object], object]):
-        """Take the function.
-
-        Args:
-            node: Logs a warning about messages that are left out, at most every
-                WARNING_PERIOD_SEC.
-            topic: Topic of the messages, for the warning.
-            callback: Takes a message.
-        """
         self._node, self._topic, self._callback = node, topic, callback
         self._silent_until_sec = 0.0
 

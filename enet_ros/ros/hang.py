@@ -15,7 +15,6 @@ class HangClock:
     """Measures how long one call of the network takes, in time in which the process ran."""
 
     def __init__(self):
-        """Begin with no call."""
         self._since_sec: float | None = None
         self._last_look_sec = self._seconds = 0.0
 

@@ -54,6 +54,10 @@ class CameraHealth:
     :meth:`count_published`, :meth:`complain` and :meth:`counts`. Any thread calls :meth:`drop`,
     :meth:`note` and :meth:`forget_time`. The executor's thread calls the rest.
 
+    Args:
+        topic: Topic of the images, for messages.
+        logger: Receives a warning now and then, while active.
+
     Attributes:
         received: Number of frames that came.
         published: Number of frames whose messages were sent.
@@ -65,12 +69,6 @@ class CameraHealth:
     """
 
     def __init__(self, topic: str, logger: Logger):
-        """Count nothing yet.
-
-        Args:
-            topic: Topic of the images, for messages.
-            logger: Receives a warning now and then, while active.
-        """
         self._topic, self._logger = topic, logger
         self._lock = threading.Lock()
         self.activate()

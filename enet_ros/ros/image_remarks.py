@@ -14,16 +14,14 @@ class ImageRemarks:
 
     A remark about good images is a fact. One about images that only just could be read is a
     warning. Warnings of one fact are counted together, and the first is logged.
+
+    Args:
+        topic: Topic of the images, for the log.
+        health: Keeps the facts of the camera.
+        logger: Receives each remark once.
     """
 
     def __init__(self, topic: str, health: CameraHealth, logger: Logger):
-        """Have passed nothing on.
-
-        Args:
-            topic: Topic of the images, for the log.
-            health: Keeps the facts of the camera.
-            logger: Receives each remark once.
-        """
         self._topic, self._health, self._logger = topic, health, logger
         self._counts: Counter[Remark | str] = Counter()
 

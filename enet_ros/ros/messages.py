@@ -1,4 +1,4 @@
-"""Arrays to messages, and calibrations to those of another size."""
+"""Convert arrays to messages, and scale calibrations to another image size."""
 
 from __future__ import annotations
 

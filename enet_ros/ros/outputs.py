@@ -252,16 +252,13 @@ def base_header(frame: FrameInFlight) -> Header:
 
 @dataclass(frozen=True)
 class Output:
-    """One row of the table.
+    """One row of the table: an :class:`enet_ros.perception.outputs.OutputRow` and these fields.
 
     Attributes:
-        name: Name of the topic below ``~/``, or below ``~/<camera>/``.
         message_type: Type of the message.
         make: Makes the message from a perceived frame. An OutputError leaves it out.
-        needs: What the message is made from. Without it there is no message.
-        uses: What the message holds more with, if it is there.
-        after_sending: Whether it is made after the others have been sent, because it tells about
-            that, or because they must not wait for it.
+        after_sending: Whether it is made after the others have been sent. Either it tells how
+            long that took, or the others must not wait for it.
     """
 
     name: str

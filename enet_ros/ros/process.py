@@ -132,7 +132,7 @@ class StopSignals:
 
 
 def _exit(exit_code: int) -> None:
-    """End the process at once. Shared memory that the middleware still has goes with it."""
+    """End the process at once. Remove the shared memory that the middleware still has."""
     try:
         remove_own()
         sys.stdout.flush()
@@ -214,7 +214,7 @@ def _spin(node, start: Callable[[object], Coroutine] | None) -> bool:
 
 
 def _destroy(node) -> None:
-    """Destroy a node, and with it the middleware's shared memory, which would stay."""
+    """Destroy a node. Also remove the shared memory of the middleware, which would stay."""
     if node is not None:
         try:
             node.destroy_node()

@@ -90,7 +90,7 @@ class SegmentNode(LifecycleNode):
             return True
 
     def prepare(self) -> Callable[[], None]:
-        """Read parameters and weights, and return what a thread builds the network by."""
+        """Read parameters and weights. Return the function that builds the network in a thread."""
         self._preparation = Preparation(self, self._node_parameters)
         return self._preparation.build
 

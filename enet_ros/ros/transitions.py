@@ -38,7 +38,7 @@ class Preparable(Protocol):
     """The part of a node that is used beside ``rclpy.lifecycle.LifecycleNode``."""
 
     def prepare(self) -> Callable[[], object]:
-        """Begin to configure, and return what a thread does of it. Neither of them raises."""
+        """Begin to configure. Return the slow part, to be called in a thread. Neither raises."""
 
 
 class Transitions:

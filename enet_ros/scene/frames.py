@@ -19,8 +19,8 @@ def street_frame(resolution: tuple[int, int], second: float = 1.0, seed: int = 0
 
     Args:
         resolution: (width, height) of the frame, in pixels.
-        second: time along the drive, in seconds.
-        seed: number of the street.
+        second: Time along the drive, in seconds.
+        seed: Number of the street.
 
     Returns:
         (height, width, 3) uint8 RGB.

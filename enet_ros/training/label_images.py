@@ -24,7 +24,7 @@ def read_values(stored: StoredImage) -> np.ndarray:
         (H, W) integers.
 
     Raises:
-        ValueError: it has colors, or its compression changes numbers.
+        ValueError: It has colors, or its compression changes numbers.
     """
     image = stored.image
     _refuse_jpeg(stored)
@@ -43,7 +43,7 @@ def read_colors(stored: StoredImage) -> np.ndarray:
     """Return the colors of a label image, (H, W, 3) uint8 RGB; those of a palette too.
 
     Raises:
-        ValueError: it has one channel of numbers, or its compression changes colors.
+        ValueError: It has one channel of numbers, or its compression changes colors.
     """
     _refuse_jpeg(stored)
     image = stored.image

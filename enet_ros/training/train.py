@@ -62,7 +62,7 @@ def train(options: TrainOptions) -> int:
     """Train, or continue where the run in ``options.out`` stopped.
 
     Args:
-        options: see ``enet-ros train --help``.
+        options: See ``enet-ros train --help``.
 
     Returns:
         0 when the run is finished and its model is written; 3 when it was stopped before. The

@@ -29,9 +29,9 @@ class Tuning(NamedTuple):
     labels and illegal accesses on an H200 (docs/decisions/0010-fused-kernels.md).
 
     Attributes:
-        block: pixels of a program.
-        warps: warps of a program.
-        stages: taps of a window that are loaded ahead, and one more.
+        block: Pixels of a program.
+        warps: Warps of a program.
+        stages: Taps of a window that are loaded ahead, and one more.
     """
 
     block: int
@@ -52,9 +52,9 @@ class Grid(NamedTuple):
     """The pixels of some feature maps.
 
     Attributes:
-        images: number of images.
-        height, width: size of each in pixels.
-        usual_images: number of images that the kernels are tuned for. It stays the same when fewer
+        images: Number of images.
+        height, width: Size of each in pixels.
+        usual_images: Number of images that the kernels are tuned for. It stays the same when fewer
             or more images come, so that nothing is compiled anew for them.
     """
 
@@ -88,11 +88,11 @@ def launch(kernel, grid: Grid, *arguments, extra: tuple = (), **constants) -> No
     """Start a kernel for the pixels of a grid, in torch's current stream.
 
     Args:
-        kernel: one of :mod:`enet_ros.backends.triton.kernels`.
-        grid: the pixels; their number, height and width follow the arguments.
-        arguments: tensors.
-        extra: numbers that follow height and width.
-        constants: arguments that the kernel is compiled for.
+        kernel: One of :mod:`enet_ros.backends.triton.kernels`.
+        grid: The pixels; their number, height and width follow the arguments.
+        arguments: Tensors.
+        extra: Numbers that follow height and width.
+        constants: Arguments that the kernel is compiled for.
     """
     block, warps, stages = tuning(grid)
     kernel[(triton.cdiv(grid.pixels, block),)](
@@ -110,9 +110,9 @@ class FusedNetwork:
         """Pack the weights and copy them to the device.
 
         Args:
-            graph: the frame graph of an :class:`enet_ros.network.enet.ENet`, in float32.
-            device: where the frames will be.
-            usual_images: number of frames that usually come at once.
+            graph: The frame graph of an :class:`enet_ros.network.enet.ENet`, in float32.
+            device: Where the frames will be.
+            usual_images: Number of frames that usually come at once.
         """
         network = graph.network
         self._usual_images = usual_images
@@ -200,11 +200,11 @@ def _bottlenecks(blocks: Sequence[Block], narrow: Tensor, main: Tensor, grid: Gr
     """Run bottlenecks one after the other.
 
     Args:
-        blocks: the bottlenecks, all of one size.
-        narrow: the projection of the first one, (N, H, W, narrow).
-        main: its main branch, (N, H, W, C).
-        grid: the size.
-        following: the bottleneck after them, if its projection reads single pixels.
+        blocks: The bottlenecks, all of one size.
+        narrow: The projection of the first one, (N, H, W, narrow).
+        main: Its main branch, (N, H, W, C).
+        grid: The size.
+        following: The bottleneck after them, if its projection reads single pixels.
 
     Returns:
         Features (N, H, W, channels), and the projection of the bottleneck that follows.

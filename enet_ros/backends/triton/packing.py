@@ -41,14 +41,14 @@ class Block:
     """A bottleneck as the kernels read it.
 
     Attributes:
-        projection: from the input of the bottleneck to ``narrow`` channels.
-        conv: the main convolution.
-        window: height, width and dilation of the main convolution.
+        projection: From the input of the bottleneck to ``narrow`` channels.
+        conv: The main convolution.
+        window: Height, width and dilation of the main convolution.
         first_half: (taps, rows, columns) float16, the first half of an asymmetric convolution.
-        expansion: from ``narrow`` channels to ``channels``.
-        main: for 'upsampling', the convolution of the main branch.
-        narrow: number of channels inside.
-        channels: number of channels of the output.
+        expansion: From ``narrow`` channels to ``channels``.
+        main: For 'upsampling', the convolution of the main branch.
+        narrow: Number of channels inside.
+        channels: Number of channels of the output.
     """
 
     projection: Layer

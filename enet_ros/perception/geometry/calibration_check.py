@@ -75,12 +75,12 @@ def calibration_problem(camera: CameraModel, frame_size: tuple[int, int]) -> str
 
 
 def _matrix_problem(matrix: Matrix, size: tuple[int, int]) -> str:
-    """Return which number of a matrix no camera can have, or ''."""
+    """Return why no camera has such a matrix, a sentence, or '' if one can."""
     return _focal_problem(matrix, size) or _center_problem(matrix, size)
 
 
 def _focal_problem(matrix: Matrix, size: tuple[int, int]) -> str:
-    """Return which focal length, or number that should be 0 or 1, is wrong, or ''."""
+    """Return why the focal lengths, the skew or the last row are wrong, or '' if they are not."""
     low, high = (factor * size[0] for factor in FOCAL_WIDTHS)
     fx, fy = matrix.focal
     if np.abs(np.subtract(matrix.last_row, (0., 0., 1.))).max() > LAST_ROW_TOLERANCE:
@@ -100,7 +100,7 @@ def _focal_problem(matrix: Matrix, size: tuple[int, int]) -> str:
 
 
 def _center_problem(matrix: Matrix, size: tuple[int, int]) -> str:
-    """Return whether the principal point is not that of an image of this size, or ''."""
+    """Return why an image of this size has another principal point, or '' if it can be."""
     for axis, name in enumerate('xy'):
         low, high = -MOST_OUTSIDE * size[axis], (1 + MOST_OUTSIDE) * size[axis]
         if not low <= matrix.center[axis] <= high:
@@ -111,10 +111,10 @@ def _center_problem(matrix: Matrix, size: tuple[int, int]) -> str:
 
 
 def _scaled_problem(matrix: Matrix, size: tuple[int, int]) -> str:
-    """Return whether a matrix seems to be for an image of another size, or ''.
+    """Return why a matrix seems to be for an image of another size, or '' if it does not.
 
-    The principal point of a camera lies near the center of its image. On the diagonal near a
-    corner lies that of a larger or smaller image.
+    The principal point of a camera lies near the center of its image. The principal point of a
+    larger or smaller image lies on the diagonal of this image, near a corner.
     """
     x, y = (2 * center / length for center, length in zip(matrix.center, size))
     if abs(x - y) > 2 * DIAGONAL_TOLERANCE or 2 * CORNER < (x + y) / 2 < 2 * (1 - CORNER):
@@ -138,7 +138,7 @@ def _advice(camera: CameraModel, used: Matrix, other: Matrix, size: tuple[int, i
 
 
 def _contradiction(k: Matrix, p: Matrix, size: tuple[int, int]) -> str:
-    """Return whether K and P cannot be of one camera and size, or ''."""
+    """Return why K and P cannot be of one camera and size, a sentence, or '' if they can."""
     shifts = [abs(a - b) / length for a, b, length in zip(k.center, p.center, size)]
     if max(shifts) > MOST_RECTIFYING_SHIFT:
         return (f'K has its principal point at ({k.center[0]:g}, {k.center[1]:g}) and P at '
@@ -151,7 +151,7 @@ def _contradiction(k: Matrix, p: Matrix, size: tuple[int, int]) -> str:
 
 
 def _rotation_problem(camera: CameraModel) -> str:
-    """Return whether R cannot rectify, or ''."""
+    """Return why R cannot rectify, a sentence, or '' if it can."""
     if camera.rectified:
         return ''
     r = np.reshape(camera.r, (3, 3))
@@ -168,7 +168,7 @@ def _rotation_problem(camera: CameraModel) -> str:
 
 
 def _folding_problem(camera: CameraModel, frame_size: tuple[int, int]) -> str:
-    """Return whether the distortion folds inside the image, or ''."""
+    """Return how much of the image the distortion folds, a sentence, or '' if little."""
     if camera.rectified or not camera.d:
         return ''
     columns, rows = (np.linspace(0, length - 1, GRID) for length in frame_size)

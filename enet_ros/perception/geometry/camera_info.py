@@ -47,7 +47,7 @@ class CameraInfo(Protocol):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is thought of a calibration.
+    """The result of checking a calibration.
 
     Attributes:
         info: The message.
@@ -55,7 +55,7 @@ class Judgement:
         problem: Why it cannot be believed, a sentence, or ''.
         is_publishable: Whether it may be passed on: it is believed, or says by zeros that the
             camera is not calibrated.
-        note: What was read differently than it was written, a sentence, or ''.
+        note: Which fields were corrected while reading, a sentence, or ''.
     """
 
     info: CameraInfo
@@ -101,7 +101,10 @@ class CalibrationJudge:
         return judgement
 
     def take_note(self) -> str:
-        """Return once what was read differently than it was written, a sentence or ''."""
+        """Return which fields were corrected while reading, a sentence, or ''.
+
+        The next call returns '' until a calibration is corrected anew.
+        """
         note, self._note = self._note, ''
         return note
 

@@ -204,7 +204,7 @@ class CameraModel:
 
     def _comes_back(self, flat: np.ndarray, pixel_xy: np.ndarray,
                     matrix: np.ndarray) -> np.ndarray:
-        """Tell, (N,) bool, which pixels (N, 2) are undistorted to their x/z and y/z (N, 2)."""
+        """Return a mask (N,): True where undistorting a pixel gives its x/z and y/z back."""
         miss = np.hypot(*(self._undistort(pixel_xy, matrix) - flat).T)
         return miss <= INVERSE_TOLERANCE_RAD * (1. + np.sum(flat ** 2, 1))
 

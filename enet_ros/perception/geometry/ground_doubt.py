@@ -101,7 +101,7 @@ def _unseen(table: GroundTable, settings: NodeSettings, frame_id: str) -> str:
 
 
 def _contradiction(pose: Pose, settings: NodeSettings) -> str:
-    """Return whether pose and ``rotate`` disagree about which side of the image is up, or ''."""
+    """Return how pose and ``rotate`` disagree about which side is up, or '' if they agree."""
     down = -pose.rotation_matrix[2, 1]  # how far the y axis of the image points down
     if down < -CLEARLY_UPRIGHT and settings.rotate == 0:
         return ('by its pose the camera is upside down, but rotate is 0: set rotate to 180 if the '

@@ -23,16 +23,11 @@ class BitDepth:
     images never become too dark. Single values above it are white. Values that are shifted to the
     top of the 16 bits end in zeros, and have 16.
 
-    Attributes:
-        bits: Significant bits as the user says, or 0 to find them.
+    Args:
+        bits: Significant bits as the user says, 8 to 16, or 0 to find them.
     """
 
     def __init__(self, bits: int = 0):
-        """Have seen no image yet.
-
-        Args:
-            bits: Significant bits, 8 to 16, or 0 to find them.
-        """
         self.bits = bits
         self._seen_bits = self._frames = 0  # bits of the samples that count, number of images
 

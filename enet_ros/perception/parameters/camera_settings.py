@@ -24,8 +24,8 @@ class CameraSettings:
     Attributes:
         settings: Settings with the values of this camera. ``scan.range_max`` is at most
             ``ground.max_range``.
-        drivable_lut: label -> 255 drivable or 0, (256,) uint8.
-        color_lut: label -> red, green and blue, (256, 3) uint8.
+        drivable_lut: Label -> 255 drivable or 0, (256,) uint8.
+        color_lut: Label -> red, green and blue, (256, 3) uint8.
         grid: Place and cells of ~/grid.
     """
 

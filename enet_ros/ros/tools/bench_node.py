@@ -52,10 +52,10 @@ class NodeBench:
     Attributes:
         resolution: (width, height) of the network, in pixels.
         camera: (width, height) of the cameras' frames; None takes the network's.
-        rate_hz: frames a second of each camera.
-        cameras: number of cameras.
-        duration_sec: seconds to measure, after a warm-up.
-        weights, precision, threads: parameters of the node.
+        rate_hz: Frames a second of each camera.
+        cameras: Number of cameras.
+        duration_sec: Seconds to measure, after a warm-up.
+        weights, precision, threads: Parameters of the node.
     """
 
     resolution: tuple[int, int] = (640, 360)
@@ -83,11 +83,11 @@ class Bench:
     """What takes part in the measurement.
 
     Attributes:
-        observer: receives the masks.
-        node: the process of the node.
-        cameras: the processes of the cameras.
-        segmenter: the bare segmenter.
-        workload: the frames that it segments.
+        observer: Receives the masks.
+        node: The process of the node.
+        cameras: The processes of the cameras.
+        segmenter: The bare segmenter.
+        workload: The frames that it segments.
     """
 
     observer: MaskObserver
@@ -107,16 +107,16 @@ class Round:
     """What was measured in one round, and of the bare segmenter before and after it.
 
     Attributes:
-        bare_ms: the bare segmenter's time while the cameras are halted, the mean of the medians
+        bare_ms: The bare segmenter's time while the cameras are halted, the mean of the medians
             before and after the round.
-        beside_cameras_ms: the same while the cameras run and the node is halted.
-        latencies_ms: time from camera stamp to mask received of every mask, a list a camera.
+        beside_cameras_ms: The same while the cameras run and the node is halted.
+        latencies_ms: Time from camera stamp to mask received of every mask, a list a camera.
         timings: ``~/timing`` of the frames just after the round, a list a camera.
-        dropped: frames that the node dropped, from just before the round to just after it. Those
+        dropped: Frames that the node dropped, from just before the round to just after it. Those
             that wait when the halted node goes on are not among them.
-        seconds: how long node and cameras ran.
+        seconds: How long node and cameras ran.
         cpu_sec: CPU time that the node took of that.
-        rss_mb: memory of the node at the end.
+        rss_mb: Memory of the node at the end.
     """
 
     bare_ms: float
@@ -133,8 +133,8 @@ def bench_node(options: NodeBench) -> NodeReport:
     """Run cameras and node, and measure.
 
     Raises:
-        ValueError: an option is out of range, or the weights cannot be used.
-        ProcessError: a process ended, or said nothing.
+        ValueError: An option is out of range, or the weights cannot be used.
+        ProcessError: A process ended, or said nothing.
     """
     workload = _checked(options)
     segmenter = Segmenter(workload.checkpoint, workload.resolution, 'auto', options.precision,
@@ -152,7 +152,7 @@ def _checked(options: NodeBench) -> Workload:
     """Return the work of the bare segmenter.
 
     Raises:
-        ValueError: an option is out of range, or the weights cannot be used.
+        ValueError: An option is out of range, or the weights cannot be used.
     """
     if not 0.1 <= options.rate_hz <= 1000.0:
         raise ValueError(f'--rate is {options.rate_hz}, wanted 0.1 to 1000 frames a second')
@@ -167,7 +167,7 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> No
     """Run node and cameras in rounds with the bare segmenter, and sum up.
 
     Raises:
-        ProcessError: a process ended, or said nothing.
+        ProcessError: A process ended, or said nothing.
     """
     with _observer(options.names) as observer:
         started = time.monotonic()
@@ -222,7 +222,7 @@ def _run_round(bench: Bench, round_sec: float, timing_sec: float) -> Round:
     """Let node and cameras run, and time the bare segmenter before and after.
 
     Raises:
-        ProcessError: a process ended, or no mask or no timing came of a camera.
+        ProcessError: A process ended, or no mask or no timing came of a camera.
     """
     bare_before_ms = _segmenter_ms(bench, halted=bench.cameras)
     time.sleep(PAUSE_SEC)
@@ -267,9 +267,9 @@ def _sum_up(rounds: list[Round], rate_hz: float, start_sec: float) -> NodeFigure
     """Sum up rounds; see :class:`enet_ros.bench.node_report.NodeFigures`.
 
     Args:
-        rounds: at least one.
-        rate_hz: frames a second of each camera.
-        start_sec: from the start of the processes to the first mask.
+        rounds: At least one.
+        rate_hz: Frames a second of each camera.
+        start_sec: From the start of the processes to the first mask.
     """
     by_camera = [list(chain.from_iterable(masks))
                  for masks in zip(*(one.latencies_ms for one in rounds))]
@@ -301,9 +301,9 @@ def _share(rounds: list[Round], segmenter_ms: list[float], sent_hz: float) -> fl
     """Return the masks a second over what was possible, median of the rounds.
 
     Args:
-        rounds: the rounds.
-        segmenter_ms: the bare segmenter's time in each.
-        sent_hz: frames a second of all cameras together.
+        rounds: The rounds.
+        segmenter_ms: The bare segmenter's time in each.
+        sent_hz: Frames a second of all cameras together.
     """
     return round(statistics.median(
         sum(map(len, one.latencies_ms)) / one.seconds / min(sent_hz, 1e3 / ms)

@@ -30,8 +30,8 @@ class Source(Protocol):
     """What a camera shows.
 
     Attributes:
-        rate_hz: frames a second where the user does not say them.
-        has_truth: whether labels and ground are known.
+        rate_hz: Frames a second where the user does not say them.
+        has_truth: Whether labels and ground are known.
     """
 
     rate_hz: float
@@ -54,13 +54,13 @@ class FileSource:
         """Open the source, so that what cannot be read is said at the start.
 
         Args:
-            source: path of the file or folder.
-            warn: called once with each sentence about an image, or a part of a video, that
+            source: Path of the file or folder.
+            warn: Called once with each sentence about an image, or a part of a video, that
                 cannot be read and is skipped.
             calibration: Calibration of the camera that took the images, if it is known.
 
         Raises:
-            SourceError: the source does not exist, or nothing in it can be read.
+            SourceError: The source does not exist, or nothing in it can be read.
         """
         self._path = existing(source)
         self._warn, self._warned, self._calibration = warn, set(), calibration
@@ -92,7 +92,7 @@ class StreetSource:
         """Make the street.
 
         Raises:
-            ValueError: the size or the slope cannot be rendered.
+            ValueError: The size or the slope cannot be rendered.
         """
         self._scene = RoadScene(width, height, seed, style)
 
@@ -117,8 +117,8 @@ class StreetSource:
 
         Args:
             stamp: Stamp of the frame, for the header.
-            labels: true labels of the frame, (H, W) uint8.
-            second: time of the frame along the drive.
+            labels: True labels of the frame, (H, W) uint8.
+            second: Time of the frame along the drive.
         """
         spec, camera = GridSpec.of(GridSettings()), self._scene.camera
         x, y = spec.centers().T

@@ -90,7 +90,7 @@ def observe(observer: Observer, processes: list[Process], duration_sec: float) -
     """Spin for the duration after the first mask, with a progress bar.
 
     Raises:
-        ProcessError: a process ended, or masks ceased to come.
+        ProcessError: A process ended, or masks ceased to come.
     """
     executor = SingleThreadedExecutor()
     executor.add_node(observer)
@@ -120,14 +120,14 @@ class Report:
     Frames count between the first mask and the last. Each was either published or dropped.
 
     Attributes:
-        source: what the camera showed.
-        backend, precision: what ran the network.
+        source: What the camera showed.
+        backend, precision: What ran the network.
         resolution: (width, height) of the network, in pixels.
         frames_in: frames_out and dropped together.
-        frames_out: number of frames published.
-        dropped: number of frames dropped.
-        fps: masks a second.
-        latency_ms: percentiles of the time from camera stamp to mask received.
+        frames_out: Number of frames published.
+        dropped: Number of frames dropped.
+        fps: Masks a second.
+        latency_ms: Percentiles of the time from camera stamp to mask received.
         road_iou: IoU of the road in the image, or None where the truth is not known.
         drivable_iou_metres: IoU of the drivable ground in meters, or None likewise.
     """
@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the demo and write its files.
 
     Raises:
-        ProcessError, SourceError, CheckpointError, ClassMapError, OSError: the demo cannot go on;
+        ProcessError, SourceError, CheckpointError, ClassMapError, OSError: The demo cannot go on;
             the message says why.
     """
     out = arguments.out

@@ -30,18 +30,22 @@ class TopicNotes:
 
 FRAME_HEADER = 'Header of the camera frame, copied unchanged: its stamp and its frame_id.'
 BASE_HEADER = 'Stamp of the camera frame. The frame_id is the parameter base_frame.'
-STALL = ('After stall_timeout without a finished frame, and when the network hangs for '
-         'backend_timeout, once, with nothing drivable and the time of the node as its stamp.')
+STALL = ('It is also published once, with nothing drivable, after stall_timeout without a '
+         'finished frame, or when the network hangs for backend_timeout. Its stamp is then the '
+         'time of the node.')
+#: A field that is a copy of the input camera_info's.
+COPIED = "Copied from the camera's calibration."
+NOT_USED, NOT_BINNED = 'Always 0 (not used).', 'Always 0: there is no binning.'
 
 
 def image_fields(encoding: str, data: str) -> dict[str, str]:
     """Return the fields of a sensor_msgs/Image."""
     channels = {'mono8': 'width', 'rgb8': 'three times width'}[encoding]
     return {'header': FRAME_HEADER,
-            'height': 'Height in pixels: of the frame, or of the network (output_size).',
-            'width': 'Width in pixels, likewise.',
+            'height': 'Height in pixels, of the frame or of the network (output_size).',
+            'width': 'Width in pixels.',
             'encoding': f'`{encoding}`.',
-            'is_bigendian': '0. A channel has one byte.',
+            'is_bigendian': 'Always 0: a channel has one byte.',
             'step': f'Length of a row in bytes: {channels}.',
             'data': data}
 
@@ -78,12 +82,12 @@ NOTES = {
     'camera_info': TopicNotes('The calibration for the size of the masks.', {
         'header': FRAME_HEADER, 'height': 'Height of the masks in pixels.',
         'width': 'Width of the masks in pixels.',
-        'distortion_model': 'That of the camera.', 'd': 'That of the camera, without a unit.',
+        'distortion_model': COPIED, 'd': f'{COPIED} It has no unit.',
         'k': 'Matrix of the camera for the size of the masks, in pixels. The binning and '
              'the region of interest of the camera are in it.',
-        'r': 'That of the camera.', 'p': 'Projection for the size of the masks, in pixels.',
-        'binning_x': '0: there is none.', 'binning_y': '0: there is none.',
-        'roi': 'All 0: it is the whole image.'}),
+        'r': COPIED, 'p': 'Projection for the size of the masks, in pixels.',
+        'binning_x': NOT_BINNED, 'binning_y': NOT_BINNED,
+        'roi': 'Always 0: the region is the whole image.'}),
     'drivable_area': TopicNotes('The drivable area in numbers and as contours.'),
     'points': TopicNotes(
         'The point on the ground that each pixel of the masks shows.',
@@ -99,25 +103,26 @@ NOTES = {
         'header': BASE_HEADER, 'angle_min': 'scan.angle_min, in radians, positive to the left.',
         'angle_max': 'Bearing of the last ray, in radians.',
         'angle_increment': 'scan.angle_increment, in radians.',
-        'time_increment': '0: all rays are of one frame.', 'scan_time': '0: it is not told.',
+        'time_increment': 'Always 0: all rays are of one frame.', 'scan_time': NOT_USED,
         'range_min': 'scan.range_min, in meters.', 'range_max': 'scan.range_max, in meters.',
         'ranges': 'Distance to the first ground that is not drivable, in meters. +inf is free as '
                   'far as scan.range_max. NaN is unknown. -inf is too close.',
         'intensities': 'Empty.'}),
-    'grid': TopicNotes('The frame from above.', {
-        'header': BASE_HEADER + ' With odom_frame set, it is that one.',
-        'info': 'map_load_time is the stamp. resolution is grid.resolution, in meters. width and '
-                'height are in cells, and origin is the corner of the first cell, in meters.',
+    'grid': TopicNotes('The same frame seen from above.', {
+        'header': BASE_HEADER + ' With odom_frame set, it is the parameter odom_frame.',
+        'info': 'map_load_time is the stamp. resolution is grid.resolution, in meters. The width '
+                'and the height are in cells. The origin is the corner of the first cell, in '
+                'meters.',
         'data': '0 is drivable, 100 is not, -1 is unknown. Rows lie along y.'}),
     'timing': TopicNotes('Where the time of a frame went.'),
     'labels/compressed': TopicNotes(
-        'The labels for a slow network.',
+        'The labels, for a slow connection.',
         compressed_fields(PNG_FORMAT, 'A PNG that keeps every value of ~/labels.'), PNG_FORMAT),
     'drivable_mask/compressed': TopicNotes(
-        'The mask for a slow network.',
+        'The mask, for a slow connection.',
         compressed_fields(PNG_FORMAT, 'A PNG that keeps every value of ~/drivable_mask.'),
         PNG_FORMAT, STALL),
     'overlay/compressed': TopicNotes(
-        'The overlay for a slow network.',
+        'The overlay, for a slow connection.',
         compressed_fields(JPEG_FORMAT, 'A JPEG of quality jpeg_quality.'), JPEG_FORMAT),
 }

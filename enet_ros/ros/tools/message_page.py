@@ -17,7 +17,7 @@ from rclpy.qos import QoSProfile
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.outputs import OUTPUTS, Output
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, OUTPUT_QOS
-from enet_ros.ros.tools.message_notes import NOTES
+from enet_ros.ros.tools.message_notes import NOT_USED, NOTES
 
 WIDTH = 100   # columns
 PACKAGE = 'enet_ros'
@@ -49,9 +49,9 @@ OTHER_OUTPUTS = (
     ('~/label_info', 'vision_msgs/LabelInfo', LATCHED_QOS,
      'Once at each activation, where vision_msgs is installed.',
      (('header', 'Time of the activation, without a frame_id.'),
-      ('class_map', 'class_id and class_name of each class in `~/labels`. A class that the '
-                    'weights never give is left out.'),
-      ('threshold', '0: it is not used.'))),
+      ('class_map', 'class_id and class_name of each class in `~/labels`. Classes that mean *not '
+                    'labeled* are left out; their pixels are 255.'),
+      ('threshold', NOT_USED))),
     ('/diagnostics', 'diagnostic_msgs/DiagnosticArray', OUTPUT_QOS,
      'Every diagnostics_period while the node is active, and every half second of a long '
      'configuration.',

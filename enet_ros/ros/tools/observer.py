@@ -31,13 +31,13 @@ class Record:
     Attributes:
         first_mask: ``time.monotonic`` of the first mask; 0 before it comes.
         last_mask: ``time.monotonic`` of the last mask.
-        masks: number of masks.
-        latencies_ms: from camera stamp to mask received, by the clock of this process.
-        first_timing, timing: the first and the last message of ``~/timing``.
-        overlay: the last one, (H, W, 3) uint8 RGB.
-        road: pixels of road, the node's and the truth's.
-        meters: cells of drivable ground, the node's and the truth's.
-        grid: the last one, (rows along y, columns along x) int8.
+        masks: Number of masks.
+        latencies_ms: From camera stamp to mask received, by the clock of this process.
+        first_timing, timing: The first and the last message of ``~/timing``.
+        overlay: The last one, (H, W, 3) uint8 RGB.
+        road: Pixels of road, the node's and the truth's.
+        meters: Cells of drivable ground, the node's and the truth's.
+        grid: The last one, (rows along y, columns along x) int8.
     """
 
     first_mask: float = 0.0
@@ -69,8 +69,8 @@ class Observer(Node):
         """Subscribe.
 
         Args:
-            node_name: name of the node to observe.
-            road_id: label of the road in the classes of its weights.
+            node_name: Name of the node to observe.
+            road_id: Label of the road in the classes of its weights.
         """
         super().__init__('watch')
         self.record, self._road_id = Record(), road_id
@@ -139,14 +139,14 @@ class MaskObserver(Node):
     Masks are received in a thread of their own, from the making of the object on.
 
     Attributes:
-        latencies_ms: camera -> time from camera stamp to mask received, of every mask.
+        latencies_ms: Camera -> time from camera stamp to mask received, of every mask.
     """
 
     def __init__(self, cameras: list[str]):
         """Subscribe.
 
         Args:
-            cameras: names of the cameras, as in the node's parameter.
+            cameras: Names of the cameras, as in the node's parameter.
         """
         super().__init__('bench')
         self._prefixes = {name: f'enet/{name}/' if name else 'enet/' for name in cameras}

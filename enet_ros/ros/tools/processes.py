@@ -102,13 +102,13 @@ def wait_until(is_done: Callable[[], object], processes: Sequence[Process], subj
     """Wait up to START_TIMEOUT_SEC for an event that the processes cause.
 
     Args:
-        is_done: tells whether the event has come.
-        processes: have to live meanwhile.
-        subject: the event in words, for the message.
-        poll: called between looks, such as spinning an executor once.
+        is_done: Tells whether the event has come.
+        processes: Have to live meanwhile.
+        subject: The event in words, for the message.
+        poll: Called between looks, such as spinning an executor once.
 
     Raises:
-        ProcessError: a process ended, or the time ran out.
+        ProcessError: A process ended, or the time ran out.
     """
     deadline = time.monotonic() + START_TIMEOUT_SEC
     while not is_done():

@@ -74,7 +74,7 @@ class ReplayCamera(Node):
         """Read the parameters, open the source and start.
 
         Raises:
-            ValueError: the source cannot be read, or a parameter is out of range.
+            ValueError: The source cannot be read, or a parameter is out of range.
         """
         super().__init__('camera')
         for name, (default, description) in PARAMETERS.items():
@@ -221,8 +221,8 @@ def make_image(frame: np.ndarray, encoding: str, bits: int = 16) -> Image | Comp
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        encoding: one of ENCODINGS or of COMPRESSIONS.
-        bits: significant bits of an encoding of 16 bits.
+        encoding: One of ENCODINGS or of COMPRESSIONS.
+        bits: Significant bits of an encoding of 16 bits.
     """
     if encoding in COMPRESSIONS:
         _, data = cv2.imencode(COMPRESSIONS[encoding], frame[..., ::-1])
@@ -238,7 +238,7 @@ def checked_dropout(every: float, gap: float) -> tuple[float, float]:
     """Return the parameters dropout_every and dropout_for, in seconds.
 
     Raises:
-        ValueError: they are out of range, or do not go together.
+        ValueError: They are out of range, or do not go together.
     """
     if not 0.0 <= every < math.inf:
         raise ValueError(f'dropout_every is {every}, wanted 0 or more seconds')

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read_file
-from enet_ros.backends.child import follow_child, module_command, start_child
 from enet_ros.backends.tensorrt.build import BuildRequest
 from enet_ros.backends.tensorrt.engine import Engine, EngineState, load_engine
+from enet_ros.common.child import follow_child, module_command, start_child
 
 # Part of the cache key: raise it when tensorrt/build.py builds other engines from equal graphs.
 ENGINE_VERSION = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ament_index_python import get_package_prefix
 
-from enet_ros.common.signals import ends_with_parent
+from enet_ros.common.child import tied_to_parent
 
 START_TIMEOUT_SEC = 120.0  # a first start compiles the network
 TAIL_LINES = 20
@@ -42,7 +42,7 @@ class Process:
         arguments += [word for rule in remap for word in ('-r', rule)]
         path = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', name)
         self._process = subprocess.Popen(
-            ends_with_parent([path, '--ros-args', *arguments], signal.SIGINT), stdout=self._log,
+            tied_to_parent([path, '--ros-args', *arguments], signal.SIGINT), stdout=self._log,
             stderr=subprocess.STDOUT, start_new_session=True)
 
     @property

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from enet_ros.common.one_line_error import describe_error, in_one_line
+
 SAYS = 'enet_ros: '    # begins what is for the parent; compilers write lines of their own
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 #: Becomes the command, in a process that gets a signal when the thread that started it ends.
@@ -125,7 +127,7 @@ def do_job(work: Callable[[Any], object], niceness: int) -> int:
     try:
         work(job)
     except Exception as error:  # Whatever it is, the parent says it in one line.
-        say(f'{type(error).__name__}: {" ".join(str(error).split())[:500]}')
+        say(in_one_line(describe_error(error)))
         return 1
     return 0
 

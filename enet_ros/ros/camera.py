@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.encodings import (
     BitDepth,
@@ -274,7 +275,7 @@ class Camera:
                 except OutputError as error:
                     self.health.complain(f'no ~/{name}', str(error))
                 except Exception as error:  # The other outputs of the frame go on.
-                    failure = f'{type(error).__name__}: {error}'
+                    failure = describe_error(error)
                     self.health.complain(f'no ~/{name}', failure)
         if failure and not messages:  # Otherwise such frames would end no stall.
             return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
@@ -306,7 +307,7 @@ class Camera:
         except OutputError as error:
             self.health.complain(f'no ~/{output.name}', str(error))
         except Exception as error:  # The frame is published, and must not count as dropped.
-            self.health.complain(f'no ~/{output.name}', f'{type(error).__name__}: {error}')
+            self.health.complain(f'no ~/{output.name}', describe_error(error))
 
     def check_stall(self) -> float:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_limit_holds(checkpoint, resolution: tuple[int, int], *, writes: bool) -> None:
     """Refuse what gives no limit of the weights; where nothing is written, a far size is said."""
     from enet_ros.training.confidence_limit import describe_far
-    if sum(not unlabeled for unlabeled in checkpoint.class_map.unlabeled) < 2:
+    if len(checkpoint.class_map.labeled) < 2:
         raise ValueError('these weights know one class, of which they are always sure, so their '
                          'confidence tells nothing; wanted weights of two classes or more')
     if sentence := describe_far(checkpoint, resolution):

@@ -118,7 +118,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
 
 def _other_drivable(class_map: ClassMap, data: SegmentationData) -> str:
     """Return a sentence where the weights call other classes drivable than a data set, or ''."""
-    from enet_ros.training.label_sets import class_key
+    from enet_ros.network.class_names import class_key
     ours, theirs = class_map.drivable_names, data.class_map.drivable_names
     if set(map(class_key, ours)) == set(map(class_key, theirs)):
         return ''

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_names import class_key
 from enet_ros.network.classes import CITYSCAPES
 from enet_ros.perception.segmenter import Segmentation, Segmenter
-from enet_ros.training.label_sets import class_key
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 from enet_ros.training.photometric import apply_change
@@ -100,7 +100,7 @@ def names_of(splits: Sequence[SegmentationData], first: int = 1) -> list[str]:
 def check_classes(class_map: ClassMap, data: SegmentationData) -> None:
     """Check that the weights and the data set have the same classes in the same order.
 
-    Names are compared as :func:`enet_ros.training.label_sets.class_key` does it.
+    Names are compared as :func:`enet_ros.network.class_names.class_key` does it.
 
     Raises:
         DatasetError: They differ; the message gives both lists.
@@ -134,8 +134,7 @@ def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationDa
 
 def _labeled_keys(class_map: ClassMap) -> set[str]:
     """Return the keys of the classes that do not mean "not labeled"."""
-    return {class_key(name) for name, unlabeled in zip(class_map.names, class_map.unlabeled)
-            if not unlabeled}
+    return set(map(class_key, class_map.labeled.values()))
 
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
@@ -213,8 +212,7 @@ def _label_ids(class_map: ClassMap) -> np.ndarray | None:
 def _not_cityscapes(class_map: ClassMap) -> list[str]:
     """Return the names of the classes that are none of Cityscapes'."""
     known = {class_key(item.name) for item in CITYSCAPES}
-    return [name for name, unlabeled in zip(class_map.names, class_map.unlabeled)
-            if not unlabeled and class_key(name) not in known]
+    return [name for name in class_map.labeled.values() if class_key(name) not in known]
 
 
 def _official_script():

@@ -140,7 +140,7 @@ def _labeled_keys(class_map: ClassMap) -> set[str]:
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
            precision: str = 'auto', threads: int = 0, change: str = '',
-           watch: Callable[[int, np.ndarray, Segmentation], None] | None = None
+           each: Callable[[int, np.ndarray, Segmentation], None] | None = None
            ) -> tuple[dict, str]:
     """Evaluate with a progress bar, and score Cityscapes by its official script as well.
 
@@ -152,7 +152,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
         precision: Precision.
         threads: Number of CPU threads.
         change: Photometric change of every frame.
-        watch: The ``each`` of :func:`evaluate`.
+        each: Called with each frame.
 
     Returns:
         The scores of :func:`evaluate`, with the official ones of Cityscapes under 'cityscapes',
@@ -166,13 +166,14 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
     official = None if label_ids is None else _official_script()
     with tempfile.TemporaryDirectory() as folder, \
             tqdm(total=len(data), unit='frame', disable=None) as bar:
-        def each(index: int, truth: np.ndarray, result: Segmentation) -> None:
+        def advance(index: int, truth: np.ndarray, result: Segmentation) -> None:
             bar.update()
-            if watch:
-                watch(index, truth, result)
+            if each:
+                each(index, truth, result)
             if official:
                 cv2.imwrite(str(_prediction(folder, index)), label_ids[result.labels])
-        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)
+        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change,
+                          advance)
         if official:
             scores['cityscapes'] = _official_scores(official, data, Path(folder))
     return scores, _tables(scores, data, change)

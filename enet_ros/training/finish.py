@@ -28,10 +28,11 @@ from enet_ros.training.evaluate import evaluate, names_of
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
-from enet_ros.training.options import TrainOptions, was_drawn
+from enet_ros.training.options import TrainOptions
 from enet_ros.training.report import draw_curves, draw_samples, segment_samples
 from enet_ros.training.run_checkpoints import read_run_checkpoint
 from enet_ros.training.run_data import RunData
+from enet_ros.training.run_folder import was_drawn
 
 
 def finish(module: SegmentationModule, data: RunData, options: TrainOptions,

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, png, resolution, threads
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import WEIGHTS_HELP, add_force, png, resolution, threads
+from enet_ros.common.overwrite import check_outputs
 from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.machine import how_to_install
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import add_engine_options
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
 Find the mean confidence below which a frame is unlike what the weights were trained on. The images

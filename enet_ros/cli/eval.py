@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import add_engine_options, png
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_engine_options, add_force, png
+from enet_ros.common.overwrite import check_outputs
 
 if TYPE_CHECKING:
     from enet_ros.network.class_map import ClassMap

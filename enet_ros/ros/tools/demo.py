@@ -26,8 +26,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from enet_ros.cli.options import add_force
 from enet_ros.common.child import tied_to_parent
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import check_absent
 from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path

@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         found = results if args.data else scores
         args.json.write_text(json.dumps(without_nan(found), indent=2) + '\n')
     if args.floors:
-        from enet_ros.training.report import draw_floors
+        from enet_ros.training.result_images import draw_floors
         draw_floors(args.floors, {name: watch.curve for name, watch
                                   in zip(results, drivable)})
     if args.worst:
-        from enet_ros.training.report import draw_samples
+        from enet_ros.training.result_images import draw_samples
         draw_samples(args.worst, checkpoint.class_map, [
             (*read_changed(splits[0], index, args.change), labels)
             for index, labels in drivable[0].worst_labels.items()])

@@ -19,8 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ('enet_ros', 'launch', 'examples')
                  for path in (REPOSITORY / folder).rglob('*.py'))
 #: Children of our own process, which read a pickle that their parent wrote into their pipe.
-PIPES = {'enet_ros/backends/compile_child.py', 'enet_ros/backends/tensorrt/build.py',
-         'enet_ros/recordings/job_process.py'}
+PIPES = {'enet_ros/common/child.py', 'enet_ros/recordings/job_process.py'}
 SAFE_LOADERS = {'safe_loader'}  # of plain_yaml.py: yaml's CSafeLoader or SafeLoader
 HUGE = 60 << 30  # bytes that a file claims to have
 MOST_MEMORY_MB = 40

@@ -21,6 +21,7 @@ PRECISIONS = {
     'float16': 'float16', 'f16': 'float16', 'fp16': 'float16', 'half': 'float16',
     'int8': 'int8', 'i8': 'int8',
 }
+PRECISION_NAMES = tuple(dict.fromkeys(PRECISIONS.values()))
 
 
 class BackendError(ValueError):
@@ -128,4 +129,4 @@ def canonical_precision(precision: str) -> str:
         return PRECISIONS[precision.lower()]
     except KeyError:
         raise BackendError(f"precision is '{precision}', wanted one of "
-                           f'{", ".join(dict.fromkeys(PRECISIONS.values()))}') from None
+                           f'{", ".join(PRECISION_NAMES)}') from None

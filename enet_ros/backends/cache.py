@@ -10,9 +10,9 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
+
+from enet_ros.common.whole_files import unfinished, write_whole
 
 # Part of every key: raise it when network/frame_graph.py gives another graph for equal weights.
 GRAPH_VERSION = 5
@@ -138,17 +138,7 @@ def read_file(path: Path) -> bytes | None:
 def write_file(path: Path, content: bytes) -> bool:
     """Write a file with its checksum, whole or not at all. Returns whether it was written."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.new-')
+        write_whole(path, hashlib.sha256(content).digest() + content, unfinished(path), mode=0o600)
     except OSError:
         return False
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(hashlib.sha256(content).digest())
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError:
-        return False
-    finally:
-        with suppress(OSError):  # moved, unless that failed
-            os.unlink(temporary)
     return True

@@ -9,29 +9,20 @@ pipe from its parent and nobody else's.
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 
-from enet_ros.backends.child import end_with_parent, say
 from enet_ros.backends.compile_job import CompileJob
+from enet_ros.common.child import do_job
 
 NICENESS = 5  # the node answers first, and the rest of a robot that starts goes on
 
 
-def main() -> int:
-    """Compile the job on the standard input with and without confidence; return the exit code."""
-    job: CompileJob = pickle.load(sys.stdin.buffer)
-    end_with_parent(job.parent)
-    os.nice(NICENESS)
+def compile_network(job: CompileJob) -> None:
+    """Compile a network with and without confidence into the cache folder of the job."""
     os.environ['ENET_ROS_CACHE'] = str(job.folder)
-    try:
-        from enet_ros.backends.openvino import OpenVinoBackend
-        OpenVinoBackend(job.request).compile_all()
-    except Exception as error:  # Whatever it is, the parent says it in one line.
-        say(f'{type(error).__name__}: {" ".join(str(error).split())[:500]}')
-        return 1
-    return 0
+    from enet_ros.backends.openvino import OpenVinoBackend
+    OpenVinoBackend(job.request).compile_all()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(do_job(compile_network, NICENESS))

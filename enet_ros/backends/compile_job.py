@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from enet_ros.backends.base import BackendRequest
-from enet_ros.backends.child import follow_child, module_command, start_child
+from enet_ros.common.child import follow_child, module_command, start_child
 
 COMPILE_COMMAND = module_command('enet_ros.backends.compile_child')
 

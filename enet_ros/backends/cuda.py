@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from enet_ros.common.one_line_error import describe_error
+
 DEVICE = 'cuda'
 WARM_UP_RUNS = 3     # Libraries choose kernels and workspaces before a graph is recorded.
 MOST_RECORDINGS = 3  # Work of another thread on the GPU can spoil a recording.
@@ -79,7 +81,7 @@ class CudaRunner:
                 with _recording:
                     self._outputs, self._graph = self._recorded()
             except Exception as error:  # whatever the module raises, it may run without a graph
-                self.graph_error = f'{type(error).__name__}: {error}'.splitlines()[0]
+                self.graph_error = describe_error(error).splitlines()[0]
             else:
                 self.graph_error = ''
                 return

@@ -42,9 +42,7 @@ BACKEND_NAMES = ('auto', *OPENERS)
 
 @dataclass(frozen=True)
 class Facts:
-    """What :func:`candidates` and :func:`explain_auto` are told of a machine.
-
-    :func:`open_backend` gives the first two and tries the rest.
+    """What :func:`explain_auto` is told of a machine.
 
     Attributes:
         cuda_device: Whether the driver finds a CUDA device.
@@ -56,10 +54,10 @@ class Facts:
 
     cuda_device: bool
     torch_tensorrt: bool
-    torch_cuda: bool = True
-    openvino: bool = True
-    torch: bool = True
-    bfloat16: bool = True
+    torch_cuda: bool
+    openvino: bool
+    torch: bool
+    bfloat16: bool
 
 
 @dataclass(frozen=True)
@@ -88,17 +86,18 @@ def has_triton() -> bool:
     return cuda_device_count() > 0 and find_spec('triton') is not None
 
 
-def candidates(facts: Facts) -> list[Candidate]:
-    """Return what ``auto`` tries, from the most to the least wanted.
+def candidates(*, cuda_device: bool, torch_tensorrt: bool) -> list[Candidate]:
+    """Return what ``auto`` tries, from the fastest to the slowest.
 
     Args:
-        facts: Facts of the machine. Only ``cuda_device`` and ``torch_tensorrt`` matter.
+        cuda_device: Whether the driver finds a CUDA device.
+        torch_tensorrt: Whether torch_tensorrt is installed.
     """
     last = Candidate('torch', 'the last resort')
-    if not facts.cuda_device:
+    if not cuda_device:
         return [Candidate('openvino', 'no CUDA device, and it is the fastest on a CPU'), last]
     on_gpu = [Candidate('torch', 'there is a CUDA device', needs_cuda=True)]
-    if facts.torch_tensorrt:  # it looks for CUDA in torch by itself
+    if torch_tensorrt:  # it looks for CUDA in torch by itself
         on_gpu.insert(0, Candidate('tensorrt', 'there is a CUDA device, and TensorRT is the '
                                                'fastest on it'))
     return [*on_gpu, Candidate('openvino', 'it is the fastest on a CPU'), last]
@@ -110,7 +109,8 @@ def explain_auto(facts: Facts) -> str:
     The precision is that of weights without an int8 graph.
     """
     works = {'tensorrt': facts.torch_cuda, 'openvino': facts.openvino, 'torch': facts.torch}
-    for candidate in candidates(facts):
+    for candidate in candidates(cuda_device=facts.cuda_device,
+                                torch_tensorrt=facts.torch_tensorrt):
         if candidate.needs_cuda and not facts.torch_cuda or not works[candidate.backend]:
             continue
         on_gpu = candidate.needs_cuda or candidate.backend == 'tensorrt'
@@ -146,7 +146,7 @@ def open_backend(name: str, request: BackendRequest) -> tuple[Backend, str]:
         raise BackendError(f"backend is '{name}', wanted one of {', '.join(BACKEND_NAMES)}")
     order = [Candidate(name, 'it was asked for')]
     if name == 'auto':
-        order = candidates(Facts(cuda_device_count() > 0, has_tensorrt()))
+        order = candidates(cuda_device=cuda_device_count() > 0, torch_tensorrt=has_tensorrt())
     refused: dict[str, Exception] = {}  # in order; torch may be refused twice for one reason
     for candidate in order:
         try:

@@ -19,6 +19,7 @@ import numpy as np
 
 from enet_ros.backends.base import canonical_precision
 from enet_ros.bench.timing import Call
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import how_to_install, import_openvino
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
@@ -224,5 +225,5 @@ def prepare(baseline: Baseline, workload: Workload, precision: str) -> Call:
     except Exception as error:
         if type(error).__module__.partition('.')[0] not in ('cv2', 'onnxruntime', 'torch'):
             raise
-        raise UnavailableError(f'{type(error).__name__}: {error}'.splitlines()[0]) from error
+        raise UnavailableError(describe_error(error).splitlines()[0]) from error
     return call

@@ -22,8 +22,8 @@ from enet_ros.bench.timing import LIMITED_ROUNDS, Call, alternate_within_time, s
 from enet_ros.machine import Machine, import_openvino
 from enet_ros.network.enet import ENet
 from enet_ros.network.frame_graph import fold_batch_norm
+from enet_ros.network.resolution import check_resolution
 from enet_ros.network.unpooling import BY_CONVOLUTION, BY_SLICES, use_unpooling
-from enet_ros.perception.segmenter import check_resolution
 
 NETWORKS = {'SegNet': SegNet, 'ENet': ENet}
 NUM_CLASSES = 20  # Cityscapes and void

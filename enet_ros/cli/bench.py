@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import WEIGHTS_HELP, png, resolution, threads
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import WEIGHTS_HELP, add_force, png, resolution, threads
+from enet_ros.common.overwrite import check_outputs
 from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.machine import how_to_install
 
@@ -164,7 +164,7 @@ def _workloads(args: argparse.Namespace) -> list[Workload]:
     from enet_ros.bench.baselines import BASELINES, Workload
     from enet_ros.common.suggestions import suggest
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.perception.segmenter import check_resolution
+    from enet_ros.network.resolution import check_resolution
 
     names = [baseline.name for baseline in BASELINES]
     unknown = [name for name in args.only if name not in names]

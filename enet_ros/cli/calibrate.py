@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import add_engine_options
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
 Find the mean confidence below which a frame is unlike what the weights were trained on. The images
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure the confidences, print them, and write the limit."""
     from enet_ros.media import existing, read_frames
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.perception.segmenter import Segmenter, check_resolution
+    from enet_ros.network.resolution import check_resolution
+    from enet_ros.perception.segmenter import Segmenter
     if args.alarms and args.out:
         raise ValueError('--alarms and --out are given; wanted one, for --alarms writes nothing')
     if args.change and not args.alarms:
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_limit_holds(checkpoint, resolution: tuple[int, int], *, writes: bool) -> None:
     """Refuse what gives no limit of the weights; where nothing is written, a far size is said."""
     from enet_ros.training.confidence_limit import describe_far
-    if sum(not unlabeled for unlabeled in checkpoint.class_map.unlabeled) < 2:
+    if len(checkpoint.class_map.labeled) < 2:
         raise ValueError('these weights know one class, of which they are always sure, so their '
                          'confidence tells nothing; wanted weights of two classes or more')
     if sentence := describe_far(checkpoint, resolution):

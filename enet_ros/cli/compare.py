@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import resolution, threads
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import BACKENDS, add_force, resolution, threads
+from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
 Tell two weights, precisions or settings apart on one recording, before a robot runs them.
@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='resolution of the network for a side that is no parameter file '
                              '(default: 640x360)')
     parser.add_argument('--backend', default='auto', metavar='B',
-                        help='runtime for a side that is no parameter file: auto, openvino, '
-                             'tensorrt, torch or triton (default: the fastest that works)')
+                        help=f'runtime for a side that is no parameter file: {BACKENDS} '
+                             '(default: the fastest that works)')
     parser.add_argument('--threads', type=threads, default=0, metavar='N',
                         help='number of CPU threads for such a side '
                              '(default: the backend chooses)')

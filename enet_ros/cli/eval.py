@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import add_engine_options, png
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_engine_options, add_force, png
+from enet_ros.common.overwrite import check_outputs
 
 if TYPE_CHECKING:
     from enet_ros.network.class_map import ClassMap
@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         found = results if args.data else scores
         args.json.write_text(json.dumps(without_nan(found), indent=2) + '\n')
     if args.floors:
-        from enet_ros.training.report import draw_floors
+        from enet_ros.training.result_images import draw_floors
         draw_floors(args.floors, {name: watch.curve for name, watch
                                   in zip(results, drivable)})
     if args.worst:
-        from enet_ros.training.report import draw_samples
+        from enet_ros.training.result_images import draw_samples
         draw_samples(args.worst, checkpoint.class_map, [
             (*read_changed(splits[0], index, args.change), labels)
             for index, labels in drivable[0].worst_labels.items()])
@@ -118,7 +118,7 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
 
 def _other_drivable(class_map: ClassMap, data: SegmentationData) -> str:
     """Return a sentence where the weights call other classes drivable than a data set, or ''."""
-    from enet_ros.training.label_sets import class_key
+    from enet_ros.network.class_names import class_key
     ours, theirs = class_map.drivable_names, data.class_map.drivable_names
     if set(map(class_key, ours)) == set(map(class_key, theirs)):
         return ''

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import WEIGHTS_HELP, resolution
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import WEIGHTS_HELP, add_force, resolution
+from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
 Write the graph that the node runs as a file for another runtime, and check the file against torch.

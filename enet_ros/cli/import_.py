@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_force
+from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
 Turn another project's weights into a .safetensors file. Nothing in them is executed.

@@ -92,7 +92,7 @@ def _open_images(args: argparse.Namespace, files):
 
 def _warn(export, kept: int, class_map) -> None:
     """Say on standard error what was left out, and what cannot be trained."""
-    if sum(not unlabeled for unlabeled in class_map.unlabeled) < 2:
+    if len(class_map.labeled) < 2:
         say(f"warning: the only class is '{class_map.names[0]}', and enet-ros train wants two; "
             '--background LABEL makes a class of the pixels on which nobody drew')
     for remark in export.remarks:

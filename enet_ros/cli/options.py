@@ -9,7 +9,10 @@ WEIGHTS_HELP = ('weights to use: a .safetensors file, or the name of one that sh
                 '(default: enet_camvid)')
 #: Parameters of the node's network, which are options of commands that work as the node does.
 NETWORK = ('weights', 'resolution', 'backend', 'precision', 'threads')
-MAX_THREADS = 256  # as of the parameter of the node
+# These repeat the table of parameters, since a command shows its help without importing NumPy.
+BACKENDS = 'auto, openvino, tensorrt, torch or triton'
+PRECISIONS = 'auto, float32, bfloat16, float16 or int8'
+MAX_THREADS = 256
 
 
 def resolution(text: str) -> tuple[int, int]:
@@ -38,6 +41,12 @@ def threads(text: str) -> int:
     return int(text)
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add --force to a command that writes files."""
+    parser.add_argument('--force', action='store_true',
+                        help='replace files that exist already; without it they stop the command')
+
+
 def add_engine_options(parser: argparse.ArgumentParser,
                        default_resolution: tuple[int, int] | None) -> None:
     """Add --weights, --backend, --precision, --resolution and --threads.
@@ -51,10 +60,10 @@ def add_engine_options(parser: argparse.ArgumentParser,
                else 'the one at which the weights were trained')
     parser.add_argument('--weights', default='', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--backend', default='auto', metavar='B',
-                        help='runtime of the network: auto, openvino, tensorrt, torch or triton '
+                        help=f'runtime of the network: {BACKENDS} '
                              '(default: the fastest that works)')
     parser.add_argument('--precision', default='auto', metavar='P',
-                        help='auto, float32, bfloat16, float16 or int8 (default: the fastest)')
+                        help=f'{PRECISIONS} (default: the fastest)')
     parser.add_argument('--resolution', type=resolution, default=default_resolution,
                         metavar='WxH', help='resolution of the network, multiples of 8 '
                                             f'(default: {default})')
@@ -67,9 +76,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
     parser.add_argument('--resolution', type=resolution, metavar='WxH',
                         help='resolution of the network, multiples of 8 (default: 640x360)')
-    parser.add_argument('--backend', metavar='B', help='auto, openvino, tensorrt, torch or triton')
-    parser.add_argument('--precision', metavar='P',
-                        help='auto, float32, bfloat16, float16 or int8')
+    parser.add_argument('--backend', metavar='B', help=BACKENDS)
+    parser.add_argument('--precision', metavar='P', help=PRECISIONS)
     parser.add_argument('--threads', type=threads, metavar='N',
                         help='number of CPU threads of each network (default: chosen for the '
                              'machine)')

@@ -118,7 +118,7 @@ def yaml_lines() -> Iterator[str]:
 def yaml_class_map() -> Iterator[str]:
     """Yield the class map of the weights that ship, as comments."""
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
-    from enet_ros.network.class_map import parameter_name
+    from enet_ros.network.class_names import parameter_name
 
     yield from yaml_comment(YAML_CLASS_MAP, '    ')
     yield '    # class_map:'

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.cli.options import add_engine_options
+from enet_ros.cli.options import add_engine_options, add_force
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
-from enet_ros.common.overwrite import add_force, check_absent
+from enet_ros.common.overwrite import check_absent
 from enet_ros.common.signals import stops_as_ctrl_c
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import png, resolution
-from enet_ros.common.overwrite import add_force, check_outputs
+from enet_ros.cli.options import add_force, png, resolution
+from enet_ros.common.overwrite import check_outputs
 from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.machine import how_to_install
 

@@ -19,6 +19,11 @@ class OneLineError(ValueError):
         super().__init__(in_one_line(text))
 
 
+def describe_error(error: BaseException) -> str:
+    """Return the kind of an error and its text, which may have several lines."""
+    return f'{type(error).__name__}: {error}'
+
+
 def in_one_line(text: str) -> str:
     """Return a text without line breaks, control characters and excessive length.
 

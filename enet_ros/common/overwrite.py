@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-
-
-def add_force(parser: argparse.ArgumentParser) -> None:
-    """Add --force to a command that writes files."""
-    parser.add_argument('--force', action='store_true',
-                        help='replace files that exist already; without it they stop the command')
 
 
 def check_outputs(paths: Iterable[Path | None], *, force: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.backends.base import PRECISIONS, canonical_precision
+from enet_ros.backends.base import PRECISION_NAMES, PRECISIONS, canonical_precision
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.parameters.camera_settings import CameraSettings
@@ -137,8 +137,7 @@ def _split(text: str) -> tuple[str, str]:
         return text, ''
     if precision.lower() not in PRECISIONS:
         raise ValueError(f"'{text}' has the precision '{precision}', wanted WEIGHTS or "
-                         'WEIGHTS:PRECISION with one of '
-                         f'{", ".join(dict.fromkeys(PRECISIONS.values()))}')
+                         f'WEIGHTS:PRECISION with one of {", ".join(PRECISION_NAMES)}')
     return name, canonical_precision(precision)
 
 

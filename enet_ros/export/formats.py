@@ -25,7 +25,7 @@ import torch
 from enet_ros.machine import import_openvino
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import Checkpoint
-from enet_ros.perception.segmenter import check_resolution
+from enet_ros.network.resolution import check_resolution
 from enet_ros.scene.frames import street_frames
 
 MIN_AGREEMENT = 0.999      # share of pixels on which the file and torch must agree

@@ -22,8 +22,9 @@ from enet_ros.export.formats import ExportError, check_packages, check_writable
 from enet_ros.media import existing, list_images, read_image
 from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
 from enet_ros.network.quantized import QuantizedGraph
+from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.resize import resize_frame
-from enet_ros.perception.segmenter import Segmenter, check_resolution
+from enet_ros.perception.segmenter import Segmenter
 
 if TYPE_CHECKING:
     import openvino as ov

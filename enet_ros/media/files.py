@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -49,11 +48,6 @@ def is_hidden(path: Path) -> bool:
         path: Below the folder that is listed; the folder's own name does not count.
     """
     return any(part.startswith('.') or part == ARCHIVE_NOTES for part in path.parts)
-
-
-def unfinished(path: Path) -> Path:
-    """Return a hidden name beside a file, for its content until it is whole. Each call differs."""
-    return path.with_name(f'.new-{secrets.token_hex(8)}{path.suffix}')
 
 
 def existing(path: str) -> Path:

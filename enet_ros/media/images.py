@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from enet_ros.media.files import SourceError, describe_start, read_bytes, unfinished
+from enet_ros.common.whole_files import unfinished
+from enet_ros.media.files import SourceError, describe_start, read_bytes
 from enet_ros.media.orientation import AS_STORED, TAG, orient
 from enet_ros.perception.images.bit_depth import BitDepth
 from enet_ros.perception.images.raw_image import (

@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from enet_ros.media.files import SourceError, is_video, list_images, unfinished
+from enet_ros.common.whole_files import unfinished
+from enet_ros.media.files import SourceError, is_video, list_images
 from enet_ros.media.images import read_image
 
 DEFAULT_FPS = 25.0  # of a video whose file does not say it

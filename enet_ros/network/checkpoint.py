@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from enet_ros.common.one_line_error import printable
+from enet_ros.common.whole_files import unfinished, write_whole
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.network.metadata import (
     CheckpointError,
@@ -285,7 +285,8 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint,
     if checkpoint.int8 is not None:
         tensors |= checkpoint.int8.to_arrays()
         metadata |= checkpoint.int8.to_metadata()
-    _write_file(Path(os.path.realpath(path)), tensors, metadata)  # a link stays one
+    target = Path(os.path.realpath(path))  # a link stays one
+    write_whole(target, save(tensors, metadata), unfinished(target))
 
 
 def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
@@ -304,15 +305,3 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
         'sources': json.dumps(list(checkpoint.sources)),
     }
-
-
-def _write_file(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

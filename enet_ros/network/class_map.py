@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from enet_ros.common.one_line_error import OneLineError
-from enet_ros.network.classes import WELL_KNOWN_COLORS, color_key
+from enet_ros.network.class_names import color_key, is_unlabeled, parameter_name
+from enet_ros.network.classes import WELL_KNOWN_COLORS
 
 #: The label of a pixel about which nothing is known. It neither trains nor counts, and it is never
 #: drivable.
@@ -16,17 +17,9 @@ UNKNOWN = 255
 
 MAX_NAME = 100  # characters of a class name, which is a part of parameter names
 
-#: Class names that mean that a pixel was not labeled. Such a class is published as UNKNOWN.
-UNLABELED_NAMES = frozenset({'unlabeled', 'unlabelled', 'void', 'unknown', 'ignore'})
-
 
 class ClassMapError(OneLineError):
     """A class map that cannot be used. The message names the class."""
-
-
-def parameter_name(class_name: str) -> str:
-    """Return the class name as parameters write it, without spaces and dots."""
-    return class_name.strip().replace(' ', '_').replace('.', '_')
 
 
 def distinct_colors(count: int, taken: Iterable[tuple[int, int, int]] = ()) -> list:
@@ -107,9 +100,8 @@ class ClassMap:
         self._check_names()
         self._check_colors()
         if need_drivable and not self.drivable_names:
-            labeled = [name for name, no in zip(self.names, self.unlabeled) if not no]
             raise ClassMapError('no class is drivable: set class_map.<name>.drivable to true for '
-                                f'at least one of {", ".join(labeled)}')
+                                f'at least one of {", ".join(self.labeled.values())}')
         return self
 
     def _check_names(self) -> None:
@@ -172,20 +164,24 @@ class ClassMap:
     @property
     def unlabeled(self) -> tuple[bool, ...]:
         """Whether each class means that a pixel was not labeled."""
-        return tuple(name.lower() in UNLABELED_NAMES for name in self.names)
+        return tuple(map(is_unlabeled, self.names))
+
+    @property
+    def labeled(self) -> dict[int, str]:
+        """Ids and names of the classes, without unlabeled ones."""
+        return {i: name for i, name in enumerate(self.names) if not is_unlabeled(name)}
 
     @property
     def drivable_names(self) -> tuple[str, ...]:
         """Names of the drivable classes, without unlabeled ones."""
-        return tuple(name for name, yes, no in zip(self.names, self.drivable, self.unlabeled)
-                     if yes and not no)
+        return tuple(name for i, name in self.labeled.items() if self.drivable[i])
 
     def label_lut(self) -> np.ndarray | None:
         """Return the published label of each class id, (256,) uint8; None if no label differs."""
         if not any(self.unlabeled):
             return None
         lut = np.full(256, UNKNOWN, np.uint8)
-        labeled = np.flatnonzero(~np.array(self.unlabeled))
+        labeled = list(self.labeled)
         lut[labeled] = labeled
         return lut
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from enet_ros.network.class_names import color_key
+
 Color = tuple[int, int, int]
 
 #: Class name -> color in the overlay. They are CamVid's label colors, except for 'Pavement'.
@@ -81,12 +83,6 @@ SUNRGBD_NAMES = (
     'floor mat', 'clothes', 'ceiling', 'books', 'fridge', 'tv', 'paper', 'towel',
     'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
     'bathtub', 'bag')
-
-
-def color_key(name: str) -> str:
-    """Return a class name without capitals and spaces, to look its color up."""
-    return name.lower().replace(' ', '')
-
 
 #: Colors by :func:`color_key` of class names. CamVid's stand before those of Cityscapes.
 WELL_KNOWN_COLORS = {

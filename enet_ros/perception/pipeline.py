@@ -20,6 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
@@ -239,4 +240,4 @@ class Pipeline:
         """Drop frames because of an exception."""
         for frame in frames:
             self._cameras[frame.camera].drop(Dropped(
-                DropCause.FAILED, f'{step}{type(error).__name__}: {error}'))
+                DropCause.FAILED, f'{step}{describe_error(error)}'))

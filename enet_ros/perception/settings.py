@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enet_ros.backends.base import PRECISIONS
+from enet_ros.backends.base import PRECISION_NAMES
 from enet_ros.backends.select import BACKEND_NAMES
 from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.parameters.table import (
@@ -257,7 +257,7 @@ class NodeSettings(CheckedSettings):
         'auto', 'Arithmetic of the network. auto picks the fastest that the backend has. On a CPU '
         'this is int8 (if the weights have it for this resolution), bfloat16 (if the CPU has it) '
         'or float32. On CUDA it is float16.', changes=Changes.UNCONFIGURED,
-        choices=tuple(dict.fromkeys(PRECISIONS.values())))
+        choices=PRECISION_NAMES)
     threads: int = parameter(
         0, 'Number of CPU threads of the network. 0 leaves it to the backend.',
         changes=Changes.UNCONFIGURED, range=(0, 256))

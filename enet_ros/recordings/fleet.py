@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import package_version, processor_name
 from enet_ros.recordings.manifest import DONE, FAILED, WAITING, Entry, Manifest
 from enet_ros.recordings.segment import (
@@ -72,7 +73,7 @@ def run_job(job: Job, progress: Callable[[int, int], object] = lambda done, tota
                                    open_segmenter(job.options.values), progress)
     except Exception as error:  # Whatever it is, the other recordings go on.
         reason = str(error) if isinstance(error, (ValueError, OSError)) \
-            else f'{type(error).__name__}: {error}'
+            else describe_error(error)
         return Outcome(job.index, reason, isinstance(error, ValueError), where)
     return Outcome(job.index, changes={
         **where, 'frames': report.frames, 'unreadable': report.unreadable,

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 
-from enet_ros.backends.child import say, signal_with_parent
+from enet_ros.common.child import say, signal_with_parent
 
 
 def main() -> int:

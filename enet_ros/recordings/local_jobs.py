@@ -18,7 +18,7 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from enet_ros.backends.child import SAYS, module_command, start_child
+from enet_ros.common.child import SAYS, memory_hint, module_command, start_child
 from enet_ros.machine import available_cores
 from enet_ros.recordings.fleet import Job, Outcome
 
@@ -113,5 +113,5 @@ def outcome_of(job: Job, returncode: int, output: str) -> Outcome:
     if returncode < 0:
         with suppress(ValueError):
             how = signal.Signals(-returncode).name
-        how += ', out of memory?' if returncode == -signal.SIGKILL else ''
+        how += memory_hint(returncode)
     return Outcome(job.index, f'its process ended ({how})' + (f': {lines[-1]}' if lines else ''))

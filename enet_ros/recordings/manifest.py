@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from enet_ros.common.file_lock import LOCK
+from enet_ros.common.whole_files import WRITING, write_whole
 from enet_ros.recordings.files import located, name_of
 from enet_ros.recordings.reader import RecordingError
-from enet_ros.recordings.writer import WRITING, facts_of, lock_result, write_whole
+from enet_ros.recordings.writer import facts_of, lock_result
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'

@@ -171,7 +171,7 @@ def make_label_info(class_map: ClassMap, stamp_ns: int) -> object:
     sec, nanosec = divmod(min(stamp_ns, LAST_STAMP_NS), 10**9)
     stamp = message('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
     classes = [message('vision_msgs/msg/VisionClass', class_id=i, class_name=name)
-               for i, name in enumerate(class_map.names) if not class_map.unlabeled[i]]
+               for i, name in class_map.labeled.items()]
     return message('vision_msgs/msg/LabelInfo', header=_header(stamp, ''), class_map=classes,
                    threshold=0.0)
 

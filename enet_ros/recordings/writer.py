@@ -27,14 +27,13 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import dump_qos_v8
 
-from enet_ros.common import whole_files
 from enet_ros.common.file_lock import FileLock, HeldError
+from enet_ros.common.whole_files import WRITING, write_whole
 from enet_ros.recordings.definitions import definition_of
 from enet_ros.recordings.files import METADATA, PARTIAL
 from enet_ros.recordings.reader import Topic
 from enet_ros.recordings.state import StateError, decode_state, encode_state
 
-WRITING = '.writing'  # ends the name of a file that is not whole
 #: The newest version whose quality of service Humble can read as well.
 METADATA_VERSION = 8
 _PLAN, _STATE, _LOCK = 'plan.json', 'state.json', 'lock'
@@ -347,11 +346,3 @@ def _difference(other: object, plan: Mapping[str, object]) -> str:
     names = [name for name in plan if other.get(name) != plan[name]]
     return ' of another run: ' + ', '.join(
         f'{name} was {other.get(name)!s:.200}, now {plan[name]!s:.200}' for name in names)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; see :func:`enet_ros.common.whole_files.write_whole`.
-
-    What a killed write leaves has a name that ends in WRITING.
-    """
-    whole_files.write_whole(path, data, path.with_name(path.name + WRITING))

@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.encodings import BitDepth, CompressedFile, EncodingError, Scratch
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
@@ -300,7 +301,7 @@ class Camera:
         if isinstance(error, OutputError):
             self.health.complain(f'no ~/{name}', str(error))
             return ''
-        failure = f'{type(error).__name__}: {error}'
+        failure = describe_error(error)
         self.health.complain(f'no ~/{name}', failure)
         return failure
 

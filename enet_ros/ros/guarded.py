@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
-from enet_ros.common.one_line_error import in_one_line
+from enet_ros.common.one_line_error import describe_error, in_one_line
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 
@@ -43,4 +43,4 @@ def reason_of(error: Exception) -> str:
     Our own errors are kinds of ValueError, and their texts are whole sentences.
     """
     own = isinstance(error, ValueError) and type(error) is not ValueError
-    return str(error) if own and str(error) else f'{type(error).__name__}: {error}'
+    return str(error) if own and str(error) else describe_error(error)

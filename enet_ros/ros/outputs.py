@@ -238,8 +238,7 @@ def make_unknown_masks(header: Header, size: tuple[int, int],
 def make_label_info(class_map: ClassMap, stamp: Time) -> LabelInfo:
     """Make ``~/label_info``: the ids and names of ``~/labels``, without unlabeled classes."""
     message = LabelInfo(class_map=[
-        VisionClass(class_id=i, class_name=name) for i, name in enumerate(class_map.names)
-        if not class_map.unlabeled[i]])
+        VisionClass(class_id=i, class_name=name) for i, name in class_map.labeled.items()])
     message.header.stamp = stamp
     return message
 

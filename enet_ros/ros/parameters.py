@@ -10,7 +10,8 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from enet_ros.network.class_map import ClassMap, ClassMapError, parameter_name
+from enet_ros.network.class_map import ClassMap, ClassMapError
+from enet_ros.network.class_names import parameter_name
 from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
 from enet_ros.perception.parameters.names import (
     CLASS_MAP,

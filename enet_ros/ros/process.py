@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
 from enet_ros.ros.shared_memory import remove_own
 from enet_ros.ros.start_errors import explain_start, home_problem
@@ -209,7 +210,7 @@ def _spin(node, start: Callable[[object], Coroutine] | None) -> bool:
             if not node.context.ok():
                 raise
             node.get_logger().error(
-                f'a callback failed, and the node goes on: {type(error).__name__}: {error}',
+                f'a callback failed, and the node goes on: {describe_error(error)}',
                 throttle_duration_sec=WARNING_PERIOD_SEC)
 
 

@@ -19,6 +19,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.ros.compat import InvalidHandle, RCLError
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
@@ -128,7 +129,7 @@ class Receiver:
                 if self._closing or not self._node.context.ok():
                     return
                 self._node.get_logger().error(
-                    f'{subscription.topic_name}: {type(error).__name__}: {error}',
+                    f'{subscription.topic_name}: {describe_error(error)}',
                     throttle_duration_sec=WARNING_PERIOD_SEC)
 
     def _look_at_events(self, wait_set) -> None:

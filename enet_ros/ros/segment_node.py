@@ -12,6 +12,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from enet_ros.common.memory import explain, is_out_of_memory
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
@@ -175,7 +176,7 @@ class SegmentNode(LifecycleNode):
         try:
             self._release()
         except Exception as error:  # The next configure begins anew.
-            self.get_logger().error(f'cleanup failed: {type(error).__name__}: {error}')
+            self.get_logger().error(f'cleanup failed: {describe_error(error)}')
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
@@ -225,7 +226,7 @@ def _reason_of(error: Exception) -> str:
     """Return why the node cannot be configured. Other kinds than ValueError name themselves."""
     if isinstance(error, ValueError) or is_out_of_memory(error):
         return explain(error)
-    return f'{type(error).__name__}: {error}'
+    return describe_error(error)
 
 
 def listen_to_transforms(transforms: Transforms, parameters: NodeParameters) -> None:

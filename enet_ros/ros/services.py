@@ -15,7 +15,7 @@ from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from enet_ros.common.one_line_error import printable
+from enet_ros.common.one_line_error import describe_error, printable
 from enet_ros.perception.parameters.names import explain_unknown
 from enet_ros.perception.parameters.table import Changes, ConfigError
 from enet_ros.ros.compat import RCLError
@@ -50,7 +50,7 @@ def _guarded(node: Node, name: str, answer: Callable) -> Callable:
         try:
             return answer(request, response)
         except Exception as error:  # Whatever it is, the node lives and says why.
-            node.get_logger().error(f'a request of {name} failed: {type(error).__name__}: {error}')
+            node.get_logger().error(f'a request of {name} failed: {describe_error(error)}')
             return response
     return guarded
 

@@ -20,6 +20,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.ros.compat import InvalidHandle, RCLError
 
 #: Ids of the transitions that start a node.
@@ -77,7 +78,7 @@ class Transitions:
         except Exception as error:  # Whatever rclpy raises, the node lives.
             response.success = False
             self._node.get_logger().error(
-                f'transition {wanted!r} failed: {type(error).__name__}: {error}')
+                f'transition {wanted!r} failed: {describe_error(error)}')
         return response
 
     async def change(self, wanted: int | str) -> TransitionCallbackReturn:
@@ -163,6 +164,6 @@ def never_raises(callback: Callable) -> Callable:
         except Exception as error:  # Whatever it is, the node lives and says why.
             node.get_logger().error(
                 f'{callback.__name__.removeprefix("on_")} failed, so the node goes back to '
-                f'unconfigured: {type(error).__name__}: {error}')
+                f'unconfigured: {describe_error(error)}')
             return TransitionCallbackReturn.ERROR
     return run

@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.class_names import class_key
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.resize import resize_frame
 from enet_ros.training.augment import augment
 from enet_ros.training.geometric import PLAIN, Geometry
-from enet_ros.training.label_sets import class_ids, class_key
+from enet_ros.training.label_sets import class_ids
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.sources import SharePattern
 

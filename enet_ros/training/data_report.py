@@ -47,8 +47,7 @@ class Survey:
         for label, name in label_names(self.data).items():
             if self.pixels[label]:
                 lines.append(f'  {name:<40}{100 * self.pixels[label] / total:6.2f} %')
-        missing = [name for i, name in enumerate(self.data.class_map.names)
-                   if not self.pixels[i] and not self.data.class_map.unlabeled[i]]
+        missing = [name for i, name in self.data.class_map.labeled.items() if not self.pixels[i]]
         if missing:
             lines.append(f'  never labeled for certain: {", ".join(missing)}')
         lines += [f'  {note}' for note in self.notes]

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_names import class_key
 from enet_ros.network.classes import CITYSCAPES
 from enet_ros.perception.segmenter import Segmentation, Segmenter
-from enet_ros.training.label_sets import class_key
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
 from enet_ros.training.photometric import apply_change
@@ -100,7 +100,7 @@ def names_of(splits: Sequence[SegmentationData], first: int = 1) -> list[str]:
 def check_classes(class_map: ClassMap, data: SegmentationData) -> None:
     """Check that the weights and the data set have the same classes in the same order.
 
-    Names are compared as :func:`enet_ros.training.label_sets.class_key` does it.
+    Names are compared as :func:`enet_ros.network.class_names.class_key` does it.
 
     Raises:
         DatasetError: They differ; the message gives both lists.
@@ -134,14 +134,13 @@ def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationDa
 
 def _labeled_keys(class_map: ClassMap) -> set[str]:
     """Return the keys of the classes that do not mean "not labeled"."""
-    return {class_key(name) for name, unlabeled in zip(class_map.names, class_map.unlabeled)
-            if not unlabeled}
+    return set(map(class_key, class_map.labeled.values()))
 
 
 def report(checkpoint: Checkpoint, data: SegmentationData,
            resolution: tuple[int, int] | None = None, backend: str = 'auto',
            precision: str = 'auto', threads: int = 0, change: str = '',
-           watch: Callable[[int, np.ndarray, Segmentation], None] | None = None
+           each: Callable[[int, np.ndarray, Segmentation], None] | None = None
            ) -> tuple[dict, str]:
     """Evaluate with a progress bar, and score Cityscapes by its official script as well.
 
@@ -153,7 +152,7 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
         precision: Precision.
         threads: Number of CPU threads.
         change: Photometric change of every frame.
-        watch: The ``each`` of :func:`evaluate`.
+        each: Called with each frame.
 
     Returns:
         The scores of :func:`evaluate`, with the official ones of Cityscapes under 'cityscapes',
@@ -167,13 +166,14 @@ def report(checkpoint: Checkpoint, data: SegmentationData,
     official = None if label_ids is None else _official_script()
     with tempfile.TemporaryDirectory() as folder, \
             tqdm(total=len(data), unit='frame', disable=None) as bar:
-        def each(index: int, truth: np.ndarray, result: Segmentation) -> None:
+        def advance(index: int, truth: np.ndarray, result: Segmentation) -> None:
             bar.update()
-            if watch:
-                watch(index, truth, result)
+            if each:
+                each(index, truth, result)
             if official:
                 cv2.imwrite(str(_prediction(folder, index)), label_ids[result.labels])
-        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change, each)
+        scores = evaluate(checkpoint, data, resolution, backend, precision, threads, change,
+                          advance)
         if official:
             scores['cityscapes'] = _official_scores(official, data, Path(folder))
     return scores, _tables(scores, data, change)
@@ -213,8 +213,7 @@ def _label_ids(class_map: ClassMap) -> np.ndarray | None:
 def _not_cityscapes(class_map: ClassMap) -> list[str]:
     """Return the names of the classes that are none of Cityscapes'."""
     known = {class_key(item.name) for item in CITYSCAPES}
-    return [name for name, unlabeled in zip(class_map.names, class_map.unlabeled)
-            if not unlabeled and class_key(name) not in known]
+    return [name for name in class_map.labeled.values() if class_key(name) not in known]
 
 
 def _official_script():

@@ -1,4 +1,4 @@
-"""The end of a run: choose the weights, calibrate and score them, and write the model."""
+"""The end of a run: choose the weights, fit their logits, score them, and write the model."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from enet_ros.network.checkpoint import (
 from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
 from enet_ros.training.batches import MEAN, STD, Frames
-from enet_ros.training.calibrate import best_offsets, best_temperature, sample_logits
 from enet_ros.training.confidence_limit import limit_of_split
 from enet_ros.training.evaluate import evaluate, names_of
+from enet_ros.training.fit_logits import best_offsets, best_temperature, sample_logits
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
-from enet_ros.training.options import TrainOptions, was_drawn
-from enet_ros.training.report import draw_curves, draw_samples, segment_samples
+from enet_ros.training.options import TrainOptions
+from enet_ros.training.result_images import draw_curves, draw_samples, segment_samples
 from enet_ros.training.run_checkpoints import read_run_checkpoint
 from enet_ros.training.run_data import RunData
+from enet_ros.training.run_folder import was_drawn
 
 
 def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
@@ -40,7 +41,7 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
 
     Args:
         module: The trained networks.
-        data: Frames of the run, for statistics and calibration.
+        data: Frames of the run, for statistics, and to fit the logits.
         options: Options of the run.
         validations: Splits that score the weights. The first chooses between them.
 
@@ -108,15 +109,15 @@ def sources_of(options: TrainOptions) -> tuple[str, ...]:
 def _candidates(module: SegmentationModule, data: RunData,
                 options: TrainOptions) -> Iterator[ENet]:
     """Yield the networks of the last step and, if asked for, of the best validation."""
-    yield _calibrated_copy(module, data)
+    yield _fitted_copy(module, data)
     best = Path(options.out) / 'best.ckpt'
     if options.keep == 'best' and best.is_file():
         module.load_state_dict(read_run_checkpoint(best)['state_dict'])
-        yield _calibrated_copy(module, data)
+        yield _fitted_copy(module, data)
 
 
 @torch.no_grad()
-def _calibrated_copy(module: SegmentationModule, data: RunData) -> ENet:
+def _fitted_copy(module: SegmentationModule, data: RunData) -> ENet:
     """Copy the network to keep, with statistics and offsets from the training frames."""
     network = copy.deepcopy(module.evaluated)
     if module.average is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.class_names import class_key
 
 
 class LabelSetError(ValueError):
@@ -142,11 +143,3 @@ def class_ids(class_map: ClassMap) -> dict[str, int]:
                                 'capitals, spaces, dots, _ or - alone, wanted names that differ '
                                 'otherwise')
     return ids
-
-
-def class_key(name: str) -> str:
-    """Return a class name without capitals, spaces, dots, _ and -, to compare it with others.
-
-    So 'traffic light' of Cityscapes is 'TrafficLight' of ENet's authors.
-    """
-    return ''.join(c for c in name.lower() if c not in ' _-.')

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.class_names import class_key
 from enet_ros.training.datasets import DATASETS, open_dataset
-from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids, class_key
+from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
 
 
@@ -99,8 +100,7 @@ def check_two_classes(class_map: ClassMap, where: str) -> None:
     Raises:
         DatasetError: There are fewer than two.
     """
-    names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled)
-             if not unlabeled]
+    names = class_map.labeled.values()
     if len(names) < 2:
         raise DatasetError(f"{where}: the only class is '{''.join(names)}', wanted at least two, "
                            'since a network of one class says the same of every pixel. Label the '

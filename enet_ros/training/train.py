@@ -36,16 +36,11 @@ from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
 from enet_ros.training.module import SegmentationModule
-from enet_ros.training.options import (
-    TrainingError,
-    TrainOptions,
-    check_files_stay,
-    local_processes,
-    prepare_run_folder,
-)
+from enet_ros.training.options import TrainingError, TrainOptions, local_processes
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
+from enet_ros.training.run_folder import check_files_stay, prepare_run_folder
 from enet_ros.training.run_lock import lock_run
 from enet_ros.training.sources import (
     Source,

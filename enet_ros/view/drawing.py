@@ -36,13 +36,13 @@ def annotations(class_map: ClassMap) -> rr.AnnotationContext:
     colors = class_map.color_lut()
     drivable = class_map.drivable_lut()
     classes = [(i, f'{name} (drivable)' if drivable[i] else name, tuple(map(int, colors[i])))
-               for i, name in enumerate(class_map.names) if not class_map.unlabeled[i]]
+               for i, name in class_map.labeled.items()]
     return rr.AnnotationContext([*classes, (UNKNOWN, 'unknown', tuple(map(int, colors[UNKNOWN])))])
 
 
 def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
     """Draw a colored dot and the name of every class, once."""
-    ids = [i for i in range(len(class_map)) if not class_map.unlabeled[i]] + [UNKNOWN]
+    ids = [*class_map.labeled, UNKNOWN]
     places = [(LEGEND_CELL * (i % LEGEND_COLUMNS), i // LEGEND_COLUMNS)
               for i in range(len(ids))]
     recording.log(LEGEND, annotations(class_map), static=True)
@@ -58,7 +58,7 @@ def draw_legend(recording: rr.RecordingStream, class_map: ClassMap) -> None:
 
 def legend_size(class_map: ClassMap) -> tuple[float, float]:
     """Return the place of the last dot of the legend, right and down."""
-    last = len(class_map) - sum(class_map.unlabeled)
+    last = len(class_map.labeled)
     return LEGEND_CELL * min(last, LEGEND_COLUMNS - 1), last // LEGEND_COLUMNS
 
 

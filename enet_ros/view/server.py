@@ -22,7 +22,7 @@ from pathlib import Path
 
 import rerun
 
-from enet_ros.common.signals import ends_with_parent
+from enet_ros.common.child import tied_to_parent
 from enet_ros.view.page import PageServer
 
 START_TIMEOUT_SEC = 60.0
@@ -132,7 +132,7 @@ class ViewServer:
         host = _hidden_loopback()
         self._data, self._pages = (host, _free_port(host)), (host, _free_port(host))
         self._process = subprocess.Popen(
-            ends_with_parent(self._command(), signal.SIGKILL), stdout=self._log,
+            tied_to_parent(self._command(), signal.SIGKILL), stdout=self._log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, **self._without_analytics()})
         try:

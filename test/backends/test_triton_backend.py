@@ -10,7 +10,7 @@ from support.fake_gpu import SIZE
 
 from enet_ros.backends import select
 from enet_ros.backends.base import BackendError, PrecisionError
-from enet_ros.backends.select import Facts, candidates, open_backend
+from enet_ros.backends.select import candidates, open_backend
 from enet_ros.backends.torch import TorchBackend
 from enet_ros.backends.triton import backend as triton_backend
 from enet_ros.backends.triton.backend import (
@@ -73,7 +73,8 @@ def test_a_torch_without_cuda_is_refused(gpu_with_triton, request_, monkeypatch)
 def test_auto_never_takes_it():
     for gpu in (False, True):
         for tensorrt in (False, True):
-            assert 'triton' not in [one.backend for one in candidates(Facts(gpu, tensorrt))]
+            assert 'triton' not in [one.backend for one in candidates(
+                cuda_device=gpu, torch_tensorrt=tensorrt)]
 
 
 def test_compiled_kernels_lie_in_our_private_cache(tmp_path, monkeypatch):

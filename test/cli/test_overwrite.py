@@ -18,7 +18,8 @@ from enet_ros.common.overwrite import check_absent
 from enet_ros.media import write_image
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.network.enet import ENet
-from enet_ros.training.options import TrainingError, TrainOptions, prepare_run_folder
+from enet_ros.training.options import TrainingError, TrainOptions
+from enet_ros.training.run_folder import prepare_run_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ['--resolution', '160x96']

@@ -23,11 +23,11 @@ from enet_ros.importers.pickled_tensors import load_pickled
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_files import read_class_file
 from enet_ros.network.class_map import ClassMapError
+from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
 from enet_ros.perception.images.formats.jpeg import MAX_PIECES
 from enet_ros.perception.parameters.files import matches, values_of_node
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.segmenter import check_resolution
 from enet_ros.perception.settings import make_settings
 
 DEEP = ['[' * 200_000, '{a: ' * 100_000, '- ' * 100_000, '? ' * 100_000, '[' * 41 + ']' * 41]

@@ -10,8 +10,8 @@ from enet_ros.network.class_map import (
     ClassMap,
     ClassMapError,
     distinct_colors,
-    parameter_name,
 )
+from enet_ros.network.class_names import parameter_name
 from enet_ros.network.classes import CAMVID_NAMES
 
 

@@ -20,8 +20,9 @@ from enet_ros.machine import processor_flags, read_text
 from enet_ros.media import list_images, read_image
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.resize import resize_frame, resize_labels
-from enet_ros.perception.segmenter import Segmenter, check_resolution
+from enet_ros.perception.segmenter import Segmenter
 
 SPIN = 'OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER'
 

@@ -34,7 +34,7 @@ def compile_engine(request, folder):
     return b'engine {share}'
 
 build.compile_engine = compile_engine
-sys.exit(build.main())
+sys.exit(build.do_job(build.build, build.NICENESS))
 """
 
 

@@ -13,7 +13,7 @@ from support.fuzz_texts import check_class_map, scratch_file
 
 from enet_ros.network.build import build_network
 from enet_ros.network.checkpoint import _to_metadata, read_checkpoint, weights_path
-from enet_ros.network.class_map import parameter_name
+from enet_ros.network.class_names import parameter_name
 
 VALUES = ('', '[', 'null', 'NaN', '[NaN, 0, 0]', '1e999', '-1', '0', '"x"', '{}', '[]', '[[]]',
           '[0, 0]', '[-8, 8]', '[1e299, 1]', '[640.5, 360]', '[true, true]', '[0, 0, 0]',

@@ -25,7 +25,7 @@ from enet_ros.training.labeled_frames import (  # noqa: E402
     SegmentationData,
     id_decoder,
 )
-from enet_ros.training.report import draw_floors, draw_samples  # noqa: E402
+from enet_ros.training.result_images import draw_floors, draw_samples  # noqa: E402
 from enet_ros.training.train import train  # noqa: E402
 
 CLASSES = ClassMap.from_names(('Road', 'Car', 'Tree'))

@@ -87,7 +87,8 @@ def test_weights_name_all_that_they_come_from(drawn, tmp_path, shipped_like):
     from dataclasses import replace
 
     from enet_ros.training.finish import sources_of
-    from enet_ros.training.options import TrainOptions, prepare_run_folder
+    from enet_ros.training.options import TrainOptions
+    from enet_ros.training.run_folder import prepare_run_folder
     from enet_ros.training.sources import Source
 
     def run(**changes):

@@ -9,11 +9,8 @@ from support.training_runs import run_options
 
 pytest.importorskip('torch')
 
-from enet_ros.training.options import (  # noqa: E402
-    TrainingError,
-    TrainOptions,
-    prepare_run_folder,
-)
+from enet_ros.training.options import TrainingError, TrainOptions  # noqa: E402
+from enet_ros.training.run_folder import prepare_run_folder  # noqa: E402
 
 
 @pytest.mark.parametrize(('changes', 'said'), [

@@ -21,6 +21,7 @@ from enet_ros.backends.agreement import judge
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
 from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
+from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import cuda_device_count
 
 if TYPE_CHECKING:
@@ -132,6 +133,6 @@ class TensorRtBackend:
         try:
             agrees, text = judge(engine.runner(frames)[0], infer(frames)[0])
         except Exception as error:  # whatever it raises, torch goes on
-            engine.enter(EngineState.REFUSED, f'{type(error).__name__}: {error}')
+            engine.enter(EngineState.REFUSED, describe_error(error))
             return
         engine.enter(EngineState.SERVING if agrees else EngineState.REFUSED, text)

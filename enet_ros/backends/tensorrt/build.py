@@ -4,7 +4,7 @@
 
 A build takes minutes and cannot be interrupted from Python, so the node starts this as a child: it
 reads a pickled :class:`BuildRequest` from its standard input (a pipe from its parent, nobody
-else's), says how far it is (:mod:`enet_ros.backends.child`), and ends with 0 when the file is
+else's), says how far it is (:mod:`enet_ros.common.child`), and ends with 0 when the file is
 there. It dies with its parent. The file appears whole or not at all.
 """
 
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import inspect
-import os
-import pickle
 import shutil
 import sys
 import time
@@ -25,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enet_ros.backends.cache import read_file, write_file
-from enet_ros.backends.child import end_with_parent, say
+from enet_ros.common.child import do_job, say
 from enet_ros.network.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -193,6 +191,7 @@ def build(request: BuildRequest) -> None:
     Raises:
         BuildError: The file cannot be written.
     """
+    started = time.monotonic()
     with open(request.path.with_suffix('.lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
         if read_file(request.path) is not None:
@@ -207,22 +206,8 @@ def build(request: BuildRequest) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         if not write_file(request.path, content):
             raise BuildError(f'{request.path} cannot be written')
-
-
-def main() -> int:
-    """Build the request on the standard input. Return the exit code."""
-    request = pickle.load(sys.stdin.buffer)
-    end_with_parent(request.parent)
-    os.nice(NICENESS)
-    started = time.monotonic()
-    try:
-        build(request)
-    except Exception as error:  # whatever the compiler raises, the parent says it in one line
-        say(f'{type(error).__name__}: {" ".join(str(error).split())[:500]}')
-        return 1
     say(f'built in {time.monotonic() - started:.0f} s')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(do_job(build, NICENESS))

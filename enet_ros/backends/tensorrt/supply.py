@@ -12,9 +12,10 @@ from pathlib import Path
 
 from enet_ros.backends.base import BackendError, BackendRequest
 from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read_file
-from enet_ros.backends.child import follow_child, module_command, start_child
 from enet_ros.backends.tensorrt.build import BuildRequest
 from enet_ros.backends.tensorrt.engine import Engine, EngineState, load_engine
+from enet_ros.common.child import follow_child, module_command, start_child
+from enet_ros.common.one_line_error import describe_error
 
 # Part of the cache key: raise it when tensorrt/build.py builds other engines from equal graphs.
 ENGINE_VERSION = 3
@@ -140,7 +141,7 @@ class EngineSupply:
                 engine.enter(EngineState.LOADED)  # before it can be judged
         except Exception as error:  # whatever it raises, an engine can be built anew
             engine.enter(EngineState.WAITING if origin == 'from the cache' else EngineState.FAILED,
-                         f'failed to load: {type(error).__name__}: {error}')
+                         f'failed to load: {describe_error(error)}')
             request.path.unlink(missing_ok=True)
             return False
         return True

@@ -11,6 +11,7 @@ from enet_ros.backends.agreement import judge
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.cache import cache_folder
 from enet_ros.backends.torch import TorchBackend
+from enet_ros.common.one_line_error import describe_error, in_one_line
 from enet_ros.machine import cuda_device_count
 from enet_ros.network.build import build_graph
 from enet_ros.scene.frames import street_frame
@@ -102,9 +103,8 @@ class TritonBackend(TorchBackend):
         try:
             labels = self.infer(frames)[0]
         except Exception as error:  # Triton has errors of its own, and those of its compiler
-            reason = ' '.join(str(error).split())[:300]
-            raise BackendError(f'its kernels do not run here: {type(error).__name__}: '
-                               f'{reason}') from error
+            reason = in_one_line(describe_error(error))
+            raise BackendError(f'its kernels do not run here: {reason}') from error
         agrees, text = judge(labels, reference.infer(frames)[0])
         if not agrees:
             raise BackendError(f'its {text}')

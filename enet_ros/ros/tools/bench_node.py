@@ -12,15 +12,11 @@ from __future__ import annotations
 import signal
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import psutil
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from enet_ros.bench.background_load import BackgroundLoad
@@ -32,15 +28,22 @@ from enet_ros.msg import FrameTiming
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.ros.tools.observer import MaskObserver
-from enet_ros.ros.tools.processes import Process, ProcessError, isolate, stop_all, wait_until
+from enet_ros.ros.tools.observer import MaskObserver, observing
+from enet_ros.ros.tools.processes import (
+    Process,
+    ProcessError,
+    camera_names,
+    isolate,
+    start_cameras,
+    stop_all,
+    wait_until,
+)
 
 WARM_UP_SEC = 2.0
 ROUND_SEC = 1.5      # a shared machine changes its speed every few seconds
 TIMING_SEC = 0.5     # after each round: ~/timing costs the node a message a frame
 PAUSE_SEC = 0.3
 SEGMENTER_RUNS = 10  # before each round and after it
-PRELOADED_FRAMES = 8
 STAGES = ('age_at_receive_ms', 'wait_ms', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
           'publish_ms')
 
@@ -70,7 +73,7 @@ class NodeBench:
     @property
     def names(self) -> list[str]:
         """The names of the cameras, as in the node's parameter ``cameras``."""
-        return [''] if self.cameras == 1 else [f'cam{i}' for i in range(self.cameras)]
+        return camera_names(self.cameras)
 
     @property
     def two_frames_sec(self) -> float:
@@ -169,7 +172,7 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> No
     Raises:
         ProcessError: A process ended, or said nothing.
     """
-    with _observer(options.names) as observer:
+    with observing(MaskObserver, options.names) as observer:
         started = time.monotonic()
         node, *cameras = processes = _start(options, workload.camera)
         try:
@@ -182,17 +185,6 @@ def _measure(options: NodeBench, workload: Workload, segmenter: Segmenter) -> No
     return _sum_up(rounds, options.rate_hz, start_sec)
 
 
-@contextmanager
-def _observer(names: list[str]) -> Iterator[MaskObserver]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    observer = MaskObserver(names)
-    try:
-        yield observer
-    finally:
-        observer.close()
-        rclpy.try_shutdown()
-
-
 def _start(options: NodeBench, camera: tuple[int, int]) -> list[Process]:
     """Start the node, and one process for each camera, which holds its frames ready."""
     width, height = options.resolution
@@ -200,14 +192,8 @@ def _start(options: NodeBench, camera: tuple[int, int]) -> list[Process]:
                   f'threads:={options.threads}', f"weights:='{options.weights}'"]
     if options.cameras > 1:
         parameters.append(f'cameras:=[{", ".join(options.names)}]')
-    processes = [Process('segment_node', *parameters)]
-    for index, name in enumerate(options.names):
-        remap = [f'{topic}:={name}/{topic}' for topic in ('image', 'camera_info') if name]
-        processes.append(Process(
-            'replay_camera', f'width:={camera[0]}', f'height:={camera[1]}', f'seed:={index}',
-            f'rate:={options.rate_hz}', f'preload:={PRELOADED_FRAMES}',
-            remap=[f'__node:=camera{index}', *remap]))
-    return processes
+    return [Process('segment_node', *parameters),
+            *start_cameras(options.names, camera, options.rate_hz)]
 
 
 def _run_rounds(options: NodeBench, bench: Bench) -> list[Round]:
@@ -232,7 +218,7 @@ def _run_round(bench: Bench, round_sec: float, timing_sec: float) -> Round:
     cpu_before, started = sum(node.cpu_times()[:2]), time.monotonic()
     time.sleep(round_sec)
     seconds, cpu_sec = time.monotonic() - started, sum(node.cpu_times()[:2]) - cpu_before
-    latencies_ms = [list(one) for one in bench.observer.latencies_ms.values()]
+    latencies_ms = bench.observer.latencies_ms()
     timings = bench.observer.timings(timing_sec)
     for process in bench.processes:
         process.check()

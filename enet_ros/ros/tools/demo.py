@@ -26,8 +26,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
-from enet_ros.common.overwrite import add_force, check_absent
-from enet_ros.common.signals import ends_with_parent, stops_as_ctrl_c
+from enet_ros.cli.options import add_force
+from enet_ros.common.child import tied_to_parent
+from enet_ros.common.overwrite import check_absent
+from enet_ros.common.signals import stops_as_ctrl_c
 from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
@@ -187,7 +189,7 @@ def run(arguments: argparse.Namespace) -> None:
 def viewer() -> Iterator[None]:
     """Run enet-ros view, which prints the URL to open, until the end of the block."""
     program = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros')
-    process = subprocess.Popen(ends_with_parent([program, 'view', '--show', 'all'],
+    process = subprocess.Popen(tied_to_parent([program, 'view', '--show', 'all'],
                                                 signal.SIGTERM), start_new_session=True)
     try:
         yield

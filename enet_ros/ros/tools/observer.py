@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
+import rclpy
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from enet_ros.comparison.measures import Overlap
@@ -22,6 +27,7 @@ from enet_ros.ros.receiver import Receiver
 from enet_ros.scene.textures import ROAD
 
 KEPT_TRUTHS = 100
+AnyObserver = TypeVar('AnyObserver', bound='MaskObserver')
 
 
 @dataclass
@@ -139,7 +145,8 @@ class MaskObserver(Node):
     Masks are received in a thread of their own, from the making of the object on.
 
     Attributes:
-        latencies_ms: Camera -> time from camera stamp to mask received, of every mask.
+        masks: Camera -> (arrival by ``time.monotonic``, latency in ms) of every mask. The latency
+            is the time from the camera stamp to the arrival.
     """
 
     def __init__(self, cameras: list[str]):
@@ -150,24 +157,28 @@ class MaskObserver(Node):
         """
         super().__init__('bench')
         self._prefixes = {name: f'enet/{name}/' if name else 'enet/' for name in cameras}
-        self.latencies_ms: dict[str, list[float]] = {name: [] for name in cameras}
+        self.masks: dict[str, list[tuple[float, float]]] = {name: [] for name in cameras}
         self._receiver = Receiver(self, [
             self.create_subscription(Image, f'{prefix}drivable_mask', partial(self._on_mask, name),
                                      copy_of(INPUT_QOS), raw=True)
             for name, prefix in self._prefixes.items()])
 
     def _on_mask(self, name: str, serialized: bytes) -> None:
-        now_ns = self.get_clock().now().nanoseconds
-        self.latencies_ms[name].append((now_ns - read_stamp_ns(serialized)) / 1e6)
+        latency_ms = (self.get_clock().now().nanoseconds - read_stamp_ns(serialized)) / 1e6
+        self.masks[name].append((time.monotonic(), latency_ms))
 
     def has_all(self) -> bool:
         """Tell whether a mask of every camera has come."""
-        return all(self.latencies_ms.values())
+        return all(self.masks.values())
 
     def clear(self) -> None:
         """Forget the masks received so far."""
-        for values in self.latencies_ms.values():
-            values.clear()
+        for masks in self.masks.values():
+            masks.clear()
+
+    def latencies_ms(self) -> list[list[float]]:
+        """Return the latencies of the masks received so far, a list a camera."""
+        return [[latency_ms for _, latency_ms in list(masks)] for masks in self.masks.values()]
 
     def timings(self, seconds: float) -> list[list[FrameTiming]]:
         """Receive ``~/timing`` for a while; return a list a camera."""
@@ -188,3 +199,16 @@ class MaskObserver(Node):
         self._receiver.close()
         self._receiver.join()
         self.destroy_node()
+
+
+@contextmanager
+def observing(make: Callable[[list[str]], AnyObserver],
+              cameras: list[str]) -> Iterator[AnyObserver]:
+    """Start rclpy and make a :class:`MaskObserver`, or a kind of it, for a ``with`` block."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    observer = make(cameras)
+    try:
+        yield observer
+    finally:
+        observer.close()
+        rclpy.try_shutdown()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from ament_index_python import get_package_prefix
 
-from enet_ros.common.signals import ends_with_parent
+from enet_ros.common.child import tied_to_parent
 
 START_TIMEOUT_SEC = 120.0  # a first start compiles the network
 TAIL_LINES = 20
+PRELOADED_FRAMES = 8  # of each camera
 
 
 class ProcessError(RuntimeError):
@@ -42,7 +43,7 @@ class Process:
         arguments += [word for rule in remap for word in ('-r', rule)]
         path = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', name)
         self._process = subprocess.Popen(
-            ends_with_parent([path, '--ros-args', *arguments], signal.SIGINT), stdout=self._log,
+            tied_to_parent([path, '--ros-args', *arguments], signal.SIGINT), stdout=self._log,
             stderr=subprocess.STDOUT, start_new_session=True)
 
     @property
@@ -74,6 +75,31 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def camera_names(count: int) -> list[str]:
+    """Return names of cameras, as in the node's parameter ``cameras``."""
+    return [''] if count == 1 else [f'cam{i}' for i in range(count)]
+
+
+def start_cameras(names: Sequence[str], size: tuple[int, int], rate_hz: float,
+                  *parameters: str) -> list[Process]:
+    """Start a process for each camera, which holds its frames ready.
+
+    Args:
+        names: From :func:`camera_names`.
+        size: (width, height) of the frames, in pixels.
+        rate_hz: Frames a second of each camera.
+        parameters: More parameters of each, ``name:=value``.
+    """
+    cameras = []
+    for index, name in enumerate(names):
+        remap = [f'{topic}:={name}/{topic}' for topic in ('image', 'camera_info') if name]
+        cameras.append(Process(
+            'replay_camera', f'width:={size[0]}', f'height:={size[1]}', f'seed:={index}',
+            f'rate:={rate_hz}', f'preload:={PRELOADED_FRAMES}', *parameters,
+            remap=[f'__node:=camera{index}', *remap]))
+    return cameras
 
 
 def isolate() -> None:

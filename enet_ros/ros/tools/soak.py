@@ -10,16 +10,12 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import psutil
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from enet_ros.bench.background_load import BackgroundLoad
@@ -27,16 +23,17 @@ from enet_ros.bench.baselines import PACKAGES
 from enet_ros.bench.soak_report import CameraCounts, SoakReport, SoakSeries, judge
 from enet_ros.machine import describe_machine
 from enet_ros.network.resolution import check_resolution
-from enet_ros.ros.cdr import read_stamp_ns
 from enet_ros.ros.outputs import OUTPUTS
 from enet_ros.ros.qos import INPUT_QOS, OUTPUT_QOS, copy_of
 from enet_ros.ros.receiver import Receiver
-from enet_ros.ros.tools.observer import MaskObserver
+from enet_ros.ros.tools.observer import MaskObserver, observing
 from enet_ros.ros.tools.processes import (
     Process,
     ProcessError,
+    camera_names,
     check_all,
     isolate,
+    start_cameras,
     stop_all,
     wait_until,
 )
@@ -44,7 +41,6 @@ from enet_ros.ros.tools.processes import (
 SAMPLE_SEC = 0.5
 VISIT_SEC = 3.0      # a subscriber comes for so long, and is away for so long
 QUIET_SEC = 20.0     # in which the last frames have to come through at the end
-PRELOADED_FRAMES = 8
 VISITED = ('overlay', 'labels/compressed', 'points')
 
 
@@ -73,7 +69,7 @@ class Soak:
     @property
     def names(self) -> list[str]:
         """The names of the cameras, as in the node's parameter ``cameras``."""
-        return [''] if self.cameras == 1 else [f'cam{i}' for i in range(self.cameras)]
+        return camera_names(self.cameras)
 
     def size(self) -> tuple[int, int]:
         """Return the size of the frames."""
@@ -125,7 +121,6 @@ class SoakObserver(MaskObserver):
     """Subscribes to every output, and follows the counters of the node.
 
     Attributes:
-        masks: Camera -> (arrival by ``time.monotonic``, latency in ms) of every mask.
         values: Camera -> the newest values of ``/diagnostics``.
     """
 
@@ -135,7 +130,6 @@ class SoakObserver(MaskObserver):
         Args:
             cameras: Names of the cameras, as in the node's parameter.
         """
-        self.masks: dict[str, list[tuple[float, float]]] = {name: [] for name in cameras}
         self.values: dict[str, dict[str, str]] = {}
         self._visitor: Visitor | None = None
         super().__init__(cameras)
@@ -147,18 +141,10 @@ class SoakObserver(MaskObserver):
         self._others = Receiver(self, [*others, self.create_subscription(
             DiagnosticArray, '/diagnostics', self._on_diagnostics, copy_of(INPUT_QOS))])
 
-    def _on_mask(self, name: str, serialized: bytes) -> None:
-        latency_ms = (self.get_clock().now().nanoseconds - read_stamp_ns(serialized)) / 1e6
-        self.masks[name].append((time.monotonic(), latency_ms))
-
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         values = [{pair.key: pair.value for pair in status.values} for status in message.status]
         if len(values) == len(self.masks) and all('received' in one for one in values):
             self.values = dict(zip(self.masks, values))
-
-    def has_all(self) -> bool:
-        """Tell whether a mask of every camera has come."""
-        return all(self.masks.values())
 
     def visit(self) -> Visitor:
         """Return one more subscriber, which is there until it or the observer is closed."""
@@ -208,11 +194,13 @@ def run_soak(options: Soak) -> tuple[SoakReport, SoakSeries]:
     options.check()
     isolate()
     load = BackgroundLoad()
-    with _observer(options.names) as observer:
+    with observing(SoakObserver, options.names) as observer:
         processes = [Process(options.node, *_node_parameters(options))]
         try:
             wait_until(lambda: observer.values, processes, 'the activation of the node')
-            processes += _start_cameras(options)
+            # They wait for the node before their first frames.
+            processes += start_cameras(options.names, options.size(), options.rate_hz,
+                                       'wait:=true')
             wait_until(observer.has_all, processes, 'the first mask')
             followed = _follow(options, observer, processes)
             counts = _count(options, observer, processes)
@@ -234,17 +222,6 @@ def _rounded(pair: tuple[float, float]) -> tuple[float, float]:
     return round(pair[0], 2), round(pair[1], 2)
 
 
-@contextmanager
-def _observer(names: list[str]) -> Iterator[SoakObserver]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    observer = SoakObserver(names)
-    try:
-        yield observer
-    finally:
-        observer.close()
-        rclpy.try_shutdown()
-
-
 def _node_parameters(options: Soak) -> list[str]:
     width, height = options.resolution
     # At the end the cameras stop. A mask for that would be one more than there are frames.
@@ -252,19 +229,6 @@ def _node_parameters(options: Soak) -> list[str]:
             f'precision:={options.precision}', 'ground.pose:=parameters',
             f'diagnostics_period:={SAMPLE_SEC}',
             *([f'cameras:=[{", ".join(options.names)}]'] if options.cameras > 1 else ())]
-
-
-def _start_cameras(options: Soak) -> list[Process]:
-    """Start a process for each camera, which waits for the node before its first frame."""
-    width, height = options.size()
-    cameras = []
-    for index, name in enumerate(options.names):
-        remap = [f'{topic}:={name}/{topic}' for topic in ('image', 'camera_info') if name]
-        cameras.append(Process(
-            'replay_camera', f'width:={width}', f'height:={height}', f'seed:={index}',
-            f'rate:={options.rate_hz}', f'preload:={PRELOADED_FRAMES}', 'wait:=true',
-            remap=[f'__node:=camera{index}', *remap]))
-    return cameras
 
 
 def _follow(options: Soak, observer: SoakObserver,

@@ -12,7 +12,8 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_parameter_events
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.network.class_map import ClassMap, parameter_name
+from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_names import parameter_name
 from enet_ros.ros.guarded import Guarded, reason_of
 
 ANSWER_SEC = 10.0

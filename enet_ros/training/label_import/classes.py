@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enet_ros.common.suggestions import suggest
-from enet_ros.network.class_map import UNKNOWN, UNLABELED_NAMES, ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
+from enet_ros.network.class_names import is_unlabeled
 from enet_ros.training.datasets import read_classes
 from enet_ros.training.label_import.shapes import Export, ImportLabelsError
 
@@ -43,8 +44,7 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
     """
     used = dict.fromkeys(shape.label for frame in export.frames for shape in frame.shapes)
     known = {**export.labels, **used}
-    labels = [label for label in known if label not in ignored
-              and label.lower() not in UNLABELED_NAMES]
+    labels = [label for label in known if label not in ignored and not is_unlabeled(label)]
     if path is not None:
         if drivable:
             raise ImportLabelsError('--classes says what is drivable, so leave out --drivable')

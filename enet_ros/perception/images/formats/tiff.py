@@ -9,11 +9,36 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from enet_ros.perception.images.formats.tiff_lzw import count_lzw, count_packbits
 from enet_ros.perception.images.raw_image import EncodingError, check_size
 
 SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
+
+class Tag(IntEnum):
+    """The tags that are read. TIFF 6.0 calls starts StripOffsets, and lengths StripByteCounts."""
+
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    STRIP_STARTS = 273
+    ORIENTATION = 274
+    CHANNELS = 277
+    ROWS_PER_STRIP = 278
+    STRIP_LENGTHS = 279
+    PLANAR = 284
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILE_STARTS = 324
+    TILE_LENGTHS = 325
+    ALPHA = 338
+    SAMPLE_FORMAT = 339
+
+
 _TYPE_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # BYTE, SHORT, LONG, LONG8
 _NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
 #: Compression -> bytes of pixels for each byte of the file, at most
@@ -21,8 +46,11 @@ _MAX_INFLATION = {_NONE: 1, _LZW: 1400, _DEFLATE: 1033, _OLD_DEFLATE: 1033, _PAC
 _COUNTERS = {_LZW: count_lzw, _PACKBITS: count_packbits}
 #: Photometric interpretation -> (channels that make the color, bits that are read)
 _PHOTOMETRIC = {0: (1, (1, 8)), 1: (1, (1, 8, 16)), 2: (3, (8, 16)), 3: (1, (8,)), 5: (4, (8,))}
-#: Tag -> value by which OpenCV gives the pixels as stored: orientation, and kind of alpha.
-_AS_STORED = {274: 1, 338: 1}
+#: Tag -> value by which OpenCV gives the pixels as stored.
+_AS_STORED = {Tag.ORIENTATION: 1, Tag.ALPHA: 1}
+#: Tags of many numbers that are needed.
+_NEEDED = (Tag.BITS, Tag.STRIP_STARTS, Tag.STRIP_LENGTHS, Tag.TILE_STARTS, Tag.TILE_LENGTHS,
+           Tag.SAMPLE_FORMAT)
 _MAX_PIECES = 8_192  # Each takes some 50 us to check.
 #: Most bytes that all tiles unpack to, beside twice the image: tiles at the borders are padded.
 _MAX_PADDING = 16 << 20
@@ -95,7 +123,7 @@ def _read_directory(view: memoryview) -> TiffDirectory:
         if size is None or not count:
             continue
         if count > _MAX_PIECES:
-            if tag in (258, 273, 279, 324, 325, 339):
+            if tag in _NEEDED:
                 raise EncodingError(f'the TIFF has {count} numbers in tag {tag}, wanted at most '
                                     f'{_MAX_PIECES}')
             continue
@@ -110,17 +138,18 @@ def _read_directory(view: memoryview) -> TiffDirectory:
 
 def _check_kind(directory: TiffDirectory) -> int:
     """Check size and kind. Return the bytes of a row."""
-    width, height = directory.first(256), directory.first(257)
-    bits, channels = directory.tags.get(258, [1]), directory.first(277, 1)
-    if set(directory.tags.get(339, [1])) != {1}:
+    width, height = directory.first(Tag.WIDTH), directory.first(Tag.HEIGHT)
+    bits, channels = directory.tags.get(Tag.BITS, [1]), directory.first(Tag.CHANNELS, 1)
+    if set(directory.tags.get(Tag.SAMPLE_FORMAT, [1])) != {1}:
         raise EncodingError('the TIFF holds floating-point or signed numbers, such as a depth '
                             'image, wanted 8 or 16 bits without a sign')
-    photometric, compression = directory.first(262, -1), directory.first(259, _NONE)
+    photometric = directory.first(Tag.PHOTOMETRIC, -1)
+    compression = directory.first(Tag.COMPRESSION, _NONE)
     color_channels, allowed = _PHOTOMETRIC.get(photometric, (0, ()))
     if len(set(bits)) != 1 or bits[0] not in allowed or not color_channels <= channels <= 5:
         raise EncodingError(f'the TIFF has {channels} channels of {bits[0]} bits and photometric '
                             f'interpretation {photometric}, wanted gray or color of 8 or 16 bits')
-    if channels > 1 and directory.first(284, 1) != 1:
+    if channels > 1 and directory.first(Tag.PLANAR, 1) != 1:
         raise EncodingError('the TIFF has its channels in planes, wanted them side by side')
     if compression not in _MAX_INFLATION:
         raise EncodingError(f'the TIFF has compression {compression}, wanted none, LZW, Deflate '
@@ -135,24 +164,25 @@ def _check_kind(directory: TiffDirectory) -> int:
 
 def _check_pieces(view: memoryview, directory: TiffDirectory, row_bytes: int) -> None:
     """Check that each strip or tile lies in the file and has as many bytes as it needs."""
-    width, height = directory.first(256), directory.first(257)
-    is_tiled = 322 in directory.tags
+    width, height = directory.first(Tag.WIDTH), directory.first(Tag.HEIGHT)
+    is_tiled = Tag.TILE_WIDTH in directory.tags
     if is_tiled:
-        across, down = directory.first(322), directory.first(323)
+        across, down = directory.first(Tag.TILE_WIDTH), directory.first(Tag.TILE_HEIGHT)
         if not (16 <= across <= 8192 and 16 <= down <= 8192):
             raise EncodingError(f'the TIFF has tiles of {across}x{down}, wanted 16 to 8192')
-        tile_row = (across * directory.first(277, 1) * directory.first(258, 1) + 7) // 8
+        pixel_bits = directory.first(Tag.CHANNELS, 1) * directory.first(Tag.BITS, 1)
+        tile_row = (across * pixel_bits + 7) // 8
         sizes = [tile_row * down] * (-(-width // across) * -(-height // down))
     else:
-        rows = min(directory.first(278, height), height) or height
+        rows = min(directory.first(Tag.ROWS_PER_STRIP, height), height) or height
         sizes = [row_bytes * min(rows, height - start) for start in range(0, height, rows)]
-    starts = directory.tags.get(324 if is_tiled else 273, [])
-    lengths = directory.tags.get(325 if is_tiled else 279, [])
+    starts = directory.tags.get(Tag.TILE_STARTS if is_tiled else Tag.STRIP_STARTS, [])
+    lengths = directory.tags.get(Tag.TILE_LENGTHS if is_tiled else Tag.STRIP_LENGTHS, [])
     if not len(sizes) == len(starts) == len(lengths):
         raise EncodingError(f'the TIFF has {len(starts)} pieces, wanted {len(sizes)} for '
                             f'{width}x{height}')
     _check_unpacked(sum(sizes), row_bytes * height)
-    compression = directory.first(259, _NONE)
+    compression = directory.first(Tag.COMPRESSION, _NONE)
     for start, length, wanted in zip(starts, lengths, sizes):
         if start + length > len(view):
             raise EncodingError(f'the TIFF of {len(view)} bytes is cut short: a piece ends at '

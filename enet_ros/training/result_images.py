@@ -1,4 +1,4 @@
-"""Images of a finished run: its curves, and samples of its labels."""
+"""Images of results: curves of a run, samples of labels, and confidence floors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration after training: offsets of the logits for the best IoU, and a temperature."""
+"""Fit the logits after training: offsets for the best IoU, and a temperature."""
 
 from __future__ import annotations
 

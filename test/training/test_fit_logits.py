@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from enet_ros.training.batches import MEAN, STD  # noqa: E402
-from enet_ros.training.calibrate import (  # noqa: E402
+from enet_ros.training.fit_logits import (  # noqa: E402
     best_offsets,
     best_temperature,
     sample_logits,

@@ -1,8 +1,7 @@
-"""Child processes that compile for this process, which goes on meanwhile.
+"""Child processes, which end when this process does.
 
-A job is pickled into the child's standard input. The child says how far it is in lines that begin
-with :data:`SAYS`, and its exit code is 0 when the file that it makes is there. It dies with its
-parent.
+A module of this package can work as a child. Its job is pickled into its standard input. It says
+how far it is in lines that begin with :data:`SAYS`, and its exit code is 0 when the job is done.
 """
 
 from __future__ import annotations
@@ -15,9 +14,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from enet_ros.common.one_line_error import describe_error, in_one_line
 
 SAYS = 'enet_ros: '    # begins what is for the parent; compilers write lines of their own
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
+#: Becomes the command, in a process that gets a signal when the thread that started it ends.
+_RUN = ('import ctypes, os, signal, sys; parent, number, *command = sys.argv[1:]; '
+        'ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0); '  # PR_SET_PDEATHSIG
+        'signal.pthread_sigmask(signal.SIG_SETMASK, set()); '
+        'os.getppid() == int(parent) or sys.exit("the parent is gone"); '
+        'os.execv(command[0], command)')
+
+
+def tied_to_parent(command: Sequence[object], number: int) -> list[str]:
+    """Return a command that does the same, and gets a signal when this process ends.
+
+    The kernel sends the signal when the thread that starts the command ends.
+
+    Args:
+        command: Path of any program, and its arguments.
+        number: The signal.
+    """
+    return [sys.executable, '-IS', '-c', _RUN, str(os.getpid()), str(int(number)),
+            *map(str, command)]
 
 
 def module_command(module: str) -> list[str]:
@@ -76,9 +97,13 @@ def follow_child(child: subprocess.Popen, job: object,
 def _reason(returncode: int, last_line: str) -> str:
     """Say in a line why a build ended."""
     if returncode < 0:
-        memory = ', out of memory?' if returncode == -signal.SIGKILL else ''
-        return f'the build was ended by signal {-returncode}{memory}'
+        return f'the build was ended by signal {-returncode}{memory_hint(returncode)}'
     return last_line.removeprefix(SAYS) or f'the build ended with exit code {returncode}'
+
+
+def memory_hint(returncode: int) -> str:
+    """Return what may have ended a child: '', or the kernel for want of memory."""
+    return ', out of memory?' if returncode == -signal.SIGKILL else ''
 
 
 def say(text: str) -> None:
@@ -86,7 +111,28 @@ def say(text: str) -> None:
     print(SAYS + text, flush=True)
 
 
-def end_with_parent(parent: int) -> None:
+def do_job(work: Callable[[Any], object], niceness: int) -> int:
+    """Do the job on the standard input (in the child).
+
+    Args:
+        work: Receives the job, whose ``parent`` is the process id of the parent.
+        niceness: By how much this process yields to others.
+
+    Returns:
+        The exit code.
+    """
+    job = pickle.load(sys.stdin.buffer)
+    _end_with_parent(job.parent)
+    os.nice(niceness)
+    try:
+        work(job)
+    except Exception as error:  # Whatever it is, the parent says it in one line.
+        say(in_one_line(describe_error(error)))
+        return 1
+    return 0
+
+
+def _end_with_parent(parent: int) -> None:
     """Have the kernel end this process when its parent ends, and let signals end it at once.
 
     The node blocks stop signals in all its threads, and a child inherits that. Python's handler of

@@ -192,6 +192,18 @@ def test_a_command_without_its_packages_says_what_installs_them(monkeypatch, cap
     assert f'\n{extra} = [' in project.partition('[project.optional-dependencies]')[2]
 
 
+def test_the_viewer_says_that_python_3_10_cannot_have_it(monkeypatch, capsys):
+    def broken(name):
+        raise ImportError("No module named 'rerun'", name='rerun')
+
+    module = SimpleNamespace(DESCRIPTION='', add_arguments=lambda parser: None, run=broken)
+    monkeypatch.setattr(sys, 'version_info', (3, 10, 12))
+    monkeypatch.setattr('importlib.import_module', lambda name: module)
+    assert main(['view']) == 2
+    said = capsys.readouterr().err
+    assert 'needs Python 3.11 or newer' in said and 'scripts/setup.sh' not in said
+
+
 def test_legend_names_every_class(road_frame):
     from enet_ros.network.checkpoint import read_checkpoint, weights_path
     class_map = read_checkpoint(weights_path('')).class_map

@@ -157,6 +157,41 @@ def test_depth_and_doubled_topics_are_left_out_and_named(bag, tmp_path, drawn):
     assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
 
 
+def with_kind(rows, kind):
+    """Return recorded rows whose images are of a kind that is never read."""
+    for row in rows:
+        if row[1] == RAW:
+            row[3].encoding = kind
+        elif row[1] == FILES:
+            row[3].format, row[3].data = kind, np.frombuffer(b'\0\0\0\1\x67video', np.uint8)
+    return rows
+
+
+def test_other_transports_and_kinds_that_are_never_read_are_no_cameras(bag, tmp_path, drawn):
+    rows = recordings.street(messages=drawn)
+    for topic, kind in (('/image/zstd', FILES), ('/image/compressed', FILES),
+                        ('/semantic_segmentation', RAW), ('/video', FILES)):
+        rows += with_kind(recordings.street(topics=(topic,), kind=kind, messages=drawn),
+                          '32SC1' if kind == RAW else 'h264')
+    path = recordings.write(tmp_path / 'drive', sorted(rows, key=lambda row: row[2]))
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 0, text
+    for left_out in ('/image/zstd is left out: /image has the same images',
+                     '/image/compressed is left out: /image has the same images',
+                     "/semantic_segmentation is left out: '32SC1' is no color or gray image",
+                     '/video is left out: it is a H.264 or H.265 stream, wanted a JPEG'):
+        assert left_out in text
+    assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
+
+
+def test_a_recording_of_video_alone_is_refused_before_anything_is_written(bag, tmp_path, drawn):
+    rows = with_kind(recordings.street(kind=FILES, messages=drawn), 'h264')
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2 and 'has no images of a camera' in text and 'H.264' in text
+    assert not list(tmp_path.glob('out*'))
+
+
 def test_a_topic_of_two_types_is_labeled_as_the_one_with_most_messages(bag, tmp_path, drawn):
     rows = recordings.street(3, messages=drawn)
     rows += [row for row in recordings.street(1, kind=FILES, messages=drawn) if row[1] == FILES]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from enet_ros.backends.child import python_command
 from enet_ros.cli.main import main
 from enet_ros.media import (
     SourceError,
@@ -166,12 +167,10 @@ def test_segment_says_what_is_wrong(tmp_path, monkeypatch, capsys, road_frame, a
 
 
 def test_help_is_instant_for_it_imports_nothing_heavy():
-    import subprocess
-    import sys
     code = ("import sys; from enet_ros.cli.main import main\n"
             "try: main(['--help'])\nexcept SystemExit: pass\n"
             "print(sorted({'torch', 'cv2', 'numpy', 'openvino', 'rclpy'} & set(sys.modules)))")
-    done = subprocess.run([sys.executable, '-P', '-c', code], capture_output=True, text=True)
+    done = subprocess.run([*python_command(), '-c', code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == '[]', done.stderr
 
 

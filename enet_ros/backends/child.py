@@ -20,12 +20,17 @@ SAYS = 'enet_ros: '    # begins what is for the parent; compilers write lines of
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
-def module_command(module: str) -> list[str]:
-    """Return the command that runs a module of this package.
+def python_command() -> list[str]:
+    """Return the command of this Python.
 
     -P keeps the working directory out of the import path; Python 3.10 does not know it.
     """
-    return [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else []), '-m', module]
+    return [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else [])]
+
+
+def module_command(module: str) -> list[str]:
+    """Return the command that runs a module of this package."""
+    return [*python_command(), '-m', module]
 
 
 def start_child(command: Sequence[str], folder: Path) -> subprocess.Popen:

@@ -111,6 +111,17 @@ class Recording:
         return sum(connection.msgcount for reader, topics in zip(self._readers, self._topics)
                    for connection, own in zip(reader.connections, topics) if own == topic)
 
+    @property
+    def custom_data(self) -> dict[str, str]:
+        """What the recorder was told of the recording (``ros2 bag record --custom-data``)."""
+        return {str(name): str(value) for reader in self._readers
+                for name, value in (reader.storage.metadata.custom or {}).items()}
+
+    @property
+    def ros_distro(self) -> str:
+        """Name of the distribution that recorded it, or '' if it does not say so."""
+        return next((str(reader.ros_distro) for reader in self._readers if reader.ros_distro), '')
+
     def messages(self, topics: Collection[Topic] | None = None
                  ) -> Iterator[tuple[Topic, int, bytes]]:
         """Yield topic, time of recording in nanoseconds and serialized message, in order.

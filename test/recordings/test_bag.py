@@ -15,6 +15,7 @@ from enet_ros.recordings.cameras import names_of  # noqa: E402
 from enet_ros.recordings.definitions import OWN_TYPES  # noqa: E402
 from enet_ros.recordings.outputs import DEFAULT_OUTPUTS, OUTPUTS  # noqa: E402
 from enet_ros.recordings.reader import Topic  # noqa: E402
+from enet_ros.recordings.writer import facts_of  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW, FILES = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -155,6 +156,20 @@ def test_depth_and_doubled_topics_are_left_out_and_named(bag, tmp_path, drawn):
     assert '/image/compressed is left out: /image has the same images' in text
     assert "/depth/image_raw is left out: it is depth, '16UC1'" in text
     assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
+
+
+def test_what_the_recording_says_of_itself_stays(bag, tmp_path, drawn):
+    path = recordings.write(tmp_path / 'drive', recordings.street(messages=drawn))
+    told = yaml.safe_load((path / 'metadata.yaml').read_text())
+    told['rosbag2_bagfile_information'] |= {'custom_data': {'robot': 'r7', 'enet_ros.frames': '9'},
+                                            'ros_distro': 'kilted'}
+    (path / 'metadata.yaml').write_text(yaml.safe_dump(told))
+    assert bag(path, '-o', tmp_path / 'out')[0] == 0
+    found = yaml.safe_load((tmp_path / 'out' / 'metadata.yaml').read_text())
+    found = found['rosbag2_bagfile_information']
+    assert found['custom_data']['robot'] == 'r7' and found['custom_data']['enet_ros.frames'] == '3'
+    assert found['ros_distro'] == 'kilted'
+    assert 'robot' not in facts_of(tmp_path / 'out')
 
 
 def with_kind(rows, kind):

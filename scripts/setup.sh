@@ -46,7 +46,8 @@ extras = re.findall(r'^([\w-]+) = \[', text.split('[project.optional-dependencie
                     re.MULTILINE)
 unknown = [name for name in wanted[1:] if name not in extras]
 if unknown:
-    sys.exit(f'setup: unknown extra {unknown[0]}, wanted one of {", ".join(extras)}')
+    sys.exit(f'setup: unknown extra {unknown[0]}, wanted some of {", ".join(extras)}, gpu, '
+             'or --runtime alone')
 for name in wanted:
     print(*eval(found[name]), sep='\n')
 PYTHON

@@ -124,6 +124,14 @@ def test_plain_shells_and_sourced_ones_set_up_the_same(shimmed_checkout):
     assert said[1:] == ['', '']
 
 
+def test_an_unknown_extra_names_all_that_can_be_given(shimmed_checkout):
+    done = subprocess.run(['bash', 'scripts/setup.sh', 'nosuch'], cwd=shimmed_checkout, text=True,
+                          env={'PATH': f'{shimmed_checkout}/tools:/usr/bin:/bin', 'HOME': '/'},
+                          capture_output=True, timeout=60)
+    assert done.returncode == 1 and 'unknown extra nosuch, wanted some of test, dev' in done.stderr
+    assert 'gpu, or --runtime alone' in done.stderr
+
+
 @pytest.fixture
 def apt_machine(shimmed_checkout):
     """A set-up on a machine whose distribution has some NumPy; returns the run and pip's log."""

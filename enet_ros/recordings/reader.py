@@ -37,6 +37,11 @@ _DEFINITION_FORMATS = {MessageDefinitionFormat.MSG: 'ros2msg',
                        MessageDefinitionFormat.IDL: 'ros2idl'}
 
 
+#: Definitions of MCAP that rosbags does not read: messages of other systems than ROS 2.
+_OTHER_DEFINITIONS = ('jsonschema', 'protobuf', 'ros1msg', 'flatbuffer', 'omgidl')
+ROS_1_ADVICE = '; rosbags-convert turns a bag of ROS 1 into one of ROS 2'
+
+
 class RecordingError(ValueError):
     """A recording that cannot be read. The message names it, and what to do."""
 
@@ -162,8 +167,7 @@ class Recording:
                                      'file that ends in .mcap or .db3')
             return files
         if not storage_suffix(path):
-            advice = ('; rosbags-convert turns a bag of ROS 1 into one of ROS 2'
-                      if path.suffix.lower() == '.bag' else '')
+            advice = ROS_1_ADVICE if path.suffix.lower() == '.bag' else ''
             raise RecordingError(f"'{path}' is no recording of rosbag2, wanted a folder, .mcap or "
                                  f'.db3{advice}')
         return [path]
@@ -257,6 +261,9 @@ def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> Reco
     advice = ''
     if isinstance(error, UnpackError):
         pass  # What it needs is in its message.
+    elif isinstance(error, KeyError) and error.args[0] in _OTHER_DEFINITIONS:
+        reason = f'a topic has messages of {error.args[0]}, wanted ros2msg or ros2idl on all'
+        advice = "; 'mcap filter' leaves topics out"
     elif 'end magic' in reason or 'footer' in reason.lower():
         advice = ("; it has no end, as when a recorder is killed: 'mcap recover FILE' makes a "
                   'whole file of what is there')

@@ -344,6 +344,14 @@ def test_a_recording_of_two_cameras_needs_a_topic(tmp_path, capsys):
     assert code == 0 and found['frames'] == 3
 
 
+def test_a_folder_of_recordings_says_what_to_give(tmp_path, capsys):
+    pytest.importorskip('rosbags', reason='the extra bag is not installed')
+    from support.recordings import street, write
+    write(tmp_path / 'drives' / 'monday', street(1))
+    assert compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'drives')[0] == 2
+    assert f"such as '{tmp_path / 'drives' / 'monday'}'" in capsys.readouterr().err
+
+
 def test_each_side_reads_images_of_16_bits_by_its_own_bit_depth(tmp_path, capsys):
     pytest.importorskip('rosbags', reason='the extra bag is not installed')
     from support import recordings

@@ -46,7 +46,8 @@ extras = re.findall(r'^([\w-]+) = \[', text.split('[project.optional-dependencie
                     re.MULTILINE)
 unknown = [name for name in wanted[1:] if name not in extras]
 if unknown:
-    sys.exit(f'setup: unknown extra {unknown[0]}, wanted one of {", ".join(extras)}')
+    sys.exit(f'setup: unknown extra {unknown[0]}, wanted some of {", ".join(extras)}, gpu, '
+             'or --runtime alone')
 for name in wanted:
     print(*eval(found[name]), sep='\n')
 PYTHON
@@ -157,7 +158,30 @@ record_ros_environment() {  # so that any shell gets it back from scripts/ros_en
     done > .colcon/ros_environment.sh
 }
 
+fitting_packages() {  # $1: requirements; those that go with the distribution's NumPy and OpenCV
+    "$PYTHON" - "$1" <<'PYTHON'
+import os, sys, numpy
+numpy_version = tuple(map(int, numpy.__version__.split('.')[:2]))
+python = '{}.{}'.format(*sys.version_info)
+stays = f'{os.environ.get("ROS_DISTRO", "the distribution")} has NumPy {numpy.__version__}, which stays'
+for line in sys.argv[1].splitlines():
+    if line.startswith('opencv'):  # It is the distribution's.
+        continue
+    if line.startswith(('onnxruntime', 'nncf')) and numpy_version < (1, 24):
+        sys.exit(f'setup: {line} needs NumPy 1.24 or newer, and {stays}: without the extras bench, '
+                 'export and int8 the rest can be installed')
+    if line.startswith('rerun-sdk') and numpy_version < (2,):
+        if sys.version_info < (3, 11):
+            sys.exit(f'setup: {line} needs Python 3.11 or newer, and this is {python}: without the '
+                     'extra view, look at the node in Foxglove or RViz')
+        line = 'pyarrow>=18,<20\nattrs\npsutil\ntyping-extensions'  # its others, beside NumPy 2
+    print(line)
+PYTHON
+}
+
 install_ros_packages() {  # $1: requirements
+    local packages rerun
+    packages=$(fitting_packages "$1")
     .venv/bin/python -c '' 2>/dev/null || {
         rm -rf .venv/bin .venv/lib
         "$PYTHON" -m venv --system-site-packages .venv
@@ -169,8 +193,10 @@ install_ros_packages() {  # $1: requirements
     fi
     { cat constraints/ros.txt
       "$PYTHON" -c 'import numpy; print(f"numpy=={numpy.__version__}")'; } > .venv/constraints.txt
-    # OpenCV is the distribution's.
-    pip_install .venv/constraints.txt "$(grep -v '^opencv' <<< "$1")"
+    pip_install .venv/constraints.txt "$packages"
+    # rerun-sdk asks for NumPy 2. Release 0.41 was run with 1.26, and drew everything.
+    ! rerun=$(grep '^rerun-sdk' <<< "$1") || grep -q '^rerun-sdk' <<< "$packages" ||
+        pip_install .venv/constraints.txt "$rerun" --no-deps
     command -v colcon >/dev/null || pip_install .venv/constraints.txt colcon-common-extensions
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from enet_ros.cli.main import main
+from enet_ros.common.child import python_command
 from enet_ros.media import (
     SourceError,
     Video,
@@ -166,12 +167,10 @@ def test_segment_says_what_is_wrong(tmp_path, monkeypatch, capsys, road_frame, a
 
 
 def test_help_is_instant_for_it_imports_nothing_heavy():
-    import subprocess
-    import sys
     code = ("import sys; from enet_ros.cli.main import main\n"
             "try: main(['--help'])\nexcept SystemExit: pass\n"
             "print(sorted({'torch', 'cv2', 'numpy', 'openvino', 'rclpy'} & set(sys.modules)))")
-    done = subprocess.run([sys.executable, '-P', '-c', code], capture_output=True, text=True)
+    done = subprocess.run([*python_command(), '-c', code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == '[]', done.stderr
 
 
@@ -190,6 +189,18 @@ def test_a_command_without_its_packages_says_what_installs_them(monkeypatch, cap
         f"scripts/setup.sh {extra}, for another environment pip install '.[{extra}]'\n")
     project = (Path(__file__).resolve().parent.parent / 'pyproject.toml').read_text()
     assert f'\n{extra} = [' in project.partition('[project.optional-dependencies]')[2]
+
+
+def test_the_viewer_says_that_python_3_10_cannot_have_it(monkeypatch, capsys):
+    def broken(name):
+        raise ImportError("No module named 'rerun'", name='rerun')
+
+    module = SimpleNamespace(DESCRIPTION='', add_arguments=lambda parser: None, run=broken)
+    monkeypatch.setattr(sys, 'version_info', (3, 10, 12))
+    monkeypatch.setattr('importlib.import_module', lambda name: module)
+    assert main(['view']) == 2
+    said = capsys.readouterr().err
+    assert 'needs Python 3.11 or newer' in said and 'scripts/setup.sh' not in said
 
 
 def test_legend_names_every_class(road_frame):

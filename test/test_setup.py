@@ -124,6 +124,56 @@ def test_plain_shells_and_sourced_ones_set_up_the_same(shimmed_checkout):
     assert said[1:] == ['', '']
 
 
+def test_an_unknown_extra_names_all_that_can_be_given(shimmed_checkout):
+    done = subprocess.run(['bash', 'scripts/setup.sh', 'nosuch'], cwd=shimmed_checkout, text=True,
+                          env={'PATH': f'{shimmed_checkout}/tools:/usr/bin:/bin', 'HOME': '/'},
+                          capture_output=True, timeout=60)
+    assert done.returncode == 1 and 'unknown extra nosuch, wanted some of test, dev' in done.stderr
+    assert 'gpu, or --runtime alone' in done.stderr
+
+
+@pytest.fixture
+def apt_machine(shimmed_checkout):
+    """A set-up on a machine whose distribution has some NumPy; returns the run and pip's log."""
+    modules, log = shimmed_checkout / 'tools', shimmed_checkout / 'pip'
+    (shimmed_checkout / '.venv/bin/python').write_text(
+        f'#!/bin/sh\ncase "$*" in *install*) echo "$*" >> {log}; cat >> {log};; esac\n')
+    for name in ('rclpy', 'cv2'):
+        (modules / f'{name}.py').touch()
+    (modules / 'python3').write_text(
+        f'#!/bin/sh\nPYTHONPATH={modules} exec {modules}/python3.11 "$@"\n')
+    (modules / 'python3').chmod(stat.S_IRWXU)
+
+    def run(distribution, numpy, *extras):
+        (modules / 'numpy.py').write_text(f"__version__ = '{numpy}'\n")
+        for stamp in (shimmed_checkout / '.venv').glob('enet_ros_packages*'):
+            stamp.unlink()
+        environment = {'PATH': f'{modules}:/usr/bin:/bin', 'HOME': os.environ.get('HOME', '/'),
+                       'ROS_DISTRO': distribution, 'AMENT_PREFIX_PATH': '/opt/ros/none'}
+        done = subprocess.run(['bash', 'scripts/setup.sh', *extras], cwd=shimmed_checkout,
+                              env=environment, capture_output=True, text=True, timeout=60)
+        return done, log.read_text() if log.exists() else ''
+    return run
+
+
+def test_the_viewer_is_installed_beside_the_numpy_of_a_distribution(apt_machine):
+    done, log = apt_machine('jazzy', '1.26.4', 'view')
+    assert done.returncode == 0, done.stderr
+    first, second = log.split('--no-deps')
+    assert 'pyarrow>=18,<20' in first and 'rerun-sdk' not in first
+    assert second.strip() == 'rerun-sdk>=0.41,<0.42'
+    done, log = apt_machine('lyrical', '2.3.0', 'view')
+    assert done.returncode == 0 and log.count('--no-deps') == 1 and log.count('rerun-sdk') == 2
+
+
+@pytest.mark.parametrize('extra', ['bench', 'export', 'int8'])
+def test_extras_that_need_a_newer_numpy_are_refused_before_anything_is_installed(
+        apt_machine, extra):
+    done, log = apt_machine('humble', '1.21.5', 'test', extra)
+    assert done.returncode == 1 and log == ''
+    assert 'needs NumPy 1.24 or newer, and humble has NumPy 1.21.5, which stays' in done.stderr
+
+
 def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
     (tmp_path / 'scripts').mkdir()
     shutil.copy(REPOSITORY / 'scripts' / 'ros_env.sh', tmp_path / 'scripts')

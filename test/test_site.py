@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.absence import import_or_skip
+
+from enet_ros.common.child import module_command
 
 for name in ('mkdocs', 'material'):
     import_or_skip(name, 'mkdocs or its theme is not installed: scripts/setup.sh docs')
@@ -33,7 +34,7 @@ def build(folder, site):
     With --quiet mkdocs would count no warnings, and --strict would pass everything.
     """
     return subprocess.run(
-        [sys.executable, '-P', '-m', 'mkdocs', 'build', '--strict', '--site-dir', site],
+        [*module_command('mkdocs'), 'build', '--strict', '--site-dir', site],
         cwd=folder, capture_output=True, text=True,
         env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'})
 

@@ -66,7 +66,7 @@ def _report(manifest: Manifest, out: Path) -> int:
     done = [entry for entry in manifest.entries if entry.state == DONE]
     failed = [entry for entry in manifest.entries if entry.state == FAILED]
     unreadable = [entry for entry in done if entry.unreadable or not entry.frames]
-    for entry in done:
+    for entry in (*done, *failed):
         for line in entry.warnings:
             say(f'warning: {entry.output}: {line}')
     kinds = manifest.kinds()

@@ -85,6 +85,9 @@ def _remedy(error: ImportError, command: str) -> str:
     package = (error.name or '').partition('.')[0]
     if package == 'rclpy' or package.endswith(('_msgs', '_interfaces')):
         return 'wanted ROS 2: source its setup.bash, or scripts/ros_env.sh in the checkout'
+    if package == 'rerun' and sys.version_info < (3, 11):
+        return ('the viewer needs Python 3.11 or newer, and ROS 2 Humble has 3.10: look at the '
+                'node in Foxglove or RViz')
     from enet_ros.machine import how_to_install
     return f'this command needs more packages: {how_to_install(EXTRAS.get(command, "train"))}'
 

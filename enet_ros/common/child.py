@@ -41,12 +41,17 @@ def tied_to_parent(command: Sequence[object], number: int) -> list[str]:
             *map(str, command)]
 
 
-def module_command(module: str) -> list[str]:
-    """Return the command that runs a module of this package.
+def python_command() -> list[str]:
+    """Return the command of this Python.
 
     -P keeps the working directory out of the import path; Python 3.10 does not know it.
     """
-    return [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else []), '-m', module]
+    return [sys.executable, *(['-P'] if sys.version_info >= (3, 11) else [])]
+
+
+def module_command(module: str) -> list[str]:
+    """Return the command that runs a module of this package."""
+    return [*python_command(), '-m', module]
 
 
 def start_child(command: Sequence[str], folder: Path) -> subprocess.Popen:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from enet_ros.comparison.frames import RecordedFrame, Recording
+from enet_ros.comparison.frames import RecordedFrame, Recording, decode
 from enet_ros.media import SourceError
-from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodedImage,
+    EncodingError,
+)
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.reader import Recording as Bag
@@ -39,26 +44,32 @@ def open_bag(path: Path, topic: str = '') -> Recording:
 
 def _frames(path: Path, camera: CameraTopic,
             skip: Callable[[str], None]) -> Iterator[RecordedFrame]:
-    first_ns = None
+    first_ns, depth = None, BitDepth()
     with Bag(path) as bag:
         for i, (_, log_ns, data) in enumerate(bag.messages([camera.topic])):
             first_ns = log_ns if first_ns is None else first_ns
             time_sec = (log_ns - first_ns) / 1e9
             name = f'{camera.topic.name}, frame {i}, {time_sec:.2f} s'
             try:
-                yield RecordedFrame(name, _decode(data, camera), time_sec)
+                source = _source(data, camera)
+                raw = decode(source, depth)
+                image = raw.rgb()
             except EncodingError as error:
                 skip(f'{name}: {error}')
+                continue
+            has_16_bits = any(remark.fact == 'bit_depth' for remark in raw.remarks)
+            yield RecordedFrame(name, image, time_sec,
+                                source=source if has_16_bits else None)
 
 
-def _decode(data: bytes, camera: CameraTopic):
-    """Return the image of a message, (H, W, 3) uint8 RGB."""
+def _source(data: bytes, camera: CameraTopic) -> CompressedFile | EncodedImage:
+    """Return the image of a message, before it is decoded."""
     try:
         message = typestore().deserialize_cdr(data, camera.topic.type)
     except Exception as error:  # rosbags has no narrower class
         raise EncodingError(f'a message of {len(data)} bytes is no {camera.topic.type}: '
                             f'{error or type(error).__name__}') from error
     if camera.is_compressed:
-        return decode_compressed(message.data, message.format)
-    return decode_image(message.data, message.encoding, message.width, message.height,
+        return CompressedFile(message.data, message.format)
+    return EncodedImage(message.data, message.encoding, message.width, message.height,
                         message.step, is_bigendian=bool(message.is_bigendian))

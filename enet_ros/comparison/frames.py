@@ -8,6 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from enet_ros.perception.encodings import (
+    BitDepth,
+    CompressedFile,
+    EncodedImage,
+    RawImage,
+    read_compressed,
+    read_raw_image,
+)
+
 
 @dataclass(frozen=True)
 class RecordedFrame:
@@ -18,12 +27,29 @@ class RecordedFrame:
         image: (H, W, 3) uint8 RGB.
         time_sec: Time since the first frame.
         path: Path of the image file, or None for a frame of a video.
+        source: The image before it is decoded, if each side decodes it by its own bit_depth.
     """
 
     name: str
     image: np.ndarray
     time_sec: float
     path: Path | None = None
+    source: CompressedFile | EncodedImage | None = None
+
+
+def decode(source: CompressedFile | EncodedImage, depth: BitDepth) -> RawImage:
+    """Decode an image of a recording.
+
+    Args:
+        source: The image.
+        depth: Significant bits of its camera's images of 16 bits.
+
+    Raises:
+        EncodingError: The image cannot be read.
+    """
+    if isinstance(source, CompressedFile):
+        return read_compressed(source, depth)
+    return read_raw_image(source, depth)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from enet_ros.comparison.frames import RecordedFrame, Recording
 from enet_ros.media import SourceError, Video, existing, is_video, list_images, read_image
-from enet_ros.recordings.files import is_recording_folder, storage_files, storage_suffix
+from enet_ros.recordings.files import (
+    is_recording_folder,
+    recordings_in,
+    storage_files,
+    storage_suffix,
+)
 
 #: Frames a second of a folder of images, which does not say it.
 FOLDER_FPS = 10.0
@@ -34,7 +39,7 @@ def open_recording(text: str, topic: str = '') -> Recording:
     if is_video(path):
         video = Video(path)
         return Recording(path, video.count, video.fps, lambda skip: _video_frames(video, skip))
-    paths = list_images(path) if path.is_dir() else [path]
+    paths = _images_of(path) if path.is_dir() else [path]
     return Recording(path, len(paths), FOLDER_FPS, lambda skip: _image_frames(paths, skip))
 
 
@@ -49,9 +54,27 @@ def _is_bag(path: Path) -> bool:
     if is_recording_folder(path):
         return True
     if files := storage_files(path):
-        raise SourceError(f"'{path}' holds several recordings, wanted one of them, such as "
-                          f"'{files[0]}'")
+        raise _several(path, files)
     return False
+
+
+def _several(path: Path, recordings: list[Path]) -> SourceError:
+    return SourceError(f"'{path}' holds several recordings, wanted one of them, such as "
+                       f"'{recordings[0]}'")
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """Return the images of a folder.
+
+    Raises:
+        SourceError: It has none.
+    """
+    try:
+        return list_images(folder)
+    except SourceError as error:
+        if recordings := recordings_in(folder):
+            raise _several(folder, recordings) from error
+        raise
 
 
 def _image_frames(paths: list[Path], skip: Callable[[str], None]) -> Iterator[RecordedFrame]:

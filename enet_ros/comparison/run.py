@@ -96,7 +96,8 @@ def compare(a: Side, b: Side, recording: Recording, truth: Truth | None = None,
     stillness, worst = Stillness(), Worst(recording.fps)
     for i, frame in enumerate(recording.open(result.problems.append)):
         order = ((0, a), (1, b)) if i % 2 == 0 else ((1, b), (0, a))
-        said = {which: side.perceive(frame.image, frame.time_sec) for which, side in order}
+        said = {which: side.perceive(side.decoded(frame), frame.time_sec)
+                for which, side in order}
         frames = [_resized(said[which], size) for which in (0, 1)]
         small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
         still = stillness.update(small)

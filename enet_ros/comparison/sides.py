@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.backends.base import PRECISION_NAMES, PRECISIONS, canonical_precision
+from enet_ros.comparison.frames import RecordedFrame, decode
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.encodings import BitDepth
 from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.parameters.files import values_of_node
 from enet_ros.perception.parameters.names import (
@@ -27,7 +29,7 @@ from enet_ros.perception.settings import BY_NAME, NodeSettings, make_settings
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
 #: Parameters of a file that change what is compared here. Others need ROS, meters or a topic.
 COMPARED = ('weights', 'resolution', 'backend', 'precision', 'threads', 'rotate',
-            'confidence_floor', 'drivable')
+            'confidence_floor', 'drivable', 'bit_depth')
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,14 @@ class Side:
         self.segmenter = Segmenter(checkpoint, **{name: getattr(self.settings, name)
                                                   for name in names})
         self._camera_settings = CameraSettings.of(self.settings, self.class_map)
-        self._perceiver = Perceiver()
+        self._perceiver, self._bit_depth = Perceiver(), BitDepth(self.settings.bit_depth)
         self.segmenter.warm_up()
+
+    def decoded(self, frame: RecordedFrame) -> np.ndarray:
+        """Return a frame as this side sees it, (H, W, 3) uint8 RGB."""
+        if frame.source is None:
+            return frame.image
+        return decode(frame.source, self._bit_depth).rgb()
 
     def perceive(self, image: np.ndarray, time_sec: float) -> SideFrame:
         """Segment a frame, as the node does.

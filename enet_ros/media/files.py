@@ -26,6 +26,9 @@ MAX_FILE_BYTES = 256_000_000
 ARCHIVE_NOTES = '__MACOSX'
 
 #: What is found in the place of an image when a download or a checkout went wrong.
+#: Of files of HEIC and AVIF, behind their first four bytes.
+_HEIF = tuple(b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'mif1', b'msf1', b'avif',
+                                            b'avis'))
 WRONG_STARTS = ((b'version https://git-lfs', 'it is a Git LFS pointer; fetch the file itself with '
                                              "'git lfs pull'"),
                 (b'<!doctype', 'it is a web page, so the download was not the file itself'),
@@ -159,4 +162,5 @@ def describe_start(data: bytes) -> str:
     for prefix, text in WRONG_STARTS:
         if start.startswith(prefix):
             return text
-    return f'it begins with {data[:8]!r}, wanted a PNG, JPEG, BMP, TIFF, WebP or PPM'
+    kind = 'is HEIC or AVIF' if data[4:12] in _HEIF else f'begins with {data[:8]!r}'
+    return f'it {kind}, wanted a PNG, JPEG, BMP, TIFF, WebP or PPM'

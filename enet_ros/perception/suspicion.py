@@ -204,8 +204,9 @@ def fault_of_sample(sample: np.ndarray, blocks: np.ndarray | None = None) -> Sus
         return Suspicion(Fault.WHITE, (
             f'the image is saturated: {100 * bright:.0f} % of it is at least {BRIGHT} of 255; '
             'check the exposure and the gain'))
-    low, median, high = np.quantile(flat_blocks, (RANGE_TAIL, 0.5, 1 - RANGE_TAIL), axis=0,
-                                    method='lower')
+    last = len(flat_blocks) - 1
+    low, median, high = np.sort(flat_blocks, axis=0)[
+        [int(share * last) for share in (RANGE_TAIL, 0.5, 1 - RANGE_TAIL)]]
     if np.ptp(flat_blocks, axis=0).max() < LEAST_RANGE \
             or (high.astype(int) - low).max() < LEAST_TRIMMED_RANGE:
         color = ', '.join(map(str, median))

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from enet_ros.perception.images.raw_encodings import find_encoding
+from enet_ros.perception.images.raw_image import CompressedFile, EncodingError
+from enet_ros.perception.images.read_compressed import why_never_read
 from enet_ros.perception.settings import make_settings
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.outputs import LABEL_INFO, OUTPUTS
@@ -160,17 +163,23 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
         return f'it is an output of /{node}'
     if sign := _sign_of_node(recording, topic):
         return f'it is an output of a node, as {sign} beside it shows'
-    if base_of(topic.name) != topic.name and base_of(topic.name) in images:
-        return f'{base_of(topic.name)} has the same images'
     if topic.name.endswith('/compressedDepth'):
         return 'it is depth'
+    # Other transports than compressed write CompressedImage beside the raw images, such as zstd.
+    above = topic.name.rpartition('/')[0]
+    if above in images and (topic.type == IMAGE_TYPES[1] or above == base_of(topic.name)):
+        return f'{above} has the same images'
     first = next(_first_messages(recording, topic), None)
     if first is None:
         count = recording.count(topic)
         return f'none of its {count} messages can be read' if count else 'it has no message'
-    text = getattr(first, 'encoding', None) or getattr(first, 'format', '')
-    if text.lower().startswith(_DEPTH_ENCODINGS):
-        return f"it is depth, '{text}'"
+    if topic.type == IMAGE_TYPES[1]:
+        return why_never_read(CompressedFile(first.data, first.format))
+    try:
+        find_encoding(first.encoding)
+    except EncodingError:
+        return (f"it is depth, '{first.encoding}'" if first.encoding.lower() in _DEPTH_ENCODINGS
+                else f"'{first.encoding[:40]}' is no color or gray image")
     return ''
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import package_version, processor_name
-from enet_ros.recordings.manifest import DONE, FAILED, WAITING, Entry, Manifest
+from enet_ros.recordings.manifest import DONE, FAILED, NO_FRAME, WAITING, Entry, Manifest
 from enet_ros.recordings.segment import (
     BagOptions,
     open_segmenter,
@@ -75,7 +75,7 @@ def run_job(job: Job, progress: Callable[[int, int], object] = lambda done, tota
         reason = str(error) if isinstance(error, (ValueError, OSError)) \
             else describe_error(error)
         return Outcome(job.index, reason, isinstance(error, ValueError), where)
-    return Outcome(job.index, changes={
+    return Outcome(job.index, '' if report.frames else NO_FRAME, not report.frames, {
         **where, 'frames': report.frames, 'unreadable': report.unreadable,
         'warnings': report.lines, 'facts': {**report.facts, **machine_kind()},
         'seconds': round(time.monotonic() - started_sec, 3)})

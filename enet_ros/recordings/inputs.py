@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from enet_ros.recordings.files import is_recording_folder, located, name_of, recordings_in
-from enet_ros.recordings.reader import RecordingError
+from enet_ros.recordings.reader import ROS_1_ADVICE, RecordingError
 
 
 def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
@@ -45,6 +45,7 @@ def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
 def _recordings_in(folder: Path) -> list[Path]:
     found = recordings_in(folder)
     if not found:
+        is_ros_1 = any(path.suffix.lower() == '.bag' for path in folder.iterdir())
         raise RecordingError(f"'{folder}' holds no recording: no metadata.yaml, and no file that "
-                             'ends in .mcap or .db3')
+                             f'ends in .mcap or .db3{ROS_1_ADVICE if is_ros_1 else ""}')
     return found

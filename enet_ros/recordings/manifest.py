@@ -15,6 +15,7 @@ from enet_ros.recordings.writer import facts_of, lock_result
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
+NO_FRAME = 'no frame was labeled: the warnings say why; remove the result to try again'
 #: Facts that decide whether two machines give the same bytes.
 KIND = ('weights_sha256', 'resolution', 'backend', 'precision', 'processor', 'versions')
 _BEFORE_MANIFEST = {LOCK, MANIFEST + WRITING}  # files of a run that has just begun, or was killed
@@ -88,7 +89,7 @@ class Manifest:
         if self._path.exists():
             self._go_on()
         for entry in self.entries:
-            if (out / entry.output).exists() and entry.state != DONE:
+            if (out / entry.output).exists() and entry.state == WAITING:
                 self._take_finished(entry)
         self.write()
 
@@ -112,7 +113,7 @@ class Manifest:
         self.entries = [before.get(entry.input, entry) for entry in self.entries] + [
             entry for name, entry in before.items() if name not in mine and entry.state == DONE]
         for entry in self.entries:
-            if entry.state == FAILED:
+            if entry.state == FAILED and not (self._out / entry.output).exists():
                 entry.state, entry.error = WAITING, ''
 
     def _refuse_names_of(self, before: Mapping[str, Entry]) -> None:
@@ -145,7 +146,8 @@ class Manifest:
             raise FileExistsError(f"'{self._out / entry.output}' exists already and is not what "
                                   'this command has finished; move it away: nothing is '
                                   'overwritten') from error
-        entry.state, entry.error, entry.facts, entry.warnings = DONE, '', facts, [_LOST]
+        entry.state, entry.error = (DONE, '') if entry.frames else (FAILED, NO_FRAME)
+        entry.facts, entry.warnings = facts, [_LOST]
 
     def waiting(self) -> list[Entry]:
         """Return the recordings that are not done."""

@@ -37,6 +37,11 @@ _DEFINITION_FORMATS = {MessageDefinitionFormat.MSG: 'ros2msg',
                        MessageDefinitionFormat.IDL: 'ros2idl'}
 
 
+#: Definitions of MCAP that rosbags does not read: messages of other systems than ROS 2.
+_OTHER_DEFINITIONS = ('jsonschema', 'protobuf', 'ros1msg', 'flatbuffer', 'omgidl')
+ROS_1_ADVICE = '; rosbags-convert turns a bag of ROS 1 into one of ROS 2'
+
+
 class RecordingError(ValueError):
     """A recording that cannot be read. The message names it, and what to do."""
 
@@ -111,6 +116,17 @@ class Recording:
         return sum(connection.msgcount for reader, topics in zip(self._readers, self._topics)
                    for connection, own in zip(reader.connections, topics) if own == topic)
 
+    @property
+    def custom_data(self) -> dict[str, str]:
+        """What the recorder was told of the recording (``ros2 bag record --custom-data``)."""
+        return {str(name): str(value) for reader in self._readers
+                for name, value in (reader.storage.metadata.custom or {}).items()}
+
+    @property
+    def ros_distro(self) -> str:
+        """Name of the distribution that recorded it, or '' if it does not say so."""
+        return next((str(reader.ros_distro) for reader in self._readers if reader.ros_distro), '')
+
     def messages(self, topics: Collection[Topic] | None = None
                  ) -> Iterator[tuple[Topic, int, bytes]]:
         """Yield topic, time of recording in nanoseconds and serialized message, in order.
@@ -151,8 +167,7 @@ class Recording:
                                      'file that ends in .mcap or .db3')
             return files
         if not storage_suffix(path):
-            advice = ('; rosbags-convert turns a bag of ROS 1 into one of ROS 2'
-                      if path.suffix.lower() == '.bag' else '')
+            advice = ROS_1_ADVICE if path.suffix.lower() == '.bag' else ''
             raise RecordingError(f"'{path}' is no recording of rosbag2, wanted a folder, .mcap or "
                                  f'.db3{advice}')
         return [path]
@@ -246,6 +261,9 @@ def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> Reco
     advice = ''
     if isinstance(error, UnpackError):
         pass  # What it needs is in its message.
+    elif isinstance(error, KeyError) and error.args[0] in _OTHER_DEFINITIONS:
+        reason = f'a topic has messages of {error.args[0]}, wanted ros2msg or ros2idl on all'
+        advice = "; 'mcap filter' leaves topics out"
     elif 'end magic' in reason or 'footer' in reason.lower():
         advice = ("; it has no end, as when a recorder is killed: 'mcap recover FILE' makes a "
                   'whole file of what is there')

@@ -220,7 +220,8 @@ class _Run:
         writer.end_part(self._state(taken))
         report = self._report(len(writer.parts), resumed_parts)
         writer.finish({**self.facts(), 'frames': str(report.frames),
-                       'unreadable': str(report.unreadable)})
+                       'unreadable': str(report.unreadable)},
+                      self._recording.custom_data, self._recording.ros_distro)
         return report
 
     def _segment(self, writer: RecordingWriter, topic: Topic, log_ns: int, data: bytes) -> None:

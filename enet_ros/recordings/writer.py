@@ -210,14 +210,20 @@ class RecordingWriter:
         self._stream = self._mcap = self._part = None
         self._bytes = 0
 
-    def finish(self, facts: Mapping[str, str]) -> None:
+    def finish(self, facts: Mapping[str, str], custom_data: Mapping[str, str],
+               ros_distro: str) -> None:
         """Give the recording its metadata and its name. All parts must have ended.
 
         Args:
             facts: What metadata.yaml tells about the run.
+            custom_data: What the original recording told about itself.
+            ros_distro: Distribution that recorded it, or ''.
         """
+        metadata = {**self._metadata(), 'custom_data': {
+            **custom_data, **{_FACT + name: value for name, value in facts.items()}},
+            'ros_distro': ros_distro or 'jazzy'}
         write_whole(self._folder / METADATA, yaml.safe_dump(
-            {'rosbag2_bagfile_information': self._metadata(facts)}, sort_keys=False).encode())
+            {'rosbag2_bagfile_information': metadata}, sort_keys=False).encode())
         refuse_existing(self._out)
         os.replace(self._folder, self._out)
         for path in self._out.iterdir():  # only now, so that no kill loses the state
@@ -238,7 +244,7 @@ class RecordingWriter:
             self._stream.close()
         self.lock.close()
 
-    def _metadata(self, facts: Mapping[str, str]) -> dict[str, object]:
+    def _metadata(self) -> dict[str, object]:
         counts = [sum(part.counts.get(str(index), 0) for part in self.parts)
                   for index in range(len(self._topics))]
         starts = [part.start_ns for part in self.parts if part.start_ns is not None]
@@ -260,9 +266,7 @@ class RecordingWriter:
                 {'path': part.path,
                  'starting_time': {'nanoseconds_since_epoch': part.start_ns or 0},
                  'duration': {'nanoseconds': part.end_ns - (part.start_ns or 0)},
-                 'message_count': sum(part.counts.values())} for part in self.parts],
-            'custom_data': {_FACT + name: value for name, value in facts.items()},
-            'ros_distro': 'jazzy'}
+                 'message_count': sum(part.counts.values())} for part in self.parts]}
 
 
 def partial_folder(out: Path) -> Path:
@@ -283,7 +287,8 @@ def facts_of(out: Path) -> dict[str, str]:
     try:
         content = yaml.safe_load((out / METADATA).read_text())
         facts = content['rosbag2_bagfile_information']['custom_data']
-        return {name.removeprefix(_FACT): value for name, value in facts.items()}
+        return {name.removeprefix(_FACT): value for name, value in facts.items()
+                if name.startswith(_FACT)}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"'{out / METADATA}' is not of enet-ros bag") from error
 

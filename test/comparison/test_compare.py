@@ -344,6 +344,33 @@ def test_a_recording_of_two_cameras_needs_a_topic(tmp_path, capsys):
     assert code == 0 and found['frames'] == 3
 
 
+def test_a_folder_of_recordings_says_what_to_give(tmp_path, capsys):
+    pytest.importorskip('rosbags', reason='the extra bag is not installed')
+    from support.recordings import street, write
+    write(tmp_path / 'drives' / 'monday', street(1))
+    assert compare(tmp_path, 'enet_camvid', 'enet_camvid', tmp_path / 'drives')[0] == 2
+    assert f"such as '{tmp_path / 'drives' / 'monday'}'" in capsys.readouterr().err
+
+
+def test_each_side_reads_images_of_16_bits_by_its_own_bit_depth(tmp_path, capsys):
+    pytest.importorskip('rosbags', reason='the extra bag is not installed')
+    from support import recordings
+    rows = recordings.street(4)
+    for i, row in enumerate(row for row in rows if row[1] == 'sensor_msgs/msg/Image'):
+        gray = row[3].data.reshape(-1, 3)[:, 1].astype('<u2') << (4 - 3 * (i % 2))  # dusk in turn
+        row[3].encoding, row[3].step = 'mono16', 2 * row[3].width
+        row[3].data = gray.view(np.uint8)
+    recordings.write(tmp_path / 'bag', rows)
+    for name, bits in (('a', 12), ('b', 16)):
+        (tmp_path / f'{name}.yaml').write_text(
+            f'/enet:\n  ros__parameters:\n    bit_depth: {bits}\n    resolution: [160, 96]\n'
+            '    precision: float32\n')
+    code, found = compare(tmp_path, tmp_path / 'a.yaml', tmp_path / 'b.yaml', tmp_path / 'bag')
+    assert code == 0 and found['frames'] == 4
+    assert 'bit_depth' not in capsys.readouterr().err
+    assert found['agreement'] < 0.9  # B sees the dark
+
+
 def test_several_recordings_in_a_folder_are_not_taken_for_one(tmp_path):
     for name in ('a.mcap', 'b.mcap'):
         (tmp_path / name).write_bytes(b'')

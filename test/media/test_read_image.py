@@ -237,3 +237,10 @@ def test_a_jpeg_with_more_images_behind_the_first_is_a_jpeg(tmp_path, orientatio
 def test_a_home_that_is_not_there_is_no_file(name):
     with pytest.raises(SourceError, match='does not exist'):
         existing(name)
+
+
+def test_an_image_of_a_phone_is_named(tmp_path):
+    path = tmp_path / 'IMG_1.jpg'
+    path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(100))
+    with pytest.raises(SourceError, match='it is HEIC or AVIF, wanted a PNG'):
+        read_image(path)

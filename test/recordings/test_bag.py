@@ -15,6 +15,7 @@ from enet_ros.recordings.cameras import names_of  # noqa: E402
 from enet_ros.recordings.definitions import OWN_TYPES  # noqa: E402
 from enet_ros.recordings.outputs import DEFAULT_OUTPUTS, OUTPUTS  # noqa: E402
 from enet_ros.recordings.reader import Topic  # noqa: E402
+from enet_ros.recordings.writer import facts_of  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW, FILES = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -155,6 +156,55 @@ def test_depth_and_doubled_topics_are_left_out_and_named(bag, tmp_path, drawn):
     assert '/image/compressed is left out: /image has the same images' in text
     assert "/depth/image_raw is left out: it is depth, '16UC1'" in text
     assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
+
+
+def test_what_the_recording_says_of_itself_stays(bag, tmp_path, drawn):
+    path = recordings.write(tmp_path / 'drive', recordings.street(messages=drawn))
+    told = yaml.safe_load((path / 'metadata.yaml').read_text())
+    told['rosbag2_bagfile_information'] |= {'custom_data': {'robot': 'r7', 'enet_ros.frames': '9'},
+                                            'ros_distro': 'kilted'}
+    (path / 'metadata.yaml').write_text(yaml.safe_dump(told))
+    assert bag(path, '-o', tmp_path / 'out')[0] == 0
+    found = yaml.safe_load((tmp_path / 'out' / 'metadata.yaml').read_text())
+    found = found['rosbag2_bagfile_information']
+    assert found['custom_data']['robot'] == 'r7' and found['custom_data']['enet_ros.frames'] == '3'
+    assert found['ros_distro'] == 'kilted'
+    assert 'robot' not in facts_of(tmp_path / 'out')
+
+
+def with_kind(rows, kind):
+    """Return recorded rows whose images are of a kind that is never read."""
+    for row in rows:
+        if row[1] == RAW:
+            row[3].encoding = kind
+        elif row[1] == FILES:
+            row[3].format, row[3].data = kind, np.frombuffer(b'\0\0\0\1\x67video', np.uint8)
+    return rows
+
+
+def test_other_transports_and_kinds_that_are_never_read_are_no_cameras(bag, tmp_path, drawn):
+    rows = recordings.street(messages=drawn)
+    for topic, kind in (('/image/zstd', FILES), ('/image/compressed', FILES),
+                        ('/semantic_segmentation', RAW), ('/video', FILES)):
+        rows += with_kind(recordings.street(topics=(topic,), kind=kind, messages=drawn),
+                          '32SC1' if kind == RAW else 'h264')
+    path = recordings.write(tmp_path / 'drive', sorted(rows, key=lambda row: row[2]))
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 0, text
+    for left_out in ('/image/zstd is left out: /image has the same images',
+                     '/image/compressed is left out: /image has the same images',
+                     "/semantic_segmentation is left out: '32SC1' is no color or gray image",
+                     '/video is left out: it is a H.264 or H.265 stream, wanted a JPEG'):
+        assert left_out in text
+    assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
+
+
+def test_a_recording_of_video_alone_is_refused_before_anything_is_written(bag, tmp_path, drawn):
+    rows = with_kind(recordings.street(kind=FILES, messages=drawn), 'h264')
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 2 and 'has no images of a camera' in text and 'H.264' in text
+    assert not list(tmp_path.glob('out*'))
 
 
 def test_a_topic_of_two_types_is_labeled_as_the_one_with_most_messages(bag, tmp_path, drawn):

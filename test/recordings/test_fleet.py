@@ -106,6 +106,23 @@ def test_a_recording_that_cannot_be_read_is_named_and_the_rest_is_done(bag, tmp_
     assert 'tuesday/metadata.yaml' in after
 
 
+def test_a_recording_without_a_labeled_frame_has_failed_and_stays_so(bag, tmp_path, drives):
+    rows = recordings.street(2)
+    for row in rows:
+        if row[1] == 'sensor_msgs/msg/Image':
+            row[3].data = row[3].data[:10]
+    recordings.write(drives / 'sunday', rows)
+    out = tmp_path / 'out'
+    for _ in range(2):
+        code, text = bag(drives, '-o', out)
+        assert code == 1 and '3 recordings done, 1 failed' in text
+        assert 'sunday: no frame was labeled' in text
+        assert 'sunday: /image: frames that could not be read (2 times): data has 10' in text
+        entry, = (entry for entry in json.loads((out / 'manifest.json').read_text())['recordings']
+                  if entry['output'] == 'sunday')
+        assert entry['state'] == 'failed' and entry['frames'] == 0
+
+
 def test_a_failure_is_tried_again_and_counted(tmp_path, drives):
     out, tries, told = tmp_path / 'out', [], []
     paths, _ = find_recordings([drives])

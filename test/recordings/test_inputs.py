@@ -60,6 +60,12 @@ def test_an_unfinished_result_is_no_recording(tmp_path, drive):
     assert find_recordings([folder]) == ([folder / 'drive.mcap', folder / 'other.mcap'], False)
 
 
+def test_a_folder_of_bags_of_ros_1_says_what_converts_them(tmp_path):
+    (tmp_path / 'drive.BAG').write_bytes(b'#ROSBAG V2.0')
+    with pytest.raises(RecordingError, match='holds no recording: .*; rosbags-convert turns'):
+        find_recordings([tmp_path])
+
+
 def test_a_recording_that_is_given_twice_is_refused(tmp_path, drive):
     (tmp_path / 'link').symlink_to(drive.parent)
     for again in (drive.parent, tmp_path / 'link'):

@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -13,6 +12,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
 
+from enet_ros.common.child import python_command  # noqa: E402
 from enet_ros.network.checkpoint import weights_path  # noqa: E402
 from enet_ros.recordings.manifest import Manifest  # noqa: E402
 
@@ -29,7 +29,7 @@ def test_two_runs_do_not_write_one_folder(bag, tmp_path, drives):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'manifest.json.writing').write_bytes(b'')  # of a run that was killed at once
-    with subprocess.Popen([sys.executable, '-P', '-c', HOLDER, str(out / '.lock')],
+    with subprocess.Popen([*python_command(), '-c', HOLDER, str(out / '.lock')],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         code, text = bag(drives, '-o', out)

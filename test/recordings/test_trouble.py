@@ -181,6 +181,8 @@ def test_an_output_that_is_named_twice_is_written_once(bag, tmp_path):
 def test_the_reason_of_an_unreadable_recording_is_told_as_it_is(tmp_path):
     error = _unreadable(tmp_path / 'drive.db3', TypeError("'NoneType' object"))
     assert "cannot be read: 'NoneType' object" in str(error)
+    error = _unreadable(tmp_path / 'drive.mcap', KeyError('jsonschema'))
+    assert 'a topic has messages of jsonschema, wanted ros2msg or ros2idl' in str(error)
 
 
 @pytest.mark.parametrize('content', [b'', b'\x89MCAP0\r\n', b'x' * 1000])

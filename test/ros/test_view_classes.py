@@ -78,7 +78,7 @@ def test_a_node_that_ends_before_it_answers_is_asked_again(viewer, monkeypatch):
     maps = []
     watch = ClassWatch(node, executor, '/enet', [], ClassMap.from_names(['Road']),
                        lambda class_map, doubt: maps.append(class_map.names))
-    monkeypatch.setattr(watch._client, 'services_are_ready', lambda: True)
+    monkeypatch.setattr(watch._client, 'service_is_ready', lambda: True)
     watch._due = True
     until(lambda: maps)
     assert len(asked) == 2 and maps == [('Road', 'Sky')]
@@ -88,7 +88,7 @@ def test_weights_that_are_not_here_give_numbers_and_say_so(viewer):
     _, executor, _ = viewer
 
     class Client:
-        async def get_parameters(self, names):
+        async def call_async(self, request):
             from rcl_interfaces.msg import ParameterValue
             from rcl_interfaces.srv import GetParameters
             return GetParameters.Response(values=[ParameterValue(

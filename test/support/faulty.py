@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from enet_ros.common.child import python_command
+
 SMALL = ['-p', 'resolution:=[160, 96]', '-p', 'precision:=float32', '-p', 'backend:=openvino',
          '-p', 'output_size:=network', '-p', 'confidence_floor:=0.5',
          '-p', 'diagnostics_period:=0.2']
@@ -48,7 +50,7 @@ class NodeProcess:
 
     def __init__(self, *arguments, order: Path | None = None, wait: bool = True, **environment):
         self.order = order
-        command = ['segment_node'] if order is None else [sys.executable, '-P', __file__,
+        command = ['segment_node'] if order is None else [*python_command(), __file__,
                                                           str(order)]
         self.process = subprocess.Popen(
             [*command, '--ros-args', *SMALL, *arguments], stdout=subprocess.PIPE,

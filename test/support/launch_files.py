@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
+
+from enet_ros.common.child import python_command
 
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
 CODE = """
@@ -25,7 +26,7 @@ sys.exit(service.run())
 def start_launch(name: str, *arguments: str, **environment: str) -> subprocess.Popen:
     """Start ``ros2 launch enet_ros NAME ARGUMENT...`` in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, '-P', '-c', CODE, str(LAUNCH / name), *arguments],
+        [*python_command(), '-c', CODE, str(LAUNCH / name), *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         env={**os.environ, **environment})
 

@@ -5,7 +5,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 from support.training_runs import run_options
@@ -14,6 +13,7 @@ pytest.importorskip('torch')
 pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
+from enet_ros.common.child import python_command  # noqa: E402
 from enet_ros.training.options import TrainingError  # noqa: E402
 from enet_ros.training.run_lock import lock_run  # noqa: E402
 from enet_ros.training.train import train  # noqa: E402
@@ -35,7 +35,7 @@ def held(tmp_path):
     """Return a folder, the process that holds it, and the number of the process it forked."""
     run = tmp_path / 'run'
     run.mkdir()
-    holder = subprocess.Popen([sys.executable, '-P', '-c', HOLDER, str(run)],
+    holder = subprocess.Popen([*python_command(), '-c', HOLDER, str(run)],
                               stdout=subprocess.PIPE, text=True)
     worker = int(holder.stdout.readline())
     yield run, holder, worker

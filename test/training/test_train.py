@@ -16,6 +16,7 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
+from enet_ros.common.child import python_command  # noqa: E402
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
@@ -142,7 +143,7 @@ def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how, hook, step,
                 train(run_options(tree, tmp_path))
         else:
             code = ASKED.format(options=vars(run_options(tree, tmp_path)), hook=hook, step=step)
-            assert subprocess.run([sys.executable, '-P', '-c', code]).returncode == 3
+            assert subprocess.run([*python_command(), '-c', code]).returncode == 3
         assert read_state(tmp_path)['global_step'] == saved
     assert train(run_options(tree, tmp_path)) == 0
     for name in ('best.ckpt', 'last.ckpt'):
@@ -163,7 +164,7 @@ def test_resume_is_exact(straight, tree, tmp_path, monkeypatch, how, hook, step,
 
 def test_a_stop_asked_in_the_last_validation_changes_nothing(straight, tree, tmp_path):
     code = ASKED.format(options=vars(run_options(tree, tmp_path)), hook='validation_step', step=6)
-    assert subprocess.run([sys.executable, '-P', '-c', code]).returncode == 0
+    assert subprocess.run([*python_command(), '-c', code]).returncode == 0
     assert read_state(tmp_path)['global_step'] == 6
     assert read_checkpoint(tmp_path / 'model.safetensors').fingerprint() \
         == read_checkpoint(straight / 'model.safetensors').fingerprint()

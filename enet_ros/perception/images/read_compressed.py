@@ -26,7 +26,9 @@ _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATI
 _KNOWN = 'wanted a JPEG, PNG, TIFF or WebP'
 _OTHER_FILES = {b'GIF8': 'GIF', b'BM': 'BMP', b'\0\0\0\x0cjP': 'JPEG 2000',
                 b'\xff\x4f\xff': 'JPEG 2000', b'\xff\x0a': 'JPEG XL', b'#?': 'HDR', b'P5': 'PGM',
-                b'P6': 'PPM', b'\0\0\0\x01': 'H.264 or H.265 stream', b'v/1\x01': 'OpenEXR'}
+                b'P6': 'PPM', b'\0\0\0\x01': 'H.264 or H.265 stream',
+                b'\0\0\x01': 'H.264 or H.265 stream', b'v/1\x01': 'OpenEXR',
+                b'\x28\xb5\x2f\xfd': 'file of zstd'}
 _DEPTH = re.compile(r'compresseddepth|\b(16uc1|16sc1|32sc1|32fc1|64fc1)\b')
 
 
@@ -56,6 +58,19 @@ def read_compressed(source: CompressedFile, depth: BitDepth | None = None) -> Ra
     return _without_mosaic(image, text) if 'bayer' in text else image
 
 
+def why_never_read(source: CompressedFile) -> str:
+    """Return which kind an image has if no image of that kind is ever read, or ''."""
+    if _DEPTH.search(source.format.lower()):
+        return f"it is depth, '{source.format[:60]}'"
+    kind = _other_kind(bytes(memoryview(source.data).cast('B')[:16]))
+    return f'it is a {kind}, {_KNOWN}' if kind else ''
+
+
+def _other_kind(head: bytes) -> str:
+    """Return the kind of a file that is not read, by its first bytes, or '' if it is not known."""
+    return next((name for start, name in _OTHER_FILES.items() if head.startswith(start)), '')
+
+
 def _read_by_opencv(view: memoryview, head: bytes, depth: BitDepth) -> RawImage:
     """Check and decode a PNG, TIFF or WebP file."""
     if head.startswith(PNG_SIGNATURE):
@@ -65,7 +80,7 @@ def _read_by_opencv(view: memoryview, head: bytes, depth: BitDepth) -> RawImage:
     elif head.startswith(b'RIFF') and head[8:12] == b'WEBP':
         name, checked = 'WebP', check_webp(view)
     else:
-        kind = next((name for start, name in _OTHER_FILES.items() if head.startswith(start)), '')
+        kind = _other_kind(head)
         raise EncodingError(f'the compressed image is a {kind}, {_KNOWN}' if kind else
                             f'the compressed image starts with {head[:4].hex() or "nothing"}, '
                             f'{_KNOWN}')

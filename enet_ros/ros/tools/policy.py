@@ -95,7 +95,7 @@ def policy_of(ros_arguments: Sequence[str]) -> Policy:
             _enclave_in(ros_arguments) or node.get_fully_qualified_name(),
             _resolved(node, _published(settings)),
             _resolved(node, _subscribed(node, settings, needs_transforms=needs_transforms)),
-            tuple(sorted(service.service_name for service in node.services)))
+            tuple(sorted(service.srv_name for service in node.services)))
 
 
 def _published(settings: NodeSettings) -> Iterable[str]:

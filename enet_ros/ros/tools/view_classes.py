@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from rcl_interfaces.msg import ParameterEvent, ParameterType
+from rcl_interfaces.srv import GetParameters
+from rclpy.client import Client
 from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_parameter_events
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
@@ -26,14 +27,19 @@ _FIELDS = {ParameterType.PARAMETER_BOOL: 'bool_value',
            ParameterType.PARAMETER_INTEGER_ARRAY: 'integer_array_value'}
 
 
-async def ask_parameters(client: AsyncParameterClient, names: Sequence[str]) -> dict[str, object]:
+def parameter_client(node: Node, name: str) -> Client:
+    """Return a client for the parameters of the node with a full name."""
+    return node.create_client(GetParameters, f'{name}/get_parameters')
+
+
+async def ask_parameters(client: Client, names: Sequence[str]) -> dict[str, object]:
     """Return the values of some parameters, without those that are not set."""
-    answer = await client.get_parameters(list(names))
+    answer = await client.call_async(GetParameters.Request(names=list(names)))
     return {name: getattr(value, _FIELDS[value.type])
             for name, value in zip(names, answer.values) if value.type in _FIELDS}
 
 
-async def ask_classes(client: AsyncParameterClient) -> tuple[ClassMap, str]:
+async def ask_classes(client: Client) -> tuple[ClassMap, str]:
     """Return the classes of a node, and why they may be others, or ''.
 
     Raises:
@@ -77,7 +83,7 @@ class ClassWatch:
         """
         self._node, self._executor, self._name, self._labels = node, executor, name, labels
         self._class_map, self._on_change = class_map, on_change
-        self._client = AsyncParameterClient(node, name)
+        self._client = parameter_client(node, name)
         self._publishers = self._find_publishers()
         self._due, self._round, self._asked_sec = False, 0, None
         node.create_subscription(
@@ -100,7 +106,7 @@ class ClassWatch:
         self._publishers = publishers
         if self._asked_sec is not None and time.monotonic() - self._asked_sec > ANSWER_SEC:
             self._asked_sec, self._due = None, True  # The node ended before it answered.
-        if self._due and self._asked_sec is None and self._client.services_are_ready():
+        if self._due and self._asked_sec is None and self._client.service_is_ready():
             self._due, self._asked_sec, self._round = False, time.monotonic(), self._round + 1
             self._executor.create_task(self._ask, self._round)
 

@@ -7,17 +7,22 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.client import Client
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.ros.diagnostics import status_title
 from enet_ros.ros.graph_doctor.observation import COMPRESSED, IMAGE
-from enet_ros.ros.tools.view_classes import ANSWER_SEC, ask_classes, ask_parameters
+from enet_ros.ros.tools.view_classes import (
+    ANSWER_SEC,
+    ask_classes,
+    ask_parameters,
+    parameter_client,
+)
 
 REMIND_SEC = 5.0
 DIAGNOSTICS_SEC = 3.0  # By default the node sends them once a second.
@@ -82,7 +87,7 @@ def find_target(node: Node, executor: Executor, name: str, images: Sequence[str]
     check_names(full, images)
     class_map = read_checkpoint(weights_path(weights)).class_map if weights else None
     namespace, _, short = full.rpartition('/')
-    client = AsyncParameterClient(node, full)
+    client = parameter_client(node, full)
     _wait(lambda: _lack(node, namespace or '/', short, client), executor, wait_sec, say)
     values = _wait_for(ask_parameters(client, ['cameras']), executor)
     names = [str(camera) for camera in values.get('cameras') or ['']]
@@ -164,7 +169,7 @@ def _wait(lack: Callable[[], str], executor: Executor, wait_sec: float,
             next_word_sec += REMIND_SEC
 
 
-def _lack(node: Node, namespace: str, name: str, client: AsyncParameterClient) -> str:
+def _lack(node: Node, namespace: str, name: str, client: Client) -> str:
     """Return '' if the node is there and configured, or what it lacks."""
     full = f'{namespace.rstrip("/")}/{name}'
     nodes = node.get_node_names_and_namespaces()
@@ -173,7 +178,7 @@ def _lack(node: Node, namespace: str, name: str, client: AsyncParameterClient) -
                          if other != node.get_name()})
         return (f'There is no node {full}. Seen here: {", ".join(others) or "no node at all"}. '
                 'Start it, or name it by --node, or set ROS_DOMAIN_ID as it has it.')
-    if not client.services_are_ready():
+    if not client.service_is_ready():
         return f'The node {full} has no parameter services yet.'
     outputs = dict(node.get_publisher_names_and_types_by_node(name, namespace))
     if not any(topic.endswith('/labels') for topic in outputs):

@@ -37,6 +37,7 @@ from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainingError, TrainOptions, local_processes
+from enet_ros.training.plots import warn_if_undrawn
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
@@ -110,8 +111,9 @@ def report_data(run: Path, training: Sequence[SegmentationData],
     if not int(os.environ.get('RANK', 0)):  # the first of several processes
         print('\n'.join((text, *record_data(run, surveys, resumed=resumed))))
         (run / 'data.txt').write_text(text + '\n')
-        draw_contact_sheet(run / 'data.png', training)
-        print(f'{run / "data.png"} shows frames beside their labels')
+        with warn_if_undrawn('data.png', 'the run begins without'):
+            draw_contact_sheet(run / 'data.png', training)
+            print(f'{run / "data.png"} shows frames beside their labels')
 
 
 def open_sources(sources: Sequence[Source]
@@ -252,8 +254,7 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
     handlers = {number: signal.signal(number, keep.ask_to_stop)
                 for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None,
-                    weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
     except SIGTERMException:
         pass  # of Lightning, where it came before on_train_start; KeepLast has saved the step
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -90,9 +90,13 @@ class Segmenter:
                 a child process; see :class:`enet_ros.backends.base.BackendRequest`.
 
         Raises:
+            TypeError: The checkpoint is something else, such as the name of weights.
             ValueError: The resolution is refused, or the precision or the backend (BackendError),
                 or the weights (CheckpointError).
         """
+        if not isinstance(checkpoint, Checkpoint):
+            raise TypeError(f'checkpoint is {type(checkpoint).__name__}, wanted a Checkpoint; '
+                            "Segmenter.from_file('enet_road') reads weights by name or file")
         self.checkpoint = checkpoint
         self.resolution = check_resolution(resolution)
         request = BackendRequest(checkpoint, self.resolution, canonical_precision(precision),
@@ -128,12 +132,12 @@ class Segmenter:
                 f'image in {self.backend.precision}: its numbers overflow; wanted other weights, '
                 'or precision float32')
 
-    def segment(self, frames: Sequence[np.ndarray], *,
+    def segment(self, frames: Iterable[np.ndarray], *,
                 confidence: bool = False) -> list[Segmentation]:
         """Segment frames, each at its own size.
 
         Args:
-            frames: (H, W, 3) uint8 RGB each. Their sizes may differ.
+            frames: (H, W, 3) uint8 RGB each, in a list or an array. Their sizes may differ.
             confidence: Whether the probability of the class is computed as well.
 
         Returns:
@@ -142,6 +146,7 @@ class Segmenter:
         Raises:
             ValueError: A frame is not an RGB image.
         """
+        frames = list(frames)
         for frame in frames:
             check_frame(frame)
         if not frames:

@@ -325,9 +325,14 @@ def default_workers(*, on_gpu: bool, processes: int = 1) -> int:
 
 
 def training_loader(data: TrainingSet, sampler: StepSampler, workers: int) -> DataLoader:
-    """Load training batches, see :func:`stack_samples`."""
+    """Load training batches, see :func:`stack_samples`.
+
+    Loading processes are forked, so that all of them share the frames in memory. Python 3.14
+    starts processes otherwise, to which gigabytes of frames would be copied.
+    """
     return DataLoader(data, batch_sampler=sampler, num_workers=workers, collate_fn=stack_samples,
-                      worker_init_fn=_use_one_thread, pin_memory=torch.cuda.is_available())
+                      worker_init_fn=_use_one_thread, pin_memory=torch.cuda.is_available(),
+                      multiprocessing_context='fork' if workers else None)
 
 
 def validation_loader(data: ValidationSet, batch: int) -> DataLoader:

@@ -103,12 +103,16 @@ def check_classes(class_map: ClassMap, data: SegmentationData) -> None:
     Names are compared as :func:`enet_ros.network.class_names.class_key` does it.
 
     Raises:
-        DatasetError: They differ; the message gives both lists.
+        DatasetError: They differ; the message gives both lists, and says how to go on.
     """
     ours, theirs = class_map.names, data.class_map.names
-    if [class_key(name) for name in ours] != [class_key(name) for name in theirs]:
+    keys = [class_key(name) for name in ours]
+    if keys != [class_key(name) for name in theirs]:
+        lacking = [name for name in data.class_map.labeled.values() if class_key(name) not in keys]
+        remedy = (f'Say in a --data file what those are, such as rename: {{{lacking[0]}: '
+                  f'{ours[-1]}}}' if lacking else 'A --data file of this data set is scored')
         raise DatasetError(f'the weights know the classes {", ".join(ours)}; '
-                           f'{data.name} has {", ".join(theirs)}')
+                           f'{data.name} has {", ".join(theirs)}. {remedy} (docs/training.md)')
 
 
 def in_classes_of(class_map: ClassMap, data: SegmentationData) -> SegmentationData:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from enet_ros.common.one_line_error import in_one_line
 from enet_ros.network.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -29,6 +28,7 @@ from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.metrics import without_nan
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainOptions
+from enet_ros.training.plots import warn_if_undrawn
 from enet_ros.training.result_images import draw_curves, draw_samples, segment_samples
 from enet_ros.training.run_checkpoints import read_run_checkpoint
 from enet_ros.training.run_data import RunData
@@ -70,13 +70,10 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
 def _draw_images(run: Path, module: SegmentationModule, checkpoint: Checkpoint,
                  validation: SegmentationData) -> None:
     """Draw curves and samples; a run is finished without them too."""
-    try:
+    with warn_if_undrawn('curves.png or samples.png', 'the weights are written without'):
         draw_curves(run / 'curves.png', module.curves)
         draw_samples(run / 'samples.png', checkpoint.class_map,
                      segment_samples(checkpoint, validation))
-    except Exception as error:  # Whatever it is, it must not cost the weights.
-        print('warning: curves.png or samples.png could not be drawn: '
-              f'{in_one_line(str(error))}; the weights are written without', file=sys.stderr)
 
 
 def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationData],

@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from enet_ros.network.build import build_network
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_names import class_key
 from enet_ros.network.enet import ENet
 from enet_ros.training.batches import (
     BatchAugmentation,
@@ -37,6 +38,7 @@ from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.losses import class_weights
 from enet_ros.training.module import SegmentationModule
 from enet_ros.training.options import TrainingError, TrainOptions, local_processes
+from enet_ros.training.plots import warn_if_undrawn
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
 from enet_ros.training.run_data import AugmentationSchedule, RunData
@@ -76,7 +78,7 @@ def train(options: TrainOptions) -> int:
     run = Path(options.out)
     check_files_stay(run)  # before a lock file is left there
     run.mkdir(parents=True, exist_ok=True)
-    with lock_run(run, int(os.environ.get('RANK', 0))):
+    with lock_run(run, _rank()):
         return _train_in(run, options)
 
 
@@ -107,11 +109,12 @@ def report_data(run: Path, training: Sequence[SegmentationData],
         check_same_data(run, splits)
     surveys = [survey(split) for split in splits]
     text = '\n'.join(map(str, surveys))
-    if not int(os.environ.get('RANK', 0)):  # the first of several processes
+    if not _rank():
         print('\n'.join((text, *record_data(run, surveys, resumed=resumed))))
         (run / 'data.txt').write_text(text + '\n')
-        draw_contact_sheet(run / 'data.png', training)
-        print(f'{run / "data.png"} shows frames beside their labels')
+        with warn_if_undrawn('data.png', 'the run begins without'):
+            draw_contact_sheet(run / 'data.png', training)
+            print(f'{run / "data.png"} shows frames beside their labels')
 
 
 def open_sources(sources: Sequence[Source]
@@ -134,6 +137,11 @@ def open_sources(sources: Sequence[Source]
             each_in_class_map(validation, validated, class_map))
 
 
+def _rank() -> int:
+    """Return the number of this process in the run; the first of several prints."""
+    return int(os.environ.get('RANK', 0))
+
+
 def _silence_lightning() -> None:
     """Silence Lightning's remarks on choices that are made on purpose."""
     logging.getLogger('pytorch_lightning').setLevel(logging.WARNING)
@@ -145,7 +153,8 @@ def _silence_lightning() -> None:
 def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
     """Build the network, from the start weights if there are any.
 
-    Weights of other classes lend all layers but the last.
+    Weights of other classes lend all layers, and of the last one the part of each class that they
+    have. The others are printed.
 
     Raises:
         TrainingError: The start weights belong to another network.
@@ -159,9 +168,33 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
                             'the network that is trained')
     network = build_network(checkpoint)
     if checkpoint.class_map.names != class_map.names:
-        network.fullconv = ENet(len(class_map)).fullconv
-        network.num_classes = len(class_map)
+        untrained = _change_classes(network, checkpoint.class_map, class_map)
+        if untrained and not _rank():
+            print(f"weights '{options.weights}' have no class {', '.join(untrained)}: the last "
+                  'layer starts untrained there')
     return network
+
+
+def _change_classes(network: ENet, old: ClassMap, new: ClassMap) -> list[str]:
+    """Give a network other classes. Those of an old name keep their part of the last layer.
+
+    Names are compared as :func:`enet_ros.network.class_names.class_key` does it.
+
+    Returns:
+        The names of the other classes that can be labeled. Their part is untrained.
+    """
+    trained, network.fullconv = network.fullconv, ENet(len(new)).fullconv
+    network.num_classes, untrained = len(new), []
+    ids = {class_key(name): i for i, name in enumerate(old.names)}
+    ids.update({name: i for i, name in enumerate(old.names)})  # tells Road from road
+    for i, name in enumerate(new.names):
+        old_id = ids.get(name, ids.get(class_key(name)))
+        if old_id is not None:
+            network.fullconv.weight.data[:, i] = trained.weight.data[:, old_id]
+            network.fullconv.bias.data[i] = trained.bias.data[old_id]
+        elif i in new.labeled:
+            untrained.append(name)
+    return untrained
 
 
 def _schedule(options: TrainOptions, recipe: Recipe) -> AugmentationSchedule:
@@ -252,8 +285,7 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
     handlers = {number: signal.signal(number, keep.ask_to_stop)
                 for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None,
-                    weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
     except SIGTERMException:
         pass  # of Lightning, where it came before on_train_start; KeepLast has saved the step
     finally:

@@ -62,6 +62,18 @@ def test_no_frames_give_no_results(segmenter):
     assert segmenter.segment([]) == []
 
 
+@pytest.mark.parametrize('kind', [np.stack, iter])
+def test_frames_may_be_an_array_or_come_one_by_one(segmenter, road_frame, kind):
+    first, second = segmenter.segment(kind([road_frame, road_frame[::-1]]))
+    assert np.array_equal(first.labels, segmenter.segment([road_frame])[0].labels)
+    assert np.array_equal(second.labels, segmenter.segment([road_frame[::-1]])[0].labels)
+
+
+def test_the_name_of_weights_is_no_checkpoint():
+    with pytest.raises(TypeError, match=r'checkpoint is str, wanted a Checkpoint.*from_file'):
+        Segmenter('enet_road')
+
+
 @pytest.mark.parametrize('frame', [
     np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8),
     np.zeros((4, 4, 4), np.uint8), None])

@@ -34,7 +34,7 @@ def check_batches(tree, workers):
         training_loader,
     )
     from enet_ros.training.datasets import open_dataset
-    multiprocessing.set_start_method('fork', force=True)  # as a training that is just started
+    multiprocessing.set_start_method('forkserver', force=True)  # the default of Python 3.14
     cv2.setNumThreads(1)  # as training does: a fork does not inherit OpenCV's threads
     data = TrainingSet(Frames(open_dataset('folders', Path(tree), 'train')), None, 5, 4)
     augmentation = BatchAugmentation((32, 24), SIZE)

@@ -90,3 +90,16 @@ def test_a_run_writes_both_before_it_trains(tree, tmp_path, capsys):
     assert 'folders train: 6 pairs, 48x32' in (out / 'data.txt').read_text()
     assert (out / 'data.png').stat().st_size > 1000
     assert 'folders val: 5 pairs' in capsys.readouterr().out
+
+
+def test_a_contact_sheet_that_cannot_be_drawn_does_not_cost_the_run(tree, tmp_path, monkeypatch,
+                                                                    capsys):
+    def fail(*_):
+        raise ValueError("'outside lower center' is not a valid value for loc")
+    monkeypatch.setattr('enet_ros.training.train.draw_contact_sheet', fail)
+    out = tmp_path / 'run'
+    assert train(run_options(tree, out, steps=1)) == 0
+    assert (out / 'model.safetensors').is_file()
+    printed = capsys.readouterr()
+    assert "data.png could not be drawn: 'outside lower center' is not" in printed.err
+    assert 'shows frames beside their labels' not in printed.out

@@ -23,7 +23,7 @@ from enet_ros.training.evaluate import evaluate, in_classes_of, report  # noqa: 
 from enet_ros.training.labeled_frames import DatasetError  # noqa: E402
 from enet_ros.training.metrics import ConfusionMatrix  # noqa: E402
 from enet_ros.training.photometric import apply_change  # noqa: E402
-from enet_ros.training.sources import Source, in_one_class_map  # noqa: E402
+from enet_ros.training.sources import Source, each_in_class_map, in_one_class_map  # noqa: E402
 
 START = Path(__file__).resolve().parents[3] / 'shared'
 SIZE = (48, 32)
@@ -109,8 +109,17 @@ def test_frames_are_changed_before_the_network_sees_them(camvid):
 
 
 def test_evaluate_when_classes_differ(camvid):
-    with pytest.raises(DatasetError, match='the weights know the classes a, b'):
+    with pytest.raises(DatasetError, match='the weights know the classes a, b.*'
+                                           r'in a --data file .*, such as rename: \{Sky: b\}'):
         evaluate(checkpoint(('a', 'b'), ('a',)), open_dataset('camvid', camvid, 'val'))
+
+
+def test_data_that_lacks_a_class_of_the_weights_is_scored_by_a_data_file(camvid):
+    class_map = ClassMap.from_names((*CAMVID_NAMES, 'Pot-hole'), ['Road'])
+    data = open_dataset('camvid', camvid, 'val')
+    with pytest.raises(DatasetError, match='A --data file of this data set is scored'):
+        in_classes_of(class_map, data)
+    assert each_in_class_map([data], [Source('camvid', '')], class_map)[0].class_map == class_map
 
 
 def run_command(*arguments):

@@ -7,7 +7,7 @@ import pytest
 from support.training_runs import read_state, run_options
 
 torch = pytest.importorskip('torch')
-pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
+pl = pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightning')
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
 from enet_ros.training.module import SegmentationModule  # noqa: E402
@@ -59,6 +59,15 @@ def test_every_checkpoint_of_a_run_is_renamed_within_its_folder(tree, tmp_path, 
     assert train(run_options(tree, run, steps=3)) == 0
     assert {new.name for old, new in renamed if old.parent == new.parent} >= {'last.ckpt',
                                                                              'best.ckpt'}
+
+
+def test_a_run_goes_on_by_what_every_lightning_understands(stopped, tree, monkeypatch):
+    fit = pl.Trainer.fit
+
+    def fit_of_2_5(self, model, datamodule=None, ckpt_path=None):
+        fit(self, model, datamodule=datamodule, ckpt_path=ckpt_path)
+    monkeypatch.setattr(pl.Trainer, 'fit', fit_of_2_5)
+    assert train(run_options(tree, stopped)) == 0
 
 
 @pytest.mark.parametrize('size', [0, 1000, 1_000_000])

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -249,6 +250,21 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
     assert not module.average.training
     assert np.array_equal(module.network.initial.weight.detach().numpy(),
                           start.tensors['initial.weight'].astype(np.float32))
+
+
+def test_start_weights_lend_the_last_layer_of_classes_that_they_know_by_name(
+        straight, tree, tmp_path, capsys):
+    start = read_checkpoint(straight / 'model.safetensors')
+    trained = [start.tensors[f'fullconv.{name}'].astype(np.float32) for name in ('weight', 'bias')]
+    start.class_map = ClassMap.from_names(['P_ath', 'sky'], ['P_ath'])
+    write_checkpoint(tmp_path / 'start.safetensors', start)
+    split = replace(open_dataset('folders', tree, 'train'),
+                    class_map=ClassMap.from_names(['grass', 'path', 'Sky'], ['path']))
+    options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
+    last = build_run(options.checked(), [split], split)[0].network.fullconv
+    assert np.array_equal(last.weight.detach().numpy()[:, 1:], trained[0])
+    assert np.array_equal(last.bias.detach().numpy()[1:], trained[1])
+    assert 'have no class grass: the last layer starts untrained there' in capsys.readouterr().out
 
 
 def test_start_weights_of_another_network_are_refused(tree, tmp_path):

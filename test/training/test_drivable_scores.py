@@ -122,7 +122,7 @@ def test_eval_scores_several_sets_in_the_classes_of_the_weights(several, capsys)
 def test_worst_draws_the_frames_as_they_were_scored(several, monkeypatch):
     pytest.importorskip('matplotlib', reason='eval draws with matplotlib')
     from enet_ros.cli.main import main
-    from enet_ros.training import evaluate, report
+    from enet_ros.training import evaluate, result_images
     scored, drawn = {}, []
     segment = evaluate.Segmenter.segment
 
@@ -131,7 +131,7 @@ def test_worst_draws_the_frames_as_they_were_scored(several, monkeypatch):
         scored[len(scored)] = frames[0], results[0].labels
         return results
     monkeypatch.setattr(evaluate.Segmenter, 'segment', record)
-    monkeypatch.setattr(report, 'draw_samples',
+    monkeypatch.setattr(result_images, 'draw_samples',
                         lambda path, class_map, samples: drawn.extend(samples))
     assert main(['eval', '--data', str(several / 'data.yaml'), '--change', 'dusk',
                  '--resolution', '64x48', '--worst', str(several / 'worst.png')]) == 0

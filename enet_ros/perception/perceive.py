@@ -51,8 +51,8 @@ class DrivableSummary:
         confidence: Mean confidence of the drivable pixels, or NaN if there are none.
         contours_px: (N, 2) float32 contours, in pixels of the published size.
         nearest_edge_m: Distance to the first ground ahead that is not drivable. It is
-            +inf if it is free to the end of the range, and NaN if it is unknown, or without a
-            ground.
+            +inf if it is free to the end of the range. It is NaN if it is unknown, if the strip
+            is not seen in its full width that far, or without a ground.
         contours_m: (N, 2) float32 contours on the ground, in meters. There are none without a
             ground.
     """

@@ -140,8 +140,8 @@ class GroundSettings(CheckedSettings):
         'the height limits of the node that reads them.', range=(-100.0, 100.0))
     path_width: float = parameter(
         2.0, 'Width of the strip ahead, in meters, in which the field nearest_edge of '
-        '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is +inf '
-        'only if the image shows the whole width.', range=(0.01, 100.0))
+        '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is NaN '
+        'where the image does not show the whole width.', range=(0.01, 100.0))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ class FrameInFlight:
         image: Decoded image.
         image_size: (width, height) of ``image``.
         output_size: (width, height) of the published masks.
+        vote_group: What frames have in common that vote together: the time line and the view.
         sample: Rows of the network's input by which the frame is judged, (rows, W, 3) uint8.
         segmentation: Result of the network. A suspect frame may be all unknown.
         suspicion: Why the frame cannot be trusted, or None.
@@ -119,6 +120,7 @@ class FrameInFlight:
     image: RawImage | None = None
     image_size: tuple[int, int] = (0, 0)
     output_size: tuple[int, int] = (0, 0)
+    vote_group: tuple = ()
     sample: np.ndarray | None = None
     segmentation: Segmentation | None = None
     suspicion: Suspicion | None = None

@@ -226,7 +226,7 @@ class Pipeline:
                 step = 'perceiving'
                 frame.perception = perceiver.perceive(
                     frame.segmentation, frame.camera_settings, needs=frame.needs,
-                    stamp_sec=frame.order_sec, time_epoch=frame.time_epoch, ground=frame.ground)
+                    stamp_sec=frame.order_sec, vote_group=frame.vote_group, ground=frame.ground)
                 step = 'publishing'
                 result = camera.publish(frame)
             except Exception as error:  # The context may have shut down meanwhile.

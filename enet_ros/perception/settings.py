@@ -100,7 +100,8 @@ class DrivableSettings(CheckedSettings):
         range=(0.0, 1.0))
     majority: int = parameter(  # Votes are counted in bytes.
         1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
-        'than half of the last frames. 1 turns voting off.', range=(1, 255))
+        'than half of the last frames. Only frames of one size and frame_id vote together. '
+        '1 turns voting off.', range=(1, 255))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -66,6 +67,7 @@ class FrameTimes:
         postprocessing: Perception and messages began.
         sending: All messages were made.
         sent: All messages were sent.
+        expires: From then on the frame is older than ``max_frame_age``.
     """
 
     received: float = 0.0
@@ -76,6 +78,7 @@ class FrameTimes:
     postprocessing: float = 0.0
     sending: float = 0.0
     sent: float = 0.0
+    expires: float = math.inf
 
 
 @dataclass

@@ -283,13 +283,13 @@ class NodeSettings(CheckedSettings):
     jpeg_quality: int = parameter(
         80, 'Quality of the JPEG on ~/overlay/compressed, from 1 to 100.', range=(1, 100))
     max_frame_age: float = parameter(
-        0.0, "Age at which a frame is dropped, in seconds by the node's clock. A stamp as far in "
-        'the future is dropped, too. 0 turns this off, for bags and for cameras with a clock of '
-        'their own.', range=(0.0, 3600.0))
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. It counts until "
+        'the outputs are sent. A stamp as far in the future is dropped, too. 0 turns this off, '
+        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
-        'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
-        range=(0.0, 3600.0))
+        'once with nothing drivable. /diagnostics reports an error then, and frames that came '
+        'before that mask are dropped. 0 turns this off.', range=(0.0, 3600.0))
     backend_timeout: float = parameter(
         30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '
         'hangs: ~/drivable_mask is published with nothing drivable, and the process ends with '

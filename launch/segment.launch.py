@@ -4,8 +4,10 @@
 
 ``ros2 launch enet_ros segment.launch.py -s`` lists the arguments. An argument at its default never
 overrides the parameter file. If the node ends by itself, as after a hang of the network
-(exit code 70), a crash or SIGKILL, it is started anew. Exit code 0 is a stop that was asked for,
-and 1 a start that the log explains, such as a bad parameter: these are left alone.
+(exit code 70), a crash or SIGKILL, it is started anew, and activates itself whatever autostart
+says: a lifecycle manager without a bond does not see that the node ended. Exit code 0 is a stop
+that was asked for, and 1 a start that the log explains, such as a bad parameter: these are left
+alone.
 """
 
 import os
@@ -43,8 +45,9 @@ ARGUMENTS = {
     'backend': ('', 'Overrides the parameter backend: auto, openvino, tensorrt, torch or triton.'),
     'weights': ('', 'Overrides the parameter weights: a file, or a name that ships.'),
     'use_sim_time': ('', 'Overrides the parameter use_sim_time: true or false.'),
-    'autostart': ('', 'Overrides the parameter autostart: true or false.'),
-    'respawn': ('true', 'Whether the node is started anew after an exit code other than 0 and 1.'),
+    'autostart': ('', 'Overrides the parameter autostart of the first start: true or false.'),
+    'respawn': ('true', 'Whether the node is started anew after an exit code other than 0 and 1. '
+                        'It then activates itself, whatever autostart says.'),
 }
 #: Exit codes of a node that is not started anew.
 EXPECTED_EXITS = (0, 1)
@@ -86,7 +89,8 @@ def start_node(given: dict[str, str]) -> Node:
             return []
         return [LogInfo(msg=f'segment_node ended with exit code {event.returncode}, and is '
                             f'started anew in {RESPAWN_DELAY_SEC:.0f} s'),
-                TimerAction(period=RESPAWN_DELAY_SEC, actions=[start_node(given)])]
+                TimerAction(period=RESPAWN_DELAY_SEC,
+                            actions=[start_node({**given, 'autostart': 'true'})])]
 
     overrides = {name: given[name] for name in TEXT_OVERRIDES if given[name]}
     overrides |= {name: flag(name, given[name]) for name in FLAG_OVERRIDES if given[name]}

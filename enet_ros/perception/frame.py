@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -66,6 +67,7 @@ class FrameTimes:
         postprocessing: Perception and messages began.
         sending: All messages were made.
         sent: All messages were sent.
+        expires: From then on the frame is older than ``max_frame_age``.
     """
 
     received: float = 0.0
@@ -76,6 +78,7 @@ class FrameTimes:
     postprocessing: float = 0.0
     sending: float = 0.0
     sent: float = 0.0
+    expires: float = math.inf
 
 
 @dataclass
@@ -97,6 +100,7 @@ class FrameInFlight:
         image: Decoded image.
         image_size: (width, height) of ``image``.
         output_size: (width, height) of the published masks.
+        vote_group: What frames have in common that vote together: the time line and the view.
         sample: Rows of the network's input by which the frame is judged, (rows, W, 3) uint8.
         segmentation: Result of the network. A suspect frame may be all unknown.
         suspicion: Why the frame cannot be trusted, or None.
@@ -119,6 +123,7 @@ class FrameInFlight:
     image: RawImage | None = None
     image_size: tuple[int, int] = (0, 0)
     output_size: tuple[int, int] = (0, 0)
+    vote_group: tuple = ()
     sample: np.ndarray | None = None
     segmentation: Segmentation | None = None
     suspicion: Suspicion | None = None

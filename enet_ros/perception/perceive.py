@@ -51,8 +51,8 @@ class DrivableSummary:
         confidence: Mean confidence of the drivable pixels, or NaN if there are none.
         contours_px: (N, 2) float32 contours, in pixels of the published size.
         nearest_edge_m: Distance to the first ground ahead that is not drivable. It is
-            +inf if it is free to the end of the range, and NaN if it is unknown, or without a
-            ground.
+            +inf if it is free to the end of the range. It is NaN if it is unknown, if the strip
+            is not seen in its full width that far, or without a ground.
         contours_m: (N, 2) float32 contours on the ground, in meters. There are none without a
             ground.
     """
@@ -118,12 +118,12 @@ class Perceiver:
 
     Attributes:
         drivable_filter: The temporal filter, which remembers the frames before.
-        time_epoch: Number of jumps of time before the last frame.
+        vote_group: That of the last frame.
     """
 
     def __init__(self):
         self.drivable_filter = DrivableFilter()
-        self.time_epoch = 0
+        self.vote_group: tuple = ()
         self._camera_settings: CameraSettings | None = None  # of the last frame with a mask
 
     def forget(self) -> None:
@@ -131,7 +131,7 @@ class Perceiver:
         self.drivable_filter.clear()
 
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
-                 needs: Need, stamp_sec: float = 0.0, time_epoch: int = 0,
+                 needs: Need, stamp_sec: float = 0.0, vote_group: tuple = (),
                  ground: GroundTables | None = None) -> Perception:
         """Perceive a frame. Only what the requested outputs need is computed.
 
@@ -140,15 +140,15 @@ class Perceiver:
             camera_settings: Settings of the camera.
             needs: What the requested outputs are made from.
             stamp_sec: Time by which the frame votes.
-            time_epoch: Number of jumps of time before the frame. The temporal filter forgets the
-                frames of another epoch.
+            vote_group: What frames must have in common to vote together. The temporal filter
+                forgets the frames of another group.
             ground: Tables of the ground, for outputs in meters.
         """
         mask = None
         if Need.MASK in needs:
-            if time_epoch != self.time_epoch:
-                self.time_epoch = time_epoch
-                self.drivable_filter.clear()
+            if vote_group != self.vote_group:
+                self.vote_group = vote_group
+                self.forget()
             if camera_settings is not self._camera_settings:
                 self._take(camera_settings)
             labels = labels_above_floor(segmentation.labels, segmentation.confidence,

@@ -34,8 +34,8 @@ class CameraPort(Protocol):
     def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
         """Decode a frame, and write the input of the network, (H, W, 3) uint8 RGB."""
 
-    def locate(self, frame: FrameInFlight) -> FrameInFlight:
-        """Find the calibration and the ground of a frame, for outputs that need them."""
+    def locate(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+        """Find the calibration and the ground of a frame in time, for outputs that need them."""
 
     def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Make and send the messages of a perceived frame."""
@@ -221,15 +221,18 @@ class Pipeline:
                     frame.camera_settings.settings.frozen_timeout)
                 if frame.suspicion is not None:
                     distrust(frame, perceiver)
+                result = frame
                 if frame.needs & Need.LOCATION:
                     step = 'locating'
-                    frame = camera.locate(frame)
-                step = 'perceiving'
-                frame.perception = perceiver.perceive(
-                    frame.segmentation, frame.camera_settings, needs=frame.needs,
-                    stamp_sec=frame.order_sec, time_epoch=frame.time_epoch, ground=frame.ground)
-                step = 'publishing'
-                result = camera.publish(frame)
+                    result = camera.locate(frame)
+                if not isinstance(result, Dropped):
+                    step = 'perceiving'
+                    frame.perception = perceiver.perceive(
+                        frame.segmentation, frame.camera_settings, needs=frame.needs,
+                        stamp_sec=frame.order_sec, vote_group=frame.vote_group,
+                        ground=frame.ground)
+                    step = 'publishing'
+                    result = camera.publish(frame)
             except Exception as error:  # The context may have shut down meanwhile.
                 self._drop_failed([frame], f'{step} failed: ', error)
                 continue

@@ -18,7 +18,8 @@ from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
-RANGES_TO_SEE, LINES_TO_SEE = 5, 5   # Points along a ray, and lines side by side in a strip.
+#: Points along a ray and along a strip, and lines side by side in a strip.
+RAY_POINTS, STRIP_POINTS, STRIP_LINES = 5, 200, 5
 
 
 class RangeBins:
@@ -29,18 +30,20 @@ class RangeBins:
         pixel_indices: (N,) int64, flat indices of the pixels that lie in a bin. A pixel may lie
             in several.
         bins: (N,) int64, the bin of each, by its ``table.unlimited``.
-        is_in_view: (bins,) bool, whether the image shows the ground of a bin from the border that
-            faces the vehicle as far as ``range_max``. See :func:`ranges_to_see`.
+        trusted_to: (bins,) meters. Greater ranges than this are unknown. It is +inf where the
+            image shows the ground of a bin from the border that faces the vehicle as far as
+            ``range_max``. See :func:`ranges_to_see`.
         range_min: Least range, in meters. Nearer ground is too close.
         range_max: Greatest range, in meters, at most that of the table.
 
-    A bin is visible to its end if it is in view and has pixels beyond ``range_max``. Ground that
-    comes into view farther away, at a side of the image, says nothing of the ground before it.
+    A bin is free to its end only if ``trusted_to`` is +inf and it has pixels beyond ``range_max``.
+    Ground that comes into view farther away, at a side of the image, says nothing of the ground
+    before it.
     """
 
     def __init__(self, table: GroundTable, pixel_indices: np.ndarray, bins: np.ndarray,
-                 is_in_view: np.ndarray, range_min: float, range_max: float):
-        count = len(is_in_view)
+                 trusted_to: np.ndarray, range_min: float, range_max: float):
+        count = len(trusted_to)
         ranges = table.unlimited_range().ravel()[pixel_indices]
         beyond = np.bincount(bins[ranges > range_max], minlength=count) > 0
         inside = np.flatnonzero(ranges <= range_max)
@@ -49,7 +52,8 @@ class RangeBins:
         inside = inside[np.argsort(keys, kind='stable')]
         self.pixel_indices, self.ranges = pixel_indices[inside], ranges[inside]
         self.bins, self.starts = np.unique(bins[inside], return_index=True)
-        self.is_visible_to_the_end = (beyond & is_in_view)[self.bins]
+        trusted_to = np.where(beyond, trusted_to, np.minimum(trusted_to, range_max))
+        self.trusted_to = trusted_to[self.bins].astype(np.float32)
         self.count, self.range_min = count, range_min
 
     def first_blocked(self, mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -69,14 +73,14 @@ class RangeBins:
         known = labels.ravel()[self.pixel_indices] != UNKNOWN
         first = np.minimum.reduceat(np.where(free, np.float32(np.inf), self.ranges), self.starts)
         first[first < self.range_min] = -np.inf
-        first[np.isposinf(first) & ~self.is_visible_to_the_end] = np.nan
+        first[first > self.trusted_to] = np.nan
         first[~np.logical_or.reduceat(known, self.starts)] = np.nan
         blocked[self.bins] = first
         return blocked
 
 
-def ranges_to_see(table: GroundTable, range_max: float) -> np.ndarray:
-    """Return ranges at which a free bin must be seen, (N,) meters, the first and last included.
+def ranges_to_see(table: GroundTable, range_max: float, count: int) -> np.ndarray:
+    """Return ranges at which a bin must be seen, (count,) meters, the first and last included.
 
     They begin at the border of the image that faces the vehicle, and lie in evenly spaced rows. A
     straight line on the ground is straight in an image without distortion, so its ends would do.
@@ -89,7 +93,7 @@ def ranges_to_see(table: GroundTable, range_max: float) -> np.ndarray:
         raise ValueError(f'range_max is {range_max}, wanted at most the {table.max_range_m} m '
                          'of the ground table')
     near = max(min(near_border_range(table), range_max), 1e-3)
-    return 1. / np.linspace(1. / near, 1. / range_max, RANGES_TO_SEE)
+    return 1. / np.linspace(1. / near, 1. / range_max, count)
 
 
 def near_border_range(table: GroundTable) -> float:
@@ -129,8 +133,9 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """
     angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
     directions = np.stack((np.cos(angles), np.sin(angles)), axis=-1)
-    ground = directions[:, None] * ranges_to_see(table, scan.range_max)[:, None]
+    ground = directions[:, None] * ranges_to_see(table, scan.range_max, RAY_POINTS)[:, None]
     is_in_view = np.all(table.pixel_indices_of(ground) >= 0, axis=1)
+    trusted_to = np.where(is_in_view, math.inf, scan.range_max)
     bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])
     nearest, half_width = scan.ray_of(bearing).ravel(), _half_width(bearing).ravel()
     pixel_indices = np.flatnonzero(nearest >= 0)
@@ -142,7 +147,7 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
         # Count from the first ray of each pixel to its last.
         nearest = np.arange(pixel_indices.size) + np.repeat(first - np.cumsum(lengths) + lengths,
                                                             lengths)
-    return RangeBins(table, pixel_indices, nearest, is_in_view, scan.range_min, scan.range_max)
+    return RangeBins(table, pixel_indices, nearest, trusted_to, scan.range_min, scan.range_max)
 
 
 def _rays_through(bearing: np.ndarray, half_width: np.ndarray, nearest: np.ndarray,
@@ -179,17 +184,24 @@ def _half_width(bearing: np.ndarray) -> np.ndarray:
 def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     """Return the pixels of the strip straight ahead, for :func:`nearest_edge`.
 
-    The strip is in view only in its full width. Its sides enter the image last.
+    The strip is in view only in its full width. Its sides enter the image last. Where it is not
+    in view from the near border on, only what lies before its first range in view is trusted.
     """
     if not 0. < half_width_m < math.inf:
         raise ValueError(f'half_width_m is {half_width_m}, wanted meters above 0')
     ahead = (table.unlimited[..., 0] > 0.) & (np.abs(table.unlimited[..., 1]) <= half_width_m)
     pixel_indices = np.flatnonzero(ahead)
-    y, ranges = np.meshgrid(np.linspace(-half_width_m, half_width_m, LINES_TO_SEE),
-                            ranges_to_see(table, table.max_range_m))
+    along = ranges_to_see(table, table.max_range_m, STRIP_POINTS)
+    y, ranges = np.meshgrid(np.linspace(-half_width_m, half_width_m, STRIP_LINES), along)
     x = np.sqrt(np.maximum(ranges ** 2 - y ** 2, 0.))
-    is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0)
-    return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([is_in_view]),
+    is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0, axis=1)
+    if is_in_view.all():
+        trusted_to = math.inf
+    elif is_in_view[0]:
+        trusted_to = along[np.argmin(is_in_view) - 1]
+    else:
+        trusted_to = along[np.argmax(is_in_view)] if is_in_view.any() else 0.
+    return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([trusted_to]),
                      0., table.max_range_m)
 
 
@@ -230,7 +242,9 @@ def nearest_edge(mask: np.ndarray, labels: np.ndarray, bins: RangeBins) -> float
 
     Returns:
         Meters from the origin of the base frame, with +inf and NaN as in :func:`free_space_scan`.
-        It is +inf only if the strip is seen in its full width.
+        A number means that the strip is seen in its full width from the near border of the image
+        as far as there, or that the ground is nearer than all that is seen in full width. It is
+        NaN for ground that is farther than this, and if nothing is seen in full width.
     """
     return float(bins.first_blocked(mask, labels)[0])
 

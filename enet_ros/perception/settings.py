@@ -100,7 +100,8 @@ class DrivableSettings(CheckedSettings):
         range=(0.0, 1.0))
     majority: int = parameter(  # Votes are counted in bytes.
         1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
-        'than half of the last frames. 1 turns voting off.', range=(1, 255))
+        'than half of the last frames. Only frames of one size and frame_id vote together. '
+        '1 turns voting off.', range=(1, 255))
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class GroundSettings(CheckedSettings):
         'the height limits of the node that reads them.', range=(-100.0, 100.0))
     path_width: float = parameter(
         2.0, 'Width of the strip ahead, in meters, in which the field nearest_edge of '
-        '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is +inf '
-        'only if the image shows the whole width.', range=(0.01, 100.0))
+        '~/drivable_area is measured. Set it to the width of the vehicle. nearest_edge is NaN '
+        'where the image does not show the whole width.', range=(0.01, 100.0))
 
 
 @dataclass(frozen=True)
@@ -282,13 +283,13 @@ class NodeSettings(CheckedSettings):
     jpeg_quality: int = parameter(
         80, 'Quality of the JPEG on ~/overlay/compressed, from 1 to 100.', range=(1, 100))
     max_frame_age: float = parameter(
-        0.0, "Age at which a frame is dropped, in seconds by the node's clock. A stamp as far in "
-        'the future is dropped, too. 0 turns this off, for bags and for cameras with a clock of '
-        'their own.', range=(0.0, 3600.0))
+        0.0, "Age at which a frame is dropped, in seconds by the node's clock. It counts until "
+        'the outputs are sent. A stamp as far in the future is dropped, too. 0 turns this off, '
+        'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
-        'once with nothing drivable. /diagnostics reports an error then. 0 turns this off.',
-        range=(0.0, 3600.0))
+        'once with nothing drivable. /diagnostics reports an error then, and frames that came '
+        'before that mask are dropped. 0 turns this off.', range=(0.0, 3600.0))
     backend_timeout: float = parameter(
         30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '
         'hangs: ~/drivable_mask is published with nothing drivable, and the process ends with '

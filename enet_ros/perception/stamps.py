@@ -153,8 +153,12 @@ def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
              f'(use_sim_time is {str(use_sim_time).lower()})')
     when = (f'{age_sec:.3f} s old' if age_sec > 0 else
             f'{-age_sec:.3f} s in the future')
+    advice = _clock_advice(age_sec - waited_sec, stamp_sec, use_sim_time=use_sim_time)
+    if not advice and age_sec - waited_sec <= max_age_sec:  # It was young enough when it came.
+        advice = (f': {waited_sec:.3f} s of that passed in the node; lower the resolution or the '
+                  'rate of the camera, or raise max_frame_age')
     return (f'frame is {when} by {clock}, wanted at most {max_age_sec:g} s (max_frame_age)'
-            f'{_clock_advice(age_sec - waited_sec, stamp_sec, use_sim_time=use_sim_time)}')
+            f'{advice}')
 
 
 def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> str:

@@ -36,6 +36,7 @@ def decode_frame(frame: FrameInFlight, network_input: np.ndarray, scratch: Scrat
     frame.image_size = image.pixels.shape[1::-1]
     frame.output_size = (frame.image_size if frame.camera_settings.settings.output_size == 'input'
                          else network_input.shape[1::-1])
+    frame.vote_group = frame.time_epoch, frame.header.frame_id, frame.image_size
 
 
 def distrust(frame: FrameInFlight, perceiver: Perceiver) -> None:

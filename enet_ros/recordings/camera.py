@@ -121,7 +121,7 @@ class RecordedCamera:
             self._locator.locate(frame)
         frame.perception = self._perceiver.perceive(
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,
-            stamp_sec=frame.order_sec, time_epoch=frame.time_epoch)
+            stamp_sec=frame.order_sec, vote_group=frame.vote_group)
         self.frames += 1
         for output in (OUTPUTS[name] for name in self._requested):
             if output.needs not in frame.needs:
@@ -186,7 +186,7 @@ class RecordedCamera:
     def state(self) -> dict[str, object]:
         """Return what is remembered between two frames, for :meth:`restore`."""
         return {'frames': self.frames,
-                'epochs': [self._time_epoch, self._perceiver.time_epoch],
+                'epochs': [self._time_epoch, self._perceiver.vote_group],
                 'complaints': self.complaints.state(),
                 **{name: dict(vars(remembers)) for name, remembers in self._memories().items()}}
 
@@ -197,7 +197,7 @@ class RecordedCamera:
             StateError: It is of another version.
         """
         self.frames = state['frames']
-        self._time_epoch, self._perceiver.time_epoch = state['epochs']
+        self._time_epoch, self._perceiver.vote_group = state['epochs']
         self.complaints.restore(state['complaints'])
         for name, remembers in self._memories().items():
             set_fields(remembers, state[name])

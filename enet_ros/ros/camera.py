@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,11 +21,12 @@ from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTi
 from enet_ros.perception.ground_locator import GroundLocator
 from enet_ros.perception.outputs import OutputError, find_requested, left_out
 from enet_ros.perception.parameters.camera_settings import CameraSettings
-from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, age_problem, to_ns
+from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, to_ns
 from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.compat import LabelInfo
+from enet_ros.ros.frame_gate import FrameGate
 from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
@@ -83,8 +83,7 @@ class Camera:
 
     The receiving thread calls :meth:`receive`, the segmenting thread :meth:`decode`, and the
     publishing thread :meth:`locate` and :meth:`publish`. Any thread calls :meth:`drop`. The
-    executor's thread calls the rest. ``_gate`` guards the topics while messages are sent.
-    Receiving waits for it only at a jump of time.
+    executor's thread calls the rest. ``_gate`` is locked while messages are sent.
 
     Attributes:
         health: Counters, rates and warnings.
@@ -107,8 +106,7 @@ class Camera:
         """
         self.setup, self._node = setup, node
         self._parameters, self._store = parameters, store
-        self._gate = threading.Lock()
-        self._active_since_sec = math.inf  # by time.perf_counter; infinity while inactive
+        self._gate = FrameGate(node)
         self._time_epoch, self._has_points = 0, False
         self._clock = FrameClock()  # of the receiving thread
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
@@ -136,33 +134,33 @@ class Camera:
 
     def activate(self) -> None:
         """Start counting and publishing."""
-        with self._gate:
+        with self._gate.lock:
             self.health.activate()
             self._last_published = None
             self._clock = FrameClock()
             self._suspects.is_ok = False  # until a frame has come
-            self._active_since_sec = time.perf_counter()
+            self._gate.open()
         if self._label_info is not None:
             self._label_info.publish(make_label_info(
                 self.setup.class_map, self._node.get_clock().now().to_msg()))
 
     def deactivate(self) -> None:
         """Stop publishing. A frame that is being segmented is not published."""
-        with self._gate:
-            self._active_since_sec = math.inf
+        with self._gate.lock:
+            self._gate.close()
         self.health.deactivate()
 
     def destroy(self) -> None:
         """Remove the topics. It waits only for a message that is being published."""
         self.deactivate()
-        with self._gate:
+        with self._gate.lock:
             self._publishers = {}
         self._topics.close()
 
     def receive(self, message: bytes | CompressedImage) -> None:
         """Take a serialized Image or a CompressedImage, and store it for the pipeline."""
         times = FrameTimes(received=time.perf_counter())
-        if times.received < self._active_since_sec:
+        if times.received < self._gate.activated_sec:
             return
         self.health.count_received()
         try:
@@ -190,7 +188,7 @@ class Camera:
 
     def forget_time(self) -> None:
         """Clear rates and votes after a jump of stamps or of the clock. Frames go on."""
-        with self._gate:
+        with self._gate.lock:
             self._time_epoch += 1
         self.health.forget_time()
 
@@ -198,16 +196,14 @@ class Camera:
         """Decode a frame into the input of the network, if an output has a subscriber."""
         frame.times.started = time.perf_counter()
         frame.camera_settings = self._parameters.camera_settings.get(self.setup.name)
-        if frame.camera_settings is None or frame.times.received < self._active_since_sec:
+        if frame.camera_settings is None:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
-        waited_sec = frame.times.started - frame.times.received
-        age_sec = frame.age_at_receive_ms / 1e3 + waited_sec
-        if settings.max_frame_age and abs(age_sec) > settings.max_frame_age:
-            return Dropped(DropCause.FAILED, age_problem(
-                age_sec, frame.stamp_ns / 1e9, settings.max_frame_age,
-                use_sim_time=self._node.get_parameter('use_sim_time').value,
-                waited_sec=waited_sec))
+        max_age_sec = settings.max_frame_age or math.inf
+        age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
+        frame.times.expires = frame.times.started - age_sec + max_age_sec
+        if frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec:
+            return self._gate.refusal(frame)
         self._wanted = [OUTPUTS[name] for name, publisher in self._publishers.items()
                         if publisher.get_subscription_count()]
         frame.requested_outputs, frame.needs = find_requested(self._wanted, settings)
@@ -228,11 +224,13 @@ class Camera:
         """Count a frame that goes no further, and log the reason now and then."""
         self.health.drop(dropped)
 
-    def locate(self, frame: FrameInFlight) -> FrameInFlight:
+    def locate(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
         """Find the calibration and the ground of a frame, once, so that its outputs agree.
 
         What is not there is taken out of ``frame.needs``.
         """
+        if not self._gate.leaves_time(frame):
+            return self._gate.refusal(frame)
         self._ground.locate(frame)
         return frame
 
@@ -268,10 +266,10 @@ class Camera:
                     failure = self._complain(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
             return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
-        frame.times.sending = time.perf_counter()
-        with self._gate:
-            if frame.times.received < self._active_since_sec:
-                return Dropped(DropCause.INACTIVE)
+        with self._gate.lock:
+            frame.times.sending, times = time.perf_counter(), frame.times
+            if times.received < self._gate.oldest_sec or times.sending > times.expires:
+                return self._gate.refusal(frame)
             for name, message in messages:
                 self._publishers[name].publish(message)
             self._last_published = frame.header, frame.output_size
@@ -290,9 +288,10 @@ class Camera:
         self._context.age_at_publish_ms = (now_ns - frame.stamp_ns) / 1e6
         try:
             message = output.make(frame, self._context)
-            with self._gate:
-                if frame.times.received >= self._active_since_sec:
-                    self._publishers[output.name].publish(message)
+            with self._gate.lock:
+                if not self._gate.passes(frame):
+                    raise OutputError(self._gate.refusal(frame).reason)
+                self._publishers[output.name].publish(message)
         except Exception as error:  # The frame is published, and must not count as dropped.
             self._complain(output.name, error)
 
@@ -323,11 +322,12 @@ class Camera:
 
     def publish_unknown(self) -> None:
         """Publish a mask of unknown, if a frame was published since the activation."""
-        with self._gate:
-            if self._last_published is not None and self._active_since_sec < math.inf:
+        with self._gate.lock:
+            if self._last_published is not None and self._gate.activated_sec < math.inf:
                 for name, message in make_unknown_masks(
                         *self._last_published, self._node.get_clock().now().to_msg()).items():
                     self._publishers[name].publish(message)
+                self._gate.refuse_older()
 
 
 def publisher_of(created: ExitStack, node: LifecycleNode, message_type: type, name: str,

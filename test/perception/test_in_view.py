@@ -31,12 +31,29 @@ def edge_of(table, half_width_m=1., blocked=None):
     (table_of(Pose.from_mount(.3, .1), focal=1200.), 1.),  # at 3 m only 0.84 m to either side
     (table_of(Pose.from_mount(1.4, .035)), 3.),            # at 4 m only 2.44 m to either side
 ], ids=['yawed left', 'yawed right', 'narrow lens', 'wide strip'])
-def test_a_strip_that_is_not_seen_in_its_full_width_is_never_free_to_the_end(table, half_width_m):
+def test_a_strip_that_is_not_seen_in_its_full_width_is_unknown(table, half_width_m):
     assert math.isnan(edge_of(table, half_width_m))
     x, y = table.unlimited[..., 0], table.unlimited[..., 1]
-    obstacle = (np.abs(x - 10.) < .3) & (np.abs(y - .5) < .1)  # What is seen is reported.
-    assert obstacle.any()
-    assert edge_of(table, half_width_m, obstacle) == pytest.approx(10., abs=.35)
+    obstacle = (np.abs(x - 20.) < .6) & (np.abs(y - .5) < .1)
+    assert obstacle.any()  # Something nearer may stand beside the image.
+    assert math.isnan(edge_of(table, half_width_m, obstacle))
+
+
+@pytest.mark.parametrize(('pitch_rad', 'half_width_m', 'limit_m'), [
+    (.209, 1., 1.97),  # A low camera sees the strip in its full width from x = 1.7 m on.
+    (.5, .2, 1.9),     # One that looks down sees it from its near border to its upper border.
+])
+def test_a_number_ends_where_the_strip_is_not_seen_in_its_full_width(
+        pitch_rad, half_width_m, limit_m):
+    table = table_of(Pose.from_mount(.4, pitch_rad))
+    ranges = table.unlimited_range()
+    in_strip = np.abs(table.unlimited[..., 1]) < half_width_m
+    for range_m in (1., 1.5, 1.8, 2.1, 3., 9.):
+        edge = edge_of(table, half_width_m, ranges > range_m)
+        if (in_strip & (ranges > range_m)).any() and range_m < limit_m:
+            assert edge == pytest.approx(range_m, rel=.02)
+        else:
+            assert math.isnan(edge)
 
 
 @pytest.mark.parametrize(('size', 'd'), [

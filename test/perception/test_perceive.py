@@ -1,6 +1,7 @@
 """Perception from arrays: the mask, the ground in meters, and what is left out."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from support.ground import hold_rays
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
 from enet_ros.perception.drivable import drivable_contours
+from enet_ros.perception.encodings import BitDepth, EncodedImage, Scratch
+from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground_tables import make_ground_tables
@@ -17,6 +20,7 @@ from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.planner_outputs import nearest_edge, obstacle_points
 from enet_ros.perception.segmenter import Segmentation
 from enet_ros.perception.settings import make_settings
+from enet_ros.perception.steps import decode_frame
 
 ROAD, PAVEMENT, SIZE = 3, 4, (24, 16)
 CAMERA = CameraModel(24, 16, (18, 0, 11.5, 0, 18, 7.5, 0, 0, 1))
@@ -86,16 +90,21 @@ def test_a_class_that_is_forbidden_is_not_drivable_from_the_next_frame_on():
     assert drivable(forbidden, ROAD, .54)
 
 
-def test_votes_are_forgotten_in_another_epoch():
-    perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
+@pytest.mark.parametrize('change', [{'time_epoch': 1}, {'frame_id': 'rear'}, {'height': 36}])
+def test_votes_are_forgotten_after_a_jump_of_time_and_in_another_view(change):
+    perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=5)
 
-    def drivable(labels, stamp_sec, time_epoch):
+    def drivable(labels, stamp_sec, frame_id='front', height=27, time_epoch=0):
+        image = EncodedImage(bytes(48 * height), 'mono8', 48, height, 48)
+        frame = FrameInFlight(0, SimpleNamespace(frame_id=frame_id), image, time_epoch=time_epoch,
+                              camera_settings=camera_settings)
+        decode_frame(frame, np.empty((*SIZE[::-1], 3), np.uint8), Scratch(), BitDepth())
         return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
-                                  stamp_sec=stamp_sec, time_epoch=time_epoch).mask.all()
+                                  stamp_sec=stamp_sec, vote_group=frame.vote_group).mask.all()
 
-    assert drivable(ROAD, 1.0, 0) and drivable(ROAD, 1.1, 0)
-    assert drivable(PAVEMENT, 1.2, 0)  # outvoted
-    assert not drivable(PAVEMENT, 1.3, 1)
+    assert drivable(ROAD, 1.0) and drivable(ROAD, 1.1) and drivable(ROAD, 1.2)
+    assert drivable(PAVEMENT, 1.3)  # outvoted, as the next would be by 3 of 5
+    assert not drivable(PAVEMENT, 1.4, **change)
 
 
 def test_votes_do_not_need_every_frame_to_need_a_mask():

@@ -177,6 +177,17 @@ def test_a_step_after_the_network_that_fails_is_named():
     assert log == ['drop left: FAILED locating failed: ValueError: a pose of zeros']
 
 
+def test_a_frame_that_is_too_late_for_the_ground_is_not_perceived():
+    class Late(Camera):
+        def locate(self, one):
+            return Dropped(DropCause.FAILED, 'too old')
+
+    log, one = [], frame(0, 'a')
+    one.needs = Need.GROUND
+    run([Late(log, 'left')], [one], all_road)
+    assert log == ['drop left: FAILED too old'] and one.perception is None
+
+
 def test_the_ground_is_found_only_where_an_output_needs_it():
     log, perceptions = [], []
     cameras = [Camera(log, 'left'), Camera(log, 'right')]

@@ -104,6 +104,13 @@ def test_an_age_within_the_limit_is_no_problem(age, most):
     assert age_problem(age, WALL_SEC, most, use_sim_time=False) == ''
 
 
+def test_a_frame_that_became_too_old_in_the_node_says_so():
+    said = 'passed in the node; lower the resolution'
+    text = age_problem(0.9, WALL_SEC, 0.5, use_sim_time=False, waited_sec=0.7)
+    assert f': 0.700 s of that {said}' in text
+    assert said not in age_problem(0.9, WALL_SEC, 0.5, use_sim_time=False, waited_sec=0.3)
+
+
 def test_stamps_of_whole_seconds_are_ordered_by_arrival_from_one_second_to_the_next():
     """Some drivers fill in only the seconds: no step of the order may lose the votes."""
     stamps = [int(WALL_SEC + i // 20) * 1_000_000_000 for i in range(100)]

@@ -86,6 +86,18 @@ def test_a_calibration_that_cannot_be_true_gives_no_meters_and_a_warning(
     assert status(node, 'no distortion')[0] == 0
 
 
+@pytest.mark.parametrize(('of_info', 'level'), [
+    ('rear_cam', 1), ('/cam', 0), ('cam', 0), ('', 0)])
+def test_a_camera_info_of_another_camera_is_named_and_used(started, road_frame, of_info, level):
+    info = calibration()
+    info.header.frame_id = of_info
+    node = started(info, 'points')
+    assert np.isfinite(xyz(node.reply(node.image(road_frame), 'points'))).any()
+    said = "the camera info is of 'rear_cam' and the images are of 'cam' (frame_id)"
+    found, text, _ = status(node, said if level else 'no distortion')
+    assert (found, said in text) == (level, bool(level))
+
+
 def test_the_calibration_is_shown_when_nobody_asks_for_meters(started):
     node = started(changed(k=IDENTITY), ground__pose='off')
     level, _, values = status(node, 'focal length of 1')

@@ -106,6 +106,62 @@ def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame
     node.wait(lambda: node.messages['/diagnostics'][-1].status[0].level == b'\x00', 'recovery')
 
 
+def slow_down(node, seconds):
+    """Let the network take longer, until the returned list of seconds is empty."""
+    backend, delays = node.node._pipeline.segmenter.backend, [*seconds]
+    infer = backend.infer
+
+    def infer_late(*args, **options):
+        time.sleep(delays.pop(0) if delays else 0.0)
+        return infer(*args, **options)
+
+    backend.infer = infer_late
+
+
+@pytest.mark.parametrize('needs_calibration', [False, True])
+def test_a_frame_that_becomes_too_old_in_the_node_is_dropped(bench, road_frame, needs_calibration):
+    node = bench(max_frame_age=1.0, stall_timeout=0.0)
+    node.listen('labels', 'timing', *(['camera_info'] if needs_calibration else []))
+    node.reply(node.image(road_frame), 'timing')
+    camera, located = node.node._cameras[0], []
+    locate, health = camera._ground.locate, camera.health
+    camera._ground.locate = lambda frame: located.append(frame) or locate(frame)
+    slow_down(node, [1.2])
+    node.send(node.image(road_frame))
+    node.wait(lambda: health.dropped == 1, 'the drop')
+    assert 'wanted at most 1 s (max_frame_age)' in health.last_error
+    assert 's of that passed in the node' in health.last_error
+    assert node.reply(node.image(road_frame), 'timing').published == 2
+    assert len(node.messages['labels']) == 2
+    assert len(located) == needs_calibration  # It takes time that the late frame was not worth.
+
+
+def test_no_frame_from_before_the_mask_of_a_stall_follows_it(bench, pixels, road_frame):
+    node = bench(stall_timeout=0.4)
+    node.listen('drivable_mask')
+    assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
+    health = node.node._cameras[0].health
+    slow_down(node, [1.0])
+    node.send(node.image(road_frame))
+    node.wait(lambda: health.dropped == 1, 'the drop')
+    assert 'before a stall made ~/drivable_mask unknown (stall_timeout 0.4 s)' in health.last_error
+    assert health.is_stalled
+    assert [bool(pixels(mask).any()) for mask in node.messages['drivable_mask']] == [True, False]
+    assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
+
+
+def test_a_network_slower_than_stall_timeout_still_gives_masks(bench, pixels, road_frame):
+    node = bench(stall_timeout=0.2)
+    node.listen('drivable_mask')
+    slow_down(node, [0.4] * 100)
+    for _ in range(60):
+        node.send(node.image(road_frame))
+        time.sleep(0.05)
+    is_free = [bool(pixels(mask).any()) for mask in node.messages['drivable_mask']]
+    assert is_free.count(True) >= 3
+    assert not any(one and other for one, other in zip(is_free[1:], is_free[2:]))
+
+
 def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
     node = bench(stall_timeout=100.0)
     node.listen('labels')

@@ -1,7 +1,11 @@
 """The launch files, parsed and started; and that they name what exists."""
 
+import importlib.util
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import yaml
@@ -33,6 +37,24 @@ def test_rviz_shows_topics_that_the_node_has_with_qos_that_fits(bench):
 def test_launch_files_are_python_that_compiles():
     for path in (REPOSITORY / 'launch').glob('*.launch.py'):
         compile(path.read_text(), str(path), 'exec')
+
+
+def test_only_the_first_start_waits_for_a_lifecycle_manager(monkeypatch):
+    pytest.importorskip('ament_index_python')
+    for name in ('', '.actions', '.substitutions'):
+        monkeypatch.setitem(sys.modules, f'launch{name}', mock.MagicMock())
+        monkeypatch.setitem(sys.modules, f'launch_ros{name}', mock.MagicMock())
+    path = REPOSITORY / 'launch' / 'segment.launch.py'
+    spec = importlib.util.spec_from_file_location('segment_launch', path)
+    launch_file = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launch_file)
+    launch_file.start_node(dict.fromkeys(launch_file.ARGUMENTS, '') | {
+        'respawn': 'true', 'params_file': 'own.yaml'})
+    assert launch_file.Node.call_args.kwargs['parameters'] == ['own.yaml']
+    for _ in range(2):
+        crash, running = SimpleNamespace(returncode=-9), SimpleNamespace(is_shutdown=False)
+        launch_file.Node.call_args.kwargs['on_exit'](crash, running)
+        assert launch_file.Node.call_args.kwargs['parameters'] == ['own.yaml', {'autostart': True}]
 
 
 @pytest.fixture

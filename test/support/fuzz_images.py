@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from functools import cache
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from enet_ros.ros.cdr import read_image, read_stamp_ns
 
 NETWORK_INPUT = np.empty((96, 160, 3), np.uint8)
 SCRATCH, DEPTH = Scratch(), BitDepth()
+HEADER = SimpleNamespace(frame_id='')
 SETTINGS = CameraSettings.of(NodeSettings(), ClassMap.from_names(('Road',)))
 NAMES = (
     *ENCODING_TABLE,
@@ -123,7 +125,7 @@ def draw_image(rng):
 
 def decode(source):
     """Decode an image as a camera does. Return it as it came."""
-    frame = FrameInFlight(0, None, source, camera_settings=SETTINGS)
+    frame = FrameInFlight(0, HEADER, source, camera_settings=SETTINGS)
     decode_frame(frame, NETWORK_INPUT, SCRATCH, DEPTH)
     return frame.image
 

@@ -30,8 +30,14 @@ class Region(Protocol):
     width: int
 
 
+class Header(Protocol):
+    """The field of std_msgs/Header that names a camera."""
+
+    frame_id: str
+
+
 class CameraInfo(Protocol):
-    """The fields of sensor_msgs/CameraInfo that make a calibration. Matrices are flat arrays."""
+    """The fields of sensor_msgs/CameraInfo that are read. Matrices are flat arrays."""
 
     height: int
     width: int
@@ -43,6 +49,7 @@ class CameraInfo(Protocol):
     binning_x: int
     binning_y: int
     roi: Region
+    header: Header
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -102,7 +102,9 @@ class CalibrationJudge:
         last = self._last
         if last is not None and last[0] == (frame_size, rectified) \
                 and (last[1].info is info or is_same_calibration(last[1].info, info)):
-            return last[1]
+            if last[1].info.header.frame_id != info.header.frame_id:
+                self._last = last[0], replace(last[1], info=info)
+            return self._last[1]
         judgement = judge(info, frame_size, rectified=rectified)
         self._last, self._note = ((frame_size, rectified), judgement), judgement.note
         return judgement

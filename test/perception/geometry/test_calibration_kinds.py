@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enet_ros.perception.geometry.calibration_check import calibration_problem
-from enet_ros.perception.geometry.camera_info import judge, scaled_matrices
+from enet_ros.perception.geometry.camera_info import CalibrationJudge, judge, scaled_matrices
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.distortion import read_distortion
 
@@ -152,3 +152,13 @@ def test_what_lacks_a_matrix_is_published_only_for_frames_of_its_size(matrices, 
     assert judge(info, (320, 240), rectified=rectified).is_publishable
     other = judge(info, (1280, 720), rectified=rectified)
     assert other.camera is None and not other.is_publishable and 'zero' in other.problem
+
+
+def test_a_calibration_that_comes_again_is_judged_once_and_has_its_own_frame_id():
+    infos = [camera_info() for _ in range(3)]
+    for info, frame_id in zip(infos, ('rear', 'rear', 'front')):
+        info.header = SimpleNamespace(frame_id=frame_id)
+    judging = CalibrationJudge()
+    first, again, corrected = (judging.judge_for(info, SIZE, rectified=False) for info in infos)
+    assert again is first and corrected.camera is first.camera
+    assert corrected.info.header.frame_id == 'front'

@@ -86,8 +86,8 @@ class FrameSlots:
                 if frame is not None and len(taken) < self._most:
                     taken.append(frame)
                     self._frames[i % count] = None
-            if taken:
-                self._next = (taken[-1].camera + 1) % count
+            if taken:  # If all were taken, another one is the first of the next batch.
+                self._next = (taken[-1].camera + 1 + (len(taken) == count)) % count
             return taken
 
     def clear(self) -> list[FrameInFlight]:

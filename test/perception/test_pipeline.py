@@ -48,6 +48,15 @@ def test_cameras_take_turns_when_one_frame_is_taken_at_once():
     assert order == [0, 1, 2, 0, 1, 2]
 
 
+def test_cameras_of_one_batch_take_turns_at_being_the_first_to_be_published():
+    slots, first = FrameSlots(3, 3), []
+    for _ in range(4):
+        for index in range(3):
+            slots.put(frame(index, 'x'))
+        first.append(slots.take()[0].camera)
+    assert first == [0, 1, 2, 0]
+
+
 @given(st.integers(1, 5), st.integers(1, 6), st.lists(st.integers(0, 4), max_size=40))
 def test_no_frame_is_lost_or_taken_twice_and_no_stream_starves(count, most, puts):
     slots, waiting, overtaken, served = FrameSlots(count, most), {}, 0, []

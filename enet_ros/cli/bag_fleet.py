@@ -65,7 +65,7 @@ def _report(manifest: Manifest, out: Path) -> int:
     """Print what failed and what is mixed; return the exit code."""
     done = [entry for entry in manifest.entries if entry.state == DONE]
     failed = [entry for entry in manifest.entries if entry.state == FAILED]
-    unreadable = [entry for entry in done if entry.unreadable or not entry.frames]
+    unreadable = [entry for entry in done if entry.unreadable]
     for entry in (*done, *failed):
         for line in entry.warnings:
             say(f'warning: {entry.output}: {line}')

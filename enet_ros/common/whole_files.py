@@ -31,7 +31,7 @@ def write_whole(path: Path, content: bytes | memoryview, writing: Path | None = 
             stream.flush()
             os.fsync(stream.fileno())
         writing.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         writing.unlink(missing_ok=True)
         raise
 

@@ -72,7 +72,7 @@ class GroundLocator:
             of_image, of_info = (header.frame_id.removeprefix('/')
                                  for header in (frame.header, judgement.info.header))
             if of_image and of_info and of_image != of_info:
-                complain('calibration', f"the camera info is of '{of_info}' and the images are of "
+                complain('camera_info', f"the camera info is of '{of_info}' and the images are of "
                                         f"'{of_image}' (frame_id), wanted the camera info of this "
                                         'camera; look at the remapping of camera_info')
         if Need.GROUND not in needs:

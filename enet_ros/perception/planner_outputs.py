@@ -184,8 +184,8 @@ def _half_width(bearing: np.ndarray) -> np.ndarray:
 def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     """Return the pixels of the strip straight ahead, for :func:`nearest_edge`.
 
-    The strip is in view only in its full width. Its sides enter the image last. Where it is not
-    in view from the near border on, only what lies before its first range in view is trusted.
+    The strip is in view only in its full width, for something may stand beside the image. It is
+    trusted as far as it is in view from the near border on.
     """
     if not 0. < half_width_m < math.inf:
         raise ValueError(f'half_width_m is {half_width_m}, wanted meters above 0')
@@ -195,12 +195,7 @@ def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     y, ranges = np.meshgrid(np.linspace(-half_width_m, half_width_m, STRIP_LINES), along)
     x = np.sqrt(np.maximum(ranges ** 2 - y ** 2, 0.))
     is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0, axis=1)
-    if is_in_view.all():
-        trusted_to = math.inf
-    elif is_in_view[0]:
-        trusted_to = along[np.argmin(is_in_view) - 1]
-    else:
-        trusted_to = along[np.argmax(is_in_view)] if is_in_view.any() else 0.
+    trusted_to = math.inf if is_in_view.all() else np.append(0., along)[np.argmin(is_in_view)]
     return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([trusted_to]),
                      0., table.max_range_m)
 

@@ -154,7 +154,9 @@ def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
     when = (f'{age_sec:.3f} s old' if age_sec > 0 else
             f'{-age_sec:.3f} s in the future')
     advice = _clock_advice(age_sec - waited_sec, stamp_sec, use_sim_time=use_sim_time)
-    if not advice and age_sec - waited_sec <= max_age_sec:  # It was young enough when it came.
+    if not advice and age_sec < 0:
+        advice = ': the clock of the camera is ahead; synchronize the clocks'
+    elif not advice and age_sec - waited_sec <= max_age_sec:  # It was young enough when it came.
         advice = (f': {waited_sec:.3f} s of that passed in the node; lower the resolution or the '
                   'rate of the camera, or raise max_frame_age')
     return (f'frame is {when} by {clock}, wanted at most {max_age_sec:g} s (max_frame_age)'
@@ -174,6 +176,4 @@ def _clock_advice(age_sec: float, stamp_sec: float, *, use_sim_time: bool) -> st
                 'true if something publishes /clock')
     if is_wall_stamp and not is_wall_clock:
         return ': its stamp is wall time; set use_sim_time to false, or stamp in simulated time'
-    if age_sec < 0:
-        return ': the clock of the camera is ahead; synchronize the clocks'
     return ''

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from enet_ros.perception.images.raw_encodings import find_encoding
 from enet_ros.perception.images.raw_image import CompressedFile, EncodingError
@@ -20,6 +21,7 @@ _IMAGE_OUTPUTS = {name.removesuffix('/compressed') for name, output in OUTPUTS.i
                   if output.type in IMAGE_TYPES}
 _SIGNS = {*_IMAGE_OUTPUTS, LABEL_INFO, 'drivable_area'}
 _DEPTH_ENCODINGS = ('16uc1', '32fc1')
+_LOOKED_AT = 5  # messages of a topic, since one may be damaged
 _NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|colou?r')
 
 
@@ -169,17 +171,27 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
     above = topic.name.rpartition('/')[0]
     if above in images and (topic.type == IMAGE_TYPES[1] or above == base_of(topic.name)):
         return f'{above} has the same images'
-    first = next(_first_messages(recording, topic), None)
-    if first is None:
-        count = recording.count(topic)
-        return f'none of its {count} messages can be read' if count else 'it has no message'
-    if topic.type == IMAGE_TYPES[1]:
-        return why_never_read(CompressedFile(first.data, first.format))
+    reasons = []
+    for message in islice(_first_messages(recording, topic), _LOOKED_AT):
+        if not (reason := _why_never_read(message, topic.type)):
+            return ''
+        reasons.append(reason)
+    if reasons:
+        return reasons[0]
+    count = recording.count(topic)
+    return f'none of its {count} messages can be read' if count else 'it has no message'
+
+
+def _why_never_read(message: object, message_type: str) -> str:
+    """Return why images of the kind of a message are no frames of a camera, or ''."""
+    if message_type == IMAGE_TYPES[1]:
+        return why_never_read(CompressedFile(message.data, message.format))
     try:
-        find_encoding(first.encoding)
+        find_encoding(message.encoding)
     except EncodingError:
-        return (f"it is depth, '{first.encoding}'" if first.encoding.lower() in _DEPTH_ENCODINGS
-                else f"'{first.encoding[:40]}' is no color or gray image")
+        return (f"it is depth, '{message.encoding}'"
+                if message.encoding.lower() in _DEPTH_ENCODINGS
+                else f"'{message.encoding[:40]}' is no color or gray image")
     return ''
 
 

@@ -113,7 +113,8 @@ class Manifest:
         self.entries = [before.get(entry.input, entry) for entry in self.entries] + [
             entry for name, entry in before.items() if name not in mine and entry.state == DONE]
         for entry in self.entries:
-            if entry.state == FAILED and not (self._out / entry.output).exists():
+            has_no_frame = entry.error == NO_FRAME and (self._out / entry.output).exists()
+            if entry.state == FAILED and not has_no_frame:
                 entry.state, entry.error = WAITING, ''
 
     def _refuse_names_of(self, before: Mapping[str, Entry]) -> None:

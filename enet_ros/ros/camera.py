@@ -289,19 +289,17 @@ class Camera:
         try:
             message = output.make(frame, self._context)
             with self._gate.lock:
-                if not self._gate.passes(frame):
-                    raise OutputError(self._gate.refusal(frame).reason)
-                self._publishers[output.name].publish(message)
+                if self._gate.passes(frame):
+                    self._publishers[output.name].publish(message)
+                elif (refusal := self._gate.refusal(frame)).cause is not DropCause.INACTIVE:
+                    self.health.complain(f'no ~/{output.name}', refusal.reason)
         except Exception as error:  # The frame is published, and must not count as dropped.
             self._complain(output.name, error)
 
     def _complain(self, name: str, error: Exception) -> str:
         """Say why an output is missing. Return the reason if something failed, else ''."""
-        if isinstance(error, OutputError):
-            self.health.complain(f'no ~/{name}', str(error))
-            return ''
-        failure = describe_error(error)
-        self.health.complain(f'no ~/{name}', failure)
+        failure = '' if isinstance(error, OutputError) else describe_error(error)
+        self.health.complain(f'no ~/{name}', failure or str(error))
         return failure
 
     def check_stall(self) -> float:

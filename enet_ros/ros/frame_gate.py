@@ -72,12 +72,13 @@ class FrameGate:
 
     def refusal(self, frame: FrameInFlight) -> Dropped:
         """Return why a frame that has its settings is refused."""
-        if frame.times.received < self.activated_sec:
+        oldest_sec = self.oldest_sec  # Another thread may close the gate meanwhile.
+        if frame.times.received < self.activated_sec or oldest_sec == math.inf:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
-        if frame.times.received < self.oldest_sec:
+        if frame.times.received < oldest_sec:
             return Dropped(DropCause.FAILED, (
-                f'frame came {self.oldest_sec - frame.times.received:.3f} s before a stall made '
+                f'frame came {oldest_sec - frame.times.received:.3f} s before a stall made '
                 f'~/drivable_mask unknown (stall_timeout {settings.stall_timeout:g} s), and is '
                 'older than that mask; raise stall_timeout if the node is always so slow'))
         waited_sec = time.perf_counter() - frame.times.received

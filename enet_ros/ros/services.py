@@ -39,9 +39,9 @@ def guard_services(node: Node) -> None:
             answer = _set_each(node, answer)
         elif service.srv_type is SetParametersAtomically:
             answer = _set_all(node, answer)
-        answer = _limited(node, service.srv_name, answer)
-        service.callback = _guarded(node, service.srv_name, answer)
-        service.send_response = _sent_or_logged(node, service.srv_name, service.send_response)
+        name = node.resolve_service_name(service.srv_name)  # Humble has no service_name.
+        service.callback = _guarded(node, name, _limited(node, name, answer))
+        service.send_response = _sent_or_logged(node, name, service.send_response)
 
 
 def _guarded(node: Node, name: str, answer: Callable) -> Callable:

@@ -118,3 +118,12 @@ def test_good_files_in_a_folder_of_a_read_only_disk_are_read(folder, monkeypatch
     assert f'{folder} cannot be written to' in cache_problem()
     folder.chmod(0o777)
     assert read_cached('kept') is None
+
+
+def test_ctrl_c_while_a_file_is_written_leaves_no_part_of_it(folder, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(os, 'fsync', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_cached('kept', b'new')
+    assert os.listdir(folder) == ['kept'] and read_cached('kept') == b'content'

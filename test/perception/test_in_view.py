@@ -40,7 +40,7 @@ def test_a_strip_that_is_not_seen_in_its_full_width_is_unknown(table, half_width
 
 
 @pytest.mark.parametrize(('pitch_rad', 'half_width_m', 'limit_m'), [
-    (.209, 1., 1.97),  # A low camera sees the strip in its full width from x = 1.7 m on.
+    (.209, 1., 0.),    # A low camera sees the strip in its full width only from x = 1.7 m on.
     (.5, .2, 1.9),     # One that looks down sees it from its near border to its upper border.
 ])
 def test_a_number_ends_where_the_strip_is_not_seen_in_its_full_width(

@@ -109,6 +109,8 @@ def test_a_frame_that_became_too_old_in_the_node_says_so():
     text = age_problem(0.9, WALL_SEC, 0.5, use_sim_time=False, waited_sec=0.7)
     assert f': 0.700 s of that {said}' in text
     assert said not in age_problem(0.9, WALL_SEC, 0.5, use_sim_time=False, waited_sec=0.3)
+    # A clock that is a little ahead is no reason for that.
+    assert said in age_problem(0.65, WALL_SEC, 0.5, use_sim_time=False, waited_sec=0.7)
 
 
 def test_stamps_of_whole_seconds_are_ordered_by_arrival_from_one_second_to_the_next():

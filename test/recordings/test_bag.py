@@ -199,6 +199,15 @@ def test_other_transports_and_kinds_that_are_never_read_are_no_cameras(bag, tmp_
     assert '/enet/labels' in recordings.decoded(tmp_path / 'out')
 
 
+def test_one_damaged_message_at_the_start_leaves_no_camera_out(bag, tmp_path, drawn):
+    rows = recordings.street(messages=drawn)
+    next(row for row in rows if row[1] == RAW)[3].encoding = 'damaged'
+    path = recordings.write(tmp_path / 'drive', rows)
+    code, text = bag(path, '-o', tmp_path / 'out')
+    assert code == 1 and '1 could not be read' in text
+    assert recordings.decoded(tmp_path / 'out')['/enet/labels']
+
+
 def test_a_recording_of_video_alone_is_refused_before_anything_is_written(bag, tmp_path, drawn):
     rows = with_kind(recordings.street(kind=FILES, messages=drawn), 'h264')
     path = recordings.write(tmp_path / 'drive', rows)

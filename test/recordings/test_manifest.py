@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -68,6 +69,20 @@ def test_a_recording_of_a_name_that_is_taken_is_refused(bag, tmp_path, drives):
     assert code == 2
     assert (f"'{out / 'monday'}' belongs to '{drives / 'monday'}', so '{other}' cannot be written "
             'there') in text
+
+
+def test_a_result_of_a_process_that_died_before_it_said_so_is_taken_over(bag, tmp_path, drives):
+    out = tmp_path / 'out'
+    assert bag(drives / 'monday', '-o', out, '--jobs', 1)[0] == 0
+    manifest = json.loads((out / 'manifest.json').read_text())
+    row = manifest['recordings'][0]
+    frames = row['frames']
+    row.update(state='failed', error='its process ended (SIGKILL, out of memory?)', frames=0)
+    (out / 'manifest.json').write_text(json.dumps(manifest))
+    code, text = bag(drives / 'monday', '-o', out, '--jobs', 1)
+    assert code == 0 and '1 recordings done, 0 failed' in text
+    row = json.loads((out / 'manifest.json').read_text())['recordings'][0]
+    assert (row['state'], row['frames']) == ('done', frames) and frames > 0
 
 
 def test_a_file_system_without_locks_is_said_and_used(bag, tmp_path, drives, monkeypatch):

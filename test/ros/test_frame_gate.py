@@ -1,5 +1,6 @@
 """Which frames may still go out, and whether it is worth the time to publish one."""
 
+import math
 import time
 from types import SimpleNamespace
 
@@ -70,3 +71,9 @@ def test_frames_from_before_a_mask_of_unknown_and_of_an_inactive_node_are_refuse
     gate.close()
     assert not gate.passes(frame_of(5.0))
     assert gate.refusal(frame_of(5.0)).cause is DropCause.INACTIVE
+
+
+def test_a_gate_that_is_closed_meanwhile_refuses_as_an_inactive_one(gate):
+    frame = frame_of(5.0)
+    gate.oldest_sec = math.inf  # close() sets both, and another thread may ask in between.
+    assert gate.refusal(frame).cause is DropCause.INACTIVE

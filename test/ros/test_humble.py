@@ -47,4 +47,6 @@ def test_the_node_starts_and_the_viewer_finds_its_classes(start, humble):
 def test_the_policy_names_the_services(humble):
     done = subprocess.run(['enet-ros', 'policy', '--ros-args', *SMALL], text=True, env=humble,
                           capture_output=True, timeout=60)
-    assert done.returncode == 0 and '/enet/change_state' in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert all(f'<service>/enet/{name}</service>' in done.stdout
+               for name in ('change_state', 'set_parameters'))

@@ -95,7 +95,8 @@ def policy_of(ros_arguments: Sequence[str]) -> Policy:
             _enclave_in(ros_arguments) or node.get_fully_qualified_name(),
             _resolved(node, _published(settings)),
             _resolved(node, _subscribed(node, settings, needs_transforms=needs_transforms)),
-            tuple(sorted(service.srv_name for service in node.services)))
+            tuple(sorted(node.resolve_service_name(service.srv_name)
+                         for service in node.services)))
 
 
 def _published(settings: NodeSettings) -> Iterable[str]:

@@ -288,8 +288,9 @@ class NodeSettings(CheckedSettings):
         'for bags and for cameras with a clock of their own.', range=(0.0, 3600.0))
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
-        'once with nothing drivable. /diagnostics reports an error then, and frames that came '
-        'before that mask are dropped. 0 turns this off.', range=(0.0, 3600.0))
+        'once with nothing drivable. /diagnostics reports an error then. A frame that came before '
+        'that mask is dropped if it took longer than this. 0 turns this off.',
+        range=(0.0, 3600.0))
     backend_timeout: float = parameter(
         30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '
         'hangs: ~/drivable_mask is published with nothing drivable, and the process ends with '

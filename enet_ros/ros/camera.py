@@ -202,8 +202,9 @@ class Camera:
         max_age_sec = settings.max_frame_age or math.inf
         age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
         frame.times.expires = frame.times.started - age_sec + max_age_sec
-        if frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec:
-            return self._gate.refusal(frame)
+        if ((frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec)
+                and (refusal := self._gate.refusal(frame))):
+            return refusal
         self._wanted = [OUTPUTS[name] for name, publisher in self._publishers.items()
                         if publisher.get_subscription_count()]
         frame.requested_outputs, frame.needs = find_requested(self._wanted, settings)
@@ -229,8 +230,8 @@ class Camera:
 
         What is not there is taken out of ``frame.needs``.
         """
-        if not self._gate.leaves_time(frame):
-            return self._gate.refusal(frame)
+        if refusal := self._gate.early_refusal(frame):
+            return refusal
         self._ground.locate(frame)
         return frame
 
@@ -268,8 +269,9 @@ class Camera:
             return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
         with self._gate.lock:
             frame.times.sending, times = time.perf_counter(), frame.times
-            if times.received < self._gate.oldest_sec or times.sending > times.expires:
-                return self._gate.refusal(frame)
+            if ((times.received < self._gate.oldest_sec or times.sending > times.expires)
+                    and (refusal := self._gate.refusal(frame))):
+                return refusal
             for name, message in messages:
                 self._publishers[name].publish(message)
             self._last_published = frame.header, frame.output_size
@@ -289,9 +291,9 @@ class Camera:
         try:
             message = output.make(frame, self._context)
             with self._gate.lock:
-                if self._gate.passes(frame):
+                if (refusal := self._gate.refusal(frame)) is None:
                     self._publishers[output.name].publish(message)
-                elif (refusal := self._gate.refusal(frame)).cause is not DropCause.INACTIVE:
+                elif refusal.reason:  # The node is still active.
                     self.health.complain(f'no ~/{output.name}', refusal.reason)
         except Exception as error:  # The frame is published, and must not count as dropped.
             self._complain(output.name, error)
@@ -325,7 +327,7 @@ class Camera:
                 for name, message in make_unknown_masks(
                         *self._last_published, self._node.get_clock().now().to_msg()).items():
                     self._publishers[name].publish(message)
-                self._gate.refuse_older()
+                self._gate.mark_stall()
 
 
 def publisher_of(created: ExitStack, node: LifecycleNode, message_type: type, name: str,

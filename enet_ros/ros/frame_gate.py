@@ -19,13 +19,13 @@ class FrameGate:
     """Refuses frames that come too late. All times are those of ``time.perf_counter``.
 
     The executor's thread opens and closes it. Other threads ask it. Only the publishing thread
-    calls :meth:`leaves_time`.
+    calls :meth:`early_refusal`.
 
     Attributes:
         lock: Guards the topics while messages are sent. Receiving waits for it only at a jump of
             time.
         activated_sec: When the camera was activated, or infinity while it is inactive.
-        oldest_sec: Frames that were received earlier are refused.
+        oldest_sec: Frames that were received earlier may be refused: :meth:`refusal` tells.
     """
 
     def __init__(self, node: LifecycleNode):
@@ -46,46 +46,55 @@ class FrameGate:
         """Let no frame pass."""
         self.activated_sec = self.oldest_sec = math.inf
 
-    def refuse_older(self) -> None:
-        """Refuse frames that were received before now, since a mask of unknown was sent."""
+    def mark_stall(self) -> None:
+        """Take note that a mask of unknown is sent now, because of a stall.
+
+        Frames that came before it may still follow it, but none that is in the node for longer
+        than ``stall_timeout``.
+        """
         self.oldest_sec = time.perf_counter()
 
-    def passes(self, frame: FrameInFlight) -> bool:
-        """Tell whether a decoded frame may still go out."""
-        return frame.times.received >= self.oldest_sec \
-            and time.perf_counter() <= frame.times.expires
+    def refusal(self, frame: FrameInFlight) -> Dropped | None:
+        """Return why a frame that has its settings is refused, or None if it passes."""
+        oldest_sec = self.oldest_sec  # Another thread may close the gate meanwhile.
+        received_sec, settings = frame.times.received, frame.camera_settings.settings
+        if received_sec < self.activated_sec or oldest_sec == math.inf:
+            return Dropped(DropCause.INACTIVE)
+        waited_sec = time.perf_counter() - received_sec
+        if received_sec < oldest_sec and waited_sec > settings.stall_timeout > 0.0:
+            return Dropped(DropCause.FAILED, (
+                f'frame came {oldest_sec - received_sec:.3f} s before a stall made '
+                f'~/drivable_mask unknown, and took {waited_sec:.3f} s so far (stall_timeout '
+                f'{settings.stall_timeout:g} s); raise stall_timeout if the node is always so '
+                'slow'))
+        problem = age_problem(
+            self._age_sec(frame), frame.stamp_ns / 1e9, settings.max_frame_age,
+            waited_sec=waited_sec, use_sim_time=self._node.get_parameter('use_sim_time').value)
+        return Dropped(DropCause.FAILED, problem) if problem else None
 
-    def leaves_time(self, frame: FrameInFlight) -> bool:
-        """Tell whether a frame may go out once it is published, if that takes as long as before.
+    def early_refusal(self, frame: FrameInFlight) -> Dropped | None:
+        """Return why a frame is refused that is about to be published, or None.
 
-        Where publishing is slow, frames wait for it. Without this all would be published in vain,
-        because each becomes too old on the way.
+        Where publishing is slow, frames wait for it. So a frame is refused, too, if it would be
+        too old once it is published. Without this all would be published in vain.
         """
         last, self._last = self._last, frame.times
         if last.sending:
             self._publishing_sec = last.sending - last.postprocessing
         spare_sec = frame.times.expires - time.perf_counter()
-        leaves_time = spare_sec >= self._publishing_sec
-        if not leaves_time and spare_sec > 0.0:  # What took long may have been done only once.
-            self._publishing_sec *= FORGETTING
-        return leaves_time and frame.times.received >= self.oldest_sec
+        if spare_sec >= self._publishing_sec and frame.times.received >= self.oldest_sec:
+            return None
+        if refusal := self.refusal(frame):
+            return refusal
+        if spare_sec >= self._publishing_sec:
+            return None
+        self._publishing_sec *= FORGETTING  # What took long may have been done only once.
+        return Dropped(DropCause.FAILED, (
+            f'frame is {self._age_sec(frame):.3f} s old, and would be too old once it is '
+            f'published, wanted at most {frame.camera_settings.settings.max_frame_age:g} s '
+            '(max_frame_age); lower the resolution or the rate of the camera, or raise '
+            'max_frame_age'))
 
-    def refusal(self, frame: FrameInFlight) -> Dropped:
-        """Return why a frame that has its settings is refused."""
-        oldest_sec = self.oldest_sec  # Another thread may close the gate meanwhile.
-        if frame.times.received < self.activated_sec or oldest_sec == math.inf:
-            return Dropped(DropCause.INACTIVE)
-        settings = frame.camera_settings.settings
-        if frame.times.received < oldest_sec:
-            return Dropped(DropCause.FAILED, (
-                f'frame came {oldest_sec - frame.times.received:.3f} s before a stall made '
-                f'~/drivable_mask unknown (stall_timeout {settings.stall_timeout:g} s), and is '
-                'older than that mask; raise stall_timeout if the node is always so slow'))
-        waited_sec = time.perf_counter() - frame.times.received
-        age_sec = frame.age_at_receive_ms / 1e3 + waited_sec
-        return Dropped(DropCause.FAILED, age_problem(
-            age_sec, frame.stamp_ns / 1e9, settings.max_frame_age, waited_sec=waited_sec,
-            use_sim_time=self._node.get_parameter('use_sim_time').value) or (
-                f'frame is {age_sec:.3f} s old, and would be too old once it is published, wanted '
-                f'at most {settings.max_frame_age:g} s (max_frame_age); lower the resolution or '
-                'the rate of the camera, or raise max_frame_age'))
+    def _age_sec(self, frame: FrameInFlight) -> float:
+        """Return the age of a frame by its stamp."""
+        return frame.age_at_receive_ms / 1e3 + time.perf_counter() - frame.times.received

@@ -54,7 +54,8 @@ def test_bag_prints_topics_and_errors_of_recordings_without_codes(capsys, tmp_pa
                              resumed_parts=0)
     bag.tell(report, tmp_path)
     assert f'warning: /{SHOWN}: cut off\n' in capsys.readouterr().err
-    entry = SimpleNamespace(state=FAILED, input=f'{EVIL}.mcap', attempts=1, error=EVIL)
+    entry = SimpleNamespace(state=FAILED, input=f'{EVIL}.mcap', attempts=1, error=EVIL,
+                            warnings=[])
     written = io.StringIO()
     bag_fleet._tell(entry, SimpleNamespace(write=lambda text, _: written.write(text),
                                            update=lambda _: None))

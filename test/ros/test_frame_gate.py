@@ -36,44 +36,58 @@ def publish(frame, seconds):
     frame.times.sending = frame.times.postprocessing + seconds
 
 
+def passes(gate, frame):
+    return gate.refusal(frame) is None
+
+
+def leaves_time(gate, frame):
+    return gate.early_refusal(frame) is None
+
+
 def test_a_frame_passes_until_it_expires(gate):
-    assert gate.passes(frame_of(5.0)) and gate.leaves_time(frame_of(5.0))
-    assert not gate.passes(frame_of(-0.1)) and not gate.leaves_time(frame_of(-0.1))
+    assert passes(gate, frame_of(5.0)) and leaves_time(gate, frame_of(5.0))
+    assert not passes(gate, frame_of(-0.1)) and not leaves_time(gate, frame_of(-0.1))
     assert 'old by' in gate.refusal(frame_of(-0.1)).reason
 
 
 def test_a_frame_that_would_expire_while_it_is_published_is_refused(gate):
     first = frame_of(5.0)
-    assert gate.leaves_time(first)
+    assert leaves_time(gate, first)
     publish(first, 3.0)
     late = frame_of(2.0)
-    assert gate.passes(late) and not gate.leaves_time(late)
-    assert gate.refusal(late).reason.startswith(
+    assert passes(gate, late)
+    assert gate.early_refusal(late).reason.startswith(
         'frame is 8.000 s old, and would be too old once it is published, wanted at most 10 s')
-    assert gate.leaves_time(frame_of(5.0))
+    assert leaves_time(gate, frame_of(5.0))
 
 
 def test_one_slow_frame_does_not_keep_the_later_ones_back(gate):
     slow = frame_of(5.0)
-    assert gate.leaves_time(slow)
+    assert leaves_time(gate, slow)
     publish(slow, 8.0)
-    passed = [gate.leaves_time(frame_of(4.0)) for _ in range(5)]
+    passed = [leaves_time(gate, frame_of(4.0)) for _ in range(5)]
     assert passed == [False, False, False, False, True]
 
 
-def test_frames_from_before_a_mask_of_unknown_and_of_an_inactive_node_are_refused(gate):
-    frame = frame_of(5.0)
-    gate.refuse_older()
-    assert not gate.passes(frame) and not gate.leaves_time(frame)
-    assert 'before a stall made ~/drivable_mask unknown (stall_timeout 2 s)' in \
-        gate.refusal(frame).reason
-    assert gate.passes(frame_of(5.0))
-    gate.close()
-    assert not gate.passes(frame_of(5.0))
-    assert gate.refusal(frame_of(5.0)).cause is DropCause.INACTIVE
+def test_a_frame_from_before_the_mask_of_a_stall_is_refused_if_it_took_long(gate):
+    quick, slow = frame_of(5.0), frame_of(5.0)
+    gate.mark_stall()
+    assert passes(gate, quick) and leaves_time(gate, quick)
+    slow.times.received -= 2.5
+    gate.activated_sec -= 5.0
+    assert not leaves_time(gate, slow)
+    reason = gate.refusal(slow).reason
+    assert 'before a stall made ~/drivable_mask unknown, and took 2.500 s so far' in reason
+    assert 'stall_timeout 2 s' in reason
+    slow.times.received = quick.times.received + 1.0
+    assert passes(gate, slow)
 
 
-def test_a_gate_that_is_closed_meanwhile_refuses_as_an_inactive_one(gate):
+@pytest.mark.parametrize('close', [
+    FrameGate.close, lambda gate: setattr(gate, 'oldest_sec', math.inf)],
+    ids=['closed', 'closed between two looks'])
+def test_a_closed_gate_refuses_without_a_reason(gate, close):
     frame = frame_of(5.0)
-    gate.oldest_sec = math.inf  # close() sets both, and another thread may ask in between.
-    assert gate.refusal(frame).cause is DropCause.INACTIVE
+    close(gate)
+    assert gate.refusal(frame).cause is gate.early_refusal(frame).cause is DropCause.INACTIVE
+    assert not gate.refusal(frame).reason

@@ -81,13 +81,11 @@ class FrameGate:
         last, self._last = self._last, frame.times
         if last.sending:
             self._publishing_sec = last.sending - last.postprocessing
-        spare_sec = frame.times.expires - time.perf_counter()
-        if spare_sec >= self._publishing_sec and frame.times.received >= self.oldest_sec:
+        has_time = frame.times.expires - time.perf_counter() >= self._publishing_sec
+        if has_time and frame.times.received >= self.oldest_sec:
             return None
-        if refusal := self.refusal(frame):
+        if (refusal := self.refusal(frame)) or has_time:
             return refusal
-        if spare_sec >= self._publishing_sec:
-            return None
         self._publishing_sec *= FORGETTING  # What took long may have been done only once.
         return Dropped(DropCause.FAILED, (
             f'frame is {self._age_sec(frame):.3f} s old, and would be too old once it is '

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from enet_ros.common.whole_files import write_whole
+from enet_ros.common.whole_files import unfinished, write_whole
 from enet_ros.training.options import MAY_CHANGE, TrainingError, TrainOptions
 
 #: Key of ``options.json``: an earlier start of the run trained on synthetic roads.
@@ -93,6 +93,5 @@ def prepare_run_folder(run: Path, options: TrainOptions) -> Path:
         if earlier.get('drawn') or earlier.get(WAS_DRAWN):
             values[WAS_DRAWN] = True
     # All processes of a run write it at once.
-    write_whole(path, (json.dumps(values, indent=2) + '\n').encode(),
-                path.with_name(f'.{path.name}.{os.getpid()}'))
+    write_whole(path, (json.dumps(values, indent=2) + '\n').encode(), unfinished(path))
     return last

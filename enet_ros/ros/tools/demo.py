@@ -190,7 +190,7 @@ def viewer() -> Iterator[None]:
     """Run enet-ros view, which prints the URL to open, until the end of the block."""
     program = Path(get_package_prefix('enet_ros'), 'lib', 'enet_ros', 'enet-ros')
     process = subprocess.Popen(tied_to_parent([program, 'view', '--show', 'all'],
-                                                signal.SIGTERM), start_new_session=True)
+                                              signal.SIGTERM), start_new_session=True)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The order of a frame's steps: decode, segment, perceive, publish.
+"""The order of a frame's steps: decode, segment, judge, locate, perceive, publish.
 
 Receiving has a thread of its own (ros/receiver.py). Two threads of this module do the rest: one
-decodes and segments, one perceives and publishes. So a slow network delays no callback, and
+decodes and segments, one does the other steps. So a slow network delays no callback, and
 publishing overlaps with the network.
 
 Nothing queues. One slot per camera holds its newest frame, and one place between the two threads
@@ -182,7 +182,7 @@ class Pipeline:
             try:
                 dropped = camera.decode(frame, batch[len(decoded)])
             except Exception as error:  # The topics may have been removed meanwhile.
-                self._drop_failed([frame], '', error)
+                self._drop_failed([frame], 'step decode failed: ', error)
                 continue
             if dropped is not None:
                 camera.drop(dropped)
@@ -214,28 +214,28 @@ class Pipeline:
         return frames
 
     def _run_publishing(self) -> None:
-        """Perceive and publish frames until the segmenting thread has ended."""
+        """Do the steps after the network until the segmenting thread has ended."""
         for frame in chain.from_iterable(iter(self._segmented.get, [])):
             camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
-            frame.times.postprocessing, step = time.perf_counter(), 'judging'
+            frame.times.postprocessing, step = time.perf_counter(), 'judge'
             try:
                 frame.suspicion = self._judges[frame.camera].judge(
                     frame.sample, frame.segmentation, frame.image, frame.times.started,
                     frame.camera_settings.settings.frozen_timeout)
                 if frame.suspicion is not None:
                     distrust(frame, perceiver)
-                step = 'locating'
+                step = 'locate'
                 dropped = camera.locate(frame) if frame.needs & Need.LOCATION else None
                 if dropped is None:
-                    step = 'perceiving'
+                    step = 'perceive'
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
                         stamp_sec=frame.order_sec, vote_group=frame.vote_group,
                         ground=frame.ground)
-                    step = 'publishing'
+                    step = 'publish'
                     dropped = camera.publish(frame)
             except Exception as error:  # The context may have shut down meanwhile.
-                dropped = Dropped(DropCause.FAILED, f'{step} failed: {describe_error(error)}')
+                dropped = Dropped(DropCause.FAILED, f'step {step} failed: {describe_error(error)}')
             if dropped is not None:
                 camera.drop(dropped)
 

@@ -266,7 +266,7 @@ class Camera:
                 except Exception as error:  # The other outputs of the frame go on.
                     failure = self._complain(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
-            return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
+            return Dropped(DropCause.FAILED, f'step publish failed: {failure}')
         with self._gate.lock:
             frame.times.sending, times = time.perf_counter(), frame.times
             if ((times.received < self._gate.oldest_sec or times.sending > times.expires)

@@ -183,7 +183,7 @@ def test_a_step_after_the_network_that_fails_is_named():
     log, one = [], frame(0, 'a')
     one.needs = Need.GROUND
     run([Lost(log, 'left')], [one], all_road)
-    assert log == ['drop left: FAILED locating failed: ValueError: a pose of zeros']
+    assert log == ['drop left: FAILED step locate failed: ValueError: a pose of zeros']
 
 
 def test_a_frame_that_is_too_late_for_the_ground_is_not_perceived():

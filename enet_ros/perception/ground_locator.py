@@ -26,10 +26,10 @@ class Calibrations(Protocol):
         """Return once which fields were corrected while reading, a sentence, or ''."""
 
 
-class Complaints(Protocol):
+class Warnings(Protocol):
     """Is told what is missing."""
 
-    def complain(self, effect: str, reason: str) -> None:
+    def warn(self, effect: str, reason: str) -> None:
         """Take what is missing, and why."""
 
 
@@ -39,15 +39,15 @@ class GroundLocator:
     Args:
         transforms: Source of the camera pose, with ``ground.pose: tf``.
         calibrations: The camera infos of the camera.
-        complaints: Is told what is missing, and why.
+        warnings: Is told what is missing, and why.
         size: (width, height) of the network.
         is_same: Tells whether the tables of one pose serve for another.
     """
 
-    def __init__(self, transforms: Transforms, calibrations: Calibrations, complaints: Complaints,
+    def __init__(self, transforms: Transforms, calibrations: Calibrations, warnings: Warnings,
                  size: tuple[int, int], is_same: Callable[[Pose, Pose], bool] = Pose.is_near):
         self._transforms, self._calibrations = transforms, calibrations
-        self._complaints, self._size, self._is_same = complaints, size, is_same
+        self._warnings, self._size, self._is_same = warnings, size, is_same
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
         self._doubt: GroundDoubt | None = None
@@ -57,14 +57,14 @@ class GroundLocator:
 
         What is not there is taken out of ``frame.needs``.
         """
-        complain = self._complaints.complain
+        warn = self._warnings.warn
         needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
         judgement = self._calibrations.judge_for(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
         if note := self._calibrations.take_note():
-            complain('calibration', note)
+            warn('calibration', note)
         if judgement is not None and not judgement.is_publishable:
-            complain('no ~/camera_info and no outputs in meters', judgement.problem)
+            warn('no ~/camera_info and no outputs in meters', judgement.problem)
             return
         if judgement is not None:
             frame.camera_info = judgement.info
@@ -72,20 +72,20 @@ class GroundLocator:
             of_image, of_info = (header.frame_id.removeprefix('/')
                                  for header in (frame.header, judgement.info.header))
             if of_image and of_info and of_image != of_info:
-                complain('camera_info', f"the camera info is of '{of_info}' and the images are of "
-                                        f"'{of_image}' (frame_id), wanted the camera info of this "
-                                        'camera; look at the remapping of camera_info')
+                warn('camera_info', f"the camera info is of '{of_info}' and the images are of "
+                                    f"'{of_image}' (frame_id), wanted the camera info of this "
+                                    'camera; look at the remapping of camera_info')
         if Need.GROUND not in needs:
             return
         try:
             frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
         except (ValueError, LookupError) as error:
-            complain('no outputs in meters', str(error))
+            warn('no outputs in meters', str(error))
             return
         frame.needs |= Need.GROUND
         doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
         if doubt is not None:
-            complain(doubt.effect, doubt.reason)
+            warn(doubt.effect, doubt.reason)
 
     def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:

@@ -34,14 +34,14 @@ from enet_ros.recordings.survey import RecordedCalibrations
 from enet_ros.recordings.transforms import RecordedTransforms
 
 
-class Complaints:
+class CountedWarnings:
     """Counts what is missing or wrong, with the first reason of each effect."""
 
     def __init__(self):
         self._counts: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
 
-    def complain(self, effect: str, reason: str) -> None:
+    def warn(self, effect: str, reason: str) -> None:
         """Count an effect."""
         self._counts[effect] += 1
         self._reasons.setdefault(effect, reason)
@@ -80,18 +80,18 @@ class RecordedCamera:
 
     Attributes:
         camera: Its name and topic.
-        complaints: What was missing or wrong.
+        warnings: What was missing or wrong.
         frames: Number of frames that were segmented.
     """
 
     def __init__(self, camera: CameraTopic, settings: CameraSettings, segmenter: Segmenter,
                  outputs: Sequence[str], transforms: RecordedTransforms,
                  calibrations: RecordedCalibrations):
-        self.camera, self.frames, self.complaints = camera, 0, Complaints()
+        self.camera, self.frames, self.warnings = camera, 0, CountedWarnings()
         self._settings, self._segmenter = settings, segmenter
         self._calibrations = calibrations
         # Equal poses only, so that a frame's outputs do not depend on where a part begins.
-        self._locator = GroundLocator(transforms, calibrations, self.complaints,
+        self._locator = GroundLocator(transforms, calibrations, self.warnings,
                                       segmenter.resolution, operator.eq)
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
@@ -112,7 +112,7 @@ class RecordedCamera:
         try:
             frame = self._decode(data, log_ns)
         except EncodingError as error:
-            self.complaints.complain(UNREADABLE, str(error))
+            self.warnings.warn(UNREADABLE, str(error))
             return
         self._infer(frame)
         frame.requested_outputs = self._requested
@@ -129,7 +129,7 @@ class RecordedCamera:
             try:
                 yield output, output.make(frame, self._context)
             except OutputError as error:
-                self.complaints.complain(f'no ~/{output.name}', str(error))
+                self.warnings.warn(f'no ~/{output.name}', str(error))
 
     def _decode(self, data: bytes, log_ns: int) -> FrameInFlight:
         """Return a decoded frame, whose network input is in the batch.
@@ -156,7 +156,7 @@ class RecordedCamera:
         decode_frame(frame, self._batch[0], self._scratch, self._bit_depth)
         for remark in frame.image.remarks:
             if remark.is_warning:
-                self.complaints.complain(f'images with an unusual {remark.fact}', remark.value)
+                self.warnings.warn(f'images with an unusual {remark.fact}', remark.value)
         frame.sample = self._batch[0, self._sampled_rows].copy()
         return frame
 
@@ -179,7 +179,7 @@ class RecordedCamera:
                                             now_sec, settings.frozen_timeout)
         if frame.suspicion is None:
             return
-        self.complaints.complain(f'suspect frames, {frame.suspicion.fault.value}',
+        self.warnings.warn(f'suspect frames, {frame.suspicion.fault.value}',
                                  frame.suspicion.reason)
         distrust(frame, self._perceiver)
 
@@ -187,7 +187,7 @@ class RecordedCamera:
         """Return what is remembered between two frames, for :meth:`restore`."""
         return {'frames': self.frames,
                 'epochs': [self._time_epoch, self._perceiver.vote_group],
-                'complaints': self.complaints.state(),
+                'complaints': self.warnings.state(),
                 **{name: dict(vars(remembers)) for name, remembers in self._memories().items()}}
 
     def restore(self, state: dict[str, object]) -> None:
@@ -198,7 +198,7 @@ class RecordedCamera:
         """
         self.frames = state['frames']
         self._time_epoch, self._perceiver.vote_group = state['epochs']
-        self.complaints.restore(state['complaints'])
+        self.warnings.restore(state['complaints'])
         for name, remembers in self._memories().items():
             set_fields(remembers, state[name])
 

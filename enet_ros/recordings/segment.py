@@ -257,15 +257,15 @@ class _Run:
     def _report(self, parts: int, resumed_parts: int) -> BagReport:
         cameras = list(self._cameras.values())
         lines = [f'{camera.camera.topic.name}: {line}' for camera in cameras
-                 for line in camera.complaints.lines()]
+                 for line in camera.warnings.lines()]
         return BagReport(sum(camera.frames for camera in cameras),
-                         sum(camera.complaints.count(UNREADABLE) for camera in cameras),
+                         sum(camera.warnings.count(UNREADABLE) for camera in cameras),
                          [*self._remarks, *lines], parts, resumed_parts, self.facts())
 
 
 def _done(camera: RecordedCamera) -> int:
     """Return the number of messages that a camera has taken."""
-    return camera.frames + camera.complaints.count(UNREADABLE)
+    return camera.frames + camera.warnings.count(UNREADABLE)
 
 
 def _without_absent_cameras(values: Mapping[str, object], cameras: Sequence[CameraTopic]

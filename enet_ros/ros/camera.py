@@ -129,7 +129,8 @@ class Camera:
             self._topics = created.pop_all()
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
-        self._ground = GroundLocator(transforms, self.calibration, self.health, setup.resolution)
+        self._ground = GroundLocator(transforms, self.calibration, self.health.warnings,
+                                     setup.resolution)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def activate(self) -> None:
@@ -264,7 +265,7 @@ class Camera:
                 try:
                     messages.append((name, output.make(frame, self._context)))
                 except Exception as error:  # The other outputs of the frame go on.
-                    failure = self._complain(name, error) or failure
+                    failure = self._warn_missing(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
             return Dropped(DropCause.FAILED, f'step publish failed: {failure}')
         with self._gate.lock:
@@ -294,17 +295,17 @@ class Camera:
                 if (refusal := self._gate.refusal(frame)) is None:
                     self._publishers[output.name].publish(message)
                 elif refusal.reason:  # The node is still active.
-                    self.health.complain(f'no ~/{output.name}', refusal.reason)
+                    self.health.warnings.warn(f'no ~/{output.name}', refusal.reason)
         except Exception as error:  # The frame is published, and must not count as dropped.
-            self._complain(output.name, error)
+            self._warn_missing(output.name, error)
 
-    def _complain(self, name: str, error: Exception) -> str:
+    def _warn_missing(self, name: str, error: Exception) -> str:
         """Say why an output is missing. Return the reason if something failed, else ''."""
         failure = '' if isinstance(error, OutputError) else describe_error(error)
-        self.health.complain(f'no ~/{name}', failure or str(error))
+        self.health.warnings.warn(f'no ~/{name}', failure or str(error))
         return failure
 
-    def check_stall(self) -> float:
+    def publish_stall_if_due(self) -> float:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.
 
         Returns:
@@ -312,13 +313,11 @@ class Camera:
         """
         camera_settings = self._parameters.camera_settings.get(self.setup.name)
         timeout_sec = camera_settings.settings.stall_timeout if camera_settings else 0.0
-        due_sec = self.health.seconds_to_stall(timeout_sec)
-        if due_sec > 0.0:
-            return due_sec
-        self.publish_unknown()
-        self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
-                                      throttle_duration_sec=WARNING_PERIOD_SEC)
-        return math.inf
+        if self.health.note_stall(timeout_sec):
+            self.publish_unknown()
+            self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
+                                          throttle_duration_sec=WARNING_PERIOD_SEC)
+        return self.health.seconds_to_stall(timeout_sec)
 
     def publish_unknown(self) -> None:
         """Publish a mask of unknown, if a frame was published since the activation."""

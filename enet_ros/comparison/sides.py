@@ -118,7 +118,7 @@ class Side:
             batch, confidence=True, upside_down=[0] if self.settings.rotate == 180 else [])[0]
         perception = self._perceiver.perceive(segmentation, self._camera_settings,
                                               needs=Need.MASK | Need.CONFIDENCE,
-                                              stamp_sec=time_sec, vote_group=image.shape)
+                                              order_sec=time_sec, vote_group=image.shape)
         return SideFrame(segmentation.labels, segmentation.confidence, perception.mask,
                          1e3 * (time.perf_counter() - started_sec))
 

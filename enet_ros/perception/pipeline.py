@@ -230,7 +230,7 @@ class Pipeline:
                     step = 'perceive'
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
-                        stamp_sec=frame.order_sec, vote_group=frame.vote_group,
+                        order_sec=frame.order_sec, vote_group=frame.vote_group,
                         ground=frame.ground)
                     step = 'publish'
                     dropped = camera.publish(frame)

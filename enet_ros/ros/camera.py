@@ -111,7 +111,7 @@ class Camera:
         self._clock = FrameClock()  # of the receiving thread
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
-        self._wanted: list[Output] = []  # outputs that had subscribers at the last frame
+        self._subscribed_outputs: list[Output] = []  # at the last frame
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = transforms
         self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
@@ -206,11 +206,11 @@ class Camera:
         if ((frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec)
                 and (refusal := self._gate.refusal(frame))):
             return refusal
-        self._wanted = [OUTPUTS[name] for name, publisher in self._publishers.items()
-                        if publisher.get_subscription_count()]
-        frame.requested_outputs, frame.needs = find_requested(self._wanted, settings)
+        self._subscribed_outputs = [OUTPUTS[name] for name, publisher in self._publishers.items()
+                                    if publisher.get_subscription_count()]
+        frame.requested_outputs, frame.needs = find_requested(self._subscribed_outputs, settings)
         if not frame.requested_outputs:
-            return Dropped(DropCause.UNREQUESTED, left_out(self._wanted, ()))
+            return Dropped(DropCause.UNREQUESTED, left_out(self._subscribed_outputs, ()))
         self._bit_depth.bits = settings.bit_depth
         try:
             decode_frame(frame, network_input, self._scratch, self._bit_depth)
@@ -241,8 +241,8 @@ class Camera:
         facts, note = {}, self._clock.take_note()
         current = self._parameters.camera_settings.get(self.setup.name)
         if current is not None:
-            requested, _ = find_requested(self._wanted, current.settings)
-            if lacking := left_out(self._wanted, requested):
+            requested, _ = find_requested(self._subscribed_outputs, current.settings)
+            if lacking := left_out(self._subscribed_outputs, requested):
                 facts['left_out'] = lacking
         if self._last_frame is not None:
             facts['calibration'] = self.calibration.describe(*self._last_frame)

@@ -18,11 +18,11 @@ def version_tuple(version: str) -> tuple[int, ...]:
 
 def choice(findings: Findings) -> str:
     """Say which backend and precision ``auto`` picks, and why."""
-    facts = findings.facts()
-    text = explain_auto(facts)
-    if findings.gpus and findings.torch and not facts.torch_cuda:
+    support = findings.backend_support()
+    text = explain_auto(support)
+    if findings.gpus and findings.torch and not support.torch_cuda:
         text += f'; torch {findings.torch} does not see the CUDA device'
-    if facts.torch_cuda and not findings.gpu_asked:
+    if support.torch_cuda and not findings.gpu_asked:
         text += '; not tried, --gpu does'
     return text
 
@@ -33,7 +33,7 @@ def shortfalls(findings: Findings) -> list[str]:
     if not findings.torch:
         missing.append('torch is not installed, and every backend needs it once to read the '
                        f'network: {_install_torch(findings)}')
-    elif not (findings.openvino or findings.gpu_asked or findings.facts().torch_cuda):
+    elif not (findings.openvino or findings.gpu_asked or findings.backend_support().torch_cuda):
         missing.append('OpenVINO is not installed, and torch alone takes twice as long: '
                        'pip install openvino')
     if not findings.ros.get('rclpy'):

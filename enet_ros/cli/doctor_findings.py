@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
-from enet_ros.backends.select import Facts
+from enet_ros.backends.select import BackendSupport
 from enet_ros.machine import (
     cuda_driver,
     import_openvino,
@@ -91,15 +91,15 @@ class Findings:
     problem: str = ''
     gpu_asked: bool = False
 
-    def facts(self) -> Facts:
-        """Return what the choice of a backend depends on.
+    def backend_support(self) -> BackendSupport:
+        """Return what this machine has for the backends.
 
         Without a look at the GPU, torch and torch_tensorrt are judged by what they were built for.
         """
         sees = self.torch_sees_gpu if self.gpu_asked else bool(self.torch_cuda)
         works = self.tensorrt_works if self.gpu_asked else bool(self.torch_tensorrt)
-        return Facts(bool(self.gpus), works, bool(self.gpus and sees), bool(self.openvino),
-                     bool(self.torch), self.bfloat16)
+        return BackendSupport(bool(self.gpus), works, bool(self.gpus and sees),
+                              bool(self.openvino), bool(self.torch), self.bfloat16)
 
 
 def gather(*, gpu: bool) -> Findings:

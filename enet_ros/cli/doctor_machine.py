@@ -45,7 +45,7 @@ print('FOUND ' + json.dumps(found))
 
 
 @dataclass(frozen=True)
-class Findings:
+class MachineReport:
     """What a machine has; a version is '' where there is none.
 
     Attributes:
@@ -102,7 +102,7 @@ class Findings:
                               bool(self.openvino), bool(self.torch), self.bfloat16)
 
 
-def gather(*, gpu: bool) -> Findings:
+def gather(*, gpu: bool) -> MachineReport:
     """Look at this machine.
 
     Args:
@@ -120,7 +120,7 @@ def gather(*, gpu: bool) -> Findings:
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
             'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
-    return Findings(**(known | (_gpu() if gpu else {})))
+    return MachineReport(**(known | (_gpu() if gpu else {})))
 
 
 def _torch_tensorrt() -> dict[str, str]:
@@ -175,7 +175,7 @@ def _output(*command: str) -> str:
 
 
 def _probe() -> dict:
-    """Import torch, tensorrt and torch_tensorrt in a child; returns fields of Findings."""
+    """Import torch, tensorrt and torch_tensorrt in a child; returns fields of MachineReport."""
     try:
         done = subprocess.run([sys.executable, '-c', PROBE], capture_output=True, text=True,
                               timeout=PROBE_TIMEOUT_SEC)

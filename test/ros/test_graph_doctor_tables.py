@@ -8,7 +8,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
-from enet_ros.ros.graph_doctor.findings import Finding, Kind, Level, exit_code, table  # noqa: E402
+from enet_ros.ros.graph_doctor.findings import Finding, Kind, Severity, exit_code, table  # noqa: E402
 from enet_ros.ros.graph_doctor.judge import judge  # noqa: E402
 from enet_ros.ros.graph_doctor.judge_inputs import Sample, _judge_transforms  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
@@ -60,11 +60,11 @@ def test_a_node_of_another_domain_or_middleware_is_named(tmp_path):
         "segment_node (process 123) runs with ROS_DOMAIN_ID='7', and this shell has '0'",
         "segment_node (process 123) runs with RMW_IMPLEMENTATION='rmw_cyclonedds_cpp', and this "
         "shell has ''"]
-    assert {finding.level for finding in found} == {Level.ERROR}
+    assert {finding.severity for finding in found} == {Severity.ERROR}
     beside = machine_settings.judge_processes(
         machine_settings.local_nodes(tmp_path), machine_settings.settings_of({}), is_error=False)
-    assert {(finding.kind, finding.level) for finding in beside} == {
-        (Kind.OTHER_DOMAIN, Level.FINE)}
+    assert {(finding.kind, finding.severity) for finding in beside} == {
+        (Kind.OTHER_DOMAIN, Severity.FINE)}
 
 
 def test_shared_memory_that_is_absent_or_full(tmp_path, monkeypatch):

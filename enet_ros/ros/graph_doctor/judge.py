@@ -18,7 +18,7 @@ def judge(found: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
     """Return all findings about a node, the worst first."""
     findings = [*_judge_state(found), *_judge_diagnostics(found), *_judge_ends(found),
                 *judge_inputs(found), *_judge_nav2(found, nav2)]
-    return sorted(findings, key=lambda finding: -finding.level)
+    return sorted(findings, key=lambda finding: -finding.severity)
 
 
 def _judge_state(found: Observation) -> Iterator[Finding]:

@@ -179,8 +179,7 @@ class _Run:
         return {
             'version': package_version('enet_ros'), 'recording': str(path.resolve()),
             'files': [[file.name, file.stat().st_size] for file in files_of(path)],
-            'cameras': [[camera.camera.name, camera.camera.topic.name]
-                        for camera in self._cameras.values()],
+            'cameras': [[camera.name, topic.name] for topic, camera in self._cameras.items()],
             'outputs': list(self._options.outputs), 'node': self._options.node,
             'part bytes': self._options.part_bytes, **self._provenance(),
             'parameters': {name: list(value) if isinstance(value, tuple) else value
@@ -228,7 +227,7 @@ class _Run:
         camera = self._cameras[topic]
         for output, message in camera.segment(data, log_ns):
             serialized = typestore().serialize_cdr(message, output.type)
-            writer.write(self._topic_of[camera.camera.name, output.name], log_ns, serialized)
+            writer.write(self._topic_of[camera.name, output.name], log_ns, serialized)
 
     def _write_label_info(self, writer: RecordingWriter, log_ns: int) -> None:
         message = make_label_info(self._segmenter.checkpoint.class_map, log_ns)
@@ -244,19 +243,19 @@ class _Run:
         if writer.state is None:
             return 0
         try:
-            for camera in self._cameras.values():
-                camera.restore(writer.state[camera.camera.topic.name])
+            for topic, camera in self._cameras.items():
+                camera.restore(writer.state[topic.name])
             return int(writer.state['messages'])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise writer.damaged(error) from error
 
     def _state(self, messages: int) -> dict[str, object]:
         return {'messages': messages, **{
-            camera.camera.topic.name: camera.state() for camera in self._cameras.values()}}
+            topic.name: camera.state() for topic, camera in self._cameras.items()}}
 
     def _report(self, parts: int, resumed_parts: int) -> BagReport:
         cameras = list(self._cameras.values())
-        lines = [f'{camera.camera.topic.name}: {line}' for camera in cameras
+        lines = [f'{topic.name}: {line}' for topic, camera in self._cameras.items()
                  for line in camera.complaints.lines()]
         return BagReport(sum(camera.frames for camera in cameras),
                          sum(camera.complaints.count(UNREADABLE) for camera in cameras),

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='name of the node, in that file and in the topics '
                              '(default: /enet)')
-    add_network_options(parser)
+    add_network_options(parser, (640, 360), as_node=True)
     parser.add_argument('--part-size', type=float, default=256, metavar='MIB',
                         help='size of a part before compression; a stopped run goes on at the '
                              'last whole part (default: 256)')

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.cli.options import add_force, add_network_options
 from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--change', default='', metavar='NAME',
                         help='with --alarms: change every image first, as enet-ros eval --change '
                              'does: fog, rain, dusk, dirt, defocus, ...')
-    add_engine_options(parser, None)
+    add_network_options(parser, None)
 
 
 def run(args: argparse.Namespace) -> int:

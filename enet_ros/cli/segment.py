@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.cli.options import add_force, add_network_options
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
 from enet_ros.common.overwrite import check_absent
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--frames', action='store_true',
                         help='also write labels and drivable mask of every frame of a video')
     add_force(parser)
-    add_engine_options(parser, (640, 360))
+    add_network_options(parser, (640, 360))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='parameter file of the node, from which the values below are taken')
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='full name of the node in that file (default: /enet)')
-    add_network_options(parser)
+    add_network_options(parser, (640, 360), as_node=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -59,13 +59,14 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter(checkpoint, resolution, args.backend, args.precision, args.threads)
     print(segmenter.choice, file=sys.stderr)
     if args.alarms:
-        from enet_ros.training.confidence_limit import count_alarms
+        from enet_ros.cli.suspects import count_alarms
         from enet_ros.training.photometric import apply_change
         frames = read_frames(path)
         if args.change:
             frames = (apply_change(args.change, frame, seed) for seed, frame in enumerate(frames))
         print(f'confidence: {segmenter.confidence_check}')
-        print(count_alarms(segmenter, frames, segmenter.least_confidence))
+        alarms = count_alarms(segmenter, frames, segmenter.least_confidence)
+        print(alarms.describe_alarms())
         return 0
     return _calibrate(segmenter, path, args.out)
 

@@ -1,4 +1,4 @@
-"""``enet-ros calibrate``: the confidence below which the node doubts a frame."""
+"""``enet-ros calibrate``: the least confidence of weights, below which a frame is suspect."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from enet_ros.cli.options import add_force, add_network_options
 from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
-Find the mean confidence below which a frame is unlike what the weights were trained on. The images
-need no labels. Choose some of a place that the weights fit, which training has not seen.
+Find the least confidence of weights: the mean confidence below which a frame is suspect, since it
+is unlike what the weights were trained on. This calibrates no camera: the node has the
+calibration of a camera from camera_info. The images need no labels. Choose some of a place that
+the weights fit, which training has not seen.
 
   enet-ros calibrate --images camvid/val                              # only print
   enet-ros calibrate --images camvid/val --weights old.safetensors --out new.safetensors

@@ -132,7 +132,7 @@ def right_labels(reference):
 
 
 def test_labels_that_agree_are_used(reference, right_labels):
-    Kernels(right_labels)._judge(reference)
+    Kernels(right_labels)._judge(reference)  # raises no BackendError
 
 
 def test_other_labels_are_refused(reference, right_labels):

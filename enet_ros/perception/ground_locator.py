@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from enet_ros.perception.frame import FrameInFlight, Header
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.camera_info import Judgement
 from enet_ros.perception.geometry.camera_model import CameraModel
-from enet_ros.perception.geometry.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.geometry.transforms import Transforms
+from enet_ros.perception.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.message_types import Header
 from enet_ros.perception.perceive import Need
 
 

@@ -7,8 +7,8 @@ import threading
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.geometry.camera_info import CalibrationJudge, Judgement
-from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.ros.receiver import take_newest
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.geometry.camera_info import Judgement
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.parameters.camera_settings import CameraSettings
-from enet_ros.perception.settings import make_settings
+from enet_ros.perception.parameters.settings import make_settings
 
 JUDGEMENT = Judgement(SimpleNamespace(), CameraModel(48, 32, (40, 0, 23.5, 0, 40, 15.5, 0, 0, 1)))
 SETTINGS = CameraSettings.of(make_settings({'ground.pose': 'tf'}), ClassMap.from_names(('Road',)))

@@ -1,10 +1,8 @@
-"""Checks of a camera info. A message is anything with its fields: no ROS."""
+"""Checks of a camera info. No ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -14,42 +12,12 @@ from enet_ros.perception.geometry.camera_model import (
     UncalibratedError,
     scale_camera_matrix,
 )
+from enet_ros.perception.message_types import CameraInfo
 
 #: Greatest difference in the height of a frame and its calibration. Drivers round when they scale.
 SIZE_TOLERANCE_PX = 2
 _SINGLE_FIELDS = ('height', 'width', 'distortion_model', 'binning_x', 'binning_y', 'roi')
 _ARRAYS = ('d', 'k', 'r', 'p')
-
-
-class Region(Protocol):
-    """The fields of sensor_msgs/RegionOfInterest."""
-
-    x_offset: int
-    y_offset: int
-    height: int
-    width: int
-
-
-class Header(Protocol):
-    """The field of std_msgs/Header that names a camera."""
-
-    frame_id: str
-
-
-class CameraInfo(Protocol):
-    """The fields of sensor_msgs/CameraInfo that are read. Matrices are flat arrays."""
-
-    height: int
-    width: int
-    distortion_model: str
-    d: Sequence[float]
-    k: np.ndarray
-    r: np.ndarray
-    p: np.ndarray
-    binning_x: int
-    binning_y: int
-    roi: Region
-    header: Header
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
 from enet_ros.ros.graph_doctor.findings import Finding, Kind, Level, exit_code, table  # noqa: E402
-from enet_ros.ros.graph_doctor.judge import judge  # noqa: E402
-from enet_ros.ros.graph_doctor.judge_inputs import Sample, _judge_transforms  # noqa: E402
+from enet_ros.ros.graph_doctor.graph_findings import judge  # noqa: E402
+from enet_ros.ros.graph_doctor.input_findings import Sample, _judge_transforms  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source, read_nav2_file  # noqa: E402
 from enet_ros.ros.graph_doctor.observation import Observation  # noqa: E402
@@ -122,7 +122,7 @@ def test_a_stamp_before_1970_is_named():
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image
 
-    from enet_ros.ros.graph_doctor.judge_inputs import _read_samples
+    from enet_ros.ros.graph_doctor.input_findings import _read_samples
     from enet_ros.ros.graph_doctor.observation import IMAGE, Topic
     message = Image(height=4, width=4, encoding='mono8', step=4, data=bytes(16))
     message.header.stamp.sec = -5

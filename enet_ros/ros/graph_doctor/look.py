@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.judge import judge
+from enet_ros.ros.graph_doctor.graph_findings import judge
 from enet_ros.ros.graph_doctor.machine_settings import (
     judge_environment,
     judge_processes,

@@ -9,7 +9,7 @@ from rclpy.duration import Infinite
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
+from enet_ros.ros.graph_doctor.input_findings import judge_inputs
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
 from enet_ros.ros.graph_doctor.observation import LABEL_INFO, Observation, node_of
 

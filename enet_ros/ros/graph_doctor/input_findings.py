@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
-from enet_ros.perception.geometry.camera_info import judge as judge_calibration
+from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
@@ -143,13 +143,13 @@ def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Fi
             continue
         try:
             info = deserialize_message(topic.messages[-1][1], CameraInfo)
-            judgement = judge_calibration(info, samples[-1].size,
-                                          rectified=bool(found.parameters.get('rectified')))
+            calibration = check_calibration(info, samples[-1].size,
+                                            rectified=bool(found.parameters.get('rectified')))
         except Exception as error:  # As with the images.
             yield Finding(Kind.CAMERA_INFO, f'{topic.name} cannot be read: {reason_of(error)}')
             continue
-        if judgement.problem:
-            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {judgement.problem}')
+        if calibration.problem:
+            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {calibration.problem}')
         if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
             yield Finding(Kind.FRAME_ID, f"frame_id is '{samples[-1].frame_id}' in the images and "
                                          f"'{info.header.frame_id}' in {topic.name}")

@@ -72,7 +72,7 @@ class RecordedCalibrations:
         return self._checker.take_note()
 
 
-def survey(recording: Recording, cameras: Sequence[CameraTopic]) -> Survey:
+def survey_cameras(recording: Recording, cameras: Sequence[CameraTopic]) -> Survey:
     """Read the transforms and the calibrations of a recording.
 
     A message that cannot be read is passed over, as rclpy does.

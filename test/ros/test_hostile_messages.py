@@ -28,7 +28,7 @@ from enet_ros.ros.graph_doctor.observation import COMPRESSED, INFO, Observation,
 from enet_ros.ros.graph_doctor.observer import open_observer  # noqa: E402
 from enet_ros.ros.guarded import Guarded, reason_of  # noqa: E402
 from enet_ros.ros.tools import view_messages  # noqa: E402
-from enet_ros.ros.tools.observer import Observer  # noqa: E402
+from enet_ros.ros.tools.observer import DemoObserver  # noqa: E402
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView  # noqa: E402
 from enet_ros.ros.tools.view_target import CameraTopics  # noqa: E402
 from enet_ros.view.drawing import CameraDrawing  # noqa: E402
@@ -235,7 +235,7 @@ def test_the_viewer_goes_on_after_hostile_messages_over_dds(node):
 
 def test_an_observer_counts_no_mask_with_an_impossible_stamp():
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    observer = Observer()
+    observer = DemoObserver()
     callbacks = {one.topic_name: one.callback for one in observer.subscriptions}
     for topic, message in (
             ('/enet/drivable_mask', image(sec=-5)), ('/enet/labels', image(sec=-5)),

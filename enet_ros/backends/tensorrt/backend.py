@@ -20,7 +20,7 @@ import numpy as np
 from enet_ros.backends.agreement import compare_with_torch
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
-from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
+from enet_ros.backends.tensorrt.supply import EngineSupply, describe_environment
 from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import cuda_device_count
 
@@ -63,12 +63,12 @@ class TensorRtBackend:
             CheckpointError: The weights are not those of an ENet.
         """
         check_request(request)
-        machine = describe_machine()
+        environment = describe_environment()
         self._fallback = self._torch_backend(request)
-        self.device = machine.gpu
+        self.device = environment.gpu
         self._resolution = request.resolution
         self.max_batch = request.batch
-        self._supply = EngineSupply(request, machine)
+        self._supply = EngineSupply(request, environment)
         self._engines: dict[bool, Engine] = {}
         self._end = weakref.finalize(self, self._supply.stop)
         self._engine(confidence=False)

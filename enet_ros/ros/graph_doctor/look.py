@@ -64,5 +64,5 @@ def look_at_graph(environment: dict[str, str], node: str = '', nav2: str = '',
                           f'{own["ROS_DOMAIN_ID"]}, which has {others} other nodes'))
     if report.nodes or elsewhere or node or nav2:
         report.findings += [*elsewhere, *settings, *judge_shared_memory()]
-    report.findings.sort(key=lambda finding: -finding.level)
+    report.findings.sort(key=lambda finding: -finding.severity)
     return report

@@ -277,7 +277,7 @@ def test_inputs_that_nobody_foresaw_are_findings_of_the_doctor():
         Topic('/zip', COMPRESSED, messages=[(0, b'\0\1\0\0')], arrivals_sec=[0.0]),
         Topic('/info', INFO, messages=[(0, b'\0\1\0\0')])])
     found.statuses['enet: segmentation'] = diagnostics(rate_hz='many').status[0]
-    texts = '\n'.join(finding.text for finding in input_findings.judge_inputs(found))
+    texts = '\n'.join(finding.text for finding in input_findings.input_findings(found))
     assert '/image: a message of 0 bytes is no sensor_msgs/Image' in texts
     assert '/zip: RMWError: failed to deserialize' in texts
     assert '/info cannot be read: RMWError' in texts

@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> BagOptions:
     """Return what is asked: options before the parameter file, before defaults."""
     from enet_ros.perception.parameters.files import values_of_node
-    from enet_ros.perception.settings import make_settings
+    from enet_ros.perception.parameters.settings import make_settings
     from enet_ros.recordings.outputs import DEFAULT_OUTPUTS
     from enet_ros.recordings.segment import BagOptions
     node = args.node.strip('/')

@@ -8,8 +8,8 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+from enet_ros.perception.parameters.settings import PARAMETERS, NodeSettings
 from enet_ros.perception.parameters.table import Changes, Parameter, groups_of
-from enet_ros.perception.settings import PARAMETERS, NodeSettings
 
 DESCRIPTION = """\
 Print every parameter of segment_node: its default, its allowed values, when it may change and

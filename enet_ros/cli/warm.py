@@ -64,7 +64,7 @@ def _values(args: argparse.Namespace) -> dict[str, object]:
     """Return the parameters of the network: options before the file, before defaults."""
     from enet_ros.perception.parameters.files import values_of_node
     from enet_ros.perception.parameters.names import checked_values
-    from enet_ros.perception.settings import BY_NAME, make_settings
+    from enet_ros.perception.parameters.settings import BY_NAME, make_settings
     values = values_of_node(args.params, args.node) if args.params else {}
     values |= given_network(args)
     cameras = BY_NAME['cameras'].checked(values.get('cameras', ['']))

@@ -10,6 +10,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import (
     BitDepth,
     CompressedFile,
@@ -19,8 +20,8 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.perception.frame import FrameInFlight, FrameTimes
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.outputs import OutputError, find_requested
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.output_error import OutputError
+from enet_ros.perception.outputs import find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.stamps import FrameClock, StampError, to_ns

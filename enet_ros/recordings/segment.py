@@ -10,12 +10,12 @@ from pathlib import Path
 from enet_ros.common.suggestions import suggest
 from enet_ros.machine import package_version
 from enet_ros.network.checkpoint import weights_path
-from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
+from enet_ros.perception.camera_settings import CameraSettings, settings_of_cameras
 from enet_ros.perception.parameters.names import checked_values, shared_parameter
+from enet_ros.perception.parameters.settings import BY_NAME, make_settings
 from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import BY_NAME, make_settings
 from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore

@@ -13,7 +13,7 @@ from support.ground import GROUND, NETWORK, calibration, xyz  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.perception.drivable import DrivableFilter, drivable_mask  # noqa: E402
-from enet_ros.perception.settings import DrivableSettings  # noqa: E402
+from enet_ros.perception.parameters.settings import DrivableSettings  # noqa: E402
 
 pytestmark = pytest.mark.ros
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()

@@ -12,6 +12,7 @@ from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.perception.drivable import drivable_mask  # noqa: E402
 from enet_ros.perception.grid import GridCells, GridSpec, rolling_grid  # noqa: E402
+from enet_ros.perception.parameters.settings import ScanSettings  # noqa: E402
 from enet_ros.perception.planner_outputs import (  # noqa: E402
     free_space_scan,
     nearest_edge,
@@ -19,7 +20,6 @@ from enet_ros.perception.planner_outputs import (  # noqa: E402
     path_bin,
     scan_bins,
 )
-from enet_ros.perception.settings import ScanSettings  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.scene.style import EMPTY  # noqa: E402
 

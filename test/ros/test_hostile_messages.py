@@ -23,7 +23,7 @@ from sensor_msgs.msg import Image, LaserScan, PointCloud2  # noqa: E402
 
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.ros.cdr import read_stamp_ns  # noqa: E402
-from enet_ros.ros.graph_doctor import judge_inputs  # noqa: E402
+from enet_ros.ros.graph_doctor import input_findings  # noqa: E402
 from enet_ros.ros.graph_doctor.observation import COMPRESSED, INFO, Observation, Topic  # noqa: E402
 from enet_ros.ros.graph_doctor.observer import open_observer  # noqa: E402
 from enet_ros.ros.guarded import Guarded, reason_of  # noqa: E402
@@ -277,7 +277,7 @@ def test_inputs_that_nobody_foresaw_are_findings_of_the_doctor():
         Topic('/zip', COMPRESSED, messages=[(0, b'\0\1\0\0')], arrivals_sec=[0.0]),
         Topic('/info', INFO, messages=[(0, b'\0\1\0\0')])])
     found.statuses['enet: segmentation'] = diagnostics(rate_hz='many').status[0]
-    texts = '\n'.join(finding.text for finding in judge_inputs.judge_inputs(found))
+    texts = '\n'.join(finding.text for finding in input_findings.input_findings(found))
     assert '/image: a message of 0 bytes is no sensor_msgs/Image' in texts
     assert '/zip: RMWError: failed to deserialize' in texts
     assert '/info cannot be read: RMWError' in texts

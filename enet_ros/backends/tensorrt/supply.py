@@ -139,7 +139,7 @@ class EngineSupply:
             with self.device_lock:
                 engine.runner = load_engine(content, self._folder, request.shape)
                 engine.origin = origin
-                engine.enter(EngineState.LOADED)  # before it can be judged
+                engine.enter(EngineState.LOADED)  # before it can be compared
         except Exception as error:  # whatever it raises, an engine can be built anew
             engine.enter(EngineState.WAITING if origin == 'from the cache' else EngineState.FAILED,
                          f'failed to load: {describe_error(error)}')

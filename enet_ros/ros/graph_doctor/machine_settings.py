@@ -36,8 +36,8 @@ def local_nodes(proc: Path = Path('/proc')) -> Iterator[tuple[int, dict[str, str
         yield int(folder.name), settings_of(environment)
 
 
-def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, str], *,
-                    is_error: bool = True) -> list[Finding]:
+def process_findings(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, str], *,
+                     is_error: bool = True) -> list[Finding]:
     """Compare the settings of nodes on this machine with ours.
 
     Args:
@@ -51,7 +51,7 @@ def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, 
             for pid, settings in nodes for name, value in settings.items() if value != own[name]]
 
 
-def judge_environment(environment: Mapping[str, str] = os.environ) -> list[Finding]:
+def environment_findings(environment: Mapping[str, str] = os.environ) -> list[Finding]:
     """Judge the variables of this shell."""
     findings, own = [], settings_of(environment)
     domain = own['ROS_DOMAIN_ID']
@@ -68,7 +68,7 @@ def judge_environment(environment: Mapping[str, str] = os.environ) -> list[Findi
     return findings
 
 
-def judge_shared_memory(folder: Path = Path('/dev/shm')) -> list[Finding]:
+def shared_memory_findings(folder: Path = Path('/dev/shm')) -> list[Finding]:
     """Judge the shared memory, by which images travel between processes of one machine."""
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [Finding(Kind.SHARED_MEMORY, f'{folder} is absent or cannot be written')]

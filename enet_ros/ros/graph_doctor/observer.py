@@ -42,7 +42,7 @@ except ImportError:  # They are not among the ROS 2 wheels.
 DISCOVERY_SEC = 2.0
 ANSWER_SEC = 2.0
 MOST_FRAMES = 1000  # pairs of frames of TF that are kept
-#: Parameters that judgements depend on. A node that has the first is one of ours.
+#: Parameters that findings depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
 #: Types that every managed node publishes. Topics of other types are outputs, remapped or not.

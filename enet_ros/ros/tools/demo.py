@@ -34,7 +34,7 @@ from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.perception.overlay import birds_eye, with_legend
-from enet_ros.perception.settings import GridSettings
+from enet_ros.perception.parameters.settings import GridSettings
 from enet_ros.ros.tools.observer import DemoObserver, Record
 from enet_ros.ros.tools.processes import (
     Process,

@@ -1,4 +1,4 @@
-"""Judges the graph around a node: its state, its ends and what it says of itself."""
+"""Findings about the graph around a node: its state, its ends and what it says of itself."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from rclpy.duration import Infinite
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
+from enet_ros.ros.graph_doctor.input_findings import input_findings
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
 from enet_ros.ros.graph_doctor.observation import LABEL_INFO, Observation, node_of
 
 
-def judge(observation: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
+def graph_findings(observation: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
     """Return all findings about a node, the worst first."""
-    findings = [*_judge_state(observation), *_judge_diagnostics(observation),
-                *_judge_ends(observation), *judge_inputs(observation),
-                *_judge_nav2(observation, nav2)]
+    findings = [*_state_findings(observation), *_diagnostics_findings(observation),
+                *_end_findings(observation), *input_findings(observation),
+                *_nav2_findings(observation, nav2)]
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
-def _judge_state(observation: Observation) -> Iterator[Finding]:
+def _state_findings(observation: Observation) -> Iterator[Finding]:
     if observation.count > 1:
         yield Finding(Kind.SAME_NAME, f'{observation.count} nodes are named {observation.node}')
     if not observation.state:
@@ -37,7 +37,7 @@ def _is_configuring(observation: Observation) -> bool:
                for status in observation.statuses.values() for value in status.values)
 
 
-def _judge_diagnostics(observation: Observation) -> Iterator[Finding]:
+def _diagnostics_findings(observation: Observation) -> Iterator[Finding]:
     if not observation.statuses and observation.state == 'active':
         yield Finding(Kind.NO_DIAGNOSTICS, f'{observation.node} is active and silent on '
                                            '/diagnostics')
@@ -56,7 +56,7 @@ def _judge_diagnostics(observation: Observation) -> Iterator[Finding]:
             yield Finding(kind, f'{name}: {status.message}')
 
 
-def _judge_ends(observation: Observation) -> Iterator[Finding]:
+def _end_findings(observation: Observation) -> Iterator[Finding]:
     for topic in [*observation.inputs, *observation.outputs]:
         for publisher, subscriber in product(topic.publishers, topic.subscribers):
             if observation.node not in (node_of(publisher), node_of(subscriber)):
@@ -93,7 +93,7 @@ def mismatches(offered, requested) -> Iterator[str]:
                'set automatic at the subscriber')
 
 
-def _judge_nav2(observation: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
+def _nav2_findings(observation: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
     for key, topic in observation.silent_topics:
         yield Finding(Kind.NAV2_TOPIC, f'{key} is {topic}, which nobody publishes')
     semantic = [source for source in nav2 if source.classes is not None]

@@ -1,4 +1,4 @@
-"""Judges what comes to a node: images, stamps, calibration, TF and the clock."""
+"""Findings about what comes to a node: images, stamps, calibration, TF and the clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
-from enet_ros.perception.geometry.camera_info import judge as judge_calibration
+from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
@@ -40,24 +40,24 @@ class Sample:
     age_ns: int | None
 
 
-def judge_inputs(observation: Observation) -> Iterator[Finding]:
+def input_findings(observation: Observation) -> Iterator[Finding]:
     """Yield the findings about everything that comes to the node."""
-    yield from _judge_clock(observation)
+    yield from _clock_findings(observation)
     samples: list[Sample] = []
     for topic in observation.of_type(IMAGE, COMPRESSED):
-        yield from _judge_publishers(topic, observation.image_topics.get(topic.type_name, []))
+        yield from _publisher_findings(topic, observation.image_topics.get(topic.type_name, []))
         read, problem = _read_samples(topic)
         if problem:
             yield Finding(Kind.IMAGE, f'{topic.name}: {problem}')
         if read:
-            yield from _judge_samples(topic, read, observation)
+            yield from _sample_findings(topic, read, observation)
         samples += read
-    yield from _judge_calibration(observation, samples)
-    yield from _judge_transforms(observation, samples)
-    yield from _judge_share(observation)
+    yield from _calibration_findings(observation, samples)
+    yield from _transform_findings(observation, samples)
+    yield from _rate_findings(observation)
 
 
-def _judge_clock(observation: Observation) -> Iterator[Finding]:
+def _clock_findings(observation: Observation) -> Iterator[Finding]:
     simulated = observation.parameters.get('use_sim_time')
     if simulated and not observation.has_clock:
         yield Finding(Kind.NO_CLOCK, f'use_sim_time of {observation.node} is true, and no time '
@@ -68,7 +68,7 @@ def _judge_clock(observation: Observation) -> Iterator[Finding]:
                                       f'has {observation.clock_publishers} publishers')
 
 
-def _judge_publishers(topic: Topic, image_topics: list[str]) -> Iterator[Finding]:
+def _publisher_findings(topic: Topic, image_topics: list[str]) -> Iterator[Finding]:
     names = [node_of(end) for end in topic.publishers]
     if not names:
         others = ', '.join(image_topics[:MOST_TOPICS])
@@ -106,7 +106,7 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
     return samples, problem
 
 
-def _judge_samples(topic: Topic, samples: list[Sample],
+def _sample_findings(topic: Topic, samples: list[Sample],
                    observation: Observation) -> Iterator[Finding]:
     sizes = sorted({sample.size for sample in samples})
     if len(sizes) > 1:
@@ -132,7 +132,7 @@ def _judge_samples(topic: Topic, samples: list[Sample],
         yield Finding(Kind.STAMP_FUTURE, text)
 
 
-def _judge_calibration(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
+def _calibration_findings(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
     topics = observation.of_type(INFO)
     needed = observation.parameters.get('ground.pose', 'off') != 'off'
     for topic in topics:
@@ -145,19 +145,19 @@ def _judge_calibration(observation: Observation, samples: list[Sample]) -> Itera
             continue
         try:
             info = deserialize_message(topic.messages[-1][1], CameraInfo)
-            judgement = judge_calibration(info, samples[-1].size,
-                                          rectified=bool(observation.parameters.get('rectified')))
+            calibration = check_calibration(
+                info, samples[-1].size, rectified=bool(observation.parameters.get('rectified')))
         except Exception as error:  # As with the images.
             yield Finding(Kind.CAMERA_INFO, f'{topic.name} cannot be read: {reason_of(error)}')
             continue
-        if judgement.problem:
-            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {judgement.problem}')
+        if calibration.problem:
+            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {calibration.problem}')
         if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
             yield Finding(Kind.FRAME_ID, f"frame_id is '{samples[-1].frame_id}' in the images and "
                                          f"'{info.header.frame_id}' in {topic.name}")
 
 
-def _judge_transforms(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
+def _transform_findings(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
     if observation.frames is None:  # The node itself warns that it has no TF.
         return
     base, odometry = (str(observation.parameters.get(name) or '').lstrip('/')
@@ -182,7 +182,7 @@ def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:
     return reached
 
 
-def _judge_share(observation: Observation) -> Iterator[Finding]:
+def _rate_findings(observation: Observation) -> Iterator[Finding]:
     """Compare the rate of the node with that of its images, where it has one camera."""
     rates = [rate for status in observation.statuses.values() for value in status.values
              if value.key == 'rate_hz' and (rate := _number(value.value)) is not None]

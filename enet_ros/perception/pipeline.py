@@ -1,7 +1,7 @@
-"""The order of a frame's steps: decode, segment, perceive, publish.
+"""The order of a frame's steps: decode, segment, judge, locate, perceive, publish.
 
 Receiving has a thread of its own (ros/receiver.py). Two threads of this module do the rest: one
-decodes and segments, one perceives and publishes. So a slow network delays no callback, and
+decodes and segments, one does the other steps. So a slow network delays no callback, and
 publishing overlaps with the network.
 
 Nothing queues. One slot per camera holds its newest frame, and one place between the two threads
@@ -29,15 +29,18 @@ from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 
 
 class CameraPort(Protocol):
-    """The steps of a frame that need ROS."""
+    """The steps of a frame that need ROS. Each returns why it drops the frame, or None."""
 
-    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
+    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> Dropped | None:
         """Decode a frame, and write the input of the network, (H, W, 3) uint8 RGB."""
 
-    def locate(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
-        """Find the calibration and the ground of a frame in time, for outputs that need them."""
+    def locate(self, frame: FrameInFlight) -> Dropped | None:
+        """Find the calibration and the ground of a frame, for outputs that need them.
 
-    def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+        A frame is dropped if it would be too old once it is published.
+        """
+
+    def publish(self, frame: FrameInFlight) -> Dropped | None:
         """Make and send the messages of a perceived frame."""
 
     def drop(self, dropped: Dropped) -> None:
@@ -177,15 +180,15 @@ class Pipeline:
         for frame in frames:
             camera = self._cameras[frame.camera]
             try:
-                result = camera.decode(frame, batch[len(decoded)])
+                dropped = camera.decode(frame, batch[len(decoded)])
             except Exception as error:  # The topics may have been removed meanwhile.
-                self._drop_failed([frame], '', error)
+                self._drop_failed([frame], 'step decode failed: ', error)
                 continue
-            if isinstance(result, Dropped):
-                camera.drop(result)
+            if dropped is not None:
+                camera.drop(dropped)
             else:
-                result.sample = batch[len(decoded), self._sampled_rows].copy()
-                decoded.append(result)
+                frame.sample = batch[len(decoded), self._sampled_rows].copy()
+                decoded.append(frame)
         return decoded, batch[:len(decoded)]
 
     def _segment(self, frames: list[FrameInFlight], batch: np.ndarray) -> list[FrameInFlight]:
@@ -211,33 +214,30 @@ class Pipeline:
         return frames
 
     def _run_publishing(self) -> None:
-        """Perceive and publish frames until the segmenting thread has ended."""
+        """Do the steps after the network until the segmenting thread has ended."""
         for frame in chain.from_iterable(iter(self._segmented.get, [])):
             camera, perceiver = self._cameras[frame.camera], self._perceivers[frame.camera]
-            frame.times.postprocessing, step = time.perf_counter(), 'judging'
+            frame.times.postprocessing, step = time.perf_counter(), 'judge'
             try:
                 frame.suspicion = self._judges[frame.camera].judge(
                     frame.sample, frame.segmentation, frame.image, frame.times.started,
                     frame.camera_settings.settings.frozen_timeout)
                 if frame.suspicion is not None:
                     distrust(frame, perceiver)
-                result = frame
-                if frame.needs & Need.LOCATION:
-                    step = 'locating'
-                    result = camera.locate(frame)
-                if not isinstance(result, Dropped):
-                    step = 'perceiving'
+                step = 'locate'
+                dropped = camera.locate(frame) if frame.needs & Need.LOCATION else None
+                if dropped is None:
+                    step = 'perceive'
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
                         stamp_sec=frame.order_sec, vote_group=frame.vote_group,
                         ground=frame.ground)
-                    step = 'publishing'
-                    result = camera.publish(frame)
+                    step = 'publish'
+                    dropped = camera.publish(frame)
             except Exception as error:  # The context may have shut down meanwhile.
-                self._drop_failed([frame], f'{step} failed: ', error)
-                continue
-            if isinstance(result, Dropped):
-                camera.drop(result)
+                dropped = Dropped(DropCause.FAILED, f'step {step} failed: {describe_error(error)}')
+            if dropped is not None:
+                camera.drop(dropped)
 
     def _drop_failed(self, frames: list[FrameInFlight], step: str, error: Exception) -> None:
         """Drop frames because of an exception."""

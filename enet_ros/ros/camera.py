@@ -194,7 +194,7 @@ class Camera:
             self._time_epoch += 1
         self.health.forget_time()
 
-    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> FrameInFlight | Dropped:
+    def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> Dropped | None:
         """Decode a frame into the input of the network, if an output has a subscriber."""
         frame.times.started = time.perf_counter()
         frame.camera_settings = self._parameters.camera_settings.get(self.setup.name)
@@ -221,21 +221,21 @@ class Camera:
             self._remarks.tell(frame.image.remarks)
         self._last_frame = frame.image_size, frame.camera_settings
         frame.times.preprocessed = time.perf_counter()
-        return frame
+        return None
 
     def drop(self, dropped: Dropped) -> None:
         """Count a frame that goes no further, and log the reason now and then."""
         self.health.drop(dropped)
 
-    def locate(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+    def locate(self, frame: FrameInFlight) -> Dropped | None:
         """Find the calibration and the ground of a frame, once, so that its outputs agree.
 
-        What is not there is taken out of ``frame.needs``.
+        What is not there is taken out of ``frame.needs``. A frame is dropped here if it
+        would be too old once it is published.
         """
-        if refusal := self._gate.early_refusal(frame):
-            return refusal
-        self._ground.locate(frame)
-        return frame
+        if (refusal := self._gate.early_refusal(frame)) is None:
+            self._ground.locate(frame)
+        return refusal
 
     def facts(self) -> dict[str, str]:
         """Return what the diagnostics show of calibration, stamps and outputs left out."""
@@ -249,7 +249,7 @@ class Camera:
             facts['calibration'] = self.calibration.describe(*self._last_frame)
         return {**facts, 'stamps': note} if note else facts
 
-    def publish(self, frame: FrameInFlight) -> FrameInFlight | Dropped:
+    def publish(self, frame: FrameInFlight) -> Dropped | None:
         """Make and send the messages of a perceived frame, if the node is still active."""
         if frame.suspicion is not None or not self._suspects.is_ok:
             self._suspects.tell(frame)
@@ -268,7 +268,7 @@ class Camera:
                 except Exception as error:  # The other outputs of the frame go on.
                     failure = self._complain(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
-            return Dropped(DropCause.FAILED, f'publishing failed: {failure}')
+            return Dropped(DropCause.FAILED, f'step publish failed: {failure}')
         with self._gate.lock:
             frame.times.sending, times = time.perf_counter(), frame.times
             if ((times.received < self._gate.oldest_sec or times.sending > times.expires)
@@ -281,7 +281,7 @@ class Camera:
         frame.times.sent = time.perf_counter()
         for output in late:
             self._publish_late(frame, output)
-        return frame
+        return None
 
     def _publish_late(self, frame: FrameInFlight, output: Output) -> None:
         """Make and send a message after the others have been sent."""

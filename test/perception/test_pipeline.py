@@ -94,21 +94,21 @@ class Camera:
 
     log: list
     name: str
-    decoded: Dropped | None = None   # instead of a decoded frame
+    decoded: Dropped | None = None   # what decode returns
     done: threading.Event = field(default_factory=threading.Event)
 
     def decode(self, one, network_input):
         network_input[:] = len(self.name)
-        return self.decoded or one
+        return self.decoded
 
     def locate(self, one):
         self.log.append(f'locate {self.name}')
-        return one
+        return None
 
     def publish(self, one):
         self.log.append(f'publish {self.name}')
         self.done.set()
-        return one
+        return None
 
     def drop(self, dropped):
         self.log.append(f'drop {self.name}: {dropped.cause.name} {dropped.reason}')
@@ -183,7 +183,7 @@ def test_a_step_after_the_network_that_fails_is_named():
     log, one = [], frame(0, 'a')
     one.needs = Need.GROUND
     run([Lost(log, 'left')], [one], all_road)
-    assert log == ['drop left: FAILED locating failed: ValueError: a pose of zeros']
+    assert log == ['drop left: FAILED step locate failed: ValueError: a pose of zeros']
 
 
 def test_a_frame_that_is_too_late_for_the_ground_is_not_perceived():
@@ -239,7 +239,7 @@ def test_the_time_of_the_network_has_no_waiting_for_the_publishing_thread():
     class Slow(Camera):
         def decode(self, one, network_input):
             decoded.release()
-            return one
+            return None
 
         def publish(self, one):
             assert publishing.wait(5.0)

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 TESTS=(test/network/test_class_map.py test/network/test_checkpoint.py test/network/test_quantized.py
        test/perception/test_drivable.py test/perception/test_encodings.py
-       test/perception/test_ground.py test/perception/test_settings.py
+       test/perception/test_ground.py test/perception/parameters/test_settings.py
        test/perception/test_suspicion.py test/perception/images/test_jpeg.py
        test/scene/test_road_scene.py)
 PACKAGES=('openvino' 'safetensors' 'simplejpeg' 'tqdm' 'pyyaml' 'hypothesis' 'pytest'

@@ -50,7 +50,7 @@ def cache(tmp_path_factory):
 def leave_no_shared_memory():
     """Remove the shared memory of processes that these tests kill, and that of earlier ones."""
     shared_memory.remove_leftovers()
-    before = shared_memory.segment_names()
+    before = {path.name.removesuffix('_el') for path in shared_memory.SHARED_MEMORY.glob('*_el')}
     yield
     # Other processes may make segments at this moment. Theirs are locked after microseconds.
     shared_memory.remove_leftovers(least_age_sec=2.0, except_names=before)

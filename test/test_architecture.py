@@ -22,6 +22,11 @@ ORDER = {
 }
 LEAVES = {'common', 'scene', 'machine'}
 
+#: Folders of ``perception``: their modules import none of its steps and of no other folder, only
+#: these leaves beside them.
+FOLDERS = {'images', 'geometry', 'parameters'}
+PERCEPTION_LEAVES = {'message_types', 'output_error', 'resize'}
+
 #: These use the four rooms and each other, and are used by none of them. ``ros.tools`` are the
 #: programs around the node, which are measured with ``bench``: outside, though ROS is theirs too.
 #: ``media`` reads files by the decoder of the topics, and only rooms outside read files, as does
@@ -77,6 +82,17 @@ def may_import(room, other):
     if room in OUTSIDE:
         return other not in DOORS
     return other == room or other in ORDER[room] | LEAVES
+
+
+def may_import_in_perception(name, other):
+    """Tell whether a module of ``perception`` may import another one, both by their names there.
+
+    A leaf may not import any, and a module of a folder only those of its folder and leaves.
+    """
+    folder, is_inside, _ = name.partition('.')
+    if name in PERCEPTION_LEAVES:
+        return False
+    return not is_inside or other.startswith(f'{folder}.') or other in PERCEPTION_LEAVES
 
 
 def draw_graph(trees):
@@ -144,6 +160,15 @@ def test_imports_point_one_way(arrows):
             if not may_import(room_of(name), room_of(other))] == []
 
 
+def test_folders_of_perception_import_no_step(arrows):
+    start = 'enet_ros.perception.'
+    inner = [(name.removeprefix(start), other.removeprefix(start)) for name, other in arrows
+             if name.startswith(start) and other.startswith(start)]
+    assert {name.partition('.')[0] for name, _ in inner if '.' in name} == FOLDERS
+    assert [f'{name} imports {other}' for name, other in inner
+            if not may_import_in_perception(name, other)] == []
+
+
 def test_imports_name_modules_that_are_there(trees, arrows):
     assert {other for _, other in arrows} - trees.keys() == set()
 
@@ -179,6 +204,14 @@ def test_circles_are_found(graph, circle):
     ('perception', 'training', False), ('training', 'segmenter', False), ('training', '', False)])
 def test_arrows_against_the_order_are_found(room, other, allowed):
     assert may_import(room, other) == allowed
+
+
+@pytest.mark.parametrize(('name', 'other', 'allowed'), [
+    ('steps', 'images.yuv', True), ('images.yuv', 'steps', False), ('images.yuv', 'resize', True),
+    ('images.formats.png', 'images.raw_image', True), ('images.yuv', 'geometry.pose', False),
+    ('resize', 'steps', False), ('resize', 'images.yuv', False)])
+def test_arrows_out_of_a_folder_of_perception_are_found(name, other, allowed):
+    assert may_import_in_perception(name, other) == allowed
 
 
 def test_imports_inside_functions_count():

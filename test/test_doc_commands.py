@@ -75,10 +75,6 @@ RUN_ELSEWHERE = {
                       'replay_camera'),
     'segment_node': ('test/ros/test_executables.py::'
                      'test_without_autostart_the_node_waits_unconfigured', 'segment_node'),
-    # The test starts lib/enet_ros/segment_node, which is where ros2 run looks.
-    'ros2 run enet_ros segment_node': ('test/ros/test_executables.py::'
-                                       'test_without_autostart_the_node_waits_unconfigured',
-                                       'segment_node'),
     'python3 slow_down.py': ('test/ros/test_slow_down.py::'
                              'test_the_program_starts_says_why_it_stands_and_ends_by_a_signal',
                              'slow_down.py')}

@@ -17,7 +17,7 @@ def agreeing_share(labels: np.ndarray, reference: np.ndarray) -> float:
     return float(np.mean(labels == reference))
 
 
-def judge(labels: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
+def compare_with_torch(labels: np.ndarray, reference: np.ndarray) -> tuple[bool, str]:
     """Tell whether a network may stand in for torch, and say so in words.
 
     Args:

@@ -41,8 +41,8 @@ BACKEND_NAMES = ('auto', *OPENERS)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What :func:`explain_auto` is told of a machine.
+class BackendSupport:
+    """What a machine has for the backends, as :func:`explain_auto` asks.
 
     Attributes:
         cuda_device: Whether the driver finds a CUDA device.
@@ -103,19 +103,19 @@ def candidates(*, cuda_device: bool, torch_tensorrt: bool) -> list[Candidate]:
     return [*on_gpu, Candidate('openvino', 'it is the fastest on a CPU'), last]
 
 
-def explain_auto(facts: Facts) -> str:
+def explain_auto(support: BackendSupport) -> str:
     """Say which backend and precision ``auto`` takes on a machine, and why, without opening it.
 
     The precision is that of weights without an int8 graph.
     """
-    works = {'tensorrt': facts.torch_cuda, 'openvino': facts.openvino, 'torch': facts.torch}
-    for candidate in candidates(cuda_device=facts.cuda_device,
-                                torch_tensorrt=facts.torch_tensorrt):
-        if candidate.needs_cuda and not facts.torch_cuda or not works[candidate.backend]:
+    works = {'tensorrt': support.torch_cuda, 'openvino': support.openvino, 'torch': support.torch}
+    for candidate in candidates(cuda_device=support.cuda_device,
+                                torch_tensorrt=support.torch_tensorrt):
+        if candidate.needs_cuda and not support.torch_cuda or not works[candidate.backend]:
             continue
         on_gpu = candidate.needs_cuda or candidate.backend == 'tensorrt'
         precision = 'float16' if on_gpu else (
-            'bfloat16' if candidate.backend == 'openvino' and facts.bfloat16 else 'float32')
+            'bfloat16' if candidate.backend == 'openvino' and support.bfloat16 else 'float32')
         place = '' if candidate.backend != 'torch' else (
             ', on the GPU' if candidate.needs_cuda else ', on the CPU')
         return f'{candidate.backend}, {precision}{place}: {candidate.reason}'

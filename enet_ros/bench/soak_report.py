@@ -14,7 +14,7 @@ from enet_ros.bench.timing import size_name
 MOST_GROWTH_MB = 5.0    # after the first minute
 MOST_P99_RATIO = 1.2    # of the last minute over the first
 WINDOW_SEC = 60.0       # the first and the last minute
-LEAST_SAMPLES = 3       # of each for a judgement
+LEAST_SAMPLES = 3       # of each to compare
 PARTS = 60              # of the time, for each of which the latency is drawn
 
 
@@ -145,7 +145,7 @@ class SoakReport:
         return sum(camera.lost for camera in self.cameras)
 
 
-def judge(cameras: Sequence[CameraCounts], series: SoakSeries) -> list[str]:
+def failures_of(cameras: Sequence[CameraCounts], series: SoakSeries) -> list[str]:
     """Return a sentence for each thing that is not as it has to be.
 
     Frames that this machine cannot hold are no failure. They are counted.
@@ -154,7 +154,7 @@ def judge(cameras: Sequence[CameraCounts], series: SoakSeries) -> list[str]:
         cameras: The counts, taken when no frame was on its way any more.
         series: What was measured over time.
     """
-    failures = [sentence for camera in cameras for sentence in _judge_counts(camera)]
+    failures = [sentence for camera in cameras for sentence in _failures_of_camera(camera)]
     before_mb, after_mb = series.memory_mb()
     first_ms, last_ms = series.p99_ms()
     if not np.isfinite((before_mb, after_mb, first_ms, last_ms)).all():
@@ -171,7 +171,7 @@ def judge(cameras: Sequence[CameraCounts], series: SoakSeries) -> list[str]:
     return failures
 
 
-def _judge_counts(camera: CameraCounts) -> list[str]:
+def _failures_of_camera(camera: CameraCounts) -> list[str]:
     name, failures = camera.name or 'the camera', []
     if camera.received != camera.published + camera.dropped:
         failures.append(f'{name}: {camera.received} frames were received, but '

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='name of the node, in that file and in the topics '
                              '(default: /enet)')
-    add_network_options(parser)
+    add_network_options(parser, (640, 360), as_node=True)
     parser.add_argument('--part-size', type=float, default=256, metavar='MIB',
                         help='size of a part before compression; a stopped run goes on at the '
                              'last whole part (default: 256)')
@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> BagOptions:
     """Return what is asked: options before the parameter file, before defaults."""
     from enet_ros.perception.parameters.files import values_of_node
-    from enet_ros.perception.settings import make_settings
+    from enet_ros.perception.parameters.settings import make_settings
     from enet_ros.recordings.outputs import DEFAULT_OUTPUTS
     from enet_ros.recordings.segment import BagOptions
     node = args.node.strip('/')

@@ -1,4 +1,4 @@
-"""``enet-ros calibrate``: the confidence below which the node doubts a frame."""
+"""``enet-ros calibrate``: the least confidence of weights, below which a frame is suspect."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.cli.options import add_force, add_network_options
 from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
-Find the mean confidence below which a frame is unlike what the weights were trained on. The images
-need no labels. Choose some of a place that the weights fit, which training has not seen.
+Find the least confidence of weights: the mean confidence below which a frame is suspect, since it
+is unlike what the weights were trained on. This calibrates no camera: the node has the
+calibration of a camera from camera_info. The images need no labels. Choose some of a place that
+the weights fit, which training has not seen.
 
   enet-ros calibrate --images camvid/val                              # only print
   enet-ros calibrate --images camvid/val --weights old.safetensors --out new.safetensors
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--change', default='', metavar='NAME',
                         help='with --alarms: change every image first, as enet-ros eval --change '
                              'does: fog, rain, dusk, dirt, defocus, ...')
-    add_engine_options(parser, None)
+    add_network_options(parser, None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter(checkpoint, resolution, args.backend, args.precision, args.threads)
     print(segmenter.choice, file=sys.stderr)
     if args.alarms:
-        from enet_ros.training.confidence_limit import count_alarms
+        from enet_ros.cli.suspects import count_alarms
         from enet_ros.training.photometric import apply_change
         frames = read_frames(path)
         if args.change:
             frames = (apply_change(args.change, frame, seed) for seed, frame in enumerate(frames))
         print(f'confidence: {segmenter.confidence_check}')
-        print(count_alarms(segmenter, frames, segmenter.least_confidence))
+        alarms = count_alarms(segmenter, frames, segmenter.least_confidence)
+        print(alarms.describe_alarms())
         return 0
     return _calibrate(segmenter, path, args.out)
 

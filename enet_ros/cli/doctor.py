@@ -8,8 +8,8 @@ import sys
 from dataclasses import asdict
 
 from enet_ros.cli.doctor_advice import choice, shortfalls
-from enet_ros.cli.doctor_findings import Findings, gather
 from enet_ros.cli.doctor_graph import add_graph_arguments, look, watch
+from enet_ros.cli.doctor_machine import MachineReport, gather
 from enet_ros.cli.say import say
 
 DESCRIPTION = """Print what this machine has, what will run the network and why, and what to
@@ -51,18 +51,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look_once(args: argparse.Namespace) -> int:
-    findings = gather(gpu=args.gpu)
-    missing = shortfalls(findings)
+    machine = gather(gpu=args.gpu)
+    missing = shortfalls(machine)
     trial = None
-    if args.gpu and findings.torch_sees_gpu and not args.no_trial:
+    if args.gpu and machine.torch_sees_gpu and not args.no_trial:
         trial, failure = _try_gpu()
         missing += [failure] if failure else []
-    graph = look(args, has_ros=all(findings.ros.get(name) for name in ('rclpy', 'enet_ros.msg')))
+    graph = look(args, has_ros=all(machine.ros.get(name) for name in ('rclpy', 'enet_ros.msg')))
     if args.json:
-        print(json.dumps({'findings': asdict(findings), 'choice': choice(findings),
+        print(json.dumps({'findings': asdict(machine), 'choice': choice(machine),
                           'trial': trial, 'missing': missing, 'graph': asdict(graph)}, indent=1))
     else:
-        say(*report(findings, missing, trial), *graph.lines(), to_stdout=True)
+        say(*report(machine, missing, trial), *graph.lines(), to_stdout=True)
     return max(1 if missing else 0, graph.code)
 
 
@@ -76,18 +76,18 @@ def _try_gpu() -> tuple[dict, str]:
         else ''
 
 
-def report(findings: Findings, missing: list[str], trial: dict | None = None) -> list[str]:
+def report(machine: MachineReport, missing: list[str], trial: dict | None = None) -> list[str]:
     """Return the lines to print.
 
     Args:
-        findings: What the machine has.
+        machine: What the machine has.
         missing: What falls short, each with what to do about it.
         trial: Result of :func:`enet_ros.bench.gpu_trial.try_gpu`, or None.
     """
-    lines = [f'{name:<16} {value}' for name, value in _rows(findings)]
-    lines += ['', f'{"will be used":<16} {choice(findings)}']
-    if findings.gpu_asked and findings.free_mb and findings.free_mb < BUILD_MB:
-        lines.append(f'{"note":<16} {findings.free_mb} MiB are free; while an engine is built, '
+    lines = [f'{name:<16} {value}' for name, value in _rows(machine)]
+    lines += ['', f'{"will be used":<16} {choice(machine)}']
+    if machine.gpu_asked and machine.free_mb and machine.free_mb < BUILD_MB:
+        lines.append(f'{"note":<16} {machine.free_mb} MiB are free; while an engine is built, '
                      'end what else uses the GPU')
     lines += [f'{name:<16} {value}' for name, value in _trial_rows(trial or {})]
     if not missing:
@@ -95,28 +95,28 @@ def report(findings: Findings, missing: list[str], trial: dict | None = None) ->
     return [*lines, *(f'{"falls short":<16} {text}' for text in missing)]
 
 
-def _rows(findings: Findings) -> list[tuple[str, str]]:
+def _rows(machine: MachineReport) -> list[tuple[str, str]]:
     absent = 'not found'
     rows = [
-        ('machine', f'{findings.machine}, Python {findings.python}'),
-        ('processor', ', '.join([findings.processor or 'unknown',
-                                 *(findings.features or ('no bf16, no AMX',))])),
-        ('OpenVINO', findings.openvino or absent),
-        ('torch', findings.torch or absent),
-        ('ROS 2', findings.distribution or absent),
-        *((name, 'found' if there else absent) for name, there in findings.ros.items())]
-    return rows + (_gpu_rows(findings, absent) if findings.gpu_asked else [])
+        ('machine', f'{machine.machine}, Python {machine.python}'),
+        ('processor', ', '.join([machine.processor or 'unknown',
+                                 *(machine.features or ('no bf16, no AMX',))])),
+        ('OpenVINO', machine.openvino or absent),
+        ('torch', machine.torch or absent),
+        ('ROS 2', machine.distribution or absent),
+        *((name, 'found' if there else absent) for name, there in machine.ros.items())]
+    return rows + (_gpu_rows(machine, absent) if machine.gpu_asked else [])
 
 
-def _gpu_rows(findings: Findings, absent: str) -> list[tuple[str, str]]:
-    memory = (f'{findings.free_mb} of {findings.total_mb} MiB free' if findings.total_mb
+def _gpu_rows(machine: MachineReport, absent: str) -> list[tuple[str, str]]:
+    memory = (f'{machine.free_mb} of {machine.total_mb} MiB free' if machine.total_mb
               else 'not known')
-    return [('L4T', findings.l4t or 'no Jetson'), ('JetPack', findings.jetpack or absent),
-            ('CUDA driver', findings.driver_cuda or absent),
-            ('CUDA of torch', findings.torch_cuda or absent),
-            ('GPU', '; '.join(findings.gpus) or absent), ('GPU memory', memory),
-            (findings.tensorrt_kind, findings.tensorrt or absent),
-            ('torch_tensorrt', findings.torch_tensorrt or absent)]
+    return [('L4T', machine.l4t or 'no Jetson'), ('JetPack', machine.jetpack or absent),
+            ('CUDA driver', machine.driver_cuda or absent),
+            ('CUDA of torch', machine.torch_cuda or absent),
+            ('GPU', '; '.join(machine.gpus) or absent), ('GPU memory', memory),
+            (machine.tensorrt_kind, machine.tensorrt or absent),
+            ('torch_tensorrt', machine.torch_tensorrt or absent)]
 
 
 def _trial_rows(trial: dict) -> list[tuple[str, str]]:

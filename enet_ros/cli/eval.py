@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enet_ros.cli.options import add_engine_options, add_force, png
+from enet_ros.cli.options import add_force, add_network_options, png
 from enet_ros.common.overwrite import check_outputs
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--change', default='', metavar='NAME',
                         help='change every frame first, in the same way each time: dusk, rain, '
                              'fog, shadow, blur, noise, jpeg, ... (a wrong name lists them all)')
-    add_engine_options(parser, None)
+    add_network_options(parser, None)
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write the scores to this file as well')
     parser.add_argument('--floors', type=png, metavar='FILE.png',

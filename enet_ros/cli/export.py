@@ -26,7 +26,9 @@ in 8-bit integers by openvino at this resolution, and in float everywhere else:
 
   enet-ros export --precision int8 --calibrate images/ -o enet_int8.safetensors
 
-The images should be like those that the network will see, best those it was trained on."""
+--calibrate gives images, by which NNCF chooses the scales of the 8-bit numbers. It calibrates no
+camera. The images should be like those that the network will see, best those it was trained
+on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='float32', metavar='P',
                         help='float32 or int8 (default: float32)')
     parser.add_argument('--calibrate', metavar='DIR',
-                        help='folder of images by which the scales of int8 are chosen')
+                        help='folder of images by which the scales of int8 are chosen; '
+                             'calibrates no camera')
     add_force(parser)
 
 

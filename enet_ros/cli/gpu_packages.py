@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 
 from enet_ros.cli.doctor_advice import JETSON_INDEX
-from enet_ros.cli.doctor_findings import Findings, gather
+from enet_ros.cli.doctor_machine import MachineReport, gather
 
 #: Compute capabilities in TensorRT-RTX's support matrix; newer ones than the last are as well.
 RTX_CAPABILITIES = {(7, 5), (8, 6), (8, 9), (12, 0)}
@@ -46,19 +46,19 @@ def capability(gpu: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def gpu_packages(findings: Findings, torch: str) -> GpuPackages:
+def gpu_packages(machine: MachineReport, torch: str) -> GpuPackages:
     """Choose the packages for the first GPU of a machine.
 
     Args:
-        findings: What the machine has; the GPU as the driver describes it.
+        machine: What the machine has; the GPU as the driver describes it.
         torch: Version of torch that the checkout pins, such as '2.13.0'.
     """
-    if not findings.gpus:
+    if not machine.gpus:
         return GpuPackages('no CUDA device was found, so there is nothing to install for a GPU: '
                            'enet-ros doctor --gpu says what is missing')
-    gpu = findings.gpus[0]
-    if findings.l4t:
-        replace = () if findings.torch_cuda else ('--force-reinstall',)  # not NVIDIA's
+    gpu = machine.gpus[0]
+    if machine.l4t:
+        replace = () if machine.torch_cuda else ('--force-reinstall',)  # not NVIDIA's
         return GpuPackages(
             f'{gpu}: a Jetson takes torch and torch-tensorrt {JETSON_TORCH} of NVIDIA, and '
             'TensorRT of its JetPack',

@@ -22,7 +22,7 @@ COMMANDS = {
     'train': 'train weights on CamVid, Cityscapes, SUN RGB-D or images of your own',
     'draw': 'draw a data set of synthetic roads for train',
     'eval': "score weights on a data set's split",
-    'calibrate': 'find the confidence below which the node doubts a frame, without labels',
+    'calibrate': 'find the least confidence of weights, for suspect frames; calibrates no camera',
     'compare': 'tell two weights, precisions or settings apart on one recording',
     'bench': 'measure the network beside other runtimes, or the node, on this machine',
     'soak': 'run the node among its cameras for a long time: frames, memory, latency',

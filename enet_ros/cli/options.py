@@ -47,14 +47,16 @@ def add_force(parser: argparse.ArgumentParser) -> None:
                         help='replace files that exist already; without it they stop the command')
 
 
-def add_engine_options(parser: argparse.ArgumentParser,
-                       default_resolution: tuple[int, int] | None) -> None:
-    """Add --weights, --backend, --precision, --resolution and --threads.
+def add_network_options(parser: argparse.ArgumentParser,
+                        default_resolution: tuple[int, int] | None, *,
+                        as_node: bool = False) -> None:
+    """Add an option for each of :data:`NETWORK`.
 
     Args:
         parser: The parser of the command.
         default_resolution: (width, height) of the network, or None for the resolution at which
             the weights were trained.
+        as_node: Whether an option that is not given is None, for the value of the node.
     """
     default = ('x'.join(map(str, default_resolution)) if default_resolution
                else 'the one at which the weights were trained')
@@ -68,19 +70,10 @@ def add_engine_options(parser: argparse.ArgumentParser,
                         metavar='WxH', help='resolution of the network, multiples of 8 '
                                             f'(default: {default})')
     parser.add_argument('--threads', type=threads, default=0, metavar='N',
-                        help='number of CPU threads (default: the backend chooses)')
-
-
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each of :data:`NETWORK`. One that is not given takes the node's value."""
-    parser.add_argument('--weights', metavar='W', help=WEIGHTS_HELP)
-    parser.add_argument('--resolution', type=resolution, metavar='WxH',
-                        help='resolution of the network, multiples of 8 (default: 640x360)')
-    parser.add_argument('--backend', metavar='B', help=BACKENDS)
-    parser.add_argument('--precision', metavar='P', help=PRECISIONS)
-    parser.add_argument('--threads', type=threads, metavar='N',
                         help='number of CPU threads of each network (default: chosen for the '
                              'machine)')
+    if as_node:
+        parser.set_defaults(**dict.fromkeys(NETWORK))
 
 
 def given_network(args: argparse.Namespace) -> dict[str, object]:

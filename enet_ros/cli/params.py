@@ -8,8 +8,8 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+from enet_ros.perception.parameters.settings import PARAMETERS, NodeSettings
 from enet_ros.perception.parameters.table import Changes, Parameter, groups_of
-from enet_ros.perception.settings import PARAMETERS, NodeSettings
 
 DESCRIPTION = """\
 Print every parameter of segment_node: its default, its allowed values, when it may change and
@@ -72,7 +72,7 @@ def text_lines() -> Iterator[str]:
     """Yield the lines for a person who reads them in a terminal."""
     for row in PARAMETERS:
         yield f'{row.name}: {yaml_value(row.default)}'
-        for text in (row.description, facts(row)):
+        for text in (row.description, describe_values(row)):
             yield from textwrap.wrap(text, TEXT_WIDTH, initial_indent='    ',
                                      subsequent_indent='    ', break_on_hyphens=False)
         yield ''
@@ -109,7 +109,7 @@ def yaml_lines() -> Iterator[str]:
         elif not group and row is not PARAMETERS[0]:
             yield ''
         yield from yaml_comment(row.description, indent)
-        yield from yaml_comment(facts(row), indent)
+        yield from yaml_comment(describe_values(row), indent)
         yield f'{indent}{key}: {yaml_value(row.default)}'
         last_group = group
     yield from ('', *yaml_class_map())
@@ -145,7 +145,7 @@ def yaml_value(value: object) -> str:
     return str(value)
 
 
-def facts(row: Parameter) -> str:
+def describe_values(row: Parameter) -> str:
     """Return what a value may be and when it may change."""
     values = ', '.join(map(str, row.choices)) if row.choices else row.wanted()
     return (f'Values: {values}.' + (' Per camera.' if row.per_camera else '')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.cli.options import add_engine_options, add_force
+from enet_ros.cli.options import add_force, add_network_options
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
 from enet_ros.common.overwrite import check_absent
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--frames', action='store_true',
                         help='also write labels and drivable mask of every frame of a video')
     add_force(parser)
-    add_engine_options(parser, (640, 360))
+    add_network_options(parser, (640, 360))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -264,23 +264,23 @@ def _segment_video(segmenter: Segmenter, path: Path, out: Path, *,
     """
     from tqdm import tqdm
 
-    from enet_ros.cli.suspects import VideoSuspects
+    from enet_ros.cli.suspects import SuspectCounter, sample_frame
     from enet_ros.media import SourceError, Video, VideoWriter
     try:
         video = Video(path)
     except SourceError as error:
         return 0, str(error)
-    count, suspects = 0, VideoSuspects(segmenter, video.fps)
+    count, suspects = 0, SuspectCounter(video.fps, segmenter.least_confidence)
     with VideoWriter(out / f'{path.stem}_overlay.mp4', video.fps) as writer:
         for frame in tqdm(video, total=video.count or None, unit='frame',
                           desc=printable(path.name), disable=None):
             segmentation = segmenter.segment([frame], confidence=True)[0]
-            suspects.add(frame, segmentation)
+            suspects.add(sample_frame(segmenter, frame), segmentation)
             labels = segmentation.labels
             writer.write(_overlay(segmenter, frame, labels))
             if with_frames:
                 _write_labels(segmenter, labels, out / f'{path.stem}_{count:06d}')
             count += 1
-    if str(suspects):
-        say(f"warning: '{path}': {suspects}")
+    if sentence := suspects.describe_video():
+        say(f"warning: '{path}': {sentence}")
     return count, video.missing(count)

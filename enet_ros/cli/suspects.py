@@ -1,8 +1,9 @@
-"""What ``enet-ros segment`` says of images and videos that cannot be trusted."""
+"""What ``enet-ros segment`` and ``enet-ros calibrate`` say of frames that cannot be trusted."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,46 +29,75 @@ def suspicion_of_image(segmenter: Segmenter, frame: np.ndarray,
         frame: (H, W, 3) uint8 RGB.
         segmentation: Result of the network, with its confidence.
     """
-    sample = _sample(segmenter, frame)
+    sample = sample_frame(segmenter, frame)
     return fault_of_sample(sample) or fault_of_looks(
         sharpness(sample), mean_confidence(segmentation), segmenter.least_confidence)
 
 
-class VideoSuspects:
-    """Judges the frames of a video as the node does, but for frozen ones.
+class SuspectCounter:
+    """Judges frames in their order as the node does, but for frozen ones, and counts the suspect.
 
-    Args:
-        segmenter: The network.
-        fps: Frames a second.
+    Attributes:
+        frames: Number of frames.
+        alarms: Number of times that frames became suspect.
+        faults: Fault -> number of frames with it.
+        first: Index of the first suspect frame and the reason, or None.
     """
 
-    def __init__(self, segmenter: Segmenter, fps: float):
-        self._segmenter, self._fps = segmenter, fps
-        self._judge = FrameJudge(segmenter.least_confidence)
-        self._faults: Counter[str] = Counter()
-        self._first: tuple[int, str] | None = None
-        self._count = 0
+    def __init__(self, fps: float, least_confidence: float):
+        """Begin.
 
-    def add(self, frame: np.ndarray, segmentation: Segmentation) -> None:
-        """Judge the next frame, (H, W, 3) uint8 RGB."""
-        suspicion = self._judge.judge(_sample(self._segmenter, frame), segmentation, None,
-                                      self._count / self._fps, 0.0)
+        Args:
+            fps: Frames a second.
+            least_confidence: Mean confidence below which a frame is suspect.
+        """
+        self._judge, self._fps = FrameJudge(least_confidence), fps
+        self.frames, self.alarms = 0, 0
+        self.faults: Counter[str] = Counter()
+        self.first: tuple[int, str] | None = None
+        self._was_suspect = False
+
+    def add(self, sample: np.ndarray, segmentation: Segmentation) -> None:
+        """Judge the next frame by the rows that :func:`sample_frame` returns."""
+        suspicion = self._judge.judge(sample, segmentation, None, self.frames / self._fps, 0.0)
         if suspicion is not None:
-            self._faults[suspicion.fault.value] += 1
-            self._first = self._first or (self._count, suspicion.reason)
-        self._count += 1
+            self.faults[suspicion.fault.value] += 1
+            self.first = self.first or (self.frames, suspicion.reason)
+            self.alarms += not self._was_suspect
+        self._was_suspect = suspicion is not None
+        self.frames += 1
 
-    def __str__(self) -> str:
-        """Return a sentence about the suspect frames, or nothing if there are none."""
-        if self._first is None:
+    def describe_video(self) -> str:
+        """Return a sentence about the suspect frames of a video, or '' if there are none."""
+        if self.first is None:
             return ''
-        faults = ', '.join(f'{count} {fault}' for fault, count in self._faults.items())
-        index, reason = self._first
-        return (f'{self._faults.total()} of {self._count} frames are suspect ({faults}); the '
+        faults = ', '.join(f'{count} {fault}' for fault, count in self.faults.items())
+        index, reason = self.first
+        return (f'{self.faults.total()} of {self.frames} frames are suspect ({faults}); the '
                 f'first is frame {index}: {reason}')
 
+    def describe_alarms(self) -> str:
+        """Return a sentence about the alarms among images that came one a second."""
+        faults = ', '.join(f'{fault} {count}' for fault, count in self.faults.items())
+        per_hour = 3600 * self.alarms / max(self.frames, 1)
+        return (f'{self.frames} images, taken as one a second: {self.alarms} alarms '
+                f'({per_hour:.1f} an hour), {self.faults.total()} suspect images'
+                + (f': {faults}' if faults else ''))
 
-def _sample(segmenter: Segmenter, frame: np.ndarray) -> np.ndarray:
-    """Return the rows of the network's input that are judged."""
+
+def count_alarms(segmenter: Segmenter, frames: Iterable[np.ndarray],
+                 least_confidence: float) -> SuspectCounter:
+    """Judge frames, (H, W, 3) uint8 RGB each, as if they came one a second."""
+    # A little more than a second, so that every frame is looked at (LOOK_PERIOD_SEC).
+    counter = SuspectCounter(1 / 1.001, least_confidence)
+    batch, rows = segmenter.new_batch(1), sampled_rows(segmenter.resolution[1])
+    for frame in frames:
+        resize_frame(frame, segmenter.resolution, batch[0])
+        counter.add(batch[0, rows].copy(), segmenter.infer(batch, confidence=True)[0])
+    return counter
+
+
+def sample_frame(segmenter: Segmenter, frame: np.ndarray) -> np.ndarray:
+    """Return the rows of the network's input that a frame is judged by."""
     network_input = resize_frame(frame, segmenter.resolution)
     return network_input[sampled_rows(segmenter.resolution[1])].copy()

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='parameter file of the node, from which the values below are taken')
     parser.add_argument('--node', default='/enet', metavar='NAME',
                         help='full name of the node in that file (default: /enet)')
-    add_network_options(parser)
+    add_network_options(parser, (640, 360), as_node=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def _values(args: argparse.Namespace) -> dict[str, object]:
     """Return the parameters of the network: options before the file, before defaults."""
     from enet_ros.perception.parameters.files import values_of_node
     from enet_ros.perception.parameters.names import checked_values
-    from enet_ros.perception.settings import BY_NAME, make_settings
+    from enet_ros.perception.parameters.settings import BY_NAME, make_settings
     values = values_of_node(args.params, args.node) if args.params else {}
     values |= given_network(args)
     cameras = BY_NAME['cameras'].checked(values.get('cameras', ['']))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from enet_ros.comparison.frames import RecordedFrame, Recording, decode
+from enet_ros.comparison.frames import ComparedRecording, RecordedFrame, decode
 from enet_ros.media import SourceError
 from enet_ros.perception.encodings import (
     BitDepth,
@@ -15,13 +15,13 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
-from enet_ros.recordings.reader import Recording as Bag
+from enet_ros.recordings.reader import Recording
 
 #: Frames a second, by which the frames on which two sides differ most are told apart.
 FPS = 10.0
 
 
-def open_bag(path: Path, topic: str = '') -> Recording:
+def open_bag(path: Path, topic: str = '') -> ComparedRecording:
     """Open a recording of ROS 2.
 
     Args:
@@ -32,20 +32,20 @@ def open_bag(path: Path, topic: str = '') -> Recording:
         SourceError: It has several cameras, and no topic was given.
         ValueError: It cannot be read, or has no such camera.
     """
-    with Bag(path) as bag:
+    with Recording(path) as bag:
         cameras, _ = find_cameras(bag, [topic] if topic else [])
         if len(cameras) > 1:
             raise SourceError(f"'{path}' has several cameras: "
                               f'{", ".join(camera.topic.name for camera in cameras)}; wanted '
                               '--topic with one of them')
         count = bag.count(cameras[0].topic)
-    return Recording(path, count, FPS, lambda skip: _frames(path, cameras[0], skip))
+    return ComparedRecording(path, count, FPS, lambda skip: _frames(path, cameras[0], skip))
 
 
 def _frames(path: Path, camera: CameraTopic,
             skip: Callable[[str], None]) -> Iterator[RecordedFrame]:
     first_ns, depth = None, BitDepth()
-    with Bag(path) as bag:
+    with Recording(path) as bag:
         for i, (_, log_ns, data) in enumerate(bag.messages([camera.topic])):
             first_ns = log_ns if first_ns is None else first_ns
             time_sec = (log_ns - first_ns) / 1e9

@@ -53,7 +53,7 @@ def decode(source: CompressedFile | EncodedImage, depth: BitDepth) -> RawImage:
 
 
 @dataclass(frozen=True)
-class Recording:
+class ComparedRecording:
     """What is compared on.
 
     Attributes:

@@ -136,16 +136,16 @@ def _worst(result: Comparison) -> str:
 
 def _worst_frame(item: WorstFrame) -> str:
     difference = item.difference
-    facts = [f'drivable IoU {difference.iou:.1%}', f'only A {difference.only_a:.1%}',
-             f'only B {difference.only_b:.1%}']
+    scores = [f'drivable IoU {difference.iou:.1%}', f'only A {difference.only_a:.1%}',
+              f'only B {difference.only_b:.1%}']
     if difference.agreement is not None:
-        facts.insert(0, f'agreement {difference.agreement:.1%}')
+        scores.insert(0, f'agreement {difference.agreement:.1%}')
     figures_ = ''.join(
         f'<figure><img alt="{name}" width="{WIDTH}" '
         f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
         f'<figcaption>{name}</figcaption></figure>'
         for name, data in zip(('frame', 'A', 'B', 'differences'), item.images))
-    return (f'<h3>{_text(difference.name)} <span class="quiet">{", ".join(facts)}</span></h3>'
+    return (f'<h3>{_text(difference.name)} <span class="quiet">{", ".join(scores)}</span></h3>'
             f'<div class="row">{figures_}</div>')
 
 

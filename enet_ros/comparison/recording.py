@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from enet_ros.comparison.frames import RecordedFrame, Recording
+from enet_ros.comparison.frames import ComparedRecording, RecordedFrame
 from enet_ros.media import SourceError, Video, existing, is_video, list_images, read_image
 from enet_ros.recordings.files import (
     is_recording_folder,
@@ -18,7 +18,7 @@ from enet_ros.recordings.files import (
 FOLDER_FPS = 10.0
 
 
-def open_recording(text: str, topic: str = '') -> Recording:
+def open_recording(text: str, topic: str = '') -> ComparedRecording:
     """Open a recording.
 
     Args:
@@ -38,9 +38,10 @@ def open_recording(text: str, topic: str = '') -> Recording:
                           '--topic out')
     if is_video(path):
         video = Video(path)
-        return Recording(path, video.count, video.fps, lambda skip: _video_frames(video, skip))
+        return ComparedRecording(path, video.count, video.fps,
+                                 lambda skip: _video_frames(video, skip))
     paths = _images_of(path) if path.is_dir() else [path]
-    return Recording(path, len(paths), FOLDER_FPS, lambda skip: _image_frames(paths, skip))
+    return ComparedRecording(path, len(paths), FOLDER_FPS, lambda skip: _image_frames(paths, skip))
 
 
 def _is_bag(path: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from enet_ros.comparison.frames import RecordedFrame, Recording
+from enet_ros.comparison.frames import ComparedRecording, RecordedFrame
 from enet_ros.comparison.images import draw_images
 from enet_ros.comparison.measures import (
     Difference,
@@ -74,7 +74,7 @@ class Comparison:
         return np.where(either > 0, both / np.maximum(either, 1), np.nan)
 
 
-def compare(a: Side, b: Side, recording: Recording, truth: Truth | None = None,
+def compare(a: Side, b: Side, recording: ComparedRecording, truth: Truth | None = None,
             progress: Callable[[], object] = lambda: None) -> Comparison:
     """Run two sides on a recording.
 

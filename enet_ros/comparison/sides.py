@@ -13,18 +13,18 @@ from enet_ros.backends.base import PRECISION_NAMES, PRECISIONS, canonical_precis
 from enet_ros.comparison.frames import RecordedFrame, decode
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import BitDepth
-from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.parameters.files import values_of_node
 from enet_ros.perception.parameters.names import (
     checked_values,
     class_map_changes,
     values_of_camera,
 )
+from enet_ros.perception.parameters.settings import BY_NAME, NodeSettings, make_settings
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import BY_NAME, NodeSettings, make_settings
 
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
 #: Parameters of a file that change what is compared here. Others need ROS, meters or a topic.

@@ -63,13 +63,13 @@ class Truth:
         return road, road | self._is_other[labels]
 
     def check(self) -> None:
-        """Ask what the labels read so far say together.
+        """Check the values of the labels read so far together.
 
         Raises:
             DatasetError: They mean something else, such as masks of 0 and 255.
         """
         if self._counts:
-            self._data.raise_doubts(self._counts)
+            self._data.raise_label_problems(self._counts)
 
 
 def find_truth(path: Path) -> Truth | None:

@@ -22,6 +22,10 @@ IMAGE_STARTS = (b'\x89PNG', b'\xff\xd8\xff', b'BM', b'II', b'MM', b'RIFF', b'P5'
 #: Greatest size of an image file. Its pixels may take as much again, see ``images``.
 MAX_FILE_BYTES = 256_000_000
 
+#: What an error about the path of a live camera says as well.
+LIVE_CAMERA_ADVICE = ('; a live camera needs a driver that publishes it, such as usb_cam or '
+                      'v4l2_camera (docs/camera.md)')
+
 #: macOS puts its notes about files into this folder of a zip archive, under the files' own names.
 ARCHIVE_NOTES = '__MACOSX'
 
@@ -60,10 +64,11 @@ def existing(path: str) -> Path:
         SourceError: The path does not exist, or is a device or a pipe.
     """
     expanded = Path(os.path.expanduser(path))
+    advice = LIVE_CAMERA_ADVICE if path.startswith('/dev/video') else ''
     if not expanded.exists():
-        raise SourceError(f"'{path}' does not exist, wanted an image, a video or a folder")
+        raise SourceError(f"'{path}' does not exist, wanted an image, a video or a folder{advice}")
     if not expanded.is_dir() and not expanded.is_file():  # Reading would wait for ever.
-        raise SourceError(f"'{path}' is a device or a pipe, wanted a file or a folder")
+        raise SourceError(f"'{path}' is a device or a pipe, wanted a file or a folder{advice}")
     return expanded
 
 

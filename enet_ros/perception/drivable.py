@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.perception.settings import DrivableSettings
+from enet_ros.perception.parameters.settings import DrivableSettings
 
 #: Contours are simplified by this. Finer detail is noise of the network's own grid.
 CONTOUR_TOLERANCE_PX = 1.0

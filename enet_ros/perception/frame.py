@@ -5,31 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
 
 import numpy as np
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import CompressedFile, EncodedImage, RawImage
-from enet_ros.perception.geometry.camera_info import CameraInfo
 from enet_ros.perception.ground_tables import GroundTables
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.message_types import CameraInfo, Header
 from enet_ros.perception.perceive import Need, Perception
 from enet_ros.perception.segmenter import Segmentation
 from enet_ros.perception.suspicion import Suspicion
-
-
-class Stamp(Protocol):
-    """The fields of builtin_interfaces/Time."""
-
-    sec: int
-    nanosec: int
-
-
-class Header(Protocol):
-    """The fields of std_msgs/Header."""
-
-    stamp: Stamp
-    frame_id: str
 
 
 class DropCause(Enum):

@@ -14,7 +14,7 @@ import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.settings import GridSettings
+from enet_ros.perception.parameters.settings import GridSettings
 
 FREE_CELL, OCCUPIED_CELL, UNKNOWN_CELL = 0, 100, -1   # nav_msgs/OccupancyGrid
 #: Cells of 200 m at 0.1 m. More would fill the memory before they help a planner. Where the

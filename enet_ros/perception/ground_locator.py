@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from enet_ros.perception.frame import FrameInFlight, Header
-from enet_ros.perception.geometry.camera_info import Judgement
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.frame import FrameInFlight
+from enet_ros.perception.geometry.camera_info import CheckedCalibration
 from enet_ros.perception.geometry.camera_model import CameraModel
-from enet_ros.perception.geometry.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.geometry.transforms import Transforms
+from enet_ros.perception.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.message_types import Header
 from enet_ros.perception.perceive import Need
 
 
 class Calibrations(Protocol):
     """A source of calibrations of one camera."""
 
-    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
-        """Judge the newest camera info, or return None if none has come."""
+    def newest_checked(self, frame_size: tuple[int, int], *,
+                       rectified: bool) -> CheckedCalibration | None:
+        """Check the newest camera info, or return None if none has come."""
 
     def take_note(self) -> str:
         """Return once which fields were corrected while reading, a sentence, or ''."""
@@ -59,18 +61,18 @@ class GroundLocator:
         """
         warn = self._warnings.warn
         needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
-        judgement = self._calibrations.judge_for(
+        calibration = self._calibrations.newest_checked(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
         if note := self._calibrations.take_note():
             warn('calibration', note)
-        if judgement is not None and not judgement.is_publishable:
-            warn('no ~/camera_info and no outputs in meters', judgement.problem)
+        if calibration is not None and not calibration.is_publishable:
+            warn('no ~/camera_info and no outputs in meters', calibration.problem)
             return
-        if judgement is not None:
-            frame.camera_info = judgement.info
+        if calibration is not None:
+            frame.camera_info = calibration.info
             frame.needs |= needs & Need.CALIBRATION
             of_image, of_info = (header.frame_id.removeprefix('/')
-                                 for header in (frame.header, judgement.info.header))
+                                 for header in (frame.header, calibration.info.header))
             if of_image and of_info and of_image != of_info:
                 warn('camera_info', f"the camera info is of '{of_info}' and the images are of "
                                     f"'{of_image}' (frame_id), wanted the camera info of this "
@@ -78,7 +80,7 @@ class GroundLocator:
         if Need.GROUND not in needs:
             return
         try:
-            frame.ground = self.tables(judgement, frame.camera_settings, frame.header)
+            frame.ground = self.tables(calibration, frame.camera_settings, frame.header)
         except (ValueError, LookupError) as error:
             warn('no outputs in meters', str(error))
             return
@@ -87,7 +89,7 @@ class GroundLocator:
         if doubt is not None:
             warn(doubt.effect, doubt.reason)
 
-    def tables(self, judgement: Judgement | None, camera_settings: CameraSettings,
+    def tables(self, calibration: CheckedCalibration | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:
         """Return the tables for a frame. They are made anew only if something changed.
 
@@ -95,7 +97,7 @@ class GroundLocator:
         noise of TF costs nothing, and a slow motion is not missed.
 
         Args:
-            judgement: What is thought of the calibration, or None if none has come.
+            calibration: The checked calibration, or None if none has come.
             camera_settings: Settings of the camera.
             header: Header of the frame.
 
@@ -103,11 +105,11 @@ class GroundLocator:
             ValueError: The calibration or the pose cannot be used.
             LookupError: There is no calibration, or TF does not know the pose.
         """
-        if judgement is None:
+        if calibration is None:
             raise LookupError('no camera info has come, wanted it for outputs in meters')
-        if judgement.camera is None:
-            raise ValueError(judgement.problem)
-        camera, pose, last = judgement.camera, self._find_pose(camera_settings, header), \
+        if calibration.camera is None:
+            raise ValueError(calibration.problem)
+        camera, pose, last = calibration.camera, self._find_pose(camera_settings, header), \
             self._tables
         if last is not None and camera_settings is last.camera_settings \
                 and camera is self._camera and self._is_same(pose, last.table.pose):

@@ -11,11 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.grid import GridCells
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.planner_outputs import RangeBins, path_bin, scan_bins
 
 

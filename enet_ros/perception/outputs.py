@@ -15,16 +15,13 @@ from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.pose import yaw_of
 from enet_ros.perception.geometry.transforms import Transforms
 from enet_ros.perception.grid import rotated_grid
+from enet_ros.perception.output_error import OutputError
 from enet_ros.perception.overlay import blend, color_mask
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.perceive import Need
-from enet_ros.perception.settings import NodeSettings
 
 #: As image_transport writes it: encoding of the image, then of the pixels in the file.
 PNG_FORMAT, JPEG_FORMAT = 'mono8; png compressed mono8', 'rgb8; jpeg compressed bgr8'
-
-
-class OutputError(Exception):
-    """One output cannot be made from a frame. The others go on."""
 
 
 class OutputRow(Protocol):

@@ -11,6 +11,7 @@ from enum import Flag, auto
 
 import numpy as np
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.drivable import (
     DrivableFilter,
     drivable_confidence,
@@ -21,7 +22,6 @@ from enet_ros.perception.drivable import (
 )
 from enet_ros.perception.grid import rolling_grid
 from enet_ros.perception.ground_tables import GroundTables
-from enet_ros.perception.parameters.camera_settings import CameraSettings
 from enet_ros.perception.planner_outputs import (
     free_space_scan,
     ground_contours,

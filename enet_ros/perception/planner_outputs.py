@@ -15,7 +15,7 @@ from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.settings import ScanSettings
+from enet_ros.perception.parameters.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
 #: Points along a ray and along a strip, and lines side by side in a strip.

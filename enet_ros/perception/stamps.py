@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from enet_ros.perception.frame import Stamp
+from enet_ros.perception.message_types import Stamp
 
 SECOND_NS = 1_000_000_000
 #: A stamp that falls back farther than this belongs to a new time line, as of a bag that begins

@@ -10,6 +10,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import (
     BitDepth,
     CompressedFile,
@@ -19,8 +20,8 @@ from enet_ros.perception.encodings import (
 )
 from enet_ros.perception.frame import FrameInFlight, FrameTimes
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.outputs import OutputError, find_requested
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.output_error import OutputError
+from enet_ros.perception.outputs import find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.stamps import FrameClock, StampError, to_ns
@@ -79,7 +80,7 @@ class RecordedCamera:
         calibrations: Calibrations of the camera.
 
     Attributes:
-        camera: Its name and topic.
+        name: Name of the camera.
         warnings: What was missing or wrong.
         frames: Number of frames that were segmented.
     """
@@ -87,7 +88,8 @@ class RecordedCamera:
     def __init__(self, camera: CameraTopic, settings: CameraSettings, segmenter: Segmenter,
                  outputs: Sequence[str], transforms: RecordedTransforms,
                  calibrations: RecordedCalibrations):
-        self.camera, self.frames, self.warnings = camera, 0, CountedWarnings()
+        self.name, self.frames, self.warnings = camera.name, 0, CountedWarnings()
+        self._topic, self._is_compressed = camera.topic, camera.is_compressed
         self._settings, self._segmenter = settings, segmenter
         self._calibrations = calibrations
         # Equal poses only, so that a frame's outputs do not depend on where a part begins.
@@ -138,16 +140,16 @@ class RecordedCamera:
             EncodingError: The frame cannot be read.
         """
         try:
-            message = typestore().deserialize_cdr(data, self.camera.topic.type)
+            message = typestore().deserialize_cdr(data, self._topic.type)
         except Exception as error:  # rosbags has no narrower class
-            raise EncodingError(f'a message of {len(data)} bytes is no {self.camera.topic.type}: '
+            raise EncodingError(f'a message of {len(data)} bytes is no {self._topic.type}: '
                                 f'{error or type(error).__name__}') from error
         header, stamp = message.header, message.header.stamp
         try:
             stamp_ns = to_ns(stamp.sec, stamp.nanosec)
         except StampError as error:
             raise EncodingError(str(error)) from error
-        source = (CompressedFile(message.data, message.format) if self.camera.is_compressed else
+        source = (CompressedFile(message.data, message.format) if self._is_compressed else
                   EncodedImage(message.data, message.encoding, message.width, message.height,
                                message.step, is_bigendian=bool(message.is_bigendian)))
         frame = FrameInFlight(0, header, source, stamp_ns, self._place(stamp_ns, log_ns / 1e9),

@@ -10,7 +10,7 @@ from itertools import islice
 from enet_ros.perception.images.raw_encodings import find_encoding
 from enet_ros.perception.images.raw_image import CompressedFile, EncodingError
 from enet_ros.perception.images.read_compressed import why_never_read
-from enet_ros.perception.settings import make_settings
+from enet_ros.perception.parameters.settings import make_settings
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.outputs import LABEL_INFO, OUTPUTS
 from enet_ros.recordings.reader import Recording, RecordingError, Topic

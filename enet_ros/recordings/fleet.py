@@ -77,7 +77,7 @@ def run_job(job: Job, progress: Callable[[int, int], object] = lambda done, tota
         return Outcome(job.index, reason, isinstance(error, ValueError), where)
     return Outcome(job.index, '' if report.frames else NO_FRAME, not report.frames, {
         **where, 'frames': report.frames, 'unreadable': report.unreadable,
-        'warnings': report.lines, 'facts': {**report.facts, **machine_kind()},
+        'warnings': report.lines, 'facts': {**report.provenance, **machine_kind()},
         'seconds': round(time.monotonic() - started_sec, 3)})
 
 

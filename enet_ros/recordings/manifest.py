@@ -11,7 +11,7 @@ from enet_ros.common.file_lock import LOCK
 from enet_ros.common.whole_files import WRITING, write_whole
 from enet_ros.recordings.files import located, name_of
 from enet_ros.recordings.reader import RecordingError
-from enet_ros.recordings.writer import facts_of, lock_result
+from enet_ros.recordings.writer import lock_result, read_provenance
 
 MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
@@ -140,15 +140,15 @@ class Manifest:
             raise FileExistsError(f"'{self._out / entry.output}' exists already and is not in the "
                                   'manifest; move it away: nothing is overwritten')
         try:
-            facts = facts_of(self._out / entry.output)
-            entry.frames = int(facts.pop('frames'))
-            entry.unreadable = int(facts.pop('unreadable'))
+            provenance = read_provenance(self._out / entry.output)
+            entry.frames = int(provenance.pop('frames'))
+            entry.unreadable = int(provenance.pop('unreadable'))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileExistsError(f"'{self._out / entry.output}' exists already and is not what "
                                   'this command has finished; move it away: nothing is '
                                   'overwritten') from error
         entry.state, entry.error = (DONE, '') if entry.frames else (FAILED, NO_FRAME)
-        entry.facts, entry.warnings = facts, [_LOST]
+        entry.facts, entry.warnings = provenance, [_LOST]
 
     def waiting(self) -> list[Entry]:
         """Return the recordings that are not done."""

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.frame import FrameInFlight, Header
+from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.camera_info import scaled_matrices
 from enet_ros.perception.images.write_compressed import jpeg_of, png_of
+from enet_ros.perception.message_types import Header
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.resize import resize_labels

@@ -10,12 +10,12 @@ from pathlib import Path
 from enet_ros.common.suggestions import suggest
 from enet_ros.machine import package_version
 from enet_ros.network.checkpoint import weights_path
-from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
+from enet_ros.perception.camera_settings import CameraSettings, settings_of_cameras
 from enet_ros.perception.parameters.names import checked_values, shared_parameter
+from enet_ros.perception.parameters.settings import BY_NAME, make_settings
 from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import BY_NAME, make_settings
 from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
@@ -28,7 +28,7 @@ from enet_ros.recordings.outputs import (
     make_label_info,
 )
 from enet_ros.recordings.reader import Recording, RecordingError, Topic
-from enet_ros.recordings.survey import Survey, survey
+from enet_ros.recordings.survey import Survey, survey_cameras
 from enet_ros.recordings.writer import RecordingWriter, own_topic, refuse_existing
 
 PART_BYTES = 256 << 20
@@ -77,7 +77,7 @@ class BagReport:
         lines: Sentences about what is missing or was doubtful.
         parts: Number of parts.
         resumed_parts: Number of those that a run before had made.
-        facts: Weights, backend, precision and what else decides the labels.
+        provenance: Weights, backend, precision and what else decides the labels.
     """
 
     frames: int
@@ -85,7 +85,7 @@ class BagReport:
     lines: list[str]
     parts: int
     resumed_parts: int
-    facts: dict[str, str]
+    provenance: dict[str, str]
 
 
 def open_segmenter(values: Mapping[str, object]) -> Segmenter:
@@ -139,22 +139,22 @@ class _Run:
     def __init__(self, recording: Recording, options: BagOptions, segmenter: Segmenter):
         self._recording, self._options, self._segmenter = recording, options, segmenter
         cameras, self._remarks = find_cameras(recording, options.topics, node=options.node)
-        facts = survey(recording, cameras)
+        survey = survey_cameras(recording, cameras)
         values, unused = _without_absent_cameras(options.values, cameras)
         self._remarks += unused
-        self._values = _values_for(values, cameras, facts)
+        self._values = _values_for(values, cameras, survey)
         settings = settings_of_cameras(
             checked_values(self._values, [camera.name for camera in cameras]),
             segmenter.checkpoint.class_map)
         if 'ground.pose' not in options.values:
-            self._remarks += _missing_ground(options.outputs, cameras, settings, facts)
+            self._remarks += _missing_ground(options.outputs, cameras, settings, survey)
         if _in_meters(options.outputs) and any(
                 each.settings.ground.pose == 'tf' or each.settings.odom_frame
                 for each in settings.values()):
-            self._remarks += facts.remarks
+            self._remarks += survey.remarks
         self._cameras = {camera.topic: RecordedCamera(
             camera, settings[camera.name], segmenter, options.outputs,
-            facts.transforms[camera.name], facts.calibrations[camera.name])
+            survey.transforms[camera.name], survey.calibrations[camera.name])
             for camera in cameras}
         self._topic_of = {(camera.name, name): own_topic(
             f'/{options.node}/{camera.prefix}{name}', OUTPUTS[name].type)
@@ -179,15 +179,14 @@ class _Run:
         return {
             'version': package_version('enet_ros'), 'recording': str(path.resolve()),
             'files': [[file.name, file.stat().st_size] for file in files_of(path)],
-            'cameras': [[camera.camera.name, camera.camera.topic.name]
-                        for camera in self._cameras.values()],
+            'cameras': [[camera.name, topic.name] for topic, camera in self._cameras.items()],
             'outputs': list(self._options.outputs), 'node': self._options.node,
-            'part bytes': self._options.part_bytes, **self.facts(),
+            'part bytes': self._options.part_bytes, **self._provenance(),
             'parameters': {name: list(value) if isinstance(value, tuple) else value
                            for name, value in sorted(self._values.items())
                            if name not in ('weights', 'threads')}}
 
-    def facts(self) -> dict[str, str]:
+    def _provenance(self) -> dict[str, str]:
         """Return what the labels are made by."""
         backend, values = self._segmenter.backend, self._values
         return {'weights': weights_path(str(values.get('weights', ''))).stem,
@@ -219,7 +218,7 @@ class _Run:
                 writer.end_part(self._state(taken))
         writer.end_part(self._state(taken))
         report = self._report(len(writer.parts), resumed_parts)
-        writer.finish({**self.facts(), 'frames': str(report.frames),
+        writer.finish({**self._provenance(), 'frames': str(report.frames),
                        'unreadable': str(report.unreadable)},
                       self._recording.custom_data, self._recording.ros_distro)
         return report
@@ -228,7 +227,7 @@ class _Run:
         camera = self._cameras[topic]
         for output, message in camera.segment(data, log_ns):
             serialized = typestore().serialize_cdr(message, output.type)
-            writer.write(self._topic_of[camera.camera.name, output.name], log_ns, serialized)
+            writer.write(self._topic_of[camera.name, output.name], log_ns, serialized)
 
     def _write_label_info(self, writer: RecordingWriter, log_ns: int) -> None:
         message = make_label_info(self._segmenter.checkpoint.class_map, log_ns)
@@ -244,23 +243,23 @@ class _Run:
         if writer.state is None:
             return 0
         try:
-            for camera in self._cameras.values():
-                camera.restore(writer.state[camera.camera.topic.name])
+            for topic, camera in self._cameras.items():
+                camera.restore(writer.state[topic.name])
             return int(writer.state['messages'])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise writer.damaged(error) from error
 
     def _state(self, messages: int) -> dict[str, object]:
         return {'messages': messages, **{
-            camera.camera.topic.name: camera.state() for camera in self._cameras.values()}}
+            topic.name: camera.state() for topic, camera in self._cameras.items()}}
 
     def _report(self, parts: int, resumed_parts: int) -> BagReport:
         cameras = list(self._cameras.values())
-        lines = [f'{camera.camera.topic.name}: {line}' for camera in cameras
+        lines = [f'{topic.name}: {line}' for topic, camera in self._cameras.items()
                  for line in camera.warnings.lines()]
         return BagReport(sum(camera.frames for camera in cameras),
                          sum(camera.warnings.count(UNREADABLE) for camera in cameras),
-                         [*self._remarks, *lines], parts, resumed_parts, self.facts())
+                         [*self._remarks, *lines], parts, resumed_parts, self._provenance())
 
 
 def _done(camera: RecordedCamera) -> int:
@@ -292,14 +291,14 @@ def _without_absent_cameras(values: Mapping[str, object], cameras: Sequence[Came
 
 
 def _values_for(values: Mapping[str, object], cameras: Sequence[CameraTopic],
-                facts: Survey) -> dict[str, object]:
+                survey: Survey) -> dict[str, object]:
     """Return the parameters for a recording, with the pose from TF where it has what that takes.
 
     A pose that the parameters give, or turn off, stays.
     """
     values = {**values, 'cameras': [camera.name for camera in cameras]}
-    has_meters = any(map(len, facts.transforms.values())) and any(
-        map(len, facts.calibrations.values()))
+    has_meters = any(map(len, survey.transforms.values())) and any(
+        map(len, survey.calibrations.values()))
     if 'ground.pose' not in values and has_meters:
         values['ground.pose'] = 'tf'
     return values
@@ -311,14 +310,14 @@ def _in_meters(outputs: Sequence[str]) -> list[str]:
 
 
 def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
-                    settings: Mapping[str, CameraSettings], facts: Survey) -> list[str]:
+                    settings: Mapping[str, CameraSettings], survey: Survey) -> list[str]:
     """Return a sentence for each camera that gets no outputs in meters, if any are asked for."""
     names = _in_meters(outputs)
     remarks = []
     for camera in cameras:
         if names and settings[camera.name].settings.ground.pose == 'off':
-            missing = [facts.transforms[camera.name].missing,
-                       '' if len(facts.calibrations[camera.name]) else 'no camera_info']
+            missing = [survey.transforms[camera.name].missing,
+                       '' if len(survey.calibrations[camera.name]) else 'no camera_info']
             reason = ' and '.join(filter(None, missing))
             remarks.append(f'{camera.topic.name}: no {", ".join(names)}: the recording has '
                            f'{reason}; give the pose of the camera by --params '

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enet_ros.perception.geometry.camera_info import (
-    CalibrationJudge,
-    CameraInfo,
-    Judgement,
+    CalibrationChecker,
+    CheckedCalibration,
     is_same_calibration,
 )
+from enet_ros.perception.message_types import CameraInfo
 from enet_ros.recordings.cameras import IMAGE_TYPES, CameraTopic
 from enet_ros.recordings.definitions import typestore
 from enet_ros.recordings.reader import Recording
@@ -48,7 +48,7 @@ class RecordedCalibrations:
         self.now_ns = 0
         self._since_ns: list[int] = []
         self._infos: list[CameraInfo] = []
-        self._judge = CalibrationJudge()
+        self._checker = CalibrationChecker()
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -59,19 +59,20 @@ class RecordedCalibrations:
             self._since_ns.append(log_ns)
             self._infos.append(info)
 
-    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
-        """Judge the newest camera info at ``now_ns``, or the first one before that."""
+    def newest_checked(self, frame_size: tuple[int, int], *,
+                       rectified: bool) -> CheckedCalibration | None:
+        """Check the newest camera info at ``now_ns``, or the first one before that."""
         if not self._infos:
             return None
         at = max(bisect.bisect_right(self._since_ns, self.now_ns) - 1, 0)
-        return self._judge.judge_for(self._infos[at], frame_size, rectified=rectified)
+        return self._checker.check(self._infos[at], frame_size, rectified=rectified)
 
     def take_note(self) -> str:
         """Return once which fields were corrected while reading, a sentence, or ''."""
-        return self._judge.take_note()
+        return self._checker.take_note()
 
 
-def survey(recording: Recording, cameras: Sequence[CameraTopic]) -> Survey:
+def survey_cameras(recording: Recording, cameras: Sequence[CameraTopic]) -> Survey:
     """Read the transforms and the calibrations of a recording.
 
     A message that cannot be read is passed over, as rclpy does.

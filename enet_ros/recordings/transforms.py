@@ -8,9 +8,9 @@ from math import hypot, isfinite
 
 import numpy as np
 
-from enet_ros.perception.frame import Stamp
 from enet_ros.perception.geometry.pose import quaternion_matrix
 from enet_ros.perception.geometry.transforms import frame_names
+from enet_ros.perception.message_types import Stamp
 from enet_ros.perception.stamps import StampError, ns_of_stamp
 from enet_ros.recordings.epochs import Epochs
 from enet_ros.recordings.transform_history import Placement, StaticHistory, TransformHistory

@@ -37,7 +37,7 @@ from enet_ros.recordings.state import StateError, decode_state, encode_state
 #: The newest version whose quality of service Humble can read as well.
 METADATA_VERSION = 8
 _PLAN, _STATE, _LOCK = 'plan.json', 'state.json', 'lock'
-_FACT = 'enet_ros.'  # begins the name of a fact in metadata.yaml
+_PREFIX = 'enet_ros.'  # of the provenance in custom_data of metadata.yaml
 _FOREVER = QosTime(9223372036, 854775807)
 
 
@@ -210,17 +210,17 @@ class RecordingWriter:
         self._stream = self._mcap = self._part = None
         self._bytes = 0
 
-    def finish(self, facts: Mapping[str, str], custom_data: Mapping[str, str],
+    def finish(self, provenance: Mapping[str, str], custom_data: Mapping[str, str],
                ros_distro: str) -> None:
         """Give the recording its metadata and its name. All parts must have ended.
 
         Args:
-            facts: What metadata.yaml tells about the run.
+            provenance: What metadata.yaml tells about the run.
             custom_data: What the original recording told about itself.
             ros_distro: Distribution that recorded it, or ''.
         """
         metadata = {**self._metadata(), 'custom_data': {
-            **custom_data, **{_FACT + name: value for name, value in facts.items()}},
+            **custom_data, **{_PREFIX + name: value for name, value in provenance.items()}},
             'ros_distro': ros_distro or 'jazzy'}
         write_whole(self._folder / METADATA, yaml.safe_dump(
             {'rosbag2_bagfile_information': metadata}, sort_keys=False).encode())
@@ -274,7 +274,7 @@ def partial_folder(out: Path) -> Path:
     return out.with_name(out.name + PARTIAL)
 
 
-def facts_of(out: Path) -> dict[str, str]:
+def read_provenance(out: Path) -> dict[str, str]:
     """Return what :meth:`RecordingWriter.finish` was told about a run.
 
     Args:
@@ -286,9 +286,9 @@ def facts_of(out: Path) -> dict[str, str]:
     """
     try:
         content = yaml.safe_load((out / METADATA).read_text())
-        facts = content['rosbag2_bagfile_information']['custom_data']
-        return {name.removeprefix(_FACT): value for name, value in facts.items()
-                if name.startswith(_FACT)}
+        custom_data = content['rosbag2_bagfile_information']['custom_data']
+        return {name.removeprefix(_PREFIX): value for name, value in custom_data.items()
+                if name.startswith(_PREFIX)}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"'{out / METADATA}' is not of enet-ros bag") from error
 

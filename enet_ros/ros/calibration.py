@@ -7,8 +7,8 @@ import threading
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
-from enet_ros.perception.geometry.camera_info import CalibrationJudge, Judgement
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.geometry.camera_info import CalibrationChecker, CheckedCalibration
 from enet_ros.ros.receiver import take_newest
 
 
@@ -23,7 +23,7 @@ class CalibrationTopic:
         self.subscription = subscription
         self._lock = threading.Lock()
         self._newest: CameraInfo | None = None
-        self._judge = CalibrationJudge()
+        self._checker = CalibrationChecker()
 
     def newest(self) -> CameraInfo | None:
         """Return the newest camera info, or None if none has come."""
@@ -40,24 +40,25 @@ class CalibrationTopic:
         The next call returns '' until a calibration is corrected anew.
         """
         with self._lock:
-            return self._judge.take_note()
+            return self._checker.take_note()
 
-    def judge_for(self, frame_size: tuple[int, int], *, rectified: bool) -> Judgement | None:
-        """Judge the newest camera info. It is judged anew only if something changed.
+    def newest_checked(self, frame_size: tuple[int, int], *,
+                       rectified: bool) -> CheckedCalibration | None:
+        """Check the newest camera info. It is checked anew only if something changed.
 
         Args:
             frame_size: (width, height) of the frames in pixels.
             rectified: Whether the frames are rectified.
 
         Returns:
-            The judgement, or None if no camera info has come.
+            The checked calibration, or None if no camera info has come.
         """
         with self._lock:
             info = self._take_newest()
-            return None if info is None else self._judge.judge_for(
+            return None if info is None else self._checker.check(
                 info, frame_size, rectified=rectified)
 
     def describe(self, frame_size: tuple[int, int], camera_settings: CameraSettings) -> str:
         """Return what the diagnostics show of the newest camera info."""
-        return str(self.judge_for(frame_size, rectified=camera_settings.settings.rectified)
+        return str(self.newest_checked(frame_size, rectified=camera_settings.settings.rectified)
                    or 'none has come')

@@ -16,11 +16,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from enet_ros.common.one_line_error import describe_error
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import BitDepth, CompressedFile, EncodingError, Scratch
-from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes, Header
+from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes
 from enet_ros.perception.ground_locator import GroundLocator
-from enet_ros.perception.outputs import OutputError, find_requested, left_out
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.message_types import Header
+from enet_ros.perception.output_error import OutputError
+from enet_ros.perception.outputs import find_requested, left_out
 from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, to_ns
 from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic

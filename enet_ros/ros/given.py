@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from enet_ros.perception.parameters.files import explain_file
 from enet_ros.perception.parameters.names import find_row
-from enet_ros.perception.settings import BY_NAME
+from enet_ros.perception.parameters.settings import BY_NAME
 from enet_ros.ros.parameter_rows import given_values
 
 FILE_OPTION = '--params-file'

@@ -12,8 +12,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, Point
 from std_msgs.msg import Header
 
 from enet_ros.perception.geometry.camera_info import scaled_matrices
+from enet_ros.perception.parameters.settings import ScanSettings
 from enet_ros.perception.resize import resize_labels
-from enet_ros.perception.settings import ScanSettings
 
 
 class ImageBuffer:

@@ -20,13 +20,8 @@ from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.images.write_compressed import jpeg_of, png_of
-from enet_ros.perception.outputs import (
-    JPEG_FORMAT,
-    PNG_FORMAT,
-    OutputError,
-    OverlayMaker,
-    grid_of,
-)
+from enet_ros.perception.output_error import OutputError
+from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
 from enet_ros.ros.compat import LabelInfo, VisionClass
 from enet_ros.ros.health import Counts

@@ -6,8 +6,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from enet_ros.perception.parameters.names import find_row
+from enet_ros.perception.parameters.settings import BY_NAME
 from enet_ros.perception.parameters.table import Changes, Parameter
-from enet_ros.perception.settings import BY_NAME
 
 
 def given_values(node: Node) -> dict[str, object]:

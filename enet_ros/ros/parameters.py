@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter as RosParameter
 
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.network.class_names import parameter_name
-from enet_ros.perception.parameters.camera_settings import CameraSettings, settings_of_cameras
+from enet_ros.perception.camera_settings import CameraSettings, settings_of_cameras
 from enet_ros.perception.parameters.names import (
     CLASS_MAP,
     CLASS_MAP_ROWS,
@@ -21,14 +21,14 @@ from enet_ros.perception.parameters.names import (
     explain_unknown,
     shared_parameter,
 )
-from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
-from enet_ros.perception.settings import (
+from enet_ros.perception.parameters.settings import (
     BY_NAME,
     PARAMETERS,
     NodeSettings,
     check_parameter,
     make_settings,
 )
+from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
 from enet_ros.ros.parameter_rows import given_values, make_descriptor
 
 
@@ -47,7 +47,7 @@ class NodeParameters:
     """
 
     def __init__(self, node: Node):
-        """Declare every parameter of :data:`enet_ros.perception.settings.PARAMETERS`."""
+        """Declare all :data:`enet_ros.perception.parameters.settings.PARAMETERS`."""
         self._node = node
         self._given = given_values(node)
         self._refused: dict[str, str] = {}  # parameter -> why its value cannot be used

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rclpy.node import Node
 
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, weights_path
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.parameter_rows import given_values
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.process import StartupTimer

@@ -14,9 +14,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from enet_ros.common.memory import explain, is_out_of_memory
 from enet_ros.common.one_line_error import describe_error
 from enet_ros.network.checkpoint import Checkpoint
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.settings import NodeSettings
 from enet_ros.ros.abandoned_ports import hold_abandoned_ports
 from enet_ros.ros.arguments import check_arguments
 from enet_ros.ros.camera import Camera, CameraSetup

@@ -118,12 +118,6 @@ def uses_fast_dds() -> bool:
     return get_rmw_implementation_identifier().startswith('rmw_fastrtps')
 
 
-def segment_names(folder: Path = SHARED_MEMORY) -> frozenset[str]:
-    """Return the names of all segments that have a lock file now. Only tests need them."""
-    with opened_folder(folder) as folder_fd:
-        return frozenset(_names_in(folder_fd))
-
-
 @contextlib.contextmanager
 def opened_folder(folder: Path) -> Iterator[int | None]:
     """Open a folder. Where that fails the descriptor is None, which stands for an empty folder."""

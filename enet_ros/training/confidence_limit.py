@@ -15,7 +15,7 @@ from enet_ros.media import SourceError, Video, is_video, list_images, read_image
 from enet_ros.network.checkpoint import Checkpoint
 from enet_ros.perception.resize import resize_frame
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.suspicion import FrameJudge, mean_confidence, sampled_rows
+from enet_ros.perception.suspicion import mean_confidence
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.ruin import RUINS
 
@@ -130,47 +130,3 @@ def _confidences(segmenter: Segmenter, frames: Iterable[np.ndarray]) -> np.ndarr
         resize_frame(frame, segmenter.resolution, batch[0])
         values.append(mean_confidence(segmenter.infer(batch, confidence=True)[0]))
     return np.array(values)
-
-
-@dataclass
-class Alarms:
-    """What the node would say of images that come one a second.
-
-    Attributes:
-        images: Number of images.
-        suspect: Number of images that were suspect.
-        count: Number of times that they became suspect.
-        faults: Fault -> number of images with it.
-    """
-
-    images: int = 0
-    suspect: int = 0
-    count: int = 0
-    faults: dict[str, int] | None = None
-
-    def __str__(self) -> str:
-        """Return a sentence."""
-        faults = ', '.join(f'{name} {count}' for name, count in (self.faults or {}).items())
-        per_hour = 3600 * self.count / max(self.images, 1)
-        return (f'{self.images} images, taken as one a second: {self.count} alarms '
-                f'({per_hour:.1f} an hour), {self.suspect} suspect images'
-                + (f': {faults}' if faults else ''))
-
-
-def count_alarms(segmenter: Segmenter, frames: Iterable[np.ndarray],
-                 least_confidence: float) -> Alarms:
-    """Judge frames as the node does, in their order, as if they came one a second."""
-    judge, batch, alarms = FrameJudge(least_confidence), segmenter.new_batch(1), Alarms(faults={})
-    was_suspect, rows = False, sampled_rows(segmenter.resolution[1])
-    for frame in frames:
-        resize_frame(frame, segmenter.resolution, batch[0])
-        suspicion = judge.judge(batch[0, rows].copy(), segmenter.infer(batch, confidence=True)[0],
-                                None, 1.001 * alarms.images, 0.0)
-        alarms.images += 1
-        if suspicion is not None:
-            name = suspicion.fault.value
-            alarms.faults[name] = alarms.faults.get(name, 0) + 1
-            alarms.suspect += 1
-            alarms.count += not was_suspect
-        was_suspect = suspicion is not None
-    return alarms

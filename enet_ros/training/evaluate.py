@@ -17,7 +17,7 @@ from enet_ros.network.class_names import class_key
 from enet_ros.network.classes import CITYSCAPES
 from enet_ros.perception.segmenter import Segmentation, Segmenter
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
-from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table
+from enet_ros.training.metrics import ConfusionMatrix, ExpectedCalibrationError, format_table
 from enet_ros.training.photometric import apply_change
 from enet_ros.training.sources import Source, in_one_class_map
 
@@ -59,15 +59,15 @@ def evaluate(checkpoint: Checkpoint, data: SegmentationData,
     segmenter = Segmenter(checkpoint, resolution or checkpoint.resolution, backend, precision,
                           threads)
     matrix = ConfusionMatrix(data.class_map, data.sets)
-    calibration = CalibrationError(sets=data.sets)
+    calibration_error = ExpectedCalibrationError(sets=data.sets)
     for index in range(len(data)):
         frame, truth = read_changed(data, index, change)
         result = segmenter.segment([frame], confidence=True)[0]
         matrix.update(truth, result.labels)
-        calibration.update(truth, result.labels, result.confidence)
+        calibration_error.update(truth, result.labels, result.confidence)
         if each:
             each(index, truth, result)
-    return {'images': len(data), **matrix.compute(), 'ece': calibration.compute()}
+    return {'images': len(data), **matrix.compute(), 'ece': calibration_error.compute()}
 
 
 def read_changed(data: SegmentationData, index: int, change: str

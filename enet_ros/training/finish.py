@@ -22,6 +22,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
 from enet_ros.training.batches import MEAN, STD, Frames
 from enet_ros.training.confidence_limit import limit_of_split
+from enet_ros.training.data_module import RunData
 from enet_ros.training.evaluate import evaluate, names_of
 from enet_ros.training.fit_logits import best_offsets, best_temperature, sample_logits
 from enet_ros.training.labeled_frames import SegmentationData
@@ -31,7 +32,6 @@ from enet_ros.training.options import TrainOptions
 from enet_ros.training.plots import warn_if_undrawn
 from enet_ros.training.result_images import draw_curves, draw_samples, segment_samples
 from enet_ros.training.run_checkpoints import read_run_checkpoint
-from enet_ros.training.run_data import RunData
 from enet_ros.training.run_folder import was_drawn
 
 
@@ -84,7 +84,7 @@ def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationD
     return tuple(np.concatenate(parts) for parts in zip(*samples))
 
 
-def sources_of(options: TrainOptions) -> tuple[str, ...]:
+def provenance_of(options: TrainOptions) -> tuple[str, ...]:
     """Name every data set that the weights of a run come from.
 
     Args:
@@ -133,6 +133,6 @@ def _to_checkpoint(network: ENet, options: TrainOptions,
         tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()
                  if not name.endswith('num_batches_tracked')},
         class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
-        origin=shlex.join(['enet-ros', *sys.argv[1:]]), sources=sources_of(options))
+        origin=shlex.join(['enet-ros', *sys.argv[1:]]), sources=provenance_of(options))
     checkpoint.scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
     return checkpoint

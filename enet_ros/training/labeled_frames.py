@@ -10,7 +10,7 @@ import numpy as np
 
 from enet_ros.media import SourceError, StoredImage, as_shown, decode_image, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.training.label_doubts import Doubt
+from enet_ros.training.label_checks import LabelCheck
 from enet_ros.training.label_images import read_values
 from enet_ros.training.label_sets import LabelSets
 
@@ -41,7 +41,7 @@ class SegmentationData:
         sets: Labels that stand for several classes, or None.
         read_label: Returns the values of a label image, (H, W), or its colors, (H, W, 3). It
             raises ValueError for an image of another kind.
-        doubts: What is asked about the values of all labels together.
+        label_checks: Checks of the values of all label images together.
     """
 
     name: str
@@ -51,7 +51,7 @@ class SegmentationData:
     decode: Decoder
     sets: LabelSets | None = None
     read_label: Callable[[StoredImage], np.ndarray] = read_values
-    doubts: tuple[Doubt, ...] = ()
+    label_checks: tuple[LabelCheck, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -121,11 +121,11 @@ class SegmentationData:
                 rotated.append(self.pairs[index][0])
         where = f'{self.name} {self.split}'
         raise_problems(where, problems)
-        self.raise_doubts(counts)
+        self.raise_label_problems(counts)
         return _describe_rotated(where, rotated)
 
-    def raise_doubts(self, counts: Sequence[tuple[np.ndarray, int]]) -> None:
-        """Ask what the values of all label images say together.
+    def raise_label_problems(self, counts: Sequence[tuple[np.ndarray, int]]) -> None:
+        """Check the values of all label images together.
 
         Args:
             counts: For each label image what :func:`count_values` returns, and the number of
@@ -136,9 +136,9 @@ class SegmentationData:
         """
         where = f'{self.name} {self.split}'
         values = np.array([of_image for of_image, _ in counts])
-        for doubt in self.doubts:
-            if sentence := doubt(values):
-                raise DatasetError(f'{where}: {sentence}')
+        for check in self.label_checks:
+            if problem := check(values):
+                raise DatasetError(f'{where}: {problem}')
         if not sum(labeled for _, labeled in counts):
             raise DatasetError(f'{where}: no pixel of its {len(counts)} label images has a class; '
                                'all are 255 or of a class that means not labeled')

@@ -116,8 +116,8 @@ def _mean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float('nan')
 
 
-class CalibrationError:
-    """Expected calibration error: confidence against accuracy in equal bins (Guo et al., 2017).
+class ExpectedCalibrationError:
+    """ECE: confidence against accuracy in equal bins (Guo et al., 2017).
 
     With coarse labels, only the predictions count of which every label tells whether they are
     right: those of classes that occur in no set. So no error is seen more often than a hit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.training.options import TrainOptions
 
 #: Key of a score -> its printed name.

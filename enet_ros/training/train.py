@@ -29,8 +29,9 @@ from enet_ros.training.batches import (
     TrainingSet,
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
-from enet_ros.training.data_record import check_same_data, record_data
-from enet_ros.training.data_report import draw_contact_sheet, survey
+from enet_ros.training.data_fingerprint import check_same_data, record_fingerprints
+from enet_ros.training.data_module import AugmentationSchedule, RunData
+from enet_ros.training.data_survey import draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
@@ -41,7 +42,6 @@ from enet_ros.training.options import TrainingError, TrainOptions, local_process
 from enet_ros.training.plots import warn_if_undrawn
 from enet_ros.training.recipes import Progress, Recipe
 from enet_ros.training.run_checkpoints import WholeCheckpoints
-from enet_ros.training.run_data import AugmentationSchedule, RunData
 from enet_ros.training.run_folder import check_files_stay, prepare_run_folder
 from enet_ros.training.run_lock import lock_run
 from enet_ros.training.sources import (
@@ -110,7 +110,7 @@ def report_data(run: Path, training: Sequence[SegmentationData],
     surveys = [survey(split) for split in splits]
     text = '\n'.join(map(str, surveys))
     if not _rank():
-        print('\n'.join((text, *record_data(run, surveys, resumed=resumed))))
+        print('\n'.join((text, *record_fingerprints(run, surveys, resumed=resumed))))
         (run / 'data.txt').write_text(text + '\n')
         with warn_if_undrawn('data.png', 'the run begins without'):
             draw_contact_sheet(run / 'data.png', training)
@@ -233,8 +233,8 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
     return module, data
 
 
-def _machines(recipe: Recipe) -> dict:
-    """Read from torchrun's environment how many processes and machines take part."""
+def _distribution_arguments(recipe: Recipe) -> dict:
+    """Return arguments of the Trainer: processes and machines, by torchrun's environment."""
     world, local = int(os.environ.get('WORLD_SIZE', 1)), local_processes()
     if world == 1:
         return {'devices': 1, 'num_nodes': 1, 'strategy': 'auto'}
@@ -252,11 +252,12 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
     Raises:
         TrainingError: The batch cannot be shared evenly among the processes.
     """
-    machines, run = _machines(options.recipe_with_changes()), Path(options.out)
-    processes = machines['devices'] * machines['num_nodes']
+    distribution = _distribution_arguments(options.recipe_with_changes())
+    processes = distribution['devices'] * distribution['num_nodes']
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
                             f'{processes} processes')
+    run = Path(options.out)
     return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
         max_steps=options.steps or -1, max_epochs=-1, val_check_interval=options.val_every,
@@ -265,7 +266,7 @@ def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
                    FiniteWatch(keep.path), KeepBest(run, keep), keep],
         plugins=[WholeCheckpoints()], default_root_dir=run, num_sanity_val_steps=0,
         log_every_n_steps=20, use_distributed_sampler=False, enable_model_summary=False,
-        **machines)
+        **distribution)
 
 
 def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: Path) -> bool:

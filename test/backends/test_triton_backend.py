@@ -99,7 +99,7 @@ def test_kernels_that_were_compiled_since_the_start_are_not_from_the_cache(tmp_p
 def test_it_says_at_the_start_that_it_compiles(gpu_with_triton, request_, monkeypatch):
     monkeypatch.setenv('TRITON_CACHE_DIR', '/nowhere')
     monkeypatch.setattr(TorchBackend, '__init__', lambda self, request: None)
-    monkeypatch.setattr(TritonBackend, '_judge', lambda self, reference: None)
+    monkeypatch.setattr(TritonBackend, '_check_labels', lambda self, reference: None)
     said = []
     TritonBackend(replace(request_, report=said.append))
     assert said == ['the kernels of Triton are loaded; the first start compiles them, '
@@ -132,7 +132,7 @@ def right_labels(reference):
 
 
 def test_labels_that_agree_are_used(reference, right_labels):
-    Kernels(right_labels)._judge(reference)
+    Kernels(right_labels)._check_labels(reference)  # raises no BackendError
 
 
 def test_other_labels_are_refused(reference, right_labels):
@@ -141,11 +141,11 @@ def test_other_labels_are_refused(reference, right_labels):
     share = f'{100 * np.mean(wrong == right_labels):.2f}'
     with pytest.raises(BackendError, match=f'agree with torch on {share} % of a test frame, '
                                            'wanted 99 %'):
-        Kernels(wrong)._judge(reference)
+        Kernels(wrong)._check_labels(reference)
 
 
 def test_kernels_that_fail_are_refused_in_one_line(reference):
     failure = RuntimeError('no C compiler\n  was found')
     with pytest.raises(BackendError, match='run here: RuntimeError: no C compiler was') as error:
-        Kernels(failure)._judge(reference)
+        Kernels(failure)._check_labels(reference)
     assert '\n' not in str(error.value)

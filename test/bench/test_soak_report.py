@@ -11,9 +11,9 @@ from enet_ros.bench.soak_report import (
     SoakReport,
     SoakSeries,
     draw_soak,
+    failures_of,
     format_soak,
     format_table,
-    judge,
     read_soak,
     write_soak,
 )
@@ -32,11 +32,12 @@ def series(growth_mb=0.0, last_ms=20.0, minutes=6.0):
 def report(over_time, cameras=(GOOD,)):
     return SoakReport('a machine', 'enet-ros soak --minutes 6', 'openvino', 'float32', [640, 360],
                       [640, 360], 30.0, 6.0, list(cameras), over_time.memory_mb(),
-                      over_time.p99_ms(), 18.0, 50.0, 30.0, 3, '', judge(cameras, over_time))
+                      over_time.p99_ms(), 18.0, 50.0, 30.0, 3, '',
+                      failures_of(cameras, over_time))
 
 
 def test_frames_that_are_lost_and_counted_are_no_failure():
-    assert judge([GOOD], series()) == []
+    assert failures_of([GOOD], series()) == []
     assert GOOD.lost == 20
 
 
@@ -46,7 +47,7 @@ def test_frames_that_are_lost_and_counted_are_no_failure():
     ({'sent': 900}, '900 frames were sent and 990 received'),
     ({'seen': 981}, '981 masks came, but 980 were published')])
 def test_a_made_loss_fails(changes, reason):
-    [failure, *_] = judge([dataclasses.replace(GOOD, **changes)], series())
+    [failure, *_] = failures_of([dataclasses.replace(GOOD, **changes)], series())
     assert reason in failure and failure.startswith('front')
 
 
@@ -58,9 +59,10 @@ def grown_after(window_sec, growth_mb, minutes):
 @pytest.mark.parametrize(('minutes', 'window_sec'), [
     (0.3, 6.0), (1.0, 20.0), (6.0, 60.0), (30.0, 60.0)])
 def test_a_made_leak_fails(minutes, window_sec):
-    assert judge([GOOD], series(grown_after(window_sec, 4.9, minutes), minutes=minutes)) == []
-    assert judge([GOOD], series(-50.0, minutes=minutes)) == []
-    [failure] = judge([GOOD], series(grown_after(window_sec, 6.0, minutes), minutes=minutes))
+    just_below = series(grown_after(window_sec, 4.9, minutes), minutes=minutes)
+    assert failures_of([GOOD], just_below) == []
+    assert failures_of([GOOD], series(-50.0, minutes=minutes)) == []
+    [failure] = failures_of([GOOD], series(grown_after(window_sec, 6.0, minutes), minutes=minutes))
     assert 'after the first minute, wanted less than 5 MB more' in failure
 
 
@@ -69,14 +71,14 @@ def test_a_step_of_the_memory_fails_unless_it_comes_in_the_first_minute(at_sec, 
     over_time = series(minutes=30.0)
     over_time = dataclasses.replace(over_time, rss_mb=list(
         np.where(np.asarray(over_time.sample_sec) < at_sec, 300.0, 305.1)))
-    assert bool(judge([GOOD], over_time)) == fails
+    assert bool(failures_of([GOOD], over_time)) == fails
 
 
 @pytest.mark.parametrize('minutes', [0.3, 1.0, 6.0, 30.0])
 def test_a_latency_that_grows_fails(minutes):
-    assert judge([GOOD], series(last_ms=23.9, minutes=minutes)) == []
-    assert judge([GOOD], series(last_ms=5.0, minutes=minutes)) == []
-    [failure] = judge([GOOD], series(last_ms=24.1, minutes=minutes))
+    assert failures_of([GOOD], series(last_ms=23.9, minutes=minutes)) == []
+    assert failures_of([GOOD], series(last_ms=5.0, minutes=minutes)) == []
+    [failure] = failures_of([GOOD], series(last_ms=24.1, minutes=minutes))
     assert 'from 20.0 ms in the first minute to 24.1 ms in the last' in failure
 
 
@@ -84,14 +86,14 @@ def test_a_latency_that_grows_fails(minutes):
     SoakSeries([], [], [], [], []), series(minutes=0.04),
     dataclasses.replace(series(), mask_sec=[1.0, 2.0], latency_ms=[20.0, 20.0])])
 def test_what_is_too_short_to_judge_fails(over_time):
-    [failure] = judge([GOOD], over_time)
+    [failure] = failures_of([GOOD], over_time)
     assert 'are too few to judge memory and latency: soak longer' in failure
     assert f'{len(over_time.mask_sec)} masks in' in failure
 
 
 def test_each_camera_is_judged():
     rear = dataclasses.replace(GOOD, name='rear', received=0, published=0, dropped=0, seen=0)
-    [failure] = judge([GOOD, rear], series())
+    [failure] = failures_of([GOOD, rear], series())
     assert failure == 'rear: 1000 frames were sent and 0 received'
 
 

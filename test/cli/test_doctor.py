@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from enet_ros.cli import doctor, doctor_advice, doctor_findings
+from enet_ros.cli import doctor, doctor_advice, doctor_machine
 from enet_ros.cli.doctor import report
 from enet_ros.cli.doctor_advice import choice, shortfalls
-from enet_ros.cli.doctor_findings import Findings
+from enet_ros.cli.doctor_machine import MachineReport
 from enet_ros.machine import processor_features
 from enet_ros.perception.segmenter import Segmenter
 
 ROS = {'rclpy': True, 'enet_ros.msg': True, 'vision_msgs': True, 'cv_bridge': True,
        'tf2_ros': True}
-ROBOT = Findings(python='3.12.3', machine='x86_64', processor='Some CPU', openvino='2025.4',
-                 torch='2.9.0+cpu', distribution='jazzy', ros=ROS)
-ORIN = Findings(
+ROBOT = MachineReport(python='3.12.3', machine='x86_64', processor='Some CPU', openvino='2025.4',
+                      torch='2.9.0+cpu', distribution='jazzy', ros=ROS)
+ORIN = MachineReport(
     python='3.10.12', machine='aarch64', processor='ARMv8', torch='2.8.0', distribution='humble',
     ros=ROS, l4t='36.4.3', jetpack='6.2+b77', driver_cuda='12.6',
     gpus=('Orin, compute capability 8.7, 16 multiprocessors',), torch_cuda='12.6',
@@ -40,18 +40,18 @@ def test_watching_the_graph_and_trying_the_gpu_are_refused_together():
         doctor.run(options(watch=5.0))
 
 
-@pytest.mark.parametrize(('findings', 'wanted'), [
+@pytest.mark.parametrize(('machine', 'wanted'), [
     (ORIN, 'tensorrt, float16: '), (PC, 'tensorrt, float16: '),
     (replace(PC, tensorrt_works=False), 'torch, float16, on the GPU: '),
     (replace(ROBOT, bfloat16=True), 'openvino, bfloat16: '), (ROBOT, 'openvino, float32: '),
     (replace(ROBOT, openvino=''), 'torch, float32, on the CPU: '),
     (replace(ROBOT, openvino='', torch=''), 'nothing: '),
     (replace(CPU_BUILD, gpu_asked=True), 'openvino, float32: ')])
-def test_says_what_will_be_used(findings, wanted):
-    assert choice(findings).startswith(wanted)
+def test_says_what_will_be_used(machine, wanted):
+    assert choice(machine).startswith(wanted)
 
 
-@pytest.mark.parametrize(('findings', 'wanted'), [
+@pytest.mark.parametrize(('machine', 'wanted'), [
     (PC, 'tensorrt, float16: there is a CUDA device, and TensorRT is the fastest on it; '
          'not tried'),
     (replace(PC, torch_tensorrt=''), 'torch, float16, on the GPU: there is a CUDA device'),
@@ -59,25 +59,25 @@ def test_says_what_will_be_used(findings, wanted):
                 'torch 2.13.0+cpu does not see the CUDA device'),
     (replace(CPU_BUILD, openvino=''), 'torch, float32, on the CPU: '),
     (replace(PC, gpus=(), openvino='2025.4'), 'openvino, float32: ')])
-def test_says_what_will_be_used_when_the_gpu_was_not_tried(findings, wanted):
-    findings = replace(findings, gpu_asked=False, torch_sees_gpu=False, tensorrt_works=False)
-    assert choice(findings).startswith(wanted)
+def test_says_what_will_be_used_when_the_gpu_was_not_tried(machine, wanted):
+    machine = replace(machine, gpu_asked=False, torch_sees_gpu=False, tensorrt_works=False)
+    assert choice(machine).startswith(wanted)
 
 
 def test_openvino_is_not_missed_where_torch_takes_the_gpu():
-    findings = replace(PC, openvino='', gpu_asked=False)
-    assert shortfalls(findings) == []
-    [missing] = shortfalls(replace(findings, torch_cuda=''))
+    machine = replace(PC, openvino='', gpu_asked=False)
+    assert shortfalls(machine) == []
+    [missing] = shortfalls(replace(machine, torch_cuda=''))
     assert missing.startswith('OpenVINO is not installed')
 
 
-@pytest.mark.parametrize('findings', [ORIN, PC, ROBOT])
-def test_a_whole_machine_falls_short_of_nothing(findings):
-    assert shortfalls(findings) == []
-    assert 'falls short      nothing' in report(findings, [])
+@pytest.mark.parametrize('machine', [ORIN, PC, ROBOT])
+def test_a_whole_machine_falls_short_of_nothing(machine):
+    assert shortfalls(machine) == []
+    assert 'falls short      nothing' in report(machine, [])
 
 
-@pytest.mark.parametrize(('findings', 'wanted'), [
+@pytest.mark.parametrize(('machine', 'wanted'), [
     (replace(PC, driver_cuda='', gpus=(), torch_sees_gpu=False),
      'no CUDA driver (libcuda.so.1): on a PC install the NVIDIA driver'),
     (replace(PC, gpus=(), torch_sees_gpu=False), 'finds no GPU: start a container with --gpus'),
@@ -96,19 +96,19 @@ def test_a_whole_machine_falls_short_of_nothing(findings):
     (replace(PC, torch='2.7.1', torch_tensorrt='2.7.0'), 'is 2.7.0, wanted 2.8 or newer'),
     (replace(PC, tensorrt_works=False, problem='ImportError: libnvinfer.so.11'),
      'cannot be imported (ImportError: libnvinfer.so.11)')])
-def test_says_the_first_thing_between_a_machine_and_tensorrt(findings, wanted):
-    [missing] = shortfalls(findings)
+def test_says_the_first_thing_between_a_machine_and_tensorrt(machine, wanted):
+    [missing] = shortfalls(machine)
     assert wanted in missing
-    assert f'falls short      {missing}' in report(findings, [missing])
+    assert f'falls short      {missing}' in report(machine, [missing])
 
 
-@pytest.mark.parametrize(('findings', 'wanted'), [
+@pytest.mark.parametrize(('machine', 'wanted'), [
     (replace(ROBOT, ros={'rclpy': False}), 'rclpy is not importable: source /opt/ros'),
     (replace(ROBOT, ros={'rclpy': True, 'enet_ros.msg': False}), 'messages are not built'),
     (replace(ROBOT, torch=''), 'torch is not installed'),
     (replace(ROBOT, openvino=''), 'OpenVINO is not installed')])
-def test_says_what_is_missing_without_a_gpu(findings, wanted):
-    [missing] = shortfalls(findings)
+def test_says_what_is_missing_without_a_gpu(machine, wanted):
+    [missing] = shortfalls(machine)
     assert wanted in missing
 
 
@@ -119,27 +119,27 @@ def test_the_gpu_does_not_matter_unless_it_is_asked_for():
 
 
 def test_little_free_memory_is_a_note_and_no_failure():
-    findings = replace(ORIN, free_mb=700)
-    assert shortfalls(findings) == []
-    assert any('700 MiB are free' in line for line in report(findings, []))
+    machine = replace(ORIN, free_mb=700)
+    assert shortfalls(machine) == []
+    assert any('700 MiB are free' in line for line in report(machine, []))
 
 
 @pytest.mark.parametrize(('missing', 'code'), [([], 0), (['something'], 1)])
 def test_the_exit_code_says_whether_it_works(monkeypatch, capsys, missing, code):
     monkeypatch.setattr(doctor, 'gather', lambda gpu: replace(ROBOT, gpu_asked=gpu))
-    monkeypatch.setattr(doctor, 'shortfalls', lambda findings: missing)
+    monkeypatch.setattr(doctor, 'shortfalls', lambda machine: missing)
     assert doctor.run(options(no_trial=True)) == code
     assert 'will be used' in capsys.readouterr().out
 
 
 def test_the_rtx_kind_has_its_own_distribution_and_advice(monkeypatch):
     versions = {'torch-tensorrt-rtx': '2.11.0', 'tensorrt-rtx-cu13-bindings': '1.4.0.76'}
-    monkeypatch.setattr(doctor_findings, 'package_version', lambda name: versions.get(name, ''))
-    monkeypatch.setattr(doctor_findings, '_probe', dict)
-    findings = doctor_findings.gather(gpu=True)
-    assert (findings.torch_tensorrt, findings.tensorrt_kind) == ('2.11.0', 'TensorRT-RTX')
+    monkeypatch.setattr(doctor_machine, 'package_version', lambda name: versions.get(name, ''))
+    monkeypatch.setattr(doctor_machine, '_probe', dict)
+    machine = doctor_machine.gather(gpu=True)
+    assert (machine.torch_tensorrt, machine.tensorrt_kind) == ('2.11.0', 'TensorRT-RTX')
     assert any(line.startswith('TensorRT-RTX ') and '1.4.0.76' in line
-               for line in report(findings, []))
+               for line in report(machine, []))
     [missing] = shortfalls(replace(PC, tensorrt_kind='TensorRT-RTX', tensorrt_works=False))
     assert "pip install 'torch-tensorrt-rtx==2.13.*'" in missing
 
@@ -194,8 +194,8 @@ def test_a_trial_whose_process_crashes_is_a_failure_and_no_traceback(monkeypatch
 
 def test_reads_the_files_of_a_jetson():
     release = '# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64'
-    assert doctor_findings.l4t_version(release) == '36.4.3'
-    assert doctor_findings.l4t_version('') == ''
+    assert doctor_machine.l4t_version(release) == '36.4.3'
+    assert doctor_machine.l4t_version('') == ''
     assert processor_features('Features\t: fp asimd bf16 asimdhp\n') == (
         'bf16', 'half-precision vectors')
     assert processor_features('flags : avx512f avx512_bf16 amx_bf16\n') == (
@@ -203,22 +203,22 @@ def test_reads_the_files_of_a_jetson():
 
 
 def test_a_library_that_crashes_does_not_take_the_doctor_with_it(monkeypatch):
-    monkeypatch.setattr(doctor_findings, 'PROBE', 'import os; os.abort()')
-    assert doctor_findings._probe() == {'problem': 'importing them ended the process with -6'}
-    monkeypatch.setattr(doctor_findings, 'PROBE', 'import time; time.sleep(60)')
-    monkeypatch.setattr(doctor_findings, 'PROBE_TIMEOUT_SEC', 0.2)
-    assert 'took more than' in doctor_findings._probe()['problem']
+    monkeypatch.setattr(doctor_machine, 'PROBE', 'import os; os.abort()')
+    assert doctor_machine._probe() == {'problem': 'importing them ended the process with -6'}
+    monkeypatch.setattr(doctor_machine, 'PROBE', 'import time; time.sleep(60)')
+    monkeypatch.setattr(doctor_machine, 'PROBE_TIMEOUT_SEC', 0.2)
+    assert 'took more than' in doctor_machine._probe()['problem']
 
 
 @pytest.mark.parametrize('gpu', [False, True])
 def test_the_choice_is_what_this_machine_really_picks(gpu):
     picked = Segmenter.from_file(resolution=(160, 96)).backend
-    assert choice(doctor_findings.gather(gpu=gpu)).startswith(f'{picked.name}, {picked.precision}')
+    assert choice(doctor_machine.gather(gpu=gpu)).startswith(f'{picked.name}, {picked.precision}')
 
 
 def test_what_the_probe_finds_counts_more_than_versions(monkeypatch):
-    monkeypatch.setattr(doctor_findings, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
-    assert doctor_findings.gather(gpu=True).torch_tensorrt == '2.9.0+probe'
+    monkeypatch.setattr(doctor_machine, '_probe', lambda: {'torch_tensorrt': '2.9.0+probe'})
+    assert doctor_machine.gather(gpu=True).torch_tensorrt == '2.9.0+probe'
 
 
 @pytest.mark.parametrize('seconds', ['soon', 'nan', '0', '1e9'])

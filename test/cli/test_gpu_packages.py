@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from enet_ros.cli import doctor_findings
+from enet_ros.cli import doctor_machine
 from enet_ros.cli.doctor_advice import JETSON_INDEX
-from enet_ros.cli.doctor_findings import Findings
+from enet_ros.cli.doctor_machine import MachineReport
 from enet_ros.cli.gpu_packages import capability, gpu_packages, main
 from enet_ros.machine import CudaDriver
 
@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def machine(gpu, **fields):
-    return Findings(gpus=(gpu,), driver_cuda='13.0', **fields)
+    return MachineReport(gpus=(gpu,), driver_cuda='13.0', **fields)
 
 
 @pytest.mark.parametrize(('gpu', 'package', 'words'), [
@@ -51,9 +51,9 @@ def test_a_torch_without_cuda_is_replaced_and_never_removed_before():
 
 
 def test_the_release_file_of_a_jetson_is_read_by_the_command(monkeypatch, capsys):
-    monkeypatch.setattr(doctor_findings, 'read_text', {
+    monkeypatch.setattr(doctor_machine, 'read_text', {
         '/etc/nv_tegra_release': '# R36 (release), REVISION: 4.3, GCID: 38968081'}.get)
-    monkeypatch.setattr(doctor_findings, 'cuda_driver', lambda: CudaDriver(
+    monkeypatch.setattr(doctor_machine, 'cuda_driver', lambda: CudaDriver(
         '12.6', ('Orin, compute capability 8.7, 16 multiprocessors',)))
     monkeypatch.setattr('sys.argv', ['gpu_packages', '--torch', '2.13.0'])
     assert main() == 0
@@ -61,7 +61,7 @@ def test_the_release_file_of_a_jetson_is_read_by_the_command(monkeypatch, capsys
 
 
 def test_without_a_gpu_nothing_is_installed_and_the_reason_is_given():
-    packages = gpu_packages(Findings(), '2.13.0')
+    packages = gpu_packages(MachineReport(), '2.13.0')
     assert packages.arguments == ()
     assert 'no CUDA device' in packages.choice
 

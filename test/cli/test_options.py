@@ -3,8 +3,8 @@
 from enet_ros.backends.base import PRECISION_NAMES
 from enet_ros.backends.select import BACKEND_NAMES
 from enet_ros.cli.options import BACKENDS, MAX_THREADS, PRECISIONS
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.parameters.table import table_of
-from enet_ros.perception.settings import NodeSettings
 
 
 def test_the_help_names_all_backends_and_precisions():

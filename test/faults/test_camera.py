@@ -78,10 +78,10 @@ def test_simulated_time_that_starts_again_with_its_bag_clears_the_past(
     alone, before = sees.seen(5 * SEC)[-1], sees.seen(102 * SEC)[-1]
     mask = array_of(sees.messages['drivable_mask'][-1]) > 0
     assert (mask != alone).sum() < 10 < (mask != before).sum()  # a few lie just at the floor
-    dropped = node.node._cameras[0].health.dropped
+    dropped = node.camera.health.dropped
     sees.send(road_frame, 101 * SEC)  # of the time before the jump
-    sees.wait(lambda: node.node._cameras[0].health.dropped > dropped, 'a frame that is dropped')
-    assert 'simulated time (use_sim_time is true)' in node.node._cameras[0].health.last_error
+    sees.wait(lambda: node.camera.health.dropped > dropped, 'a frame that is dropped')
+    assert 'simulated time (use_sim_time is true)' in node.camera.health.last_error
     assert np.array_equal(sees.answers(road_frame, 5 * SEC + 1), fresh(road_frame))
 
 

@@ -27,8 +27,8 @@ from enet_ros.network.resolution import check_resolution
 from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
 from enet_ros.perception.images.formats.jpeg import MAX_PIECES
 from enet_ros.perception.parameters.files import matches, values_of_node
+from enet_ros.perception.parameters.settings import make_settings
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.settings import make_settings
 
 DEEP = ['[' * 200_000, '{a: ' * 100_000, '- ' * 100_000, '? ' * 100_000, '[' * 41 + ']' * 41]
 ALIASES = ['a: &a {x: *a}', 'a: &a [*a, *a]', 'a: &a {b: 1}\n<<: *a',

@@ -219,6 +219,13 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
         Video(tmp_path / name) if name.endswith('mp4') else read_image(tmp_path / name)
 
 
+def test_a_live_camera_is_told_to_need_a_driver(tmp_path):
+    with pytest.raises(SourceError, match='such as usb_cam or v4l2_camera'):
+        existing('/dev/video99')
+    with pytest.raises(SourceError, match='a video or a folder$'):
+        existing(str(tmp_path / 'video99'))
+
+
 @pytest.mark.parametrize('orientation', [1, 6])
 def test_a_jpeg_with_more_images_behind_the_first_is_a_jpeg(tmp_path, orientation):
     exif = Image.Exif()

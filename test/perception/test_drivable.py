@@ -23,7 +23,7 @@ from enet_ros.perception.drivable import (
     large_regions,
     seed_region,
 )
-from enet_ros.perception.settings import DrivableSettings
+from enet_ros.perception.parameters.settings import DrivableSettings
 
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()
 label_maps = arrays(np.uint8, (6, 8), elements=st.sampled_from([0, 3, 4, UNKNOWN]))

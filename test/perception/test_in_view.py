@@ -8,8 +8,8 @@ import pytest
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.parameters.settings import ScanSettings
 from enet_ros.perception.planner_outputs import free_space_scan, nearest_edge, path_bin, scan_bins
-from enet_ros.perception.settings import ScanSettings
 
 
 def table_of(pose, size=(640, 360), focal=560., d=()):

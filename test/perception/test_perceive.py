@@ -9,17 +9,17 @@ from support.ground import hold_rays
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.drivable import drivable_contours
 from enet_ros.perception.encodings import BitDepth, EncodedImage, Scratch
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground_tables import make_ground_tables
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.settings import make_settings
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.planner_outputs import nearest_edge, obstacle_points
 from enet_ros.perception.segmenter import Segmentation
-from enet_ros.perception.settings import make_settings
 from enet_ros.perception.steps import decode_frame
 
 ROAD, PAVEMENT, SIZE = 3, 4, (24, 16)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
-from enet_ros.perception.parameters.camera_settings import CameraSettings
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmentation
-from enet_ros.perception.settings import NodeSettings
 
 SETTINGS = CameraSettings.of(NodeSettings(), ClassMap.from_names(CAMVID_NAMES))
 

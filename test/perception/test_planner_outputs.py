@@ -16,6 +16,7 @@ from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.grid import GridCells, GridSpec, rolling_grid
 from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.parameters.settings import GridSettings, ScanSettings
 from enet_ros.perception.planner_outputs import (
     free_space_scan,
     ground_contours,
@@ -24,7 +25,6 @@ from enet_ros.perception.planner_outputs import (
     path_bin,
     scan_bins,
 )
-from enet_ros.perception.settings import GridSettings, ScanSettings
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 

@@ -15,7 +15,7 @@ from enet_ros.recordings.cameras import names_of  # noqa: E402
 from enet_ros.recordings.definitions import OWN_TYPES  # noqa: E402
 from enet_ros.recordings.outputs import DEFAULT_OUTPUTS, OUTPUTS  # noqa: E402
 from enet_ros.recordings.reader import Topic  # noqa: E402
-from enet_ros.recordings.writer import facts_of  # noqa: E402
+from enet_ros.recordings.writer import read_provenance  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW, FILES = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -169,7 +169,7 @@ def test_what_the_recording_says_of_itself_stays(bag, tmp_path, drawn):
     found = found['rosbag2_bagfile_information']
     assert found['custom_data']['robot'] == 'r7' and found['custom_data']['enet_ros.frames'] == '3'
     assert found['ros_distro'] == 'kilted'
-    assert 'robot' not in facts_of(tmp_path / 'out')
+    assert 'robot' not in read_provenance(tmp_path / 'out')
 
 
 def with_kind(rows, kind):
@@ -269,7 +269,7 @@ def test_metadata_tells_files_counts_times_and_what_made_the_labels(bag, tmp_pat
             for entry in found['topics_with_message_count']} == {
         name: sum(row[0] == name for row in rows) for name in dict.fromkeys(
             [*(row[0] for row in rows), *(f'/enet/{name}' for name in DEFAULT_OUTPUTS)])}
-    facts = found['custom_data']
-    assert (facts['enet_ros.backend'], facts['enet_ros.precision']) == ('openvino', 'float32')
-    assert facts['enet_ros.weights'] == 'enet_camvid'
-    assert (facts['enet_ros.frames'], facts['enet_ros.unreadable']) == ('3', '0')
+    told = found['custom_data']
+    assert (told['enet_ros.backend'], told['enet_ros.precision']) == ('openvino', 'float32')
+    assert told['enet_ros.weights'] == 'enet_camvid'
+    assert (told['enet_ros.frames'], told['enet_ros.unreadable']) == ('3', '0')

@@ -14,7 +14,7 @@ def metric(bench):
         node = bench(**{'output_size': 'network', **GROUND, **parameters})
         node.listen(*topics)
         node.send(calibration(), 'camera_info')
-        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
+        node.wait(lambda: node.camera.calibration.newest() is not None, 'camera info')
         return node
 
     return make

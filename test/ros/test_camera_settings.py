@@ -13,7 +13,7 @@ from support.ground import GROUND, NETWORK, calibration, xyz  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.perception.drivable import DrivableFilter, drivable_mask  # noqa: E402
-from enet_ros.perception.settings import DrivableSettings  # noqa: E402
+from enet_ros.perception.parameters.settings import DrivableSettings  # noqa: E402
 
 pytestmark = pytest.mark.ros
 LUT = ClassMap.from_names(CAMVID_NAMES).drivable_lut()
@@ -42,7 +42,7 @@ def test_a_closed_hole_leaves_out_what_is_below_the_floor(bench, road_frame):
     labels, sure = np.full((96, 160), 3, np.uint8), np.ones((96, 160), np.float32)
     labels[10:20, 10:20] = 4           # pavement, a hole that is closed
     sure[50:60, 70:90] = 0.1
-    node.node._pipeline.segmenter.backend.infer = lambda batch, *, confidence: (
+    node.segmenter.backend.infer = lambda batch, *, confidence: (
         labels[None].copy(), sure[None].copy())
     mask = node.reply(node.image(road_frame), 'drivable_mask')
     assert np.array_equal(np.array(mask.data).reshape(96, 160) == 255, sure == 1)
@@ -71,7 +71,7 @@ def test_cameras_have_poses_and_policies_of_their_own(bench, pixels, road_frame)
     clouds = {}
     for name in ('front', 'left'):
         node.send(calibration(), f'{name}/camera_info')
-    node.wait(lambda: all(s.calibration.newest() is not None for s in node.node._cameras))
+    node.wait(lambda: all(s.calibration.newest() is not None for s in node.cameras))
     for name, frame in (('front', road_frame), ('left', road_frame[::-1, ::-1].copy())):
         clouds[name] = xyz(node.reply(node.image(frame), f'{name}/points', to=f'{name}/image'))
     shift = clouds['left'][70:, :, 0] - clouds['front'][70:, :, 0]
@@ -87,7 +87,7 @@ def test_no_camera_starves(bench, road_frame):
     names = ['a', 'b', 'c', 'd']
     node = bench(cameras=names)
     node.listen(*(f'{name}/timing' for name in names))
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     infer = backend.infer
     backend.infer = lambda batch, **options: (
         time.sleep(0.02 * len(batch)) or infer(batch, **options))

@@ -165,7 +165,7 @@ def test_an_overlay_too_large_for_a_jpeg_is_named_and_the_rest_goes_on(bench):
     node.listen('overlay/compressed', 'labels', 'drivable_mask/compressed')
     wide = np.zeros((16, 65504, 3), np.uint8)
     node.reply(node.image(wide), 'labels', 'drivable_mask/compressed')
-    health = node.node._cameras[0].health
+    health = node.camera.health
     node.wait(lambda: '65500 a side' in health.summary()[1], 'the reason')
     assert node.messages['overlay/compressed'] == []
 
@@ -182,7 +182,7 @@ def test_an_encoder_that_fails_costs_its_output_alone(bench, road_frame, monkeyp
     node.listen('labels/compressed', 'labels', 'overlay/compressed', 'timing')
     for _ in range(2):
         node.reply(node.image(road_frame), 'labels', 'timing', 'overlay/compressed')
-    health = node.node._cameras[0].health
+    health = node.camera.health
     assert (health.received, health.published, health.dropped) == (2, 2, 0)
     assert f'no ~/labels/compressed: {said}' in health.summary()[1]
     assert node.messages['labels/compressed'] == []

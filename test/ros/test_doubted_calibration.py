@@ -42,7 +42,7 @@ def started(bench, road_frame):
                         **parameters})
         node.listen('labels', '/diagnostics', *topics)
         node.send(info, 'camera_info')
-        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
+        node.wait(lambda: node.camera.calibration.newest() is not None, 'camera info')
         node.reply(node.image(road_frame), 'labels')
         return node
     return make
@@ -81,7 +81,7 @@ def test_a_calibration_that_cannot_be_true_gives_no_meters_and_a_warning(
     assert 'docs/troubleshooting.md' in values['help']
     assert not node.messages['points'] and not node.messages['camera_info']
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest().k[0] > 2, 'the right camera info')
+    node.wait(lambda: node.camera.calibration.newest().k[0] > 2, 'the right camera info')
     node.reply(node.image(road_frame), 'points', 'camera_info')
     assert status(node, 'no distortion')[0] == 0
 
@@ -119,7 +119,7 @@ def test_the_body_frame_instead_of_the_optical_one_is_asked_about(started, road_
         asked.append((target, source))
         return (0.0, 0.0, 1.4), (0.0, 0.0, 0.0, 1.0)
 
-    node.node._cameras[0].transforms.lookup = lookup
+    node.camera.transforms.lookup = lookup
     node.reply(node.image(road_frame, frame_id='camera_link'), 'points')
     _, text, _ = status(node, 'no ground is seen')
     assert "is 'camera_link' the optical frame" in text
@@ -144,7 +144,7 @@ def test_tf_is_listened_to_before_the_first_frame_and_asked_without_slashes(
     assert tf2.listening == 1
     node.listen('labels', 'points')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
+    node.wait(lambda: node.camera.calibration.newest() is not None, 'camera info')
     labels = node.reply(node.image(road_frame, frame_id='/cam'), 'labels')
     assert labels.header.frame_id == '/cam'
     assert tf2.asked and set(tf2.asked) == {('base_footprint', 'cam')}
@@ -162,7 +162,7 @@ def test_an_empty_frame_id_is_named(monkeypatch, bench, road_frame):
     node = bench(**{**GROUND, 'ground__pose': 'tf', 'diagnostics_period': 0.1})
     node.listen('labels', 'points', '/diagnostics')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
+    node.wait(lambda: node.camera.calibration.newest() is not None, 'camera info')
     node.reply(node.image(road_frame, frame_id=''), 'labels')
     assert 'empty frame_id' in status(node, 'empty frame_id')[1]
 

@@ -19,7 +19,7 @@ IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def health(node):
-    return node.node._cameras[0].health.summary()
+    return node.camera.health.summary()
 
 
 def complaint(metric, road_frame, **parameters):
@@ -85,7 +85,7 @@ def test_a_pose_that_is_mended_is_doubted_no_longer(metric, road_frame):
 def test_the_image_in_the_frame_of_the_vehicle_is_named(metric, road_frame):
     """frame_id base_link: TF knows the pose at once, at height 0."""
     node = metric('points', 'labels', ground__pose='tf', **SELDOM)
-    node.node._cameras[0].transforms.lookup = lambda *frames: ((0.0,) * 3, (0.0, 0.0, 0.0, 1.0))
+    node.camera.transforms.lookup = lambda *frames: ((0.0,) * 3, (0.0, 0.0, 0.0, 1.0))
     node.reply(node.image(road_frame, frame_id='base_link'), 'labels')
     level, text = health(node)
     assert level == 1 and 'the camera is 0 m above the ground' in text
@@ -99,7 +99,7 @@ def test_rectified_frames_with_the_identity_for_k_give_the_meters_of_p(metric, r
     info = calibration()
     info.k = IDENTITY
     node.send(info, 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest().k[0] == 1, 'the camera info')
+    node.wait(lambda: node.camera.calibration.newest().k[0] == 1, 'the camera info')
     node.reply(node.image(road_frame), 'labels')
     assert 'if the images are rectified, set rectified to true' in health(node)[1]
     assert node.set(rectified=True).successful
@@ -114,13 +114,13 @@ def test_a_name_that_is_read_differently_is_warned_of_once(metric, road_frame):
     info = calibration()
     info.d = [0.001] * 8
     node.send(info, 'camera_info')
-    node.wait(lambda: len(node.node._cameras[0].calibration.newest().d) == 8, 'the camera info')
+    node.wait(lambda: len(node.camera.calibration.newest().d) == 8, 'the camera info')
     node.reply(node.image(road_frame), 'points')
     level, text = health(node)
     assert level == 1 and 'read as rational_polynomial' in text
     info.header.stamp.sec = 5  # a driver sends it with each image
     node.send(info, 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest().header.stamp.sec == 5, 'it again')
+    node.wait(lambda: node.camera.calibration.newest().header.stamp.sec == 5, 'it again')
     node.reply(node.image(road_frame), 'points')
     assert health(node)[0] == 0
 

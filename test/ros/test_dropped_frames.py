@@ -68,7 +68,7 @@ def test_bytes_that_are_no_image_are_dropped(bench, road_frame):
     node = bench()
     node.listen('timing')
     good = node.image(road_frame)
-    publisher, health = node.publisher(Image, 'image'), node.node._cameras[0].health
+    publisher, health = node.publisher(Image, 'image'), node.camera.health
     for count, part in enumerate((serialize_message(good)[:200], b'\0\1\0\0', b'\0\3' * 40), 1):
         publisher.publish(part)
         node.wait(lambda count=count: health.dropped == count, f'{count} dropped')
@@ -108,7 +108,7 @@ def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame
 
 def slow_down(node, seconds):
     """Let the network take longer, until the returned list of seconds is empty."""
-    backend, delays = node.node._pipeline.segmenter.backend, [*seconds]
+    backend, delays = node.segmenter.backend, [*seconds]
     infer = backend.infer
 
     def infer_late(*args, **options):
@@ -123,7 +123,7 @@ def test_a_frame_that_becomes_too_old_in_the_node_is_dropped(bench, road_frame, 
     node = bench(max_frame_age=1.0, stall_timeout=0.0)
     node.listen('labels', 'timing', *(['camera_info'] if needs_calibration else []))
     node.reply(node.image(road_frame), 'timing')
-    camera, located = node.node._cameras[0], []
+    camera, located = node.camera, []
     locate, health = camera._ground.locate, camera.health
     camera._ground.locate = lambda frame: located.append(frame) or locate(frame)
     slow_down(node, [1.2])
@@ -140,7 +140,7 @@ def test_no_frame_from_before_the_mask_of_a_stall_follows_it(bench, pixels, road
     node = bench(stall_timeout=0.4)
     node.listen('drivable_mask')
     assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
-    health = node.node._cameras[0].health
+    health = node.camera.health
     slow_down(node, [1.0])
     node.send(node.image(road_frame))
     node.wait(lambda: health.dropped == 1, 'the drop')
@@ -167,7 +167,7 @@ def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
     node = bench(stall_timeout=100.0)
     node.listen('labels')
     node.reply(node.image(road_frame), 'labels')
-    camera, timer = node.node._cameras[0], node.node._watchdog._stall_timer
+    camera, timer = node.camera, node.node._watchdog._stall_timer
     assert 0.0 < camera.publish_stall_if_due() <= 100.0
     node.wait(lambda: timer.timer_period_ns == 5e8, 'the longest time between two looks')
     assert node.set(stall_timeout=0.2).successful
@@ -189,7 +189,7 @@ def test_frames_go_on_when_stamps_jump_back(bench, road_frame):
 def test_a_slow_network_drops_all_but_the_newest(bench, road_frame):
     node = bench()
     node.listen('labels', 'timing')
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     infer = backend.infer
     backend.infer = lambda *args, **options: time.sleep(0.4) or infer(*args, **options)
     start = node.tester.get_clock().now().nanoseconds
@@ -212,8 +212,8 @@ def test_a_frame_from_before_1970_is_dropped_counted_and_named(bench, road_frame
     broken = node.image(road_frame)
     broken.header.stamp.sec, broken.header.stamp.nanosec = sec, nanosec
     node.send(broken)
-    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
-    assert node.node._cameras[0].health.last_error == (
+    node.wait(lambda: node.camera.health.dropped == 1)
+    assert node.camera.health.last_error == (
         f'its stamp is {sec} s and {nanosec} ns, wanted 0 s or more and fewer than 1000000000 ns')
     timing = node.reply(node.image(road_frame), 'timing')
     assert (timing.received, timing.published, timing.dropped) == (2, 1, 1)
@@ -236,8 +236,8 @@ def test_a_failing_step_drops_the_frame_and_goes_on(bench, road_frame, owner, me
 
     setattr(owner, method, fail_once)
     node.send(node.image(road_frame))
-    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
-    assert node.node._cameras[0].health.last_error == said
+    node.wait(lambda: node.camera.health.dropped == 1)
+    assert node.camera.health.last_error == said
     assert node.reply(node.image(road_frame), 'timing').published == 1
 
 

@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.network.class_map import ClassMap  # noqa: E402
+from enet_ros.perception.camera_settings import CameraSettings  # noqa: E402
 from enet_ros.perception.frame import DropCause, FrameInFlight, FrameTimes  # noqa: E402
-from enet_ros.perception.parameters.camera_settings import CameraSettings  # noqa: E402
-from enet_ros.perception.settings import make_settings  # noqa: E402
+from enet_ros.perception.parameters.settings import make_settings  # noqa: E402
 from enet_ros.ros.frame_gate import FrameGate  # noqa: E402
 
 SETTINGS = CameraSettings.of(make_settings({'max_frame_age': 10.0}), ClassMap.from_names(['Road']))

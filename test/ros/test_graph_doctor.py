@@ -71,7 +71,7 @@ def test_a_healthy_node_has_its_backend_named_and_no_error(node, road_frame):
     assert 'float32, 160x96' in found.pop(Kind.BACKEND)
     found.pop(Kind.SHARED_MEMORY, None)  # of this machine
     found.pop(Kind.LEFTOVERS, None)
-    assert [kind for kind in found if kind.value.level > 1] == []
+    assert [kind for kind in found if kind.value.severity > 1] == []
     assert Kind.STAMP_PAST not in found and Kind.NO_SUBSCRIBER not in found
 
 

@@ -8,9 +8,9 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
 from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
-from enet_ros.ros.graph_doctor.findings import Finding, Kind, Level, exit_code, table  # noqa: E402
-from enet_ros.ros.graph_doctor.judge import judge  # noqa: E402
-from enet_ros.ros.graph_doctor.judge_inputs import Sample, _judge_transforms  # noqa: E402
+from enet_ros.ros.graph_doctor.findings import Finding, Kind, Severity, exit_code, table  # noqa: E402
+from enet_ros.ros.graph_doctor.graph_findings import graph_findings  # noqa: E402
+from enet_ros.ros.graph_doctor.input_findings import Sample, _transform_findings  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source, read_nav2_file  # noqa: E402
 from enet_ros.ros.graph_doctor.observation import Observation  # noqa: E402
@@ -42,7 +42,7 @@ def test_the_worst_level_is_the_exit_code():
     ({'ROS_LOCALHOST_ONLY': '1'}, [Kind.LOCAL_ONLY]),
     ({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'localhost'}, [Kind.LOCAL_ONLY])])
 def test_variables_of_the_middleware(variables, wanted):
-    assert kinds(machine_settings.judge_environment(variables)) == wanted
+    assert kinds(machine_settings.environment_findings(variables)) == wanted
 
 
 def test_a_domain_that_is_no_number_keeps_the_doctor_out_of_the_graph():
@@ -54,24 +54,24 @@ def test_a_node_of_another_domain_or_middleware_is_named(tmp_path):
     process.mkdir()
     (process / 'cmdline').write_bytes(b'python\0/x/lib/enet_ros/segment_node\0')
     (process / 'environ').write_bytes(b'ROS_DOMAIN_ID=7\0RMW_IMPLEMENTATION=rmw_cyclonedds_cpp\0')
-    found = machine_settings.judge_processes(machine_settings.local_nodes(tmp_path),
-                                             machine_settings.settings_of({}))
+    found = machine_settings.process_findings(machine_settings.local_nodes(tmp_path),
+                                              machine_settings.settings_of({}))
     assert [finding.text for finding in found] == [
         "segment_node (process 123) runs with ROS_DOMAIN_ID='7', and this shell has '0'",
         "segment_node (process 123) runs with RMW_IMPLEMENTATION='rmw_cyclonedds_cpp', and this "
         "shell has ''"]
-    assert {finding.level for finding in found} == {Level.ERROR}
-    beside = machine_settings.judge_processes(
+    assert {finding.severity for finding in found} == {Severity.ERROR}
+    beside = machine_settings.process_findings(
         machine_settings.local_nodes(tmp_path), machine_settings.settings_of({}), is_error=False)
-    assert {(finding.kind, finding.level) for finding in beside} == {
-        (Kind.OTHER_DOMAIN, Level.FINE)}
+    assert {(finding.kind, finding.severity) for finding in beside} == {
+        (Kind.OTHER_DOMAIN, Severity.FINE)}
 
 
 def test_shared_memory_that_is_absent_or_full(tmp_path, monkeypatch):
-    assert machine_settings.judge_shared_memory(tmp_path) == []
-    assert kinds(machine_settings.judge_shared_memory(tmp_path / 'no')) == [Kind.SHARED_MEMORY]
+    assert machine_settings.shared_memory_findings(tmp_path) == []
+    assert kinds(machine_settings.shared_memory_findings(tmp_path / 'no')) == [Kind.SHARED_MEMORY]
     monkeypatch.setattr(machine_settings, 'LEAST_SHARED_MB', 1 << 40)
-    assert 'MiB free' in machine_settings.judge_shared_memory(tmp_path)[0].text
+    assert 'MiB free' in machine_settings.shared_memory_findings(tmp_path)[0].text
 
 
 def test_the_nav2_file_of_the_package_fits_its_weights():
@@ -80,8 +80,9 @@ def test_the_nav2_file_of_the_package_fits_its_weights():
     class_map = read_checkpoint(weights_path('')).class_map
     names = [name for name, unlabeled in zip(class_map.names, class_map.unlabeled, strict=True)
              if not unlabeled]
-    found = Observation('/enet', state='active', class_names=names)
-    assert {Kind.CLASS_MISSING, Kind.CLASS_UNKNOWN}.isdisjoint(kinds(judge(found, [source])))
+    observation = Observation('/enet', state='active', class_names=names)
+    found = kinds(graph_findings(observation, [source]))
+    assert {Kind.CLASS_MISSING, Kind.CLASS_UNKNOWN}.isdisjoint(found)
     assert source.topics['labels_topic'] == '/enet/label_info'
 
 
@@ -92,37 +93,38 @@ def test_the_topics_of_files_without_the_semantic_layer_are_compared(file, topic
     sources = read_nav2_file(REPOSITORY / 'config' / file)
     assert {topic for source in sources for topic in source.topics.values()} == topics
     silent = [item for source in sources for item in source.topics.items()]
-    found = Observation('/enet', state='active', class_names=['Road'], silent_topics=silent)
-    texts = [finding.text for finding in judge(found, sources)
+    observation = Observation('/enet', state='active', class_names=['Road'], silent_topics=silent)
+    texts = [finding.text for finding in graph_findings(observation, sources)
              if finding.kind in (Kind.NAV2_TOPIC, Kind.CLASS_MISSING, Kind.LABEL_INFO)]
     assert texts and all(text.endswith('which nobody publishes') for text in texts)
 
 
 def test_class_names_that_differ_from_the_nav2_file():
-    found = Observation('/enet', state='active', class_names=['Road', 'Sky'])
-    texts = {finding.kind: finding.text for finding in judge(
-        found, [Nav2Source({}, frozenset({'Road', 'sky'}))])}
+    observation = Observation('/enet', state='active', class_names=['Road', 'Sky'])
+    texts = {finding.kind: finding.text for finding in graph_findings(
+        observation, [Nav2Source({}, frozenset({'Road', 'sky'}))])}
     assert texts[Kind.CLASS_MISSING] == "class 'Sky' of /enet is not in the file"
     assert texts[Kind.CLASS_UNKNOWN] == "class 'sky' of the file is none of Road, Sky"
 
 
 def test_frames_that_tf_does_not_connect():
-    found = Observation('/enet', parameters={'ground.pose': 'tf', 'base_frame': 'base'})
+    observation = Observation('/enet', parameters={'ground.pose': 'tf', 'base_frame': 'base'})
     sample = Sample((1, 1), 'cam', 1, 0)
-    assert kinds(_judge_transforms(found, [sample])) == [Kind.NO_TF]
-    found.frames = {('base', 'mast'), ('mast', 'cam')}
-    assert list(_judge_transforms(found, [sample])) == []
-    found.parameters |= {'base_frame': '/base', 'odom_frame': '/mast'}  # a slash means nothing
-    assert list(_judge_transforms(found, [Sample((1, 1), '/cam', 1, 0)])) == []
-    found.frames = None  # without tf2_msgs nothing is known
-    assert list(_judge_transforms(found, [sample])) == []
+    assert kinds(_transform_findings(observation, [sample])) == [Kind.NO_TF]
+    observation.frames = {('base', 'mast'), ('mast', 'cam')}
+    assert list(_transform_findings(observation, [sample])) == []
+    # A slash before a name means nothing.
+    observation.parameters |= {'base_frame': '/base', 'odom_frame': '/mast'}
+    assert list(_transform_findings(observation, [Sample((1, 1), '/cam', 1, 0)])) == []
+    observation.frames = None  # without tf2_msgs nothing is known
+    assert list(_transform_findings(observation, [sample])) == []
 
 
 def test_a_stamp_before_1970_is_named():
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image
 
-    from enet_ros.ros.graph_doctor.judge_inputs import _read_samples
+    from enet_ros.ros.graph_doctor.input_findings import _read_samples
     from enet_ros.ros.graph_doctor.observation import IMAGE, Topic
     message = Image(height=4, width=4, encoding='mono8', step=4, data=bytes(16))
     message.header.stamp.sec = -5

@@ -12,6 +12,7 @@ from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.perception.drivable import drivable_mask  # noqa: E402
 from enet_ros.perception.grid import GridCells, GridSpec, rolling_grid  # noqa: E402
+from enet_ros.perception.parameters.settings import ScanSettings  # noqa: E402
 from enet_ros.perception.planner_outputs import (  # noqa: E402
     free_space_scan,
     nearest_edge,
@@ -19,7 +20,6 @@ from enet_ros.perception.planner_outputs import (  # noqa: E402
     path_bin,
     scan_bins,
 )
-from enet_ros.perception.settings import ScanSettings  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.scene.style import EMPTY  # noqa: E402
 
@@ -57,7 +57,7 @@ def test_the_mask_does_not_wait_for_the_first_points(metric, road_frame, monkeyp
     node = metric('points', 'drivable_mask', output_size='input', **SELDOM)
     for _ in range(2):
         node.reply(node.image(road_frame), 'drivable_mask')
-    camera = node.node._cameras[0]
+    camera = node.camera
     level, text = camera.health.summary()
     assert level == 1 and 'no ~/points: the ground of its 320x192 pixels is still being' in text
     assert not node.messages['points']
@@ -125,13 +125,13 @@ def test_without_a_usable_calibration_the_masks_go_on(bench, road_frame, change)
         for name, value in change.items():
             setattr(info, name, value)
         node.send(info, 'camera_info')
-        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
+        node.wait(lambda: node.camera.calibration.newest() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
 
 def health(node):
-    level, text = node.node._cameras[0].health.summary()
+    level, text = node.camera.health.summary()
     return level, text
 
 
@@ -151,7 +151,7 @@ def test_outputs_in_meters_without_a_pose_are_named(bench, road_frame):
     node.send(node.image(road_frame))
     reason = 'no ~/free_space, ~/grid: ground.pose is off, wanted parameters or tf'
     node.wait(lambda: health(node) == (1, f'idle: {reason}'), 'the warning')
-    camera = node.node._cameras[0]
+    camera = node.camera
     node.listen('labels')
     node.reply(node.image(road_frame), 'labels')
     assert health(node) == (0, 'segmenting') and camera.facts()['left_out'] == reason
@@ -193,13 +193,13 @@ def test_what_is_missing_does_not_hide_why_a_frame_was_dropped(bench, road_frame
     broken = node.image(road_frame)
     broken.encoding = 'rgb16'
     node.send(broken)
-    node.wait(lambda: node.node._cameras[0].health.dropped == 1)
+    node.wait(lambda: node.camera.health.dropped == 1)
     node.reply(node.image(road_frame), 'labels')
     level, text = health(node)
     assert level == 1
     assert text.startswith('frames were dropped: ')
     assert 'rgb16' in text and '; no outputs in meters: no camera info' in text
-    assert 'rgb16' in node.node._cameras[0].health.last_error
+    assert 'rgb16' in node.camera.health.last_error
 
 
 def test_parameters_of_the_pose_change_between_frames(metric, road_frame):
@@ -225,7 +225,7 @@ def test_the_empty_street_in_meters_is_the_true_one(metric):
                   ground__pitch=float(scene.camera.pitch_rad),
                   grid__length=15.0, grid__width=10.0)
     frame, truth = scene.render(1.0)
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     small = cv2.resize(truth, NETWORK, interpolation=cv2.INTER_NEAREST_EXACT)
     backend.infer = lambda batch, *, confidence: (
         small[None].copy(), np.ones((1, *small.shape), np.float32) if confidence else None)

@@ -23,12 +23,12 @@ from sensor_msgs.msg import Image, LaserScan, PointCloud2  # noqa: E402
 
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.ros.cdr import read_stamp_ns  # noqa: E402
-from enet_ros.ros.graph_doctor import judge_inputs  # noqa: E402
+from enet_ros.ros.graph_doctor import input_findings  # noqa: E402
 from enet_ros.ros.graph_doctor.observation import COMPRESSED, INFO, Observation, Topic  # noqa: E402
 from enet_ros.ros.graph_doctor.observer import open_observer  # noqa: E402
 from enet_ros.ros.guarded import Guarded, reason_of  # noqa: E402
 from enet_ros.ros.tools import view_messages  # noqa: E402
-from enet_ros.ros.tools.observer import Observer  # noqa: E402
+from enet_ros.ros.tools.observer import DemoObserver  # noqa: E402
 from enet_ros.ros.tools.view_node import CameraView, DiagnosticsView  # noqa: E402
 from enet_ros.ros.tools.view_target import CameraTopics  # noqa: E402
 from enet_ros.view.drawing import CameraDrawing  # noqa: E402
@@ -235,7 +235,7 @@ def test_the_viewer_goes_on_after_hostile_messages_over_dds(node):
 
 def test_an_observer_counts_no_mask_with_an_impossible_stamp():
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    observer = Observer()
+    observer = DemoObserver()
     callbacks = {one.topic_name: one.callback for one in observer.subscriptions}
     for topic, message in (
             ('/enet/drivable_mask', image(sec=-5)), ('/enet/labels', image(sec=-5)),
@@ -277,7 +277,7 @@ def test_inputs_that_nobody_foresaw_are_findings_of_the_doctor():
         Topic('/zip', COMPRESSED, messages=[(0, b'\0\1\0\0')], arrivals_sec=[0.0]),
         Topic('/info', INFO, messages=[(0, b'\0\1\0\0')])])
     found.statuses['enet: segmentation'] = diagnostics(rate_hz='many').status[0]
-    texts = '\n'.join(finding.text for finding in judge_inputs.judge_inputs(found))
+    texts = '\n'.join(finding.text for finding in input_findings.input_findings(found))
     assert '/image: a message of 0 bytes is no sensor_msgs/Image' in texts
     assert '/zip: RMWError: failed to deserialize' in texts
     assert '/info cannot be read: RMWError' in texts

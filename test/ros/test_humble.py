@@ -22,12 +22,12 @@ def humble():
 
 
 def read_until(process, words):
-    """Return the line of a process that has some words, and fail with all that it said."""
+    """Return what a process said up to some words, and fail with all of it without them."""
     lines = []
     for line in process.stdout:
         lines.append(line)
         if words in line:
-            return line
+            return ''.join(lines)
     pytest.fail(''.join(lines))
 
 
@@ -38,7 +38,9 @@ def test_the_node_starts_and_the_viewer_finds_its_classes(start, humble):
     view = subprocess.Popen(['enet-ros', 'view', '--port', '0', '--wait', '30'], text=True,
                             env=humble, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        read_until(view, 'open http')
+        said = read_until(view, 'open http')
+        assert 'view: /enet: images on /image, ' in said and 'warning' not in said
+        assert node.poll() is None
     finally:
         view.terminate()
         view.communicate(timeout=30)

@@ -38,7 +38,7 @@ def labels_of(node, pixels, message):
 
 def refusal(node, message):
     """Why a message is refused."""
-    health = node.node._cameras[0].health
+    health = node.camera.health
     before = health.dropped
     node.send(message, 'image/compressed' if isinstance(message, CompressedImage) else 'image')
     node.wait(lambda: health.dropped == before + 1, 'the refusal')

@@ -18,11 +18,11 @@ NETWORK = (160, 96)
 def test_nothing_is_computed_when_nobody_listens(bench, road_frame):
     node = bench()
     calls = []
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     infer = backend.infer
     backend.infer = lambda *args, **options: calls.append(options) or infer(*args, **options)
     node.send(node.image(road_frame))
-    node.wait(lambda: node.node._cameras[0].health.received == 1)
+    node.wait(lambda: node.camera.health.received == 1)
     time.sleep(0.3)
     assert not calls
     node.listen('drivable_mask')
@@ -154,7 +154,7 @@ def test_a_slow_network_delays_no_parameter_or_lifecycle_call(bench, road_frame)
     from rcl_interfaces.srv import GetParameters, SetParameters
     node = bench()
     node.listen('labels')
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     infer = backend.infer
     backend.infer = lambda *args, **options: time.sleep(1.0) or infer(*args, **options)
 
@@ -184,7 +184,7 @@ def test_cleanup_releases_the_network_without_waiting_for_the_garbage_collector(
     node.listen('labels', 'drivable_mask')
     node.reply(node.image(road_frame), 'labels')
     gc.collect()
-    network = weakref.ref(node.node._pipeline.segmenter)
+    network = weakref.ref(node.segmenter)
     gc.disable()
     try:
         node.node.trigger_deactivate()

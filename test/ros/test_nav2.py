@@ -67,10 +67,10 @@ def started(bench):
         node = bench(start=False, make_node=partial(
             SegmentNode, cli_args=['--ros-args', '--params-file', path]))
         assert node.node._node_parameters.unknown_overrides() == []
-        assert not node.node._cameras  # autostart is false: Nav2's manager does what follows
+        assert not node.cameras  # autostart is false: Nav2's manager does what follows
         node.node.trigger_configure()
         node.node.trigger_activate()
-        node.node._cameras[0].transforms.lookup = known_transforms
+        node.camera.transforms.lookup = known_transforms
         return output_of(node, frame)
 
     return make
@@ -80,7 +80,7 @@ def output_of(node, frame) -> Output:
     names = ('labels', 'confidence', 'points', 'obstacles', 'free_space', 'grid')
     node.listen(*names)
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None, 'camera info')
+    node.wait(lambda: node.camera.calibration.newest() is not None, 'camera info')
     sent = node.image(frame)
     messages = {f'/enet/{name}': message for name, message in
                 zip(names, node.reply(sent, *names))}
@@ -263,7 +263,7 @@ def test_a_dead_camera_leaves_old_stamps_for_the_collision_monitor(started, road
     """After a stall nothing in meters is sent with a new stamp, so source_timeout runs out."""
     path, document = load(OBSTACLE)
     output = started(path, document, road_frame)
-    camera = output.node.node._cameras[0]
+    camera = output.node.camera
     output.node.wait(lambda: camera.health.is_stalled, 'a stall')
     for topic in ('free_space', 'obstacles', 'grid'):
         assert output.node.messages[topic][-1].header.stamp == output.sent.header.stamp
@@ -289,7 +289,7 @@ def points_in_stop_zone(nav2: Nav2, output: Output) -> dict[str, int]:
 def reply_to_labels(output: Output, labels: np.ndarray, frame: np.ndarray) -> Output:
     """Have the network answer with these labels, at its size, and the node publish them."""
     small = cv2.resize(labels, (160, 96), interpolation=cv2.INTER_NEAREST_EXACT)
-    output.node.node._pipeline.segmenter.backend.infer = lambda batch, *, confidence: (
+    output.node.segmenter.backend.infer = lambda batch, *, confidence: (
         small[None].copy(), np.ones((1, *small.shape), np.float32) if confidence else None)
     names = ('free_space', 'obstacles')
     found = output.node.reply(output.node.image(frame), *names)

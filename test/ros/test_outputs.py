@@ -53,10 +53,10 @@ def test_an_output_that_fails_takes_no_other_along(bench, monkeypatch, road_fram
     node = bench(output_size='network', diagnostics_period=60.0)
     node.listen('broken')
     node.send(node.image(road_frame))  # Without any output, a frame is dropped and ends no stall.
-    node.wait(lambda: node.node._cameras[0].health.dropped == 1, 'a dropped frame')
+    node.wait(lambda: node.camera.health.dropped == 1, 'a dropped frame')
     node.listen('drivable_mask')
     node.reply(node.image(road_frame), 'drivable_mask')
-    health = node.node._cameras[0].health
+    health = node.camera.health
     level, text = health.summary()
     assert level == 1 and 'no ~/broken: RuntimeError: dst.cols < SHRT_MAX' in text
     assert (health.published, health.dropped) == (1, 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import recordings
 from support.labeling_tools import (
     CLASSES,
     SIZE,
@@ -24,7 +25,7 @@ from support.labeling_tools import (
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('pytorch_lightning', reason='scripts/setup.sh train is needed')
 
-from enet_ros.media import VideoWriter  # noqa: E402
+from enet_ros.media import VideoWriter, read_image  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(500)]
@@ -43,10 +44,10 @@ EXPORTS = {'CVAT': write_cvat, 'CVAT masks': write_cvat_masks,
 
 
 def commands_of(page):
-    """Return the commands of the page in their order, but for the set-up of the machine."""
+    """Return the commands of the page in their order, but for the set-up and the environment."""
     blocks = re.findall(r'```sh\n(.*?)```', page.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    return [line for line in lines if not line.startswith('scripts/setup.sh')]
+    return [line for line in lines if not line.startswith(('scripts/', '. scripts/'))]
 
 
 @pytest.fixture(scope='module')
@@ -66,7 +67,7 @@ def site(tmp_path_factory, drawn):
     writer.close()
     printed = {}
     for command in commands_of(PAGE):
-        if command.startswith('ros2 run'):
+        if command.startswith('segment_node'):
             continue  # below
         for text, smaller in SMALLER.items():
             command = command.replace(text, smaller)
@@ -80,8 +81,27 @@ def site(tmp_path_factory, drawn):
 def test_the_page_has_the_commands_that_are_run(site):
     _, printed = site
     assert list(printed) == ['enet-ros label-import', 'enet-ros train', 'enet-ros compare']
-    assert commands_of(PAGE)[-1] == ('ros2 run enet_ros segment_node --ros-args -p '
+    assert commands_of(PAGE)[-1] == ('segment_node --ros-args -p '
                                      'weights:=runs/site/model.safetensors')
+
+
+def test_frames_are_taken_from_videos_and_recordings(tmp_path):
+    pytest.importorskip('rosbags', reason='scripts/setup.sh bag is needed')
+    frames = recordings.frames(7)
+    recordings.write(tmp_path / 'drive2', recordings.street(messages=frames))
+    writer = VideoWriter(tmp_path / 'drive1.mp4', 10.0)
+    for frame in frames:
+        writer.write(frame)
+    writer.close()
+    [code] = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    assert '>= 3.0 * taken' in code
+    subprocess.run(['python3', '-c', code.replace('3.0 *', '0.3 *')], cwd=tmp_path, check=True,
+                   timeout=100)
+    taken = sorted((tmp_path / 'frames').iterdir())
+    assert [path.name for path in taken] == [f'drive{drive}_{i:04}.png' for drive in (1, 2)
+                                             for i in (0, 1, 2)]
+    for path, frame in zip(taken[3:], frames[::3]):
+        assert np.array_equal(read_image(path), frame)
 
 
 def test_the_comparison_shows_the_gain(site):

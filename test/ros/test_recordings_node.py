@@ -51,7 +51,7 @@ def play(node, rows, outputs):
         sent = deserialize_message(data, kinds[kind])
         if kind.endswith('CameraInfo'):
             node.send(sent, topic.lstrip('/'))
-            node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
+            node.wait(lambda: node.camera.calibration.newest() is not None)
             continue
         replies = node.reply(sent, *outputs, to=topic.lstrip('/'))
         for name, reply in zip(outputs, replies):

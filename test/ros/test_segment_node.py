@@ -107,7 +107,7 @@ def test_an_overlay_of_the_network_s_size_has_the_frame_stretched(bench, pixels,
 def test_an_overlay_is_of_its_own_frame_while_the_next_is_decoded(bench, pixels, road_frame):
     node = bench(overlay_opacity=0.0)
     node.listen('overlay')
-    camera = node.node._cameras[0]
+    camera = node.camera
     publish, decode = camera.publish, camera.decode
     decoded_frames = []
 

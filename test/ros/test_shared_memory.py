@@ -14,7 +14,7 @@ from support.open_files import files_open_in
 
 from enet_ros.ros import shared_memory
 from enet_ros.ros.graph_doctor.findings import Kind
-from enet_ros.ros.graph_doctor.machine_settings import judge_shared_memory
+from enet_ros.ros.graph_doctor.machine_settings import shared_memory_findings
 from enet_ros.ros.shared_memory import SHARED_MEMORY, find_leftovers, remove_leftovers
 
 NAME = 'fastrtps_0123456789abcdef'
@@ -117,7 +117,7 @@ def test_named_segments_stay_and_a_lock_without_a_segment_goes(tmp_path):
     leave(tmp_path)
     assert remove_leftovers(tmp_path, except_names={NAME}).count == 0
     (tmp_path / NAME).unlink()
-    assert shared_memory.segment_names(tmp_path) == {NAME}
+    assert names(tmp_path) == [f'{NAME}_el']
     assert remove_leftovers(tmp_path) == shared_memory.Leftovers(1, 0)
     assert names(tmp_path) == []
 
@@ -125,7 +125,7 @@ def test_named_segments_stay_and_a_lock_without_a_segment_goes(tmp_path):
 def test_the_doctor_names_leftovers_with_their_size_and_what_to_do(tmp_path):
     leave(tmp_path, megabytes=2)
     leave(tmp_path, 'fastrtps_fedcba9876543210', megabytes=3)
-    [finding] = judge_shared_memory(tmp_path)
+    [finding] = shared_memory_findings(tmp_path)
     assert finding.kind is Kind.LEFTOVERS
     assert finding.text == ('killed processes left 2 segments of shared memory (5 MB) in '
                             f'{tmp_path}')

@@ -49,7 +49,7 @@ class Rig:
     def show(self, labels):
         """Have the network answer with labels of any size."""
         small = cv2.resize(labels, NETWORK, interpolation=cv2.INTER_NEAREST_EXACT)
-        self.node.node._pipeline.segmenter.backend.infer = lambda batch, *, confidence: (
+        self.node.segmenter.backend.infer = lambda batch, *, confidence: (
             small[None].copy(), np.ones((1, *small.shape), np.float32) if confidence else None)
 
     def drive(self, wanted, what, *, frames=True, commands=True):

@@ -71,7 +71,7 @@ def test_a_real_jump_clears_votes_and_rates(voting, pixels, road_frame, back_ms)
     node, black = voting, np.zeros_like(road_frame)
     start = 1000 * SEC
     *_, last = masks_of(node, pixels, [road_frame] * 4, [start + i * 50 * MS for i in range(4)])
-    health = node.node._cameras[0].health
+    health = node.camera.health
     node.wait(lambda: len(health._finish_times) == 4, 'four frames')
     jumped = masks_of(node, pixels, [black], [start + (150 - back_ms) * MS])[0]
     assert not np.array_equal(jumped, last)
@@ -82,14 +82,14 @@ def test_a_real_jump_clears_votes_and_rates(voting, pixels, road_frame, back_ms)
 def test_jitter_keeps_the_rates(voting, pixels, road_frame):
     masks_of(voting, pixels, [road_frame] * 6,
              [1000 * SEC + (50 * i - 60 * (i % 2)) * MS for i in range(6)])
-    health = voting.node._cameras[0].health
+    health = voting.camera.health
     voting.wait(lambda: health.published == 6, 'six frames')
     assert len(health._finish_times) == 6
 
 
 def error_of(node, message):
     """Send a frame that is dropped, and return why."""
-    health = node.node._cameras[0].health
+    health = node.camera.health
     before = health.dropped
     node.send(message)
     node.wait(lambda: health.dropped > before, 'a dropped frame')

@@ -192,7 +192,7 @@ def test_a_network_that_stays_unsure_makes_frames_suspect(bench, road_frame, tmp
         time.sleep(0.1)
     _, message, _ = wait_for(node, b'\x01', 'unlike the training images')
     assert 'the mean confidence is 0.' in message
-    assert node.node._cameras[0].health.published >= 5
+    assert node.camera.health.published >= 5
 
 
 def test_a_network_that_begins_to_compute_nan_is_named_and_its_pixels_are_unknown(
@@ -202,7 +202,7 @@ def test_a_network_that_begins_to_compute_nan_is_named_and_its_pixels_are_unknow
     node.listen('drivable_mask', 'labels', '/diagnostics')
     assert pixels(node.reply(node.image(road_frame), 'drivable_mask')).any()
     wait_for(node, b'\x00', 'ok')
-    backend = node.node._pipeline.segmenter.backend
+    backend = node.segmenter.backend
     infer = backend.infer
 
     def broken(batch, *, confidence):

@@ -20,7 +20,7 @@ def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
     node = bench(**{**GROUND, 'ground__pose': 'tf'})
     node.listen('points', 'labels')
     node.send(calibration(), 'camera_info')
-    node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
+    node.wait(lambda: node.camera.calibration.newest() is not None)
     node.reply(node.image(road_frame), 'labels')
     assert not node.messages['points']
 
@@ -40,7 +40,7 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
         asked.append((target, source))
         return (0.0, 0.0, SCENE.camera.height_m), turn
 
-    node.node._cameras[0].transforms.lookup = lookup
+    node.camera.transforms.lookup = lookup
     cloud = node.reply(node.image(road_frame, frame_id='cam'), 'points')
     assert asked[0] == ('base_link', 'cam')
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
@@ -83,7 +83,7 @@ def test_tf_is_listened_to_once_a_node_and_no_longer_than_it_is_configured(
     tf2 = StampedTf2(monkeypatch, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
-        node.wait(lambda: node.node._cameras[0].calibration.newest() is not None)
+        node.wait(lambda: node.camera.calibration.newest() is not None)
         node.reply(node.image(road_frame), 'labels')
         assert tf2.listening == 1
         node.node.trigger_deactivate()
@@ -107,7 +107,7 @@ def test_cameras_share_what_tf_says(bench, monkeypatch):
     tf2 = StampedTf2(monkeypatch, 100)
     node = bench(cameras=['front', 'left', 'rear'], ground__pose='tf')
     assert tf2.listening == 1
-    assert len({id(camera.transforms) for camera in node.node._cameras}) == 1
+    assert len({id(camera.transforms) for camera in node.cameras}) == 1
     node.node.trigger_deactivate()
     node.node.trigger_cleanup()
     assert tf2.listening == 0

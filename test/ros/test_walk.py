@@ -15,8 +15,8 @@ from support.walk.requests import ACTIVATE, CONFIGURE  # noqa: E402
 from support.walk.run import Held, compare, run_walk  # noqa: E402
 from support.walk.walk import Walk  # noqa: E402
 
+from enet_ros.perception.parameters.settings import PARAMETERS  # noqa: E402
 from enet_ros.perception.parameters.table import Changes, ConfigError  # noqa: E402
-from enet_ros.perception.settings import PARAMETERS  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SEED = 18

@@ -75,7 +75,7 @@ def follow_frame(bench, recorder, road_frame, encoding):
     node.listen('labels')
     for column in range(3):  # A frame that is not the same as the last is a normal one.
         node.reply(node.image(np.roll(road_frame, column, axis=1), encoding), 'labels')
-    health = node.node._cameras[0].health
+    health = node.camera.health
     recorder.recording = True
     node.reply(node.image(road_frame, encoding), 'labels')
     node.wait(lambda: health.published == 4, 'the end of the frame')

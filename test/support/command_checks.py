@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from enet_ros.cli.main import _make_parser
-from enet_ros.perception.settings import PARAMETERS
+from enet_ros.perception.parameters.settings import PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMETER_ARGUMENT = re.compile(r'(?P<name>[\w./<>]+):=(?P<value>.*)', re.DOTALL)

@@ -16,7 +16,7 @@ from enet_ros.backends.tensorrt import supply
 from enet_ros.backends.torch import TorchBackend
 
 SIZE = (96, 64)
-ORIN = supply.Machine('Orin', (8, 7), 16, '2.8.0', '12.6', '10.3.0', '2.8.0')
+ORIN = supply.EngineEnvironment('Orin', (8, 7), 16, '2.8.0', '12.6', '10.3.0', '2.8.0')
 WAIT_SEC = 60.0  # a child imports NumPy; other work may have the cores
 
 #: The child: all of it is real but the compile step, which waits while the file GATE exists.
@@ -62,7 +62,7 @@ class FakeGpu:
         for module in (tensorrt_backend, select):
             monkeypatch.setattr(module, 'cuda_device_count', lambda: 1)
             monkeypatch.setattr(module, 'find_spec', lambda name: True)
-        monkeypatch.setattr(tensorrt_backend, 'describe_machine', lambda: ORIN)
+        monkeypatch.setattr(tensorrt_backend, 'describe_environment', lambda: ORIN)
         monkeypatch.setattr(supply, 'load_engine', self._load)
         self.builds()
 

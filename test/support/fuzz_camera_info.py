@@ -13,7 +13,7 @@ from support.fuzz_bytes import damaged
 from support.fuzz_images import padded, text
 from support.ground import calibration
 
-from enet_ros.perception.geometry.camera_info import judge
+from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.ros.messages import scaled_camera_info
 
 FRAME_SIZES = ((320, 192), (640, 384), (320, 240), (1, 1), (8000, 8000))
@@ -142,7 +142,7 @@ def draw_camera_info(rng):
 
 
 def run_camera_info(content):
-    """Judge a camera info as the node does.
+    """Check a camera info as the node does.
 
     Raises:
         UnreadableMessage: The middleware refuses the message.
@@ -163,14 +163,14 @@ def check(info, size, *, rectified):
     """Check that a camera info is believed or refused in one line, and that rays are rays."""
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        judgement = judge(info, size, rectified=rectified)
-        text = str(judgement)
+        calibration = check_calibration(info, size, rectified=rectified)
+        text = str(calibration)
         assert text and text.isprintable() and len(text) < 600, text
-        assert (judgement.camera is None) == bool(judgement.problem)
-        if judgement.is_publishable:
-            assert isinstance(scaled_camera_info(judgement.info, (160, 96)), CameraInfo)
-        if judgement.camera is not None:
-            rays = judgement.camera.rays(
+        assert (calibration.camera is None) == bool(calibration.problem)
+        if calibration.is_publishable:
+            assert isinstance(scaled_camera_info(calibration.info, (160, 96)), CameraInfo)
+        if calibration.camera is not None:
+            rays = calibration.camera.rays(
                 np.array([[0.0, 0.0], [80.0, 48.0], [159.0, 95.0]]), (160, 96)
             )
             lengths = np.linalg.norm(rays, axis=1)

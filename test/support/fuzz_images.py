@@ -15,12 +15,12 @@ from support.fuzz_bytes import NUMBERS, damaged
 from support.jpegs import jpeg, of_size, with_extra_bytes
 
 from enet_ros.network.class_map import ClassMap
+from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.encodings import CompressedFile, Scratch
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.images.bit_depth import BitDepth
 from enet_ros.perception.images.raw_encodings import ALIASES, ENCODING_TABLE
-from enet_ros.perception.parameters.camera_settings import CameraSettings
-from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.cdr import read_image, read_stamp_ns
 

@@ -14,8 +14,8 @@ from support.fuzz_bytes import damaged, with_words
 
 from enet_ros.network.class_files import read_class_file, read_class_sets
 from enet_ros.perception.parameters.files import values_of_node
+from enet_ros.perception.parameters.settings import BY_NAME, make_settings
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.settings import BY_NAME, make_settings
 
 #: Words that YAML or JSON reads as something unusual, and names that are no text to show.
 WORDS = (

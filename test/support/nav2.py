@@ -26,7 +26,7 @@ from rclpy.qos import (
 )
 from sensor_msgs.msg import Image, LaserScan, PointCloud2
 
-from enet_ros.perception.settings import ScanSettings, make_settings
+from enet_ros.perception.parameters.settings import ScanSettings, make_settings
 from enet_ros.ros.compat import LabelInfo
 
 SEMANTIC, OBSTACLE, GRID = 'nav2_semantic', 'nav2_obstacle', 'nav2_grid'

@@ -38,6 +38,21 @@ class NodeBench:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    @property
+    def cameras(self):
+        """The cameras of the node, once it is configured."""
+        return self.node._cameras
+
+    @property
+    def camera(self):
+        """The only camera of the node, or the first."""
+        return self.cameras[0]
+
+    @property
+    def segmenter(self):
+        """The network of the node, once it is configured."""
+        return self.node._pipeline.segmenter
+
     def start(self):
         """Configure and activate as the executable does, before the bench spins."""
         task = self._executor.create_task(self.node.start)

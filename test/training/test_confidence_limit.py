@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from enet_ros.cli.main import main  # noqa: E402
+from enet_ros.cli.suspects import count_alarms  # noqa: E402
 from enet_ros.network.checkpoint import (  # noqa: E402
     read_checkpoint,
     weights_path,
@@ -21,7 +22,6 @@ from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.training.confidence_limit import (  # noqa: E402
     FRAMES,
     ConfidenceLimit,
-    count_alarms,
     measure_confidence_limit,
     spread,
     spread_frames,
@@ -74,14 +74,15 @@ def test_alarms_are_counted_as_the_node_would_give_them(frames):
     wandering = [np.roll(frames[i % 6], i, axis=1) for i in range(60)]
     black = np.zeros_like(frames[0])
     steady = segmenter_of(lambda frame: 0.9)
-    assert count_alarms(steady, wandering, 0.7).count == 0
+    assert count_alarms(steady, wandering, 0.7).alarms == 0
     alarms = count_alarms(steady, [*wandering[:5], black, black, *wandering[:5], black], 0.7)
-    assert (alarms.images, alarms.count, alarms.suspect) == (13, 2, 3)
+    assert (alarms.frames, alarms.alarms, alarms.faults.total()) == (13, 2, 3)
     assert alarms.faults == {'black': 3}
-    assert '13 images, taken as one a second: 2 alarms (553.8 an hour), 3 suspect' in str(alarms)
+    assert alarms.describe_alarms().startswith(
+        '13 images, taken as one a second: 2 alarms (553.8 an hour), 3 suspect')
     lost = count_alarms(segmenter_of(lambda frame: 0.5), wandering, 0.7)
-    assert (lost.count, lost.suspect) == (1, 56)
-    assert count_alarms(segmenter_of(lambda frame: 0.5), wandering, 0.0).count == 0
+    assert (lost.alarms, lost.faults.total()) == (1, 56)
+    assert count_alarms(segmenter_of(lambda frame: 0.5), wandering, 0.0).alarms == 0
 
 
 @pytest.mark.parametrize('ruin', RUINS, ids=lambda ruin: ruin.__name__)

@@ -86,7 +86,7 @@ def test_weights_name_all_that_they_come_from(drawn, tmp_path, shipped_like):
     pytest.importorskip('torch')
     from dataclasses import replace
 
-    from enet_ros.training.finish import sources_of
+    from enet_ros.training.finish import provenance_of
     from enet_ros.training.options import TrainOptions
     from enet_ros.training.run_folder import prepare_run_folder
     from enet_ros.training.sources import Source
@@ -95,20 +95,21 @@ def test_weights_name_all_that_they_come_from(drawn, tmp_path, shipped_like):
         return TrainOptions(**{'dataset': [], 'root': None, 'out': str(tmp_path), 'sources':
                                (Source('synthetic', str(drawn)), Source('lums', '/lums')),
                                **changes})
-    assert sources_of(run()) == ('lums', 'synthetic')
-    assert sources_of(run(sources=(Source('lums', '/lums'),))) == ('lums',)
-    assert sources_of(run(sources=(Source('lums', '/lums'),), drawn=0.1)) == ('lums', 'synthetic')
+    assert provenance_of(run()) == ('lums', 'synthetic')
+    assert provenance_of(run(sources=(Source('lums', '/lums'),))) == ('lums',)
+    mixed = run(sources=(Source('lums', '/lums'),), drawn=0.1)
+    assert provenance_of(mixed) == ('lums', 'synthetic')
     told = shipped_like(tmp_path / 'told.safetensors', sources=('camvid',))
-    assert sources_of(run(weights=str(told))) == ('camvid', 'lums', 'synthetic')
+    assert provenance_of(run(weights=str(told))) == ('camvid', 'lums', 'synthetic')
     first = run(sources=(Source('lums', '/lums'),), drawn=0.5)
     prepare_run_folder(tmp_path, first)
     (tmp_path / 'last.ckpt').write_bytes(b'')
     for _ in range(2):  # starts that go on without drawn roads
         prepare_run_folder(tmp_path, replace(first, drawn=0.0))
-        assert sources_of(replace(first, drawn=0.0)) == ('lums', 'synthetic')
+        assert provenance_of(replace(first, drawn=0.0)) == ('lums', 'synthetic')
     silent = shipped_like(tmp_path / 'silent.safetensors', sources=())
-    assert sources_of(run(weights=str(silent))) == ('lums', 'synthetic',
-                                                    'weights silent.safetensors')
+    assert provenance_of(run(weights=str(silent))) == ('lums', 'synthetic',
+                                                       'weights silent.safetensors')
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.damaged import as_file, hidden_files, png_chunk, png_of
 from enet_ros.media import orient
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CAMVID_LABEL_COLORS
-from enet_ros.training.data_report import survey
+from enet_ros.training.data_survey import survey
 from enet_ros.training.datasets import camvid, open_dataset
 from enet_ros.training.labeled_frames import DatasetError
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st  # noqa: E402
 from enet_ros.network.class_map import UNKNOWN, ClassMap  # noqa: E402
 from enet_ros.training.label_sets import LabelSetError, LabelSets  # noqa: E402
 from enet_ros.training.losses import SegmentationLoss, soft_jaccard  # noqa: E402
-from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table  # noqa: E402
+from enet_ros.training.metrics import ConfusionMatrix, ExpectedCalibrationError, format_table  # noqa: E402
 
 NAMES = ('Road', 'Car', 'Tree', 'Sky')
 CLASSES = ClassMap.from_names(NAMES)
@@ -141,7 +141,7 @@ def test_a_set_with_a_drivable_class_tells_nothing_about_the_drivable_area():
 
 
 def test_calibration_is_judged_only_where_every_label_tells():
-    error = CalibrationError(sets=LabelSets.of(CLASSES, {'things': ['Car', 'Tree']}))
+    error = ExpectedCalibrationError(sets=LabelSets.of(CLASSES, {'things': ['Car', 'Tree']}))
     error.update(np.uint8([0, 4, 4]), np.uint8([0, 0, 1]), np.float32([0.5, 0.5, 0.9]))
     # Two predictions of Road at 0.5, of which one is right. The car is not judged.
     assert error.compute() == pytest.approx(0.0)

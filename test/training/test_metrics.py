@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.training.metrics import CalibrationError, ConfusionMatrix, format_table, without_nan
+from enet_ros.training.metrics import (
+    ConfusionMatrix,
+    ExpectedCalibrationError,
+    format_table,
+    without_nan,
+)
 
 THREE = ClassMap.from_names(['Road', 'Car', 'Tree'])
 
@@ -66,7 +71,7 @@ def test_class_that_never_occurs_leaves_the_means():
 def test_nothing_counted_is_nan():
     scores = ConfusionMatrix(THREE).compute()
     assert all(math.isnan(scores[key]) for key in ('miou', 'class_avg', 'global_avg'))
-    assert math.isnan(CalibrationError().compute())
+    assert math.isnan(ExpectedCalibrationError().compute())
 
 
 def test_update_when_shapes_differ():
@@ -107,7 +112,7 @@ def test_figures_agree_with_torchmetrics():
 
 
 def test_calibration_error_worked_by_hand():
-    error = CalibrationError(bins=2)
+    error = ExpectedCalibrationError(bins=2)
     truth = np.array([0, 0, 0, 0, 255], np.uint8)
     predicted = np.array([0, 0, 1, 1, 1], np.uint8)
     error.update(truth, predicted, np.array([0.9, 0.7, 0.8, 0.4, 1.0], np.float32))
@@ -121,7 +126,7 @@ def test_calibration_error_agrees_with_torchmetrics():
     rng = np.random.default_rng(0)
     probability = rng.dirichlet(np.ones(5) * 0.3, 4000).astype(np.float32)
     truth = rng.integers(0, 5, 4000).astype(np.uint8)
-    error = CalibrationError()
+    error = ExpectedCalibrationError()
     error.update(truth, probability.argmax(1).astype(np.uint8), probability.max(1))
     theirs = classification.multiclass_calibration_error(
         torch.from_numpy(probability), torch.from_numpy(truth.astype(int)), 5, n_bins=15)

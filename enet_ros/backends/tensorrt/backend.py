@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from enet_ros.backends.agreement import judge
+from enet_ros.backends.agreement import compare_with_torch
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.tensorrt.engine import FINAL_STATES, Engine, EngineState
-from enet_ros.backends.tensorrt.supply import EngineSupply, describe_machine
+from enet_ros.backends.tensorrt.supply import EngineSupply, describe_environment
 from enet_ros.common.one_line_error import describe_error
 from enet_ros.machine import cuda_device_count
 
@@ -63,12 +63,12 @@ class TensorRtBackend:
             CheckpointError: The weights are not those of an ENet.
         """
         check_request(request)
-        machine = describe_machine()
+        environment = describe_environment()
         self._fallback = self._torch_backend(request)
-        self.device = machine.gpu
+        self.device = environment.gpu
         self._resolution = request.resolution
         self.max_batch = request.batch
-        self._supply = EngineSupply(request, machine)
+        self._supply = EngineSupply(request, environment)
         self._engines: dict[bool, Engine] = {}
         self._end = weakref.finalize(self, self._supply.stop)
         self._engine(confidence=False)
@@ -108,11 +108,11 @@ class TensorRtBackend:
         return self._engine(confidence=confidence).state is EngineState.SERVING
 
     def runner(self, *, confidence: bool = False) -> CudaRunner | None:
-        """Return the runner of an engine that serves, or None. A new engine is judged first."""
+        """Return the runner of an engine that serves, or None. A new one is compared first."""
         engine = self._engine(confidence=confidence)
         if engine.state is EngineState.LOADED and self._supply.device_lock.acquire(blocking=False):
             try:
-                self._judge(engine)
+                self._admit(engine)
             finally:
                 self._supply.device_lock.release()
         return engine.runner if engine.state is EngineState.SERVING else None
@@ -125,13 +125,13 @@ class TensorRtBackend:
             self._supply.supply(engine)
         return engine
 
-    def _judge(self, engine: Engine) -> None:
+    def _admit(self, engine: Engine) -> None:
         """Use an engine if it agrees with torch on a test frame, in this very process."""
         from enet_ros.scene.frames import street_frame
         frames = street_frame(self._resolution)[None]
         infer = partial(self._fallback.infer, confidence=engine.confidence)
         try:
-            agrees, text = judge(engine.runner(frames)[0], infer(frames)[0])
+            agrees, text = compare_with_torch(engine.runner(frames)[0], infer(frames)[0])
         except Exception as error:  # whatever it raises, torch goes on
             engine.enter(EngineState.REFUSED, describe_error(error))
             return

@@ -24,7 +24,7 @@ BUILD_COMMAND = module_command('enet_ros.backends.tensorrt.build')
 
 
 @dataclass(frozen=True)
-class Machine:
+class EngineEnvironment:
     """What an engine depends on beside the graph.
 
     Attributes:
@@ -65,7 +65,7 @@ def import_tensorrt():
     return torch_tensorrt, tensorrt, 'TensorRT-RTX' if is_rtx else 'TensorRT'
 
 
-def describe_machine() -> Machine:
+def describe_environment() -> EngineEnvironment:
     """Ask torch for the GPU and the packages for their versions.
 
     Raises:
@@ -76,14 +76,15 @@ def describe_machine() -> Machine:
         raise BackendError(f'torch {torch.__version__} does not see the CUDA device')
     torch_tensorrt, tensorrt, kind = import_tensorrt()
     gpu = torch.cuda.get_device_properties(0)
-    return Machine(gpu.name, (gpu.major, gpu.minor), gpu.multi_processor_count,
-                   torch.__version__, str(torch.version.cuda), tensorrt.__version__,
-                   torch_tensorrt.__version__, kind)
+    return EngineEnvironment(
+        gpu.name, (gpu.major, gpu.minor), gpu.multi_processor_count, torch.__version__,
+        str(torch.version.cuda), tensorrt.__version__, torch_tensorrt.__version__, kind)
 
 
-def engine_name(machine: Machine, request: BackendRequest, *, confidence: bool) -> str:
+def engine_name(environment: EngineEnvironment, request: BackendRequest, *,
+                confidence: bool) -> str:
     """Return the file name of an engine, made of all it depends on."""
-    return cache_key('tensorrt', ENGINE_VERSION, GRAPH_VERSION, astuple(machine),
+    return cache_key('tensorrt', ENGINE_VERSION, GRAPH_VERSION, astuple(environment),
                      request.resolution, request.batch, 'float16', confidence,
                      request.checkpoint.fingerprint()) + '.engine'
 
@@ -94,9 +95,9 @@ class EngineSupply:
     Nothing here refers to the backend, so that dropping the backend ends the build.
     """
 
-    def __init__(self, request: BackendRequest, machine: Machine):
+    def __init__(self, request: BackendRequest, environment: EngineEnvironment):
         """Find a folder. Nothing is built before :meth:`supply`."""
-        self._request, self._machine = request, machine
+        self._request, self._environment = request, environment
         self._private: tempfile.TemporaryDirectory | None = None
         folder = cache_folder() if request.use_cache else None
         if folder is None:
@@ -118,7 +119,7 @@ class EngineSupply:
 
     def _build_request(self, engine: Engine) -> BuildRequest:
         request = self._request
-        path = self._folder / engine_name(self._machine, request, confidence=engine.confidence)
+        path = self._folder / engine_name(self._environment, request, confidence=engine.confidence)
         return BuildRequest(request.checkpoint, request.resolution, request.batch,
                             engine.confidence, path, os.getpid())
 
@@ -138,7 +139,7 @@ class EngineSupply:
             with self.device_lock:
                 engine.runner = load_engine(content, self._folder, request.shape)
                 engine.origin = origin
-                engine.enter(EngineState.LOADED)  # before it can be judged
+                engine.enter(EngineState.LOADED)  # before it can be compared
         except Exception as error:  # whatever it raises, an engine can be built anew
             engine.enter(EngineState.WAITING if origin == 'from the cache' else EngineState.FAILED,
                          f'failed to load: {describe_error(error)}')

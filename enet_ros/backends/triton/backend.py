@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from enet_ros.backends.agreement import judge
+from enet_ros.backends.agreement import compare_with_torch
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError
 from enet_ros.backends.cache import cache_folder
 from enet_ros.backends.torch import TorchBackend
@@ -80,7 +80,7 @@ class TritonBackend(TorchBackend):
         self._usual_images = request.batch
         request = replace(request, precision='float16', needs_cuda=True)
         super().__init__(request)
-        self._judge(TorchBackend(request))
+        self._check_labels(TorchBackend(request))
 
     @property
     def from_cache(self) -> bool:
@@ -93,7 +93,7 @@ class TritonBackend(TorchBackend):
         return FusedNetwork(build_graph(self._checkpoint, confidence=confidence),
                             self._torch_device, self._usual_images)
 
-    def _judge(self, reference: TorchBackend) -> None:
+    def _check_labels(self, reference: TorchBackend) -> None:
         """Compare the labels of a test frame with those of torch.
 
         Raises:
@@ -105,6 +105,6 @@ class TritonBackend(TorchBackend):
         except Exception as error:  # Triton has errors of its own, and those of its compiler
             reason = in_one_line(describe_error(error))
             raise BackendError(f'its kernels do not run here: {reason}') from error
-        agrees, text = judge(labels, reference.infer(frames)[0])
+        agrees, text = compare_with_torch(labels, reference.infer(frames)[0])
         if not agrees:
             raise BackendError(f'its {text}')

@@ -68,7 +68,7 @@ def calibration_problem(camera: CameraModel, frame_size: tuple[int, int]) -> str
     size = camera.width, camera.height
     problem = _matrix_problem(used, size)
     if problem:
-        return f'{problem}; {_advice(camera, used, other, size)}'
+        return f'{problem}; {_advice(camera, other, size)}'
     is_filled_in = not _focal_problem(other, size)  # Many drivers leave the other one empty.
     contradiction = _contradiction(k, p, size) if is_filled_in else ''
     return (contradiction or _rotation_problem(camera) or _folding_problem(camera, frame_size))
@@ -125,8 +125,8 @@ def _scaled_problem(matrix: Matrix, size: tuple[int, int]) -> str:
             f'and not of {size[0]}x{size[1]}')
 
 
-def _advice(camera: CameraModel, used: Matrix, other: Matrix, size: tuple[int, int]) -> str:
-    """Return what to do about a matrix that cannot be true."""
+def _advice(camera: CameraModel, other: Matrix, size: tuple[int, int]) -> str:
+    """Return what to do where the matrix in use cannot be true, and the other one may be."""
     if any(other.focal) and not _matrix_problem(other, size):
         value = str(not camera.rectified).lower()
         return (f'{other.name} is plausible: if the images are '

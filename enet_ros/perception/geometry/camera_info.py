@@ -1,10 +1,8 @@
-"""Checks of a camera info. A message is anything with its fields: no ROS."""
+"""Checks of a camera info. No ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from enet_ros.perception.geometry.camera_model import (
     UncalibratedError,
     scale_camera_matrix,
 )
+from enet_ros.perception.message_types import CameraInfo
 
 #: Greatest difference in the height of a frame and its calibration. Drivers round when they scale.
 SIZE_TOLERANCE_PX = 2
@@ -21,39 +20,8 @@ _SINGLE_FIELDS = ('height', 'width', 'distortion_model', 'binning_x', 'binning_y
 _ARRAYS = ('d', 'k', 'r', 'p')
 
 
-class Region(Protocol):
-    """The fields of sensor_msgs/RegionOfInterest."""
-
-    x_offset: int
-    y_offset: int
-    height: int
-    width: int
-
-
-class Header(Protocol):
-    """The field of std_msgs/Header that names a camera."""
-
-    frame_id: str
-
-
-class CameraInfo(Protocol):
-    """The fields of sensor_msgs/CameraInfo that are read. Matrices are flat arrays."""
-
-    height: int
-    width: int
-    distortion_model: str
-    d: Sequence[float]
-    k: np.ndarray
-    r: np.ndarray
-    p: np.ndarray
-    binning_x: int
-    binning_y: int
-    roi: Region
-    header: Header
-
-
 @dataclass(frozen=True)
-class Judgement:
+class CheckedCalibration:
     """The result of checking a calibration.
 
     Attributes:
@@ -80,19 +48,19 @@ class Judgement:
         return f'{text}; {self.note}' if self.note else text
 
 
-class CalibrationJudge:
-    """Judges the camera infos of one camera, anew only if something changed.
+class CalibrationChecker:
+    """Checks the camera infos of one camera, anew only if something changed.
 
     It has no lock: calls must not overlap.
     """
 
     def __init__(self):
-        self._last: tuple[tuple, Judgement] | None = None
+        self._last: tuple[tuple, CheckedCalibration] | None = None
         self._note = ''
 
-    def judge_for(self, info: CameraInfo, frame_size: tuple[int, int], *,
-                  rectified: bool) -> Judgement:
-        """Judge a camera info.
+    def check(self, info: CameraInfo, frame_size: tuple[int, int], *,
+              rectified: bool) -> CheckedCalibration:
+        """Check a camera info.
 
         Args:
             info: The newest calibration.
@@ -105,9 +73,9 @@ class CalibrationJudge:
             if last[1].info.header.frame_id != info.header.frame_id:
                 self._last = last[0], replace(last[1], info=info)
             return self._last[1]
-        judgement = judge(info, frame_size, rectified=rectified)
-        self._last, self._note = ((frame_size, rectified), judgement), judgement.note
-        return judgement
+        calibration = check_calibration(info, frame_size, rectified=rectified)
+        self._last, self._note = ((frame_size, rectified), calibration), calibration.note
+        return calibration
 
     def take_note(self) -> str:
         """Return which fields were corrected while reading, a sentence, or ''.
@@ -118,18 +86,19 @@ class CalibrationJudge:
         return note
 
 
-def judge(info: CameraInfo, frame_size: tuple[int, int], *, rectified: bool) -> Judgement:
-    """Judge a camera info for frames of a size."""
+def check_calibration(info: CameraInfo, frame_size: tuple[int, int], *,
+                      rectified: bool) -> CheckedCalibration:
+    """Check a camera info for frames of a size."""
     try:
         camera = camera_model(info, rectified=rectified)
         check_size(info, frame_size)
     except UncalibratedError as error:
-        return Judgement(info, problem=str(error), is_publishable=_fits(info, frame_size))
+        return CheckedCalibration(info, problem=str(error), is_publishable=_fits(info, frame_size))
     except ValueError as error:
-        return Judgement(info, problem=str(error), is_publishable=False)
+        return CheckedCalibration(info, problem=str(error), is_publishable=False)
     problem = calibration_problem(camera, frame_size)
-    return Judgement(info, None if problem else camera, problem, is_publishable=not problem,
-                     note=camera.note)
+    return CheckedCalibration(info, None if problem else camera, problem,
+                              is_publishable=not problem, note=camera.note)
 
 
 def is_same_calibration(one: CameraInfo, other: CameraInfo) -> bool:

@@ -67,15 +67,6 @@ class Pose:
         return cls((body @ BODY_FROM_OPTICAL).ravel(), (x_m, y_m, height_m))
 
     @classmethod
-    def from_matrix(cls, matrix: np.ndarray) -> Pose:
-        """Return the pose of a (4, 4) transform that takes optical to base coordinates."""
-        matrix = np.asarray(matrix, float)
-        if matrix.shape != (4, 4) or not np.allclose(matrix[3], (0., 0., 0., 1.)):
-            raise ValueError(f'the transform is {matrix.tolist()}, wanted 4 rows of 4, the last '
-                             '0 0 0 1')
-        return cls(matrix[:3, :3].ravel(), matrix[:3, 3])
-
-    @classmethod
     def from_quaternion(cls, translation: Sequence[float], rotation: Sequence[float]) -> Pose:
         """Return the pose of a geometry_msgs/Transform: x y z in meters, and x y z w."""
         x, y, z, w = finite_values('rotation', rotation, 4)

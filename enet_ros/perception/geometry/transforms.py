@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from enet_ros.perception.frame import Stamp
+from enet_ros.perception.message_types import Stamp
 
 #: Greatest time between a frame and the newest transform, if TF does not know the frame's time.
 #: An older transform says where the vehicle was, not where it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from enet_ros.perception.outputs import OutputError
+from enet_ros.perception.output_error import OutputError
 
 #: A file of JPEG has 16 bits for each side, and libjpeg takes a little less.
 LARGEST_JPEG_PX = 65500

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from enet_ros.common.suggestions import suggest
+from enet_ros.perception.parameters.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS
 from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
-from enet_ros.perception.settings import BY_NAME, CLASS_MAP_PROPERTIES, PARAMETERS
 
 CLASS_MAP = 'class_map.'
 INPUTS = ('image', 'camera_info')

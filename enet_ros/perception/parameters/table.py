@@ -1,6 +1,6 @@
 """Tables of parameters that are made from dataclasses.
 
-The table itself is in ``enet_ros/perception/settings.py``. Nothing here names a parameter of the
+The table itself is in ``settings.py`` beside this file. Nothing here names a parameter of the
 node, and nothing knows ROS.
 """
 

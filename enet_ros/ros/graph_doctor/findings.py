@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 
-class Level(IntEnum):
+class Severity(IntEnum):
     """How bad a finding is. The numbers are the exit codes."""
 
     FINE = 0
@@ -19,23 +19,23 @@ class Advice:
     """One row of the table.
 
     Attributes:
-        level: How bad it is.
+        severity: How bad it is.
         meaning: What was found, in a sentence.
         remedy: What to do about it, in a sentence.
     """
 
-    level: Level
+    severity: Severity
     meaning: str
     remedy: str
 
 
-W, E = Level.WARNING, Level.ERROR
+W, E = Severity.WARNING, Severity.ERROR
 
 
 class Kind(Enum):
     """What can be found, with its advice."""
 
-    BACKEND = Advice(Level.FINE, 'The node runs the network with this backend and precision.',
+    BACKEND = Advice(Severity.FINE, 'The node runs the network with this backend and precision.',
                      'Nothing to do.')
     NO_NODE = Advice(E, 'The node that was asked for is not in the graph.',
                      'Start the node, or name it with --node as `ros2 node list` shows it.')
@@ -114,8 +114,8 @@ class Kind(Enum):
     DOMAIN = Advice(E, 'A node on this machine runs with other settings of the middleware.',
                     'Set the named variable to one value for all: in each shell, service and '
                     'container.')
-    OTHER_DOMAIN = Advice(Level.FINE, 'Another node on this machine runs with other settings of '
-                                      'the middleware.',
+    OTHER_DOMAIN = Advice(Severity.FINE, 'Another node on this machine runs with other settings '
+                                         'of the middleware.',
                           'Nothing to do, unless you look for that node: then set the '
                           'named variable as there.')
     DOMAIN_ID = Advice(E, 'ROS_DOMAIN_ID is no usable number.',
@@ -145,24 +145,24 @@ class Finding:
     text: str
 
     @property
-    def level(self) -> Level:
+    def severity(self) -> Severity:
         """How bad it is."""
-        return self.kind.value.level
+        return self.kind.value.severity
 
     def as_dict(self) -> dict[str, str]:
         """Return what --json prints."""
-        return {'finding': self.kind.name.lower(), 'level': self.level.name.lower(),
+        return {'finding': self.kind.name.lower(), 'level': self.severity.name.lower(),
                 'text': self.text, 'remedy': self.kind.value.remedy}
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """Return 0, 1 or 2: the worst level."""
-    return int(max((finding.level for finding in findings), default=Level.FINE))
+    """Return 0, 1 or 2: the worst severity."""
+    return int(max((finding.severity for finding in findings), default=Severity.FINE))
 
 
 def table() -> str:
     """Return the table of docs/doctor.md."""
-    rows = [f'| `{kind.name.lower()}` | {kind.value.level.name.lower()} | {kind.value.meaning} | '
-            f'{kind.value.remedy} |' for kind in Kind]
+    rows = [f'| `{kind.name.lower()}` | {kind.value.severity.name.lower()} | '
+            f'{kind.value.meaning} | {kind.value.remedy} |' for kind in Kind]
     return '\n'.join(['| finding | level | what it means | what to do |', '|---|---|---|---|',
                       *rows]) + '\n'

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.judge import judge
+from enet_ros.ros.graph_doctor.graph_findings import graph_findings
 from enet_ros.ros.graph_doctor.machine_settings import (
-    judge_environment,
-    judge_processes,
-    judge_shared_memory,
+    environment_findings,
     local_nodes,
+    process_findings,
     settings_of,
+    shared_memory_findings,
 )
 from enet_ros.ros.graph_doctor.nav2_file import read_nav2_file
 from enet_ros.ros.graph_doctor.observer import open_observer
@@ -47,22 +47,22 @@ def look_at_graph(environment: dict[str, str], node: str = '', nav2: str = '',
     """
     sources = read_nav2_file(Path(nav2)) if nav2 else []
     topics = [item for source in sources for item in source.topics.items()]
-    settings = judge_environment(environment)
+    settings = environment_findings(environment)
     if any(finding.kind is Kind.DOMAIN_ID for finding in settings):
         return GraphReport(findings=settings)
     report = GraphReport()
     with open_observer() as observer:
         report.nodes = observer.find(node)
         for name in report.nodes:
-            report.findings += judge(observer.observe(name, seconds, topics), sources)
+            report.findings += graph_findings(observer.observe(name, seconds, topics), sources)
         others = len(observer.names())
     own = settings_of(environment)
-    elsewhere = judge_processes(local_nodes(), own, is_error=not report.nodes)
+    elsewhere = process_findings(local_nodes(), own, is_error=not report.nodes)
     if not report.nodes and (node or nav2):
         report.findings.append(Finding(
             Kind.NO_NODE, f"node '{node or 'of enet_ros'}' is not in domain "
                           f'{own["ROS_DOMAIN_ID"]}, which has {others} other nodes'))
     if report.nodes or elsewhere or node or nav2:
-        report.findings += [*elsewhere, *settings, *judge_shared_memory()]
-    report.findings.sort(key=lambda finding: -finding.level)
+        report.findings += [*elsewhere, *settings, *shared_memory_findings()]
+    report.findings.sort(key=lambda finding: -finding.severity)
     return report

@@ -36,8 +36,8 @@ def local_nodes(proc: Path = Path('/proc')) -> Iterator[tuple[int, dict[str, str
         yield int(folder.name), settings_of(environment)
 
 
-def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, str], *,
-                    is_error: bool = True) -> list[Finding]:
+def process_findings(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, str], *,
+                     is_error: bool = True) -> list[Finding]:
     """Compare the settings of nodes on this machine with ours.
 
     Args:
@@ -51,33 +51,33 @@ def judge_processes(nodes: Iterator[tuple[int, dict[str, str]]], own: dict[str, 
             for pid, settings in nodes for name, value in settings.items() if value != own[name]]
 
 
-def judge_environment(environment: Mapping[str, str] = os.environ) -> list[Finding]:
+def environment_findings(environment: Mapping[str, str] = os.environ) -> list[Finding]:
     """Judge the variables of this shell."""
-    found, own = [], settings_of(environment)
+    findings, own = [], settings_of(environment)
     domain = own['ROS_DOMAIN_ID']
     if not (domain.isascii() and domain.isdigit() and int(domain) <= LAST_DOMAIN):
-        found.append(Finding(Kind.DOMAIN_ID, f"ROS_DOMAIN_ID is '{domain}', wanted a whole number "
-                                             f'from 0 to {LAST_DOMAIN}'))
+        findings.append(Finding(Kind.DOMAIN_ID, f"ROS_DOMAIN_ID is '{domain}', wanted a whole "
+                                                f'number from 0 to {LAST_DOMAIN}'))
     elif int(domain) in SHARED_DOMAINS:
-        found.append(Finding(Kind.DOMAIN_PORTS, f'ROS_DOMAIN_ID is {domain}'))
+        findings.append(Finding(Kind.DOMAIN_PORTS, f'ROS_DOMAIN_ID is {domain}'))
     reach = own['ROS_AUTOMATIC_DISCOVERY_RANGE'].upper()
     if own['ROS_LOCALHOST_ONLY'] == '1':
-        found.append(Finding(Kind.LOCAL_ONLY, 'ROS_LOCALHOST_ONLY is 1'))
+        findings.append(Finding(Kind.LOCAL_ONLY, 'ROS_LOCALHOST_ONLY is 1'))
     elif reach in ('LOCALHOST', 'OFF'):
-        found.append(Finding(Kind.LOCAL_ONLY, f'ROS_AUTOMATIC_DISCOVERY_RANGE is {reach}'))
-    return found
+        findings.append(Finding(Kind.LOCAL_ONLY, f'ROS_AUTOMATIC_DISCOVERY_RANGE is {reach}'))
+    return findings
 
 
-def judge_shared_memory(folder: Path = Path('/dev/shm')) -> list[Finding]:
+def shared_memory_findings(folder: Path = Path('/dev/shm')) -> list[Finding]:
     """Judge the shared memory, by which images travel between processes of one machine."""
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [Finding(Kind.SHARED_MEMORY, f'{folder} is absent or cannot be written')]
-    found, status = [], os.statvfs(folder)
+    findings, status = [], os.statvfs(folder)
     free_mb = status.f_bavail * status.f_frsize >> 20
     if free_mb < LEAST_SHARED_MB:
-        found.append(Finding(Kind.SHARED_MEMORY, f'{folder} has {free_mb} MiB free, wanted '
-                                                 f'{LEAST_SHARED_MB} or more'))
+        findings.append(Finding(Kind.SHARED_MEMORY, f'{folder} has {free_mb} MiB free, wanted '
+                                                    f'{LEAST_SHARED_MB} or more'))
     leftovers = find_leftovers(folder)
     if leftovers.bytes:
-        found.append(Finding(Kind.LEFTOVERS, f'killed processes left {leftovers} in {folder}'))
-    return found
+        findings.append(Finding(Kind.LEFTOVERS, f'killed processes left {leftovers} in {folder}'))
+    return findings

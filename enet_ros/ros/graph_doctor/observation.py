@@ -1,4 +1,4 @@
-"""What was observed of one node and its topics, before it is judged."""
+"""What was observed of one node and its topics, from which the findings are made."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ except ImportError:  # They are not among the ROS 2 wheels.
 DISCOVERY_SEC = 2.0
 ANSWER_SEC = 2.0
 MOST_FRAMES = 1000  # pairs of frames of TF that are kept
-#: Parameters that judgements depend on. A node that has the first is one of ours.
+#: Parameters that findings depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
 #: Types that every managed node publishes. Topics of other types are outputs, remapped or not.
@@ -87,14 +87,14 @@ class Observer:
                       for name, namespace in self._node.get_node_names_and_namespaces()
                       if name != self._node.get_name())
 
-    def find(self, wanted: str = '') -> list[str]:
-        """Return the names of our nodes, or of the one that is wanted if it is there."""
+    def find(self, node_name: str = '') -> list[str]:
+        """Return the names of our nodes, or of the one that is asked for if it is there."""
         deadline = time.monotonic() + DISCOVERY_SEC
         while time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.1)
         names = sorted(set(self.names()))
-        if wanted:
-            return [name for name in names if name == f'/{wanted.strip("/")}']
+        if node_name:
+            return [name for name in names if name == f'/{node_name.strip("/")}']
         return [name for name in names if self._is_ours(name)]
 
     def _is_ours(self, name: str) -> bool:
@@ -153,21 +153,22 @@ class Observer:
             seconds: How long to listen.
             nav2_topics: Keys and topics of a Nav2 file, which somebody must publish.
         """
-        found = Observation(name, self.names().count(name))
+        observation = Observation(name, self.names().count(name))
         answer = self._call(GetState, f'{name}/get_state', GetState.Request())
-        found.state = answer.current_state.label if answer else ''
-        found.parameters = self._parameters(name)
-        found.inputs = self._ends(self._node.get_subscriber_names_and_types_by_node, name)
-        found.outputs = [topic for topic in self._ends(
+        observation.state = answer.current_state.label if answer else ''
+        observation.parameters = self._parameters(name)
+        observation.inputs = self._ends(self._node.get_subscriber_names_and_types_by_node, name)
+        observation.outputs = [topic for topic in self._ends(
             self._node.get_publisher_names_and_types_by_node, name)
             if topic.type_name not in NODE_TYPES]
-        found.image_topics = self._image_topics({topic.name for topic in found.outputs})
-        found.clock_publishers = self._node.count_publishers('/clock')
-        found.silent_topics = [(key, topic) for key, topic in dict.fromkeys(nav2_topics)
-                               if not self._node.count_publishers(topic)]
-        self._listen(found, seconds)
-        found.has_clock = self._clock_ns >= 0
-        return found
+        observation.image_topics = self._image_topics(
+            {topic.name for topic in observation.outputs})
+        observation.clock_publishers = self._node.count_publishers('/clock')
+        observation.silent_topics = [(key, topic) for key, topic in dict.fromkeys(nav2_topics)
+                                     if not self._node.count_publishers(topic)]
+        self._listen(observation, seconds)
+        observation.has_clock = self._clock_ns >= 0
+        return observation
 
     def _image_topics(self, own: set[str]) -> dict[str, list[str]]:
         """Return the topics of images that somebody publishes, by type, without our own ones."""
@@ -183,9 +184,9 @@ class Observer:
                       self._node.get_subscriptions_info_by_topic(topic))
                 for topic, kind in sorted(self._topics(ask, name).items())]
 
-    def _listen(self, found: Observation, seconds: float) -> None:
+    def _listen(self, observation: Observation, seconds: float) -> None:
         self._clock_ns = -1
-        uses_clock = bool(found.parameters.get('use_sim_time'))
+        uses_clock = bool(observation.parameters.get('use_sim_time'))
 
         def subscribe(kind, topic: str, keep, qos, **options):
             return self._node.create_subscription(
@@ -193,19 +194,20 @@ class Observer:
         subscriptions = [
             subscribe(INPUT_TYPES[topic.type_name], topic.name,
                       partial(self._keep, topic, uses_clock), copy_of(INPUT_QOS), raw=True)
-            for topic in found.inputs if topic.type_name in INPUT_TYPES]
+            for topic in observation.inputs if topic.type_name in INPUT_TYPES]
         subscriptions += [
             subscribe(Clock, '/clock', self._keep_clock, copy_of(INPUT_QOS)),
-            subscribe(DiagnosticArray, '/diagnostics', partial(_keep_statuses, found), TF_QOS)]
+            subscribe(DiagnosticArray, '/diagnostics', partial(_keep_statuses, observation),
+                      TF_QOS)]
         if TFMessage is None:
-            found.frames = None
+            observation.frames = None
         else:
-            subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, found), qos)
+            subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, observation), qos)
                               for topic, qos in (('/tf', TF_QOS), ('/tf_static', STATIC_TF_QOS))]
         if LabelInfo is not None:
-            subscriptions += [subscribe(LabelInfo, topic.name, partial(_keep_names, found),
+            subscriptions += [subscribe(LabelInfo, topic.name, partial(_keep_names, observation),
                                         copy_of(LATCHED_QOS))
-                              for topic in found.outputs if topic.type_name == LABEL_INFO]
+                              for topic in observation.outputs if topic.type_name == LABEL_INFO]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.05)
@@ -221,18 +223,18 @@ class Observer:
         self._clock_ns = ns_of_stamp(message.clock)
 
 
-def _keep_statuses(found: Observation, message: DiagnosticArray) -> None:
-    prefix = f'{found.node.lstrip("/")}: '
-    found.statuses.update({status.name: status for status in message.status
-                           if status.name.startswith(prefix)})
+def _keep_statuses(observation: Observation, message: DiagnosticArray) -> None:
+    prefix = f'{observation.node.lstrip("/")}: '
+    observation.statuses.update({status.name: status for status in message.status
+                                 if status.name.startswith(prefix)})
 
 
-def _keep_frames(found: Observation, message) -> None:
-    if len(found.frames) < MOST_FRAMES:
-        found.frames.update((transform.header.frame_id.lstrip('/'),
-                             transform.child_frame_id.lstrip('/'))
-                            for transform in message.transforms[:MOST_FRAMES])
+def _keep_frames(observation: Observation, message) -> None:
+    if len(observation.frames) < MOST_FRAMES:
+        observation.frames.update((transform.header.frame_id.lstrip('/'),
+                                   transform.child_frame_id.lstrip('/'))
+                                  for transform in message.transforms[:MOST_FRAMES])
 
 
-def _keep_names(found: Observation, message) -> None:
-    found.class_names = [entry.class_name for entry in message.class_map]
+def _keep_names(observation: Observation, message) -> None:
+    observation.class_names = [entry.class_name for entry in message.class_map]

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from enet_ros.media import Video, existing, is_video, read_frames
 from enet_ros.perception.grid import GridSpec
-from enet_ros.perception.settings import GridSettings
+from enet_ros.perception.parameters.settings import GridSettings
 from enet_ros.ros.messages import grid_message
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import Style

@@ -34,8 +34,8 @@ from enet_ros.media import SourceError, VideoWriter, existing, write_image
 from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap, ClassMapError
 from enet_ros.perception.overlay import birds_eye, with_legend
-from enet_ros.perception.settings import GridSettings
-from enet_ros.ros.tools.observer import Observer, Record
+from enet_ros.perception.parameters.settings import GridSettings
+from enet_ros.ros.tools.observer import DemoObserver, Record
 from enet_ros.ros.tools.processes import (
     Process,
     ProcessError,
@@ -88,7 +88,7 @@ def start_processes(source: str, weights: Path) -> list[Process]:
             Process('replay_camera', f"source:='{source}'", f'rate:={RATE_HZ}', 'loop:=true')]
 
 
-def observe(observer: Observer, processes: list[Process], duration_sec: float) -> None:
+def observe(observer: DemoObserver, processes: list[Process], duration_sec: float) -> None:
     """Spin for the duration after the first mask, with a progress bar.
 
     Raises:
@@ -202,7 +202,7 @@ def observe_demo(arguments: argparse.Namespace, weights: Path, class_map: ClassM
     """Run node and camera, record a video of the overlays, and return what was observed."""
     processes = start_processes(arguments.source, weights)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    observer = Observer(road_id=class_map.drivable.index(True))
+    observer = DemoObserver(road_id=class_map.drivable.index(True))
     has_ground = arguments.source == 'drawn'
 
     def write_frame(overlay: np.ndarray) -> None:

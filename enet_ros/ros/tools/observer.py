@@ -68,7 +68,7 @@ class Record:
                 for q in (50, 95, 99)}
 
 
-class Observer(Node):
+class DemoObserver(Node):
     """Subscribes to a node's outputs and to the truth of the synthetic street."""
 
     def __init__(self, node_name: str = 'enet', road_id: int = ROAD):

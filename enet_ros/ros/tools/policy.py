@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.ros.outputs import OUTPUTS
 from enet_ros.ros.parameters import NodeParameters
 from enet_ros.ros.qos import compressed_topic

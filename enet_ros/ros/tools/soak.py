@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from enet_ros.bench.background_load import BackgroundLoad
 from enet_ros.bench.baselines import PACKAGES
-from enet_ros.bench.soak_report import CameraCounts, SoakReport, SoakSeries, judge
+from enet_ros.bench.soak_report import CameraCounts, SoakReport, SoakSeries, failures_of
 from enet_ros.machine import describe_machine
 from enet_ros.network.resolution import check_resolution
 from enet_ros.ros.outputs import OUTPUTS
@@ -215,7 +215,7 @@ def run_soak(options: Soak) -> tuple[SoakReport, SoakSeries]:
         round(series.seconds / 60.0, 2), counts, _rounded(series.memory_mb()),
         _rounded(series.p99_ms()), round(float(np.median(latencies_ms)), 2),
         round(followed.cpu_percent, 1), followed.machine_percent, followed.visits,
-        load.warning(), judge(counts, series)), series
+        load.warning(), failures_of(counts, series)), series
 
 
 def _rounded(pair: tuple[float, float]) -> tuple[float, float]:

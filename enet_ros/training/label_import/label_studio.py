@@ -113,10 +113,10 @@ def _read_shape(label: str, value: dict, size: tuple[int, int]) -> Shape:
         shape = polygon(label, value['points'])  # checks them; they are in percent
         corners = np.array(value['points'], float) * np.array(size) / 100
         return polygon(shape.label, corners)
-    return Shape(label, _brush(label, value.get('rle'), size))
+    return Shape(label, _brush(label, value.get('rle')))
 
 
-def _brush(label: str, rle: object, drawn: tuple[int, int]):
+def _brush(label: str, rle: object):
     """Return the painter of a brush stroke."""
     try:
         data = bytes(rle) if isinstance(rle, list) else None

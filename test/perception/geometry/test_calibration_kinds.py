@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enet_ros.perception.geometry.calibration_check import calibration_problem
-from enet_ros.perception.geometry.camera_info import CalibrationJudge, judge, scaled_matrices
+from enet_ros.perception.geometry.camera_info import (
+    CalibrationChecker,
+    check_calibration,
+    scaled_matrices,
+)
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.distortion import read_distortion
 
@@ -122,23 +126,23 @@ def test_frames_of_the_whole_sensor_contradict_a_region_of_interest(binning):
     info = camera_info(binning=binning, roi=(160, 120, 320, 240))
     merged = max(1, binning)
     whole, region = (640 // merged, 480 // merged), (320 // merged, 240 // merged)
-    judgement = judge(info, whole, rectified=False)
-    assert judgement.camera is None and not judgement.is_publishable
-    assert 'roi is 320x240 at 160, 120, and frames are {}x{}'.format(*whole) in judgement.problem
-    assert judge(info, region, rectified=False).problem == ''
+    calibration = check_calibration(info, whole, rectified=False)
+    assert calibration.camera is None and not calibration.is_publishable
+    assert 'roi is 320x240 at 160, 120, and frames are {}x{}'.format(*whole) in calibration.problem
+    assert check_calibration(info, region, rectified=False).problem == ''
 
 
 @pytest.mark.parametrize(('fields', 'rectified', 'missing'), [
     ({'k': K}, False, 1), ({'k': (0.,) * 9, 'p': matrix_p(500.)}, True, 0)])
 def test_the_matrix_that_is_not_used_may_be_empty_and_stays_so(fields, rectified, missing):
     info = camera_info(**fields)
-    judgement = judge(info, SIZE, rectified=rectified)
-    assert judgement.problem == '' and judgement.camera is not None
+    calibration = check_calibration(info, SIZE, rectified=rectified)
+    assert calibration.problem == '' and calibration.camera is not None
     matrices = scaled_matrices(info, (320, 240))
     assert not matrices[missing].any()
     assert matrices[1 - missing][0] == (info.k, info.p)[1 - missing][0] / 2
-    assert 'all zero' in judge(info, SIZE, rectified=not rectified).problem
-    wrong = judge(info, (640, 300), rectified=rectified)
+    assert 'all zero' in check_calibration(info, SIZE, rectified=not rectified).problem
+    wrong = check_calibration(info, (640, 300), rectified=rectified)
     assert 'the camera info is for 640x480' in wrong.problem
 
 
@@ -149,8 +153,8 @@ def test_the_matrix_that_is_not_used_may_be_empty_and_stays_so(fields, rectified
 def test_what_lacks_a_matrix_is_published_only_for_frames_of_its_size(matrices, rectified):
     """Else the other matrix would be scaled unevenly."""
     info = camera_info(**matrices)
-    assert judge(info, (320, 240), rectified=rectified).is_publishable
-    other = judge(info, (1280, 720), rectified=rectified)
+    assert check_calibration(info, (320, 240), rectified=rectified).is_publishable
+    other = check_calibration(info, (1280, 720), rectified=rectified)
     assert other.camera is None and not other.is_publishable and 'zero' in other.problem
 
 
@@ -158,7 +162,7 @@ def test_a_calibration_that_comes_again_is_judged_once_and_has_its_own_frame_id(
     infos = [camera_info() for _ in range(3)]
     for info, frame_id in zip(infos, ('rear', 'rear', 'front')):
         info.header = SimpleNamespace(frame_id=frame_id)
-    judging = CalibrationJudge()
-    first, again, corrected = (judging.judge_for(info, SIZE, rectified=False) for info in infos)
+    checker = CalibrationChecker()
+    first, again, corrected = (checker.check(info, SIZE, rectified=False) for info in infos)
     assert again is first and corrected.camera is first.camera
     assert corrected.info.header.frame_id == 'front'

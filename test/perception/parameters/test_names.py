@@ -3,8 +3,8 @@
 import pytest
 
 from enet_ros.perception.parameters.names import checked_values, explain_unknown
+from enet_ros.perception.parameters.settings import BY_NAME
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.settings import BY_NAME
 
 CAMERAS = ('front', 'left')
 

@@ -7,8 +7,8 @@ with the reason.
 
 from __future__ import annotations
 
+from enet_ros.perception.parameters.settings import BY_NAME, PARAMETERS
 from enet_ros.perception.parameters.table import Changes, Parameter
-from enet_ros.perception.settings import BY_NAME, PARAMETERS
 
 NAN, INFINITY = float('nan'), float('inf')
 SMALL, OTHER = (160, 96), (128, 64)

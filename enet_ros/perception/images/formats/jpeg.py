@@ -63,7 +63,7 @@ def read_jpeg(view: memoryview) -> RawImage:
     except ValueError as error:
         if 'subsampling' in str(error):
             return _read_by_opencv(view, header)
-        remarks += (_judge(str(error), view, header, pixels),)
+        remarks += (_explain_warning(str(error), view, header, pixels),)
     if channels == 3:
         return RawImage(pixels, remarks=remarks)
     if channels == 1:
@@ -71,8 +71,9 @@ def read_jpeg(view: memoryview) -> RawImage:
     return RawImage(_rgb_of_cmyk(pixels, header), remarks=remarks)
 
 
-def _judge(warning: str, view: memoryview, header: JpegHeader, pixels: np.ndarray) -> Remark:
-    """Decide whether a warning of libjpeg-turbo lost a pixel.
+def _explain_warning(warning: str, view: memoryview, header: JpegHeader,
+                     pixels: np.ndarray) -> Remark:
+    """Turn a warning of libjpeg-turbo into a remark if no pixel is lost.
 
     Only the first warning of a file is known. The pixels of the file have been decoded all the
     same.
@@ -99,7 +100,7 @@ def _judge(warning: str, view: memoryview, header: JpegHeader, pixels: np.ndarra
         simplejpeg.decode_jpeg(mended, _SPACES[len(header.sampling)][0], buffer=pixels)
     except ValueError as error:
         if _EXTRANEOUS.search(str(error)):
-            return _judge(str(error), memoryview(mended), header, pixels)
+            return _explain_warning(str(error), memoryview(mended), header, pixels)
         raise EncodingError(f'the JPEG is damaged: {error}') from error
     return Remark('jpeg_warnings', f'{warning}; no pixel is lost', True)
 

@@ -16,7 +16,7 @@ from enet_ros.cli.main import main
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CITYSCAPES_LABEL_IDS
 from enet_ros.training.datasets import open_dataset
-from enet_ros.training.label_doubts import doubt_train_ids
+from enet_ros.training.label_checks import check_not_train_ids
 from enet_ros.training.labeled_frames import DatasetError
 
 #: Shares of a street in train ids: road, sidewalk, building, ..., bicycle (Cityscapes, rounded).
@@ -181,7 +181,7 @@ def test_the_conversions_of_the_documentation_give_labels_that_are_right(tmp_pat
     assert rows == ([0] * 4 + [1] * 4 if which == 0 else [0, 1])
 
 
-def test_real_streets_one_by_one_raise_the_right_doubt():
+def test_real_streets_one_by_one_are_told_to_be_train_ids_or_label_ids():
     """The labels of CamVid as Cityscapes would have them, in train ids and in label ids."""
     root = Path('/work/shared/camvid')
     if not (root / 'val').is_dir():
@@ -192,9 +192,9 @@ def test_real_streets_one_by_one_raise_the_right_doubt():
     train_ids[:11] = [10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 18]
     streets = [train_ids[labels] for _, labels in data]
 
-    def doubts(images):
-        return [doubt_train_ids(np.bincount(image.ravel(), minlength=256)[None]) != ''
+    def are_refused(images):
+        return [check_not_train_ids(np.bincount(image.ravel(), minlength=256)[None]) != ''
                 for image in images]
 
-    assert all(doubts(streets))
-    assert not any(doubts(map(as_label_ids, streets)))
+    assert all(are_refused(streets))
+    assert not any(are_refused(map(as_label_ids, streets)))

@@ -1,4 +1,4 @@
-"""Judges the graph around a node: its state, its ends and what it says of itself."""
+"""Findings about the graph around a node: its state, its ends and what it says of itself."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from rclpy.duration import Infinite
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
-from enet_ros.ros.graph_doctor.judge_inputs import judge_inputs
+from enet_ros.ros.graph_doctor.input_findings import input_findings
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
 from enet_ros.ros.graph_doctor.observation import LABEL_INFO, Observation, node_of
 
 
-def judge(found: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
+def graph_findings(observation: Observation, nav2: Sequence[Nav2Source] = ()) -> list[Finding]:
     """Return all findings about a node, the worst first."""
-    findings = [*_judge_state(found), *_judge_diagnostics(found), *_judge_ends(found),
-                *judge_inputs(found), *_judge_nav2(found, nav2)]
-    return sorted(findings, key=lambda finding: -finding.level)
+    findings = [*_state_findings(observation), *_diagnostics_findings(observation),
+                *_end_findings(observation), *input_findings(observation),
+                *_nav2_findings(observation, nav2)]
+    return sorted(findings, key=lambda finding: -finding.severity)
 
 
-def _judge_state(found: Observation) -> Iterator[Finding]:
-    if found.count > 1:
-        yield Finding(Kind.SAME_NAME, f'{found.count} nodes are named {found.node}')
-    if not found.state:
-        yield Finding(Kind.NO_ANSWER, f'{found.node} does not answer {found.node}/get_state')
-    elif found.state != 'active' and not _is_configuring(found):
-        yield Finding(Kind.NOT_ACTIVE, f'{found.node} is {found.state}')
+def _state_findings(observation: Observation) -> Iterator[Finding]:
+    if observation.count > 1:
+        yield Finding(Kind.SAME_NAME, f'{observation.count} nodes are named {observation.node}')
+    if not observation.state:
+        yield Finding(Kind.NO_ANSWER, f'{observation.node} does not answer '
+                                      f'{observation.node}/get_state')
+    elif observation.state != 'active' and not _is_configuring(observation):
+        yield Finding(Kind.NOT_ACTIVE, f'{observation.node} is {observation.state}')
 
 
-def _is_configuring(found: Observation) -> bool:
+def _is_configuring(observation: Observation) -> bool:
     return any(value.key == 'state' and value.value == 'configuring'
-               for status in found.statuses.values() for value in status.values)
+               for status in observation.statuses.values() for value in status.values)
 
 
-def _judge_diagnostics(found: Observation) -> Iterator[Finding]:
-    if not found.statuses and found.state == 'active':
-        yield Finding(Kind.NO_DIAGNOSTICS, f'{found.node} is active and silent on /diagnostics')
-    for name, status in sorted(found.statuses.items()):
+def _diagnostics_findings(observation: Observation) -> Iterator[Finding]:
+    if not observation.statuses and observation.state == 'active':
+        yield Finding(Kind.NO_DIAGNOSTICS, f'{observation.node} is active and silent on '
+                                           '/diagnostics')
+    for name, status in sorted(observation.statuses.items()):
         level, values = status.level[0], {value.key: value.value for value in status.values}
         if values.get('state') == 'configuring':
             yield Finding(Kind.ENGINE, f'{name}: {status.message}')
@@ -53,21 +56,21 @@ def _judge_diagnostics(found: Observation) -> Iterator[Finding]:
             yield Finding(kind, f'{name}: {status.message}')
 
 
-def _judge_ends(found: Observation) -> Iterator[Finding]:
-    for topic in [*found.inputs, *found.outputs]:
+def _end_findings(observation: Observation) -> Iterator[Finding]:
+    for topic in [*observation.inputs, *observation.outputs]:
         for publisher, subscriber in product(topic.publishers, topic.subscribers):
-            if found.node not in (node_of(publisher), node_of(subscriber)):
+            if observation.node not in (node_of(publisher), node_of(subscriber)):
                 continue
             for policy in mismatches(publisher.qos_profile, subscriber.qos_profile):
                 yield Finding(Kind.QOS, f'{topic.name}: {node_of(publisher)} and '
                                         f'{node_of(subscriber)} cannot match: {policy}')
-    for topic in found.outputs:
+    for topic in observation.outputs:
         names = sorted({node_of(end) for end in topic.publishers})
         if len(names) > 1:
             yield Finding(Kind.TWO_NODES, f'{topic.name} is published by {", ".join(names)}')
-    frames = [topic for topic in found.outputs if topic.type_name != LABEL_INFO]
-    if found.state == 'active' and frames and not any(topic.subscribers for topic in frames):
-        yield Finding(Kind.NO_SUBSCRIBER, f'nobody subscribes to {found.node}/labels '
+    frames = [topic for topic in observation.outputs if topic.type_name != LABEL_INFO]
+    if observation.state == 'active' and frames and not any(topic.subscribers for topic in frames):
+        yield Finding(Kind.NO_SUBSCRIBER, f'nobody subscribes to {observation.node}/labels '
                                           'or to another output')
 
 
@@ -90,15 +93,16 @@ def mismatches(offered, requested) -> Iterator[str]:
                'set automatic at the subscriber')
 
 
-def _judge_nav2(found: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
-    for key, topic in found.silent_topics:
+def _nav2_findings(observation: Observation, nav2: Sequence[Nav2Source]) -> Iterator[Finding]:
+    for key, topic in observation.silent_topics:
         yield Finding(Kind.NAV2_TOPIC, f'{key} is {topic}, which nobody publishes')
     semantic = [source for source in nav2 if source.classes is not None]
-    if semantic and found.class_names is None:
-        yield Finding(Kind.LABEL_INFO, f'no LabelInfo came on {found.node}/label_info')
-    for source in semantic if found.class_names is not None else ():
-        for name in sorted(set(found.class_names) - source.classes):
-            yield Finding(Kind.CLASS_MISSING, f"class '{name}' of {found.node} is not in the file")
-        for name in sorted(source.classes - set(found.class_names)):
+    if semantic and observation.class_names is None:
+        yield Finding(Kind.LABEL_INFO, f'no LabelInfo came on {observation.node}/label_info')
+    for source in semantic if observation.class_names is not None else ():
+        for name in sorted(set(observation.class_names) - source.classes):
+            yield Finding(Kind.CLASS_MISSING, f"class '{name}' of {observation.node} is not in "
+                                              'the file')
+        for name in sorted(source.classes - set(observation.class_names)):
             yield Finding(Kind.CLASS_UNKNOWN, f"class '{name}' of the file is none of "
-                                              f'{", ".join(found.class_names)}')
+                                              f'{", ".join(observation.class_names)}')

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
-from enet_ros.backends.select import Facts
+from enet_ros.backends.select import BackendSupport
 from enet_ros.machine import (
     cuda_driver,
     import_openvino,
@@ -45,7 +45,7 @@ print('FOUND ' + json.dumps(found))
 
 
 @dataclass(frozen=True)
-class Findings:
+class MachineReport:
     """What a machine has; a version is '' where there is none.
 
     Attributes:
@@ -91,18 +91,18 @@ class Findings:
     problem: str = ''
     gpu_asked: bool = False
 
-    def facts(self) -> Facts:
-        """Return what the choice of a backend depends on.
+    def backend_support(self) -> BackendSupport:
+        """Return what this machine has for the backends.
 
         Without a look at the GPU, torch and torch_tensorrt are judged by what they were built for.
         """
         sees = self.torch_sees_gpu if self.gpu_asked else bool(self.torch_cuda)
         works = self.tensorrt_works if self.gpu_asked else bool(self.torch_tensorrt)
-        return Facts(bool(self.gpus), works, bool(self.gpus and sees), bool(self.openvino),
-                     bool(self.torch), self.bfloat16)
+        return BackendSupport(bool(self.gpus), works, bool(self.gpus and sees),
+                              bool(self.openvino), bool(self.torch), self.bfloat16)
 
 
-def gather(*, gpu: bool) -> Findings:
+def gather(*, gpu: bool) -> MachineReport:
     """Look at this machine.
 
     Args:
@@ -120,7 +120,7 @@ def gather(*, gpu: bool) -> Findings:
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'ros': {name: _importable(name) for name in (
             'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
-    return Findings(**(known | (_gpu() if gpu else {})))
+    return MachineReport(**(known | (_gpu() if gpu else {})))
 
 
 def _torch_tensorrt() -> dict[str, str]:
@@ -175,7 +175,7 @@ def _output(*command: str) -> str:
 
 
 def _probe() -> dict:
-    """Import torch, tensorrt and torch_tensorrt in a child; returns fields of Findings."""
+    """Import torch, tensorrt and torch_tensorrt in a child; returns fields of MachineReport."""
     try:
         done = subprocess.run([sys.executable, '-c', PROBE], capture_output=True, text=True,
                               timeout=PROBE_TIMEOUT_SEC)

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from enet_ros.common.one_line_error import printable
 from enet_ros.common.whole_files import write_whole
-from enet_ros.training.data_report import Survey
+from enet_ros.training.data_survey import Survey
 from enet_ros.training.labeled_frames import SegmentationData
 from enet_ros.training.options import TrainingError
 
-RECORD = 'data.json'
+FINGERPRINTS = 'data.json'
 
 
 @dataclass(frozen=True)
-class SplitRecord:
+class SplitFingerprint:
     """What tells one split of a run from another.
 
     Attributes:
@@ -39,7 +39,7 @@ class SplitRecord:
     checksums: list[int]
 
     @classmethod
-    def of(cls, data: SegmentationData, checksums: Sequence[int] = ()) -> SplitRecord:
+    def of(cls, data: SegmentationData, checksums: Sequence[int] = ()) -> SplitFingerprint:
         """Describe a split."""
         names = data.class_map.names
         classes = [f'{name}*' if drivable else name
@@ -54,39 +54,39 @@ def check_same_data(run: Path, splits: Sequence[SegmentationData]) -> None:
     """Check that a run that is continued has the frames and classes it began with.
 
     Args:
-        run: Its folder. A run from before there was a record is not checked.
+        run: Its folder. A run that has no fingerprints, since it is older, is not checked.
         splits: Its splits, training ones first.
 
     Raises:
-        TrainingError: Frames or classes differ, or the record is damaged.
+        TrainingError: Frames or classes differ, or the file is damaged.
     """
-    now = [SplitRecord.of(split) for split in splits]
-    differences = [text for before, after in zip(_read(run / RECORD) or now, now)
+    now = [SplitFingerprint.of(split) for split in splits]
+    differences = [text for before, after in zip(_read(run / FINGERPRINTS) or now, now)
                    for text in _differences(before, after)]
     if differences:
         raise TrainingError(f'{run} began on other data: {"; ".join(differences)}. Restore the '
                             'data to continue it, or choose another --out')
 
 
-def record_data(run: Path, surveys: Sequence[Survey], *, resumed: bool) -> list[str]:
+def record_fingerprints(run: Path, surveys: Sequence[Survey], *, resumed: bool) -> list[str]:
     """Write what a run begins with, or compare the files of a run that is continued.
 
     Args:
         run: Its folder.
         surveys: Its splits in the order of :func:`check_same_data`, which must have passed.
-        resumed: Whether the run is continued. Its record stays, if it has one.
+        resumed: Whether the run is continued. Its fingerprints stay, if it has some.
 
     Returns:
         A sentence for each split some of whose files have another content than at the beginning.
 
     Raises:
-        OSError: The record cannot be written.
+        OSError: The file cannot be written.
     """
-    now = [SplitRecord.of(survey.data, survey.checksums) for survey in surveys]
-    earlier = _read(run / RECORD) if resumed else None
+    now = [SplitFingerprint.of(survey.data, survey.checksums) for survey in surveys]
+    earlier = _read(run / FINGERPRINTS) if resumed else None
     if earlier is None:
-        text = json.dumps([asdict(record) for record in now]) + '\n'
-        write_whole(run / RECORD, text.encode())
+        text = json.dumps([asdict(split) for split in now]) + '\n'
+        write_whole(run / FINGERPRINTS, text.encode())
         return []
     sentences = []
     for before, after in zip(earlier, now):
@@ -98,16 +98,16 @@ def record_data(run: Path, surveys: Sequence[Survey], *, resumed: bool) -> list[
     return sentences
 
 
-def _read(path: Path) -> list[SplitRecord] | None:
-    """Read the record of a run; None if there is none.
+def _read(path: Path) -> list[SplitFingerprint] | None:
+    """Read the fingerprints of a run; None if there are none.
 
     Raises:
-        TrainingError: It is damaged.
+        TrainingError: The file is damaged.
     """
     try:
-        records = [SplitRecord(**entry) for entry in json.loads(path.read_text())]
-        lists = [values for record in records
-                 for values in (record.classes, record.sets, record.pairs, record.checksums)]
+        splits = [SplitFingerprint(**entry) for entry in json.loads(path.read_text())]
+        lists = [values for split in splits
+                 for values in (split.classes, split.sets, split.pairs, split.checksums)]
         if not all(isinstance(values, list)
                    and all(isinstance(value, str | int) for value in values) for values in lists):
             raise ValueError('wanted lists of text and numbers')
@@ -116,10 +116,10 @@ def _read(path: Path) -> list[SplitRecord] | None:
     except (ValueError, TypeError, RecursionError) as error:
         raise TrainingError(f'{path} is damaged: delete it to continue without a comparison of '
                             'the data') from error
-    return records
+    return splits
 
 
-def _differences(before: SplitRecord, after: SplitRecord) -> Iterator[str]:
+def _differences(before: SplitFingerprint, after: SplitFingerprint) -> Iterator[str]:
     """Yield what differs between two states of a split, in a few words each."""
     for what in ('classes', 'sets'):
         old, new = getattr(before, what), getattr(after, what)

@@ -12,7 +12,7 @@ pytest.importorskip('matplotlib')
 from support.training_runs import run_options  # noqa: E402
 
 from enet_ros.network.class_map import ClassMap  # noqa: E402
-from enet_ros.training.data_report import (  # noqa: E402
+from enet_ros.training.data_survey import (  # noqa: E402
     draw_contact_sheet,
     label_colors,
     label_names,

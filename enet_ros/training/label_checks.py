@@ -1,4 +1,4 @@
-"""Labels that can be read and yet mean something else: masks, and Cityscapes' train ids.
+"""Checks for labels that can be read and yet mean something else: masks, and train ids.
 
 A check must not report correct labels. A single image says little,
 so the values of a whole split are looked at together.
@@ -13,9 +13,9 @@ import numpy as np
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.label_images import HOW_TO_CONVERT
 
-#: Returns a sentence about the labels of a split, or ''. It is given the pixels of each value in
+#: Returns what is wrong with the labels of a split, or ''. It is given the pixels of each value in
 #: each label image, (N, 256) int64.
-Doubt = Callable[[np.ndarray], str]
+LabelCheck = Callable[[np.ndarray], str]
 
 #: Values of Cityscapes: the road as label id, and as train id.
 ROAD_LABEL_ID, ROAD_TRAIN_ID = 7, 0
@@ -28,24 +28,26 @@ COMMON_ENOUGH = 4
 MIXED_IMAGES, MIXED_SHARE = 3, 0.1
 
 
-def doubt_masks(names: Sequence[str]) -> Doubt:
-    """Return the doubt whether labels are masks, 0 and 255, of which 255 would not count.
+def check_not_masks(names: Sequence[str], counts: np.ndarray) -> str:
+    """Check that labels are no masks of 0 and 255, of which 255 would not count.
 
     Args:
         names: Names of the classes, in id order.
+        counts: Pixels of each value in each label image, (N, 256) int64.
+
+    Returns:
+        What is wrong, or ''.
     """
-    def doubt(counts: np.ndarray) -> str:
-        values = np.flatnonzero(counts.sum(axis=0))
-        if len(names) < 2 or values.tolist() != [0, UNKNOWN]:
-            return ''
-        return (f"its labels hold only 0 and 255, so they are masks; here 0 is '{names[0]}', and "
-                f"255 means not labeled, so nothing but '{names[0]}' would count. Write 1 for "
-                f"255 where that is '{names[1]}'; {HOW_TO_CONVERT}")
-    return doubt
+    values = np.flatnonzero(counts.sum(axis=0))
+    if len(names) < 2 or values.tolist() != [0, UNKNOWN]:
+        return ''
+    return (f"its labels hold only 0 and 255, so they are masks; here 0 is '{names[0]}', and "
+            f"255 means not labeled, so nothing but '{names[0]}' would count. Write 1 for "
+            f"255 where that is '{names[1]}'; {HOW_TO_CONVERT}")
 
 
-def doubt_train_ids(counts: np.ndarray) -> str:
-    """Doubt whether label images of Cityscapes hold train ids where label ids are wanted."""
+def check_not_train_ids(counts: np.ndarray) -> str:
+    """Check that label images of Cityscapes hold label ids and no train ids (a `LabelCheck`)."""
     suspects = np.flatnonzero([_are_train_ids(image) for image in counts])
     mixed = len(suspects) >= max(MIXED_IMAGES, MIXED_SHARE * len(counts))
     if not _are_train_ids(counts.sum(axis=0)) and not mixed:

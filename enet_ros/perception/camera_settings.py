@@ -11,8 +11,8 @@ import numpy as np
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.grid import MAX_CELLS, GridSpec
 from enet_ros.perception.parameters.names import class_map_changes, values_of_camera
+from enet_ros.perception.parameters.settings import BY_NAME, NodeSettings, make_settings
 from enet_ros.perception.parameters.table import ConfigError
-from enet_ros.perception.settings import BY_NAME, NodeSettings, make_settings
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Judges what comes to a node: images, stamps, calibration, TF and the clock."""
+"""Findings about what comes to a node: images, stamps, calibration, TF and the clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
-from enet_ros.perception.geometry.camera_info import judge as judge_calibration
+from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_image
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
@@ -40,34 +40,35 @@ class Sample:
     age_ns: int | None
 
 
-def judge_inputs(found: Observation) -> Iterator[Finding]:
+def input_findings(observation: Observation) -> Iterator[Finding]:
     """Yield the findings about everything that comes to the node."""
-    yield from _judge_clock(found)
+    yield from _clock_findings(observation)
     samples: list[Sample] = []
-    for topic in found.of_type(IMAGE, COMPRESSED):
-        yield from _judge_publishers(topic, found.image_topics.get(topic.type_name, []))
+    for topic in observation.of_type(IMAGE, COMPRESSED):
+        yield from _publisher_findings(topic, observation.image_topics.get(topic.type_name, []))
         read, problem = _read_samples(topic)
         if problem:
             yield Finding(Kind.IMAGE, f'{topic.name}: {problem}')
         if read:
-            yield from _judge_samples(topic, read, found)
+            yield from _sample_findings(topic, read, observation)
         samples += read
-    yield from _judge_calibration(found, samples)
-    yield from _judge_transforms(found, samples)
-    yield from _judge_share(found)
+    yield from _calibration_findings(observation, samples)
+    yield from _transform_findings(observation, samples)
+    yield from _rate_findings(observation)
 
 
-def _judge_clock(found: Observation) -> Iterator[Finding]:
-    simulated = found.parameters.get('use_sim_time')
-    if simulated and not found.has_clock:
-        yield Finding(Kind.NO_CLOCK, f'use_sim_time of {found.node} is true, and no time came on '
-                                     f'/clock, which has {found.clock_publishers} publishers')
-    if simulated is False and found.clock_publishers:
-        yield Finding(Kind.WALL_TIME, f'use_sim_time of {found.node} is false, and /clock has '
-                                      f'{found.clock_publishers} publishers')
+def _clock_findings(observation: Observation) -> Iterator[Finding]:
+    simulated = observation.parameters.get('use_sim_time')
+    if simulated and not observation.has_clock:
+        yield Finding(Kind.NO_CLOCK, f'use_sim_time of {observation.node} is true, and no time '
+                                     f'came on /clock, which has {observation.clock_publishers} '
+                                     'publishers')
+    if simulated is False and observation.clock_publishers:
+        yield Finding(Kind.WALL_TIME, f'use_sim_time of {observation.node} is false, and /clock '
+                                      f'has {observation.clock_publishers} publishers')
 
 
-def _judge_publishers(topic: Topic, image_topics: list[str]) -> Iterator[Finding]:
+def _publisher_findings(topic: Topic, image_topics: list[str]) -> Iterator[Finding]:
     names = [node_of(end) for end in topic.publishers]
     if not names:
         others = ', '.join(image_topics[:MOST_TOPICS])
@@ -105,7 +106,8 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
     return samples, problem
 
 
-def _judge_samples(topic: Topic, samples: list[Sample], found: Observation) -> Iterator[Finding]:
+def _sample_findings(topic: Topic, samples: list[Sample],
+                   observation: Observation) -> Iterator[Finding]:
     sizes = sorted({sample.size for sample in samples})
     if len(sizes) > 1:
         yield Finding(Kind.SIZE_CHANGES, f'{topic.name} has images of '
@@ -119,7 +121,7 @@ def _judge_samples(topic: Topic, samples: list[Sample], found: Observation) -> I
     ages = sorted(sample.age_ns / 1e9 for sample in samples if sample.age_ns is not None)
     if not ages:
         return
-    age_sec, limit_sec = ages[len(ages) // 2], found.parameters.get('max_frame_age') or 0.0
+    age_sec, limit_sec = ages[len(ages) // 2], observation.parameters.get('max_frame_age') or 0.0
     text = f'{topic.name}: stamps lie {abs(age_sec):.3g} s in the '
     text += 'past' if age_sec > 0 else 'future'
     if limit_sec and abs(age_sec) > limit_sec:
@@ -130,9 +132,9 @@ def _judge_samples(topic: Topic, samples: list[Sample], found: Observation) -> I
         yield Finding(Kind.STAMP_FUTURE, text)
 
 
-def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
-    topics = found.of_type(INFO)
-    needed = found.parameters.get('ground.pose', 'off') != 'off'
+def _calibration_findings(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
+    topics = observation.of_type(INFO)
+    needed = observation.parameters.get('ground.pose', 'off') != 'off'
     for topic in topics:
         if not topic.messages:
             if needed:
@@ -143,31 +145,31 @@ def _judge_calibration(found: Observation, samples: list[Sample]) -> Iterator[Fi
             continue
         try:
             info = deserialize_message(topic.messages[-1][1], CameraInfo)
-            judgement = judge_calibration(info, samples[-1].size,
-                                          rectified=bool(found.parameters.get('rectified')))
+            calibration = check_calibration(
+                info, samples[-1].size, rectified=bool(observation.parameters.get('rectified')))
         except Exception as error:  # As with the images.
             yield Finding(Kind.CAMERA_INFO, f'{topic.name} cannot be read: {reason_of(error)}')
             continue
-        if judgement.problem:
-            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {judgement.problem}')
+        if calibration.problem:
+            yield Finding(Kind.CAMERA_INFO, f'{topic.name}: {calibration.problem}')
         if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
             yield Finding(Kind.FRAME_ID, f"frame_id is '{samples[-1].frame_id}' in the images and "
                                          f"'{info.header.frame_id}' in {topic.name}")
 
 
-def _judge_transforms(found: Observation, samples: list[Sample]) -> Iterator[Finding]:
-    if found.frames is None:  # The node itself warns that it has no TF.
+def _transform_findings(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:
+    if observation.frames is None:  # The node itself warns that it has no TF.
         return
-    base, odometry = (str(found.parameters.get(name) or '').lstrip('/')
+    base, odometry = (str(observation.parameters.get(name) or '').lstrip('/')
                       for name in ('base_frame', 'odom_frame'))
-    pose = found.parameters.get('ground.pose', 'off')
+    pose = observation.parameters.get('ground.pose', 'off')
     ways = {(base, sample.frame_id.lstrip('/')) for sample in samples} if pose == 'tf' else set()
     ways |= {(odometry, base)} if odometry and pose != 'off' else set()
     for start, end in sorted(ways):
-        if end not in _reached(start, found.frames):
-            names = ', '.join(sorted({name for pair in found.frames for name in pair})) or 'none'
+        if end not in _reached(start, observation.frames):
+            names = sorted({name for pair in observation.frames for name in pair})
             yield Finding(Kind.NO_TF, f"TF does not connect '{start}' and '{end}'; frames that "
-                                      f'came: {names}')
+                                      f'came: {", ".join(names) or "none"}')
 
 
 def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:
@@ -180,14 +182,15 @@ def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:
     return reached
 
 
-def _judge_share(found: Observation) -> Iterator[Finding]:
+def _rate_findings(observation: Observation) -> Iterator[Finding]:
     """Compare the rate of the node with that of its images, where it has one camera."""
-    rates = [rate for status in found.statuses.values() for value in status.values
+    rates = [rate for status in observation.statuses.values() for value in status.values
              if value.key == 'rate_hz' and (rate := _number(value.value)) is not None]
-    images = [topic.rate_hz() for topic in found.of_type(IMAGE, COMPRESSED) if topic.rate_hz()]
+    images = [topic.rate_hz() for topic in observation.of_type(IMAGE, COMPRESSED)
+              if topic.rate_hz()]
     if len(rates) == len(images) == 1 and 0 < rates[0] < LEAST_SHARE * images[0]:
-        yield Finding(Kind.SLOW_NODE, f'{found.node} finishes {rates[0]:.1f} of {images[0]:.1f} '
-                                      'frames a second')
+        yield Finding(Kind.SLOW_NODE, f'{observation.node} finishes {rates[0]:.1f} of '
+                                      f'{images[0]:.1f} frames a second')
 
 
 def _number(text: str) -> float | None:

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enet_ros.perception.geometry.camera_model import CameraModel
-from enet_ros.perception.geometry.ground_doubt import ground_doubt
 from enet_ros.perception.geometry.pose import BODY_FROM_OPTICAL, Pose
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.settings import make_settings
+from enet_ros.perception.ground_doubt import ground_doubt
+from enet_ros.perception.parameters.settings import make_settings
 
 SIZE = (64, 40)
 CAMERA = CameraModel(64, 40, (55., 0, 31.5, 0, 55., 19.5, 0, 0, 1))

@@ -15,7 +15,7 @@ import numpy as np
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.ground_tables import GroundTables
-from enet_ros.perception.settings import NodeSettings
+from enet_ros.perception.parameters.settings import NodeSettings
 
 #: Every so many pixels are looked at first, since poses from TF change with each frame.
 SAMPLE_STEP = 8

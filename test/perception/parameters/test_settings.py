@@ -9,9 +9,8 @@ import yaml
 from enet_ros.cli.main import main
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
-from enet_ros.perception.parameters.camera_settings import CameraSettings
-from enet_ros.perception.parameters.table import Changes, Parameter
-from enet_ros.perception.settings import (
+from enet_ros.perception.camera_settings import CameraSettings
+from enet_ros.perception.parameters.settings import (
     BY_NAME,
     PARAMETERS,
     ConfigError,
@@ -19,8 +18,9 @@ from enet_ros.perception.settings import (
     check_parameter,
     make_settings,
 )
+from enet_ros.perception.parameters.table import Changes, Parameter
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope='module')

@@ -11,8 +11,12 @@ from enet_ros.perception.geometry.camera_info import CheckedCalibration
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.geometry.transforms import Transforms
-from enet_ros.perception.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
+from enet_ros.perception.ground_warnings import (
+    GroundWarning,
+    empty_output_warning,
+    pose_warning,
+)
 from enet_ros.perception.message_types import Header
 from enet_ros.perception.perceive import Need
 
@@ -52,7 +56,7 @@ class GroundLocator:
         self._warnings, self._size, self._is_same = warnings, size, is_same
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
-        self._doubt: GroundDoubt | None = None
+        self._pose_warning: GroundWarning | None = None
 
     def locate(self, frame: FrameInFlight) -> None:
         """Fill in the calibration and the ground of a segmented frame.
@@ -85,9 +89,9 @@ class GroundLocator:
             warn('no outputs in meters', str(error))
             return
         frame.needs |= Need.GROUND
-        doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
-        if doubt is not None:
-            warn(doubt.effect, doubt.reason)
+        warning = self._pose_warning or empty_output_warning(frame.ground, frame.requested_outputs)
+        if warning is not None:
+            warn(warning.effect, warning.reason)
 
     def tables(self, calibration: CheckedCalibration | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:
@@ -119,7 +123,8 @@ class GroundLocator:
         else:
             self._tables = last.updated(camera, pose, camera_settings)
         self._camera = camera
-        self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
+        self._pose_warning = pose_warning(self._tables.table, camera_settings.settings,
+                                          header.frame_id)
         return self._tables
 
     def forget_points(self) -> None:

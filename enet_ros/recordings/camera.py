@@ -25,7 +25,7 @@ from enet_ros.perception.outputs import find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.stamps import FrameClock, StampError, to_ns
-from enet_ros.perception.steps import decode_frame, distrust
+from enet_ros.perception.steps import decode_frame, make_suspect_unknown
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
@@ -183,7 +183,7 @@ class RecordedCamera:
             return
         self.warnings.warn(f'suspect frames, {frame.suspicion.fault.value}',
                                  frame.suspicion.reason)
-        distrust(frame, self._perceiver)
+        make_suspect_unknown(frame, self._perceiver)
 
     def state(self) -> dict[str, object]:
         """Return what is remembered between two frames, for :meth:`restore`."""

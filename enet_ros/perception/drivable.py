@@ -41,7 +41,7 @@ class TemporalMajority:
         """Forget every frame."""
         self._frames: deque[np.ndarray] = deque()
         self._votes: np.ndarray | None = None
-        self._stamp_sec = math.nan  # when the last frame voted; named as in states of recordings
+        self._order_sec = math.nan  # of the last frame
 
     def update(self, mask: np.ndarray, labels: np.ndarray, order_sec: float) -> np.ndarray:
         """Add a frame and count the votes.
@@ -62,12 +62,12 @@ class TemporalMajority:
         if self.count == 1:
             return mask
         if self._votes is None or self._votes.shape != mask.shape \
-                or not 0.0 <= order_sec - self._stamp_sec <= MAX_GAP_SEC:
+                or not 0.0 <= order_sec - self._order_sec <= MAX_GAP_SEC:
             self.clear()
             self._votes = np.zeros_like(mask)
-        elif order_sec == self._stamp_sec:
+        elif order_sec == self._order_sec:
             cv2.subtract(self._votes, self._frames.pop(), self._votes)
-        self._stamp_sec = order_sec
+        self._order_sec = order_sec
         self._add(cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1])
         half = len(self._frames) // 2
         most = cv2.threshold(self._votes, half, 255, cv2.THRESH_BINARY)[1]

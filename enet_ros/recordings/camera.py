@@ -98,6 +98,7 @@ class RecordedCamera:
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
         self._judge, self._perceiver = FrameJudge(segmenter.least_confidence), Perceiver()
+        self._perceiver.drivable_filter.settings = settings.settings.drivable
         self._scratch, self._bit_depth = Scratch(), BitDepth(settings.settings.bit_depth)
         self._batch = segmenter.new_batch(1)
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
@@ -205,8 +206,10 @@ class RecordedCamera:
             set_fields(remembers, state[name])
 
     def _memories(self) -> dict[str, object]:
-        """Return the objects that remember frames. Their attributes are plain data."""
-        drivable_filter = self._perceiver.drivable_filter
-        drivable_filter.settings = self._settings.settings.drivable
+        """Return the objects that remember frames.
+
+        Their attributes are plain data. A state has their names, and only a run of the same
+        version goes on with it, so they may be renamed.
+        """
         return {'clock': self._clock, 'judge': self._judge, 'bit_depth': self._bit_depth,
-                'votes': drivable_filter.majority}
+                'votes': self._perceiver.drivable_filter.majority}

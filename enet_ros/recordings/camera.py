@@ -73,7 +73,7 @@ class RecordedCamera:
 
     Args:
         camera: Name and topic.
-        settings: Settings of the camera.
+        camera_settings: Settings of the camera.
         segmenter: The network.
         outputs: Names of the outputs.
         transforms: Transforms of the recording.
@@ -85,12 +85,13 @@ class RecordedCamera:
         frames: Number of frames that were segmented.
     """
 
-    def __init__(self, camera: CameraTopic, settings: CameraSettings, segmenter: Segmenter,
-                 outputs: Sequence[str], transforms: RecordedTransforms,
+    def __init__(self, camera: CameraTopic, camera_settings: CameraSettings,
+                 segmenter: Segmenter, outputs: Sequence[str], transforms: RecordedTransforms,
                  calibrations: RecordedCalibrations):
         self.name, self.frames, self.warnings = camera.name, 0, CountedWarnings()
         self._topic, self._is_compressed = camera.topic, camera.is_compressed
-        self._settings, self._segmenter = settings, segmenter
+        self._camera_settings, self._segmenter = camera_settings, segmenter
+        settings = camera_settings.settings
         self._calibrations = calibrations
         # Equal poses only, so that a frame's outputs do not depend on where a part begins.
         self._locator = GroundLocator(transforms, calibrations, self.warnings,
@@ -98,12 +99,12 @@ class RecordedCamera:
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
         self._judge, self._perceiver = FrameJudge(segmenter.least_confidence), Perceiver()
-        self._perceiver.drivable_filter.settings = settings.settings.drivable
-        self._scratch, self._bit_depth = Scratch(), BitDepth(settings.settings.bit_depth)
+        self._perceiver.drivable_filter.settings = settings.drivable
+        self._scratch, self._bit_depth = Scratch(), BitDepth(settings.bit_depth)
         self._batch = segmenter.new_batch(1)
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._requested, self._needs = find_requested(
-            [OUTPUTS[name] for name in outputs if name in OUTPUTS], settings.settings)
+            [OUTPUTS[name] for name in outputs if name in OUTPUTS], settings)
 
     def segment(self, data: bytes, log_ns: int) -> Iterator[tuple[Output, object]]:
         """Segment a frame, and yield its outputs with their messages.
@@ -155,7 +156,7 @@ class RecordedCamera:
                                message.step, is_bigendian=bool(message.is_bigendian)))
         frame = FrameInFlight(0, header, source, stamp_ns, self._place(stamp_ns, log_ns / 1e9),
                               time_epoch=self._time_epoch, times=FrameTimes(started=log_ns / 1e9),
-                              camera_settings=self._settings, needs=self._needs)
+                              camera_settings=self._camera_settings, needs=self._needs)
         decode_frame(frame, self._batch[0], self._scratch, self._bit_depth)
         for remark in frame.image.remarks:
             if remark.is_warning:
@@ -174,7 +175,7 @@ class RecordedCamera:
 
     def _infer(self, frame: FrameInFlight) -> None:
         """Run the network, and judge whether the frame can be trusted."""
-        settings, now_sec = self._settings.settings, frame.times.started
+        settings, now_sec = self._camera_settings.settings, frame.times.started
         confidence = Need.CONFIDENCE in frame.needs or now_sec >= self._judge.confidence_due_sec
         frame.segmentation, = self._segmenter.infer(
             self._batch, confidence=confidence, upside_down=[0] if settings.rotate else [])

@@ -25,12 +25,12 @@ from enet_ros.perception.images.read_compressed import read_compressed
 from enet_ros.perception.images.write_raw import encode_image
 
 __all__ = ['ENCODINGS', 'MAX_BYTES', 'MAX_PIXELS', 'BitDepth', 'CompressedFile', 'EncodedImage',
-           'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed', 'decode_image',
-           'encode_image', 'read_compressed', 'read_raw_image']
+           'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed',
+           'decode_raw_image', 'encode_image', 'read_compressed', 'read_raw_image']
 
 
-def decode_image(data, encoding: str, width: int, height: int, step: int, *,
-                 is_bigendian: bool = False) -> np.ndarray:
+def decode_raw_image(data, encoding: str, width: int, height: int, step: int, *,
+                     is_bigendian: bool = False) -> np.ndarray:
     """Convert the bytes of an image message to (height, width, 3) uint8 RGB.
 
     The arguments are those of :class:`EncodedImage`. The result for rgb8 is a view of ``data``.

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
 from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.perception.stamps import ns_of_stamp
-from enet_ros.ros.cdr import read_image
+from enet_ros.ros.cdr import read_image_message
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import (
     COMPRESSED,
@@ -90,7 +90,7 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
     for now_ns, message in topic.messages:
         try:
             if topic.type_name == IMAGE:
-                header, source = read_image(message)
+                header, source = read_image_message(message)
                 image = read_raw_image(source)
             else:
                 compressed = deserialize_message(message, CompressedImage)

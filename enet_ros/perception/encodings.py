@@ -26,7 +26,23 @@ from enet_ros.perception.images.write_raw import encode_image
 
 __all__ = ['ENCODINGS', 'MAX_BYTES', 'MAX_PIXELS', 'BitDepth', 'CompressedFile', 'EncodedImage',
            'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed',
-           'decode_raw_image', 'encode_image', 'read_compressed', 'read_raw_image']
+           'decode_raw_image', 'encode_image', 'read_compressed', 'read_raw_image',
+           'read_source']
+
+
+def read_source(source: EncodedImage | CompressedFile, depth: BitDepth | None = None) -> RawImage:
+    """Read an image of either kind. A frame of the node takes the same way in ``steps.py``.
+
+    Args:
+        source: The image.
+        depth: Significant bits of its camera's images of 16 bits, or None for an image by itself.
+
+    Raises:
+        EncodingError: The image cannot be read.
+    """
+    if isinstance(source, CompressedFile):
+        return read_compressed(source, depth)
+    return read_raw_image(source, depth)
 
 
 def decode_raw_image(data, encoding: str, width: int, height: int, step: int, *,

@@ -26,7 +26,7 @@ from enet_ros.perception.outputs import find_requested, left_out
 from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, to_ns
 from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
-from enet_ros.ros.cdr import read_image
+from enet_ros.ros.cdr import read_image_message
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.frame_gate import FrameGate
 from enet_ros.ros.health import CameraHealth
@@ -167,7 +167,7 @@ class Camera:
             return
         self.health.count_received()
         try:
-            header, source = (read_image(message) if isinstance(message, bytes) else
+            header, source = (read_image_message(message) if isinstance(message, bytes) else
                               (message.header, CompressedFile(message.data, message.format)))
             stamp_ns = header.stamp.sec * SECOND_NS + header.stamp.nanosec
             if header.stamp.sec < 0 or header.stamp.nanosec >= SECOND_NS:

@@ -43,6 +43,7 @@ def problem(frame_size=SIZE, size=SIZE, **changes):
     ('plumb_bob', (.1, .2, .3, .4, 0), 'plumb_bob', 4),
     ('plumb_bob', (.1, .2, .3, .4, .5, .6, .7, .8), 'rational_polynomial', 8),
     ('plumb_bob', (.1, .2, .3, .4, .5, 0, 0, .8), 'rational_polynomial', 8),
+    ('plumb_bob', (.1, .2, .3, .4, .5, .6, 0, 0), 'rational_polynomial', 8),
     ('rational_polynomial', (.1,) * 8 + (0,) * 6, 'rational_polynomial', 8),
     ('rational_polynomial', (.1,) * 12, 'rational_polynomial', 12),
     ('rational_polynomial', (.1,) * 14, 'rational_polynomial', 14),
@@ -72,6 +73,8 @@ def test_without_a_coefficient_there_is_no_distortion_whatever_the_name(name, d)
 
 @pytest.mark.parametrize(('name', 'd', 'parts'), [
     ('inverse_brown_conrady', (.1,) * 5, ['inverse_brown_conrady', 'wanted one of plumb_bob']),
+    ('modified_brown_conrady', (.1, .2, .3, 0, .5), ['tangential distortion is another one']),
+    ('modified_brown_conrady', (.1, .2, 0, .4, .5), ['tangential distortion is another one']),
     ('double_sphere', (.1,) * 2, ['double_sphere', 'equidistant', 'rectified: true']),
     ('none', (.1,) * 5, ["'none'", 'not 0']),
     ('equidistant', (.1,) * 5, ['5 values', 'at most 4']),

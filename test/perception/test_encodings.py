@@ -172,6 +172,27 @@ def test_a_frame_becomes_rgb_in_the_memory_that_is_given(encoding):
     assert out.any() != (image.conversion is None)  # those are RGB already
 
 
+@pytest.mark.parametrize(('encoding', 'width', 'height'), [
+    ('rgb8', 1, 1), ('mono16', 1, 1), ('yuyv', 2, 1), ('nv12', 2, 2), ('bayer_rggb8', 4, 4)])
+def test_the_smallest_image_of_an_encoding_is_read(encoding, width, height):
+    data, step = encode_image(smooth_frame(height, width), encoding)
+    assert decode_raw_image(data, encoding, width, height, step).shape == (height, width, 3)
+
+
+def test_what_is_converted_before_a_resize_lies_in_the_memory_that_is_used_again():
+    data, step = encode_image(smooth_frame(), 'yuyv')
+    image, scratch = read_raw_image(EncodedImage(data, 'yuyv', WIDTH, HEIGHT, step)), Scratch()
+    image.resize_into(np.empty((6, 8, 3), np.uint8), scratch)
+    assert np.array_equal(scratch.of((HEIGHT, WIDTH, 3)), image.rgb())
+
+
+def test_channels_that_are_only_copied_are_resized_first_since_fewer_are_copied_then():
+    data, step = encode_image(smooth_frame(), 'bgra8')
+    image, scratch = read_raw_image(EncodedImage(data, 'bgra8', WIDTH, HEIGHT, step)), Scratch()
+    out = image.resize_into(np.empty((6, 8, 3), np.uint8), scratch)
+    assert np.array_equal(scratch.of((6, 8, 4))[..., 2::-1], out)
+
+
 def test_scratch_is_the_same_memory_for_one_shape():
     scratch = Scratch()
     first = scratch.of((4, 6, 3))

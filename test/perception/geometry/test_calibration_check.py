@@ -179,7 +179,7 @@ def test_a_calibration_of_another_size_is_found(scale, size, focal, shift):
 
 
 def test_a_camera_info_without_a_size_is_refused():
-    with pytest.raises(ValueError, match='0x0 pixels'):
+    with pytest.raises(ValueError, match='has 0x0 pixels, wanted the size'):
         CameraModel(0, 0, K)
 
 

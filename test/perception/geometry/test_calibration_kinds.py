@@ -146,6 +146,11 @@ def test_the_matrix_that_is_not_used_may_be_empty_and_stays_so(fields, rectified
     assert 'the camera info is for 640x480' in wrong.problem
 
 
+def test_a_matrix_that_is_no_number_is_scaled_to_zeros():
+    k, p = scaled_matrices(camera_info(p=(math.nan,) * 12), (320, 240))
+    assert k[0] == K[0] / 2 and not p.any()
+
+
 @pytest.mark.parametrize(('matrices', 'rectified'), [
     ({'k': K}, True),
     ({'k': (0.,) * 9, 'p': (500., 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0)}, False),
@@ -166,3 +171,16 @@ def test_a_calibration_that_comes_again_is_judged_once_and_has_its_own_frame_id(
     first, again, corrected = (checker.check(info, SIZE, rectified=False) for info in infos)
     assert again is first and corrected.camera is first.camera
     assert corrected.info.header.frame_id == 'front'
+
+
+@pytest.mark.parametrize(('field', 'value'), [
+    ('width', 644), ('height', 484), ('distortion_model', 'equidistant'), ('binning_x', 2),
+    ('binning_y', 2), ('roi', SimpleNamespace(x_offset=1, y_offset=0, width=0, height=0)),
+    ('d', (.1, 0., 0., 0.)), ('k', np.array((530., *K[1:]))), ('p', np.array(matrix_p(520.))),
+    ('r', np.array((-1., 0, 0, 0, -1, 0, 0, 0, 1)))])
+def test_a_calibration_of_which_one_field_changed_is_judged_anew(field, value):
+    info, other, checker = camera_info(), camera_info(), CalibrationChecker()
+    setattr(other, field, value)
+    first = checker.check(info, SIZE, rectified=False)
+    assert checker.check(other, SIZE, rectified=False).info is other
+    assert checker.check(info, SIZE, rectified=False) is not first

@@ -104,6 +104,12 @@ def test_a_pattern_that_is_not_known_is_refused_and_not_taken_for_gray(word):
         decode_compressed(data, f'{word}; png compressed {word}')
 
 
+def test_a_mosaic_that_is_too_small_for_colors_is_refused():
+    data = cv2.imencode('.png', FRAME[:2, :2, 0])[1].tobytes()
+    with pytest.raises(EncodingError, match='size is 2x2, wanted at least 4x4 for bayer_rggb8'):
+        decode_compressed(data, 'bayer_rggb8; png compressed')
+
+
 def test_colors_that_image_transport_made_before_are_left_alone():
     mosaic, _ = encode_image(FRAME, 'bayer_rggb8')
     gray = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()
@@ -223,6 +229,15 @@ def test_tiffs_of_either_byte_order_and_size(order, big, samples, orientation):
 def test_what_follows_the_end_does_not_matter(extension, tail):
     data = opencv(extension, FRAME)
     assert np.array_equal(decode_compressed(data + tail), decode_compressed(data))
+
+
+def test_a_png_that_says_it_is_an_animation_is_its_first_image():
+    rows = b''.join(b'\0' + row.tobytes() for row in FRAME)
+    small_frame = struct.pack('>IIIIIHHBB', 0, 8, 8, 4, 4, 1, 10, 0, 0)
+    for animation in ([(b'acTL', struct.pack('>II', 0, 0))],
+                      [(b'acTL', struct.pack('>II', 2, 0)), (b'fcTL', small_frame)]):
+        data = png([header(WIDTH, HEIGHT), *animation, pixels(rows), (b'IEND', b'')])
+        assert np.array_equal(decode_compressed(data), FRAME)
 
 
 @pytest.mark.parametrize('extension', ['.png', '.webp', '.tiff'])

@@ -49,7 +49,7 @@ def test_the_pixels_are_those_of_opencv(frame, sampling, progressive):
     assert warnings_of(data) == []
 
 
-@pytest.mark.parametrize('restart', [0, 1, 3, 20])
+@pytest.mark.parametrize('restart', [0, 1, 3, 20, 300])
 @pytest.mark.parametrize('sampling', ['420', '422', '444'])
 @pytest.mark.parametrize('frame', [FRAME, FRAME[:50, :90, 1]], ids='CG')
 @pytest.mark.parametrize(('least', 'most'), [(1, 1), (1, 4), (4, 4)])
@@ -228,6 +228,9 @@ def io_bytes(image, **options):
      'would take 441 MB, wanted at most 256 MB'),
     (jpeg(FRAME)[:20], 'cut short'), (jpeg(FRAME)[:scan_start(jpeg(FRAME))], 'cut short'),
     (b'\xff\xd8\xff\xd9', 'no image'), (b'\xff\xd8\xff\xe0\0\0\xff\xd9', 'cut short'),
+    (b'\xff\xd8\xff\xdd\0\2', 'cut short'), (b'\xff\xd8\xff\xda\0\2', 'no image'),
+    (b'\xff\xd8\xff\xc0\0\x08\x08\0\x10\0\x10\3', 'a frame header that is cut short'),
+    (b'\xff\xd8\xff\xc0\0\x0b\x08\0\x10\0\x10\1\1\x01\0', r'has components \(\(0, 1\),\)'),
     (jpeg(FRAME).replace(b'\xff\xc0', b'\xff\xc9'), 'arithmetic'),
     (jpeg(FRAME).replace(b'\xff\xc0', b'\xff\xc3'), 'lossless'),
     (jpeg(FRAME).replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'), '12 bits a sample'),

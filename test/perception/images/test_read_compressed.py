@@ -222,6 +222,11 @@ def test_tiffs_of_either_byte_order_and_size(order, big, samples, orientation):
     assert np.array_equal(frame, wanted)
 
 
+def test_a_long_tag_of_a_tiff_that_no_pixel_needs_does_not_matter():
+    data = tiff_of(FRAME, t34675=[0] * 9000)  # as a color profile
+    assert np.array_equal(decode_compressed(data), FRAME)
+
+
 # Tails, cuts and damage -----------------------------------------------------------------------
 
 @pytest.mark.parametrize('tail', [bytes(9000), b'\xff' * 99, opencv('.png', FRAME[::-1])])
@@ -326,6 +331,8 @@ BOMBS = {
     'TIFF larger than its strips': (lambda: tiff_of(FRAME, t256=[4000], t257=[4000],
                                                     t278=[1000]), 'a piece has'),
     'TIFF of too few strips': (lambda: tiff_of(FRAME, t257=[640]), '4 pieces, wanted 40'),
+    'TIFF of 9000 bit depths': (lambda: tiff_of(FRAME, t258=[8] * 9000),
+                                '9000 numbers in tag 258'),
     'TIFF of doubles': (lambda: tiff_of(FRAME, t258=[64] * 3, t339=[3] * 3), 'floating-point'),
     'TIFF of floats in one channel': (lambda: tiff_of(FRAME[..., 0], t258=[32], t339=[3]),
                                       'such as a depth image'),

@@ -284,12 +284,13 @@ def test_most_damage_of_lzw_is_refused():
     assert refused >= 54
 
 
-def test_an_lzw_strip_of_every_length_is_counted():
+@pytest.mark.parametrize('compression', [5, 32773], ids=['LZW', 'PackBits'])
+def test_a_packed_strip_of_every_length_is_counted(compression):
     rng = np.random.default_rng(0)
     for shape in ((1, 1), (3, 5), (64, 96), (64, 96, 3), (301, 77)):
         for frame in (np.zeros(shape, np.uint8), rng.integers(0, 256, shape).astype(np.uint8),
                       rng.integers(0, 3, shape).astype(np.uint8)):
-            data = opencv('.tiff', frame, cv2.IMWRITE_TIFF_COMPRESSION, 5)
+            data = opencv('.tiff', frame, cv2.IMWRITE_TIFF_COMPRESSION, compression)
             rgb = frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, 2)
             assert np.array_equal(decode_compressed(data), rgb)
 

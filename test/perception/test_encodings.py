@@ -182,15 +182,19 @@ def test_the_smallest_image_of_an_encoding_is_read(encoding, width, height):
 def test_what_is_converted_before_a_resize_lies_in_the_memory_that_is_used_again():
     data, step = encode_image(smooth_frame(), 'yuyv')
     image, scratch = read_raw_image(EncodedImage(data, 'yuyv', WIDTH, HEIGHT, step)), Scratch()
+    memory = scratch.of((HEIGHT, WIDTH, 3))
+    memory[:] = 0
     image.resize_into(np.empty((6, 8, 3), np.uint8), scratch)
-    assert np.array_equal(scratch.of((HEIGHT, WIDTH, 3)), image.rgb())
+    assert np.array_equal(memory, image.rgb())
 
 
 def test_channels_that_are_only_copied_are_resized_first_since_fewer_are_copied_then():
     data, step = encode_image(smooth_frame(), 'bgra8')
     image, scratch = read_raw_image(EncodedImage(data, 'bgra8', WIDTH, HEIGHT, step)), Scratch()
+    memory = scratch.of((6, 8, 4))
+    memory[:] = 0
     out = image.resize_into(np.empty((6, 8, 3), np.uint8), scratch)
-    assert np.array_equal(scratch.of((6, 8, 4))[..., 2::-1], out)
+    assert np.array_equal(memory[..., 2::-1], out)
 
 
 def test_scratch_is_the_same_memory_for_one_shape():

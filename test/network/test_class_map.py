@@ -99,6 +99,8 @@ def test_names_with_spaces_are_written_with_underscores():
     ({'Road': {'color': [1, 2]}}, "color of 'Road' is \\[1, 2\\]"),
     ({'Road': {'color': [1, 2, 256]}}, 'wanted three integers'),
     ({'Road': {'color': 'red'}}, 'wanted three integers'),
+    ({'Road': {'color': [1.5, 2, 3]}}, 'wanted three integers'),
+    ({'Road': {'color': [True, 2, 3]}}, 'wanted three integers'),
     ({'Road': {'colour': [1, 2, 3]}}, "unknown property 'colour'"),
 ])
 def test_override_refuses(changes, message):
@@ -106,11 +108,19 @@ def test_override_refuses(changes, message):
         camvid().override(changes)
 
 
+@pytest.mark.parametrize('names', [[str(i) for i in range(255)], ['a' * 100]],
+                         ids=['255 classes', '100 characters'])
+def test_as_many_names_and_characters_as_there_may_be(names):
+    assert ClassMap.from_names(names).names == tuple(names)
+
+
 @pytest.mark.parametrize(('names', 'message'), [
     ([], 'has 0 classes'),
     ([str(i) for i in range(256)], 'has 256 classes'),
     (['a b', 'a_b'], "two classes are named 'a_b'"),
     (['a', ' '], 'a class name is'),
+    (['a\nb'], 'wanted one line of printable text'),
+    (['a' * 101], 'of at most 100 characters'),
 ])
 def test_names_that_are_refused(names, message):
     with pytest.raises(ClassMapError, match=message):

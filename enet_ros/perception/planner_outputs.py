@@ -14,7 +14,7 @@ import numpy as np
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.geometry.pose import Pose
-from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.ground import GroundTable, ground_direction
 from enet_ros.perception.parameters.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
@@ -259,22 +259,12 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
     Returns:
         (N, 3) float32 in the base frame, in meters.
     """
-    down = ground_direction(table.pose)
-    sides = top, _, left, _ = [int(part > 0.5) for part in (-down[1], down[1], -down[0], down[0])]
-    padded = cv2.copyMakeBorder(mask, *sides, cv2.BORDER_CONSTANT, value=255)
-    dilated = cv2.dilate(padded, facing_neighbors(table.pose), borderType=cv2.BORDER_CONSTANT)
-    height, width = mask.shape
-    edge = cv2.subtract(dilated[top:top + height, left:left + width], mask)
+    dilated = cv2.dilate(mask, facing_neighbors(table.pose), borderType=cv2.BORDER_CONSTANT)
+    edge = cv2.subtract(cv2.bitwise_or(dilated, table.near_border()), mask)
     points = table.points[edge != 0]
     points = points[np.isfinite(points[:, 0])]
     points[:, 2] = height_m
     return points
-
-
-def ground_direction(pose: Pose) -> np.ndarray:
-    """Return the direction of the ground in the image, x right and y down, (2,) of length 1."""
-    down = -pose.rotation_matrix[2, :2]
-    return down / max(float(np.hypot(*down)), 1e-12)
 
 
 def facing_neighbors(pose: Pose) -> np.ndarray:

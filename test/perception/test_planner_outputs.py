@@ -350,6 +350,18 @@ def test_the_far_side_of_an_obstacle_is_left_out_however_the_camera_hangs(table)
     assert np.sort(turned, 0) == pytest.approx(np.sort(points, 0), abs=1e-3)
 
 
+@pytest.mark.parametrize('roll_rad', [0., .6, math.pi / 2, math.pi])
+def test_a_wall_that_fills_the_circle_of_a_fisheye_begins_at_its_near_border(roll_rad):
+    focal = 150. / math.radians(95)  # 190 degrees over 300 of 480x320 pixels
+    fisheye = CameraModel(480, 320, (focal, 0, 239.5, 0, focal, 159.5, 0, 0, 1), (0.,) * 4,
+                          distortion_model='equidistant')
+    table = GroundTable(fisheye, Pose.from_mount(1., .35, roll_rad), (480, 320), 30.)
+    points = obstacle_points(np.zeros(table.shape, np.uint8), table, .3)
+    assert len(points) > 100  # one for each column of the ground, or more
+    assert np.hypot(points[:, 0], points[:, 1]).min() < .5
+    assert len(obstacle_points(mask_of(all_road(table)), table, .3)) == 0
+
+
 def table_pitch(table):
     return math.asin(-table.pose.rotation_matrix[2, 2])
 

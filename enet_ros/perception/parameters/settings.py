@@ -302,9 +302,10 @@ class NodeSettings(CheckedSettings):
         'log. unknown also makes all its labels unknown, so nothing is drivable.',
         choices=('warn', 'unknown'), per_camera=True)
     frozen_timeout: float = parameter(
-        5.0, 'Time without a change of any pixel, in seconds, after which frames are suspect. '
-        'The noise of a real sensor always changes some. 0 turns this off, for still images and '
-        'simulators without noise.', range=(0.0, 3600.0), per_camera=True)
+        5.0, 'Time without a change of any pixel, or with the same few images in turn, in '
+        'seconds, after which frames are suspect. The noise of a real sensor always changes some '
+        'pixel. 0 turns this off, for still images and simulators without noise.',
+        range=(0.0, 3600.0), per_camera=True)
     drivable: DrivableSettings = group(
         DrivableSettings, 'These parameters decide which drivable pixels count.', per_camera=True)
     rectified: bool = parameter(

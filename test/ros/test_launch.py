@@ -43,17 +43,26 @@ def test_launch_files_are_python_that_compiles():
 
 
 @pytest.fixture
-def launch_file(monkeypatch):
-    """segment.launch.py as a module, without launch and launch_ros."""
+def load_launch_file(monkeypatch):
+    """Load a launch file as a module, without launch and launch_ros."""
     pytest.importorskip('ament_index_python')
-    for name in ('', '.actions', '.substitutions', '.utilities'):
+    for name in ('', '.actions', '.substitutions', '.utilities', '.launch_description_sources',
+                 '.parameter_descriptions'):
         monkeypatch.setitem(sys.modules, f'launch{name}', mock.MagicMock())
         monkeypatch.setitem(sys.modules, f'launch_ros{name}', mock.MagicMock())
-    path = REPOSITORY / 'launch' / 'segment.launch.py'
-    spec = importlib.util.spec_from_file_location('segment_launch', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location('launch_file', REPOSITORY / 'launch' / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    return load
+
+
+@pytest.fixture
+def launch_file(load_launch_file):
+    """segment.launch.py."""
+    return load_launch_file('segment.launch.py')
 
 
 def start_without_launch(launch_file, restore_scope=None):
@@ -113,6 +122,18 @@ def test_launch_names_the_parameter_file_and_the_arguments_that_override_it(laun
     given |= {'autostart': 'true', 'use_sim_time': 'false'}
     assert launch_file.describe_parameters(given) == (
         f'{sentence}, which the launch arguments use_sim_time:=false and autostart:=true override')
+
+
+@pytest.mark.parametrize(('environment', 'names'), [
+    ({'ROS_DISTRO': 'humble'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'jazzy'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'kilted'}, ['FASTDDS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'kilted', 'FASTDDS_DEFAULT_PROFILES_FILE': 'own.xml'}, []),
+    ({'ROS_DISTRO': 'kilted', 'FASTRTPS_DEFAULT_PROFILES_FILE': 'own.xml'}, [])])
+def test_the_demo_leaves_the_profile_of_a_user_alone(load_launch_file, environment, names):
+    demo = load_launch_file('demo.launch.py')
+    demo.enlarge_shared_memory(SimpleNamespace(environment=environment))
+    assert [call.args[0] for call in demo.SetEnvironmentVariable.call_args_list] == names
 
 
 @pytest.fixture

@@ -30,7 +30,25 @@ from enet_ros.training.sources import SharePattern
 MAX_CACHED_BYTES = 4 << 30  # of a data set, and of synthetic scenes in all loading processes
 SYNTHETIC_SCENES = 400  # each is rendered once and then kept if it fits: 0.7 MB at 480x360
 MAX_WORKERS = 16
-MEAN, STD = (0.42,) * 3, (0.30,) * 3  # of CamVid's frames, and of the start weights
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How frames become the input of a network. The default is for random start weights.
+
+    Attributes:
+        mean: Mean of each RGB channel, for values in [0, 1]. The default is that of CamVid.
+        std: Standard deviation of each RGB channel, for values in [0, 1].
+    """
+
+    mean: tuple[float, float, float] = (0.42,) * 3
+    std: tuple[float, float, float] = (0.30,) * 3
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Convert (N, 3, H, W) uint8 RGB to float32 in channels-last memory."""
+        mean, std = (torch.tensor(values, device=frames.device).view(1, 3, 1, 1)
+                     for values in (self.mean, self.std))
+        return ((frames.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -288,12 +306,6 @@ def stack_samples(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]
     """
     frames, labels = default_collate([(frame.permute(1, 2, 0), truth) for frame, truth in samples])
     return frames.permute(0, 3, 1, 2), labels
-
-
-def normalize(frames: Tensor) -> Tensor:
-    """Convert (N, 3, H, W) uint8 RGB to the network's input, float32 in channels-last memory."""
-    mean, std = (torch.tensor(v, device=frames.device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return ((frames.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _stack_frames(samples: list) -> tuple[Tensor, list[np.ndarray]]:

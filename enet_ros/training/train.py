@@ -25,6 +25,7 @@ from enet_ros.training.batches import (
     BatchAugmentation,
     Frames,
     MixedFrames,
+    Normalization,
     SyntheticFrames,
     TrainingSet,
 )
@@ -150,8 +151,8 @@ def _silence_lightning() -> None:
         warnings.filterwarnings('ignore', message=text)
 
 
-def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
-    """Build the network, from the start weights if there are any.
+def _start_network(options: TrainOptions, class_map: ClassMap) -> tuple[ENet, Normalization]:
+    """Build the network and its normalization, from the start weights if there are any.
 
     Weights of other classes lend all layers, and of the last one the part of each class that they
     have. The others are printed.
@@ -160,7 +161,7 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
         TrainingError: The start weights belong to another network.
     """
     if not options.weights:
-        return ENet(len(class_map))
+        return ENet(len(class_map)), Normalization()
     checkpoint = read_checkpoint(weights_path(options.weights))
     if (checkpoint.architecture, checkpoint.decoder_activation) != ('enet', 'prelu'):
         raise TrainingError(f"weights '{options.weights}' are of a {checkpoint.architecture} with "
@@ -172,7 +173,7 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
         if untrained and not _rank():
             print(f"weights '{options.weights}' have no class {', '.join(untrained)}: the last "
                   'layer starts untrained there')
-    return network
+    return network, Normalization(checkpoint.mean, checkpoint.std)
 
 
 def _change_classes(network: ENet, old: ClassMap, new: ClassMap) -> list[str]:
@@ -227,7 +228,7 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
     data = RunData(TrainingSet(frames, synthetic, options.seed, options.batch_size),
                    Frames(validation), _schedule(options, recipe), progress, options.workers)
     module = SegmentationModule(
-        _start_network(options, class_map), class_map, recipe, progress,
+        *_start_network(options, class_map), class_map, recipe, progress,
         class_weights(frames.pixel_counts(), recipe.class_weight_c), training[0].sets,
         validation.sets, compiled=options.compiled)
     return module, data

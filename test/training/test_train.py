@@ -267,6 +267,34 @@ def test_start_weights_lend_the_last_layer_of_classes_that_they_know_by_name(
     assert 'have no class grass: the last layer starts untrained there' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('older', [False, True])
+def test_start_weights_keep_their_normalization(straight, tree, tmp_path, monkeypatch, older):
+    """Such as those of ENet's authors, whose input is RGB in [0, 1]."""
+    start, inputs, forward = read_checkpoint(straight / 'model.safetensors'), [], ENet.forward
+    start.mean, start.std = (0.0,) * 3, (1.0,) * 3
+    write_checkpoint(tmp_path / 'start.safetensors', start)
+    options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'),
+                          steps=2, save_every=1)
+
+    def remember(self, x):
+        inputs.append((float(x.min()), float(x.max())))
+        return forward(self, x)
+    monkeypatch.setattr(ENet, 'forward', remember)
+    with monkeypatch.context() as patch:
+        crash_in(patch, 'training_step', 1)
+        with pytest.raises(RuntimeError, match='power cut'):
+            train(options)
+    if older:  # Older runs normalized as random start weights, whatever their start weights.
+        state = read_state(tmp_path / 'run')
+        del state['enet_ros']['normalization']
+        torch.save(state, tmp_path / 'run' / 'last.ckpt')
+    assert train(options) == 0
+    model = read_checkpoint(tmp_path / 'run' / 'model.safetensors')
+    assert (model.mean, model.std) == (((0.42,) * 3, (0.3,) * 3) if older
+                                       else (start.mean, start.std))
+    assert (min(inputs)[0] >= 0) != older  # in all steps, validations and fits of the logits
+
+
 def test_start_weights_of_another_network_are_refused(tree, tmp_path):
     path = tmp_path / 'relu.safetensors'
     network = ENet(2, 'relu')

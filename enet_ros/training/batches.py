@@ -92,7 +92,7 @@ class Frames:
 
     @property
     def reference(self) -> Frames:
-        """The frames from which class weights and offsets of the logits are taken."""
+        """The frames from which offsets of the logits are taken."""
         return self
 
     def shuffled(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,11 +107,6 @@ class Frames:
             key = (seed, 0, epoch, self._source) if self._source else (seed, 0, epoch)
             self._epoch_order = epoch, np.random.default_rng(key).permutation(len(self))
         return self[int(self._epoch_order[1][place])]
-
-    def pixel_counts(self) -> np.ndarray:
-        """Count the pixels of each class, (num_classes,) int64."""
-        counts = sum(np.bincount(self[i][1].ravel(), minlength=256) for i in range(len(self)))
-        return counts[:len(self.data.class_map)]
 
 
 def _read_all(data: SegmentationData) -> list[tuple[np.ndarray, np.ndarray]] | None:
@@ -159,10 +154,6 @@ class MixedFrames:
         """Return a sample of the endless sequence in which each source is shuffled."""
         source, number = self._pattern.locate(number)
         return self.parts[source].shuffled(number, seed)
-
-    def pixel_counts(self) -> np.ndarray:
-        """Count the pixels of each class in the first source, (num_classes,) int64."""
-        return self.reference.pixel_counts()
 
 
 class SyntheticFrames:

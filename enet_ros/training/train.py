@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -32,7 +33,7 @@ from enet_ros.training.batches import (
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
 from enet_ros.training.data_fingerprint import check_same_data, record_fingerprints
 from enet_ros.training.data_module import AugmentationSchedule, RunData
-from enet_ros.training.data_survey import draw_contact_sheet, survey
+from enet_ros.training.data_survey import Survey, draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
@@ -87,8 +88,8 @@ def _train_in(run: Path, options: TrainOptions) -> int:
     """Train in a folder that this process holds, see :func:`train`."""
     last = prepare_run_folder(run, options)
     training, validation = open_sources(options.sources)
-    report_data(run, training, validation, resumed=last.is_file())
-    module, data = build_run(options, training, validation[0])
+    surveys = report_data(run, training, validation, resumed=last.is_file())
+    module, data = build_run(options, training, validation[0], surveys[0].class_pixels)
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
@@ -98,8 +99,11 @@ def _train_in(run: Path, options: TrainOptions) -> int:
 
 
 def report_data(run: Path, training: Sequence[SegmentationData],
-                validation: Sequence[SegmentationData], *, resumed: bool) -> None:
+                validation: Sequence[SegmentationData], *, resumed: bool) -> list[Survey]:
     """Check every pair, and show what will be learned in ``data.txt`` and ``data.png``.
+
+    Returns:
+        What was found in each split, training ones first.
 
     Raises:
         DatasetError: Files cannot be used.
@@ -108,7 +112,9 @@ def report_data(run: Path, training: Sequence[SegmentationData],
     splits = (*training, *validation)
     if resumed:
         check_same_data(run, splits)
-    surveys = [survey(split) for split in splits]
+    if not _rank():
+        print(f'reading all {sum(map(len, splits))} pairs of frames and labels once', flush=True)
+    surveys = [survey(split, shows_progress=not _rank()) for split in splits]
     text = '\n'.join(map(str, surveys))
     if not _rank():
         print('\n'.join((text, *record_fingerprints(run, surveys, resumed=resumed))))
@@ -116,6 +122,7 @@ def report_data(run: Path, training: Sequence[SegmentationData],
         with warn_if_undrawn('data.png', 'the run begins without'):
             draw_contact_sheet(run / 'data.png', training)
             print(f'{run / "data.png"} shows frames beside their labels')
+    return surveys
 
 
 def open_sources(sources: Sequence[Source]
@@ -209,13 +216,15 @@ def _schedule(options: TrainOptions, recipe: Recipe) -> AugmentationSchedule:
 
 
 def build_run(options: TrainOptions, training: Sequence[SegmentationData],
-              validation: SegmentationData) -> tuple[SegmentationModule, RunData]:
+              validation: SegmentationData,
+              class_pixels: np.ndarray) -> tuple[SegmentationModule, RunData]:
     """Build what a run trains and what it trains on.
 
     Args:
         options: Checked options.
         training: The training split of each source.
         validation: The validation split of the first.
+        class_pixels: (num_classes,) pixels of each class in the training split of the first.
     """
     recipe, parts = options.recipe_with_changes(), [
         Frames(split, source) for source, split in enumerate(training)]
@@ -229,7 +238,7 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
                    Frames(validation), _schedule(options, recipe), progress, options.workers)
     module = SegmentationModule(
         *_start_network(options, class_map), class_map, recipe, progress,
-        class_weights(frames.pixel_counts(), recipe.class_weight_c), training[0].sets,
+        class_weights(class_pixels, recipe.class_weight_c), training[0].sets,
         validation.sets, compiled=options.compiled)
     return module, data
 

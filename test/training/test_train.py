@@ -22,6 +22,7 @@ from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_check
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.training.data_survey import survey  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.module import SegmentationModule  # noqa: E402
 from enet_ros.training.options import TrainingError  # noqa: E402
@@ -73,8 +74,10 @@ def tree_with_void(tree, tmp_path):
 def test_perfect_prediction_has_iou_one_when_a_class_means_not_labeled(
         tree_with_void, tmp_path, monkeypatch):
     data = open_dataset('folders', tree_with_void, 'val')
-    module, run_data = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data)
-    assert run_data.training_set.frames.pixel_counts()[2] == 0
+    class_pixels = survey(data).class_pixels
+    assert class_pixels[2] == 0
+    module, _ = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data,
+                          class_pixels)
     frame, truth = data.read(0)
     known = torch.from_numpy(np.where(truth == 255, 2, truth)).long()
     logits = torch.nn.functional.one_hot(known, 3).permute(2, 0, 1)[None].float()
@@ -243,7 +246,7 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
     write_checkpoint(tmp_path / 'start.safetensors', start)
     data = open_dataset('folders', tree, 'train')
     options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
-    module, run_data = build_run(options.checked(), [data], data)
+    module, run_data = build_run(options.checked(), [data], data, np.ones(2))
     assert module.network.fullconv.out_channels == 2
     assert run_data.schedule.crops.resolution == run_data.schedule.whole_frames.size == SIZE
     assert module.network.training
@@ -261,7 +264,7 @@ def test_start_weights_lend_the_last_layer_of_classes_that_they_know_by_name(
     split = replace(open_dataset('folders', tree, 'train'),
                     class_map=ClassMap.from_names(['grass', 'path', 'Sky'], ['path']))
     options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
-    last = build_run(options.checked(), [split], split)[0].network.fullconv
+    last = build_run(options.checked(), [split], split, np.ones(3))[0].network.fullconv
     assert np.array_equal(last.weight.detach().numpy()[:, 1:], trained[0])
     assert np.array_equal(last.bias.detach().numpy()[1:], trained[1])
     assert 'have no class grass: the last layer starts untrained there' in capsys.readouterr().out

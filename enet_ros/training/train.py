@@ -256,17 +256,22 @@ def _distribution_arguments(recipe: Recipe) -> dict:
             'sync_batchnorm': torch.cuda.is_available()}
 
 
-def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
+def _trainer(options: TrainOptions, keep: KeepLast, validation_frames: int) -> pl.Trainer:
     """Configure Lightning's trainer.
 
     Raises:
-        TrainingError: The batch cannot be shared evenly among the processes.
+        TrainingError: The batch cannot be shared evenly among the processes, or a process would
+            get no validation frame.
     """
     distribution = _distribution_arguments(options.recipe_with_changes())
     processes = distribution['devices'] * distribution['num_nodes']
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
                             f'{processes} processes')
+    if validation_frames < processes:
+        raise TrainingError(f'the validation split has {validation_frames} frames, wanted at '
+                            f'least one for each of the {processes} processes: label more frames '
+                            'for it, or start fewer processes (--nproc-per-node)')
     run = Path(options.out)
     return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
@@ -292,7 +297,7 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
         Whether the run is finished.
     """
     keep = KeepLast(last, options.save_every)
-    trainer = _trainer(options, keep)
+    trainer = _trainer(options, keep, len(data.validation_frames))
     handlers = {number: signal.signal(number, keep.ask_to_stop)
                 for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -318,6 +318,17 @@ def test_train_when_an_option_is_wrong(tree, tmp_path, changes, said):
         train(run_options(tree, tmp_path / 'run', **changes))
 
 
+@pytest.mark.parametrize(('processes', 'batch', 'said'), [
+    (4, 6, 'batch_size is 6, wanted a multiple of the 4 processes'),
+    (6, 6, 'validation split has 5 frames, wanted at least one for each of the 6 processes')])
+def test_more_processes_than_there_is_work_for(tree, tmp_path, monkeypatch, processes, batch,
+                                               said):
+    monkeypatch.setenv('WORLD_SIZE', str(processes))
+    options = run_options(tree, tmp_path / 'run', batch_size=batch)
+    with pytest.raises(TrainingError, match=said):
+        train(options)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(tree, tmp_path):
     script, values = tmp_path / 'two.py', vars(run_options(tree, tmp_path / 'run'))

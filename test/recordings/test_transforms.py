@@ -8,6 +8,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 from support import recordings  # noqa: E402
 
 from enet_ros.perception.geometry.pose import Pose  # noqa: E402
+from enet_ros.recordings.transform_history import TransformHistory  # noqa: E402
 from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
 SECOND = 10**9
@@ -81,6 +82,13 @@ def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_t
     for now_sec, x in ((100, 0.0), (159, 0.0), (161, 60.0)):
         made.now_ns = now_sec * SECOND
         assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((x, 0.0, 0.5))
+
+
+def test_transforms_at_the_end_whose_stamps_fell_back_are_a_fall():
+    history = TransformHistory()
+    for i, sec in enumerate((100, 101, 102, 1, 2)):
+        history.add('odom', sec * SECOND, (0.,) * 6 + (1.,), 200 * SECOND + i)
+    assert history.falls() == [200 * SECOND + 3]
 
 
 def add(made, parent, child, sec, recorded_sec, x, *, is_static=False):

@@ -10,12 +10,19 @@ import copy
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 
 ROWS_AT_ONCE = 64  # Undistorting takes 100 bytes and more for each pixel.
+
+
+def ground_direction(pose: Pose) -> np.ndarray:
+    """Return the direction of the ground in the image, x right and y down, (2,) of length 1."""
+    down = -pose.rotation_matrix[2, :2]
+    return down / max(float(np.hypot(*down)), 1e-12)
 
 
 class GroundView:
@@ -151,6 +158,7 @@ class GroundTable(GroundView):
         self.points = np.zeros((*self.shape, 3), np.float32)
         self.points[..., :2] = self.unlimited
         self.points[~(self.unlimited_range() <= self.max_range_m)] = np.nan
+        self._near_border = None
 
     def pixel_indices_of(self, ground: np.ndarray) -> np.ndarray:
         """Return the flat index of the pixel that shows each ground point, or -1 for none.
@@ -175,6 +183,21 @@ class GroundTable(GroundView):
     def is_inside(self) -> np.ndarray:
         """Tell, (H, W) bool, which pixels have a ground point."""
         return np.isfinite(self.points[..., 0])
+
+    def near_border(self) -> np.ndarray:
+        """Return the border of the visible ground on the vehicle's side, (H, W) uint8 of 0 or 255.
+
+        It is the lower border of an upright camera's image, or of the circle that a fisheye lens
+        shows in it. It is computed at the first call.
+        """
+        if self._near_border is None:
+            down, kernel = ground_direction(self.pose), np.zeros((3, 3), np.uint8)
+            for x, y in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0)):
+                kernel[1 + y, 1 + x] = (x, y) == (0, 0) or down @ (x, y) > .5
+            unseen = np.isnan(self.unlimited[..., 0]).astype(np.uint8) * 255
+            reached = cv2.dilate(unseen, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=255)
+            self._near_border = cv2.subtract(reached, unseen)
+        return self._near_border
 
     def unlimited_range(self) -> np.ndarray:
         """Return the range of every pixel without the limit, (H, W) float32 meters."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 
 from enet_ros.perception.geometry.distortion import Distortion, read_distortion
 from enet_ros.perception.geometry.pose import finite_values
@@ -19,6 +20,7 @@ IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 INVERSE_TOLERANCE_PX = 0.01    # A pixel has no ray if its ray returns farther from it than this.
 INVERSE_TOLERANCE_RAD = 1e-4   # A ray has no pixel if its pixel returns farther from it than this.
 POINTS_AT_ONCE = 8192  # projectPoints also computes 15 derivatives of each coordinate.
+FISHEYE_ANGLES = 4097  # at which the polynomial is computed before it is inverted
 INVERSE_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-6)
 
 
@@ -214,10 +216,27 @@ class CameraModel:
         if not self._is_distorted or not len(pixel_xy):
             return (pixel_xy - matrix[:2, 2]) / matrix.diagonal()[:2]
         if self.distortion_model == 'equidistant':
-            return cv2.fisheye.undistortPoints(pixel_xy[:, None], matrix, coefficients)[:, 0]
+            return self._undistort_fisheye((pixel_xy - matrix[:2, 2]) / matrix.diagonal()[:2])
         # undistortPoints stops after 5 steps. At the corners of a wide lens half a pixel is left.
         return cv2.undistortPointsIter(pixel_xy[:, None], matrix, coefficients, None, None,
                                        INVERSE_STEPS)[:, 0]
+
+    def _undistort_fisheye(self, distorted: np.ndarray) -> np.ndarray:
+        """Return x/z and y/z, (N, 2), of distorted ones of the equidistant model.
+
+        They are NaN beyond 90 degrees, and where the polynomial begins to fold. OpenCV's function
+        takes no radius above pi/2, which many lenses reach before 90 degrees.
+        """
+        factors = (1., *self.d)  # radius = angle + k1 angle^3 + k2 angle^5 + ...
+        angles = np.linspace(0., np.pi / 2., FISHEYE_ANGLES)
+        radii = angles * polyval(angles ** 2, factors)
+        rising = np.append(np.diff(radii) > 0., False).argmin() + 1
+        radius = np.hypot(*distorted.T)
+        angle = np.interp(radius, radii[:rising], angles[:rising], right=np.nan)
+        square = angle ** 2  # One step of Newton's method follows, from about 1e-8 away.
+        angle -= (angle * polyval(square, factors) - radius) / polyval(
+            square, np.multiply(factors, (1, 3, 5, 7, 9)))
+        return distorted * (np.tan(angle) / np.maximum(radius, 1e-12))[:, None]
 
     def _distort(self, flat: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return the pixels, (N, 2), of x/z and y/z."""

@@ -184,7 +184,6 @@ class FrameJudge:
         self._look_due_sec = self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
         self._looks.append((sharpness(sample), mean_confidence(segmentation)
                             if self._least_confidence else 1.0))
-        self._slow_suspicion = None
         if len(self._looks) >= LEAST_LOOKS:
             self._slow_suspicion = fault_of_looks(*np.median(self._looks, axis=0),
                                                   self._least_confidence)

@@ -77,6 +77,13 @@ def test_contours_are_in_pixels_of_the_picture_largest_first():
     assert filled.sum() == pytest.approx(240 * 60, rel=0.03)
 
 
+def test_a_triangle_has_a_contour_and_a_line_has_none():
+    triangle = np.tril(np.full((20, 20), 255, np.uint8))
+    contour, = drivable_contours(triangle, (20, 20))
+    assert contour.shape == (3, 2)
+    assert drivable_contours(np.diag(np.full(20, 255, np.uint8)), (20, 20)) == []
+
+
 def test_no_contours_without_anything_drivable():
     assert drivable_contours(np.zeros((8, 8), np.uint8), (8, 8)) == []
 

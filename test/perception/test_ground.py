@@ -19,6 +19,7 @@ from enet_ros.perception.geometry.camera_model import (
 )
 from enet_ros.perception.geometry.pose import Pose, rotation_about
 from enet_ros.perception.ground import GroundTable, GroundView
+from enet_ros.perception.ground_tables import BackgroundTable
 from enet_ros.scene.road_scene import RoadScene
 from enet_ros.scene.style import EMPTY
 
@@ -257,6 +258,12 @@ def test_a_table_that_moves_is_that_of_the_new_pose_and_leaves_the_old_one():
     assert np.array_equal(moved.points, new.points, equal_nan=True)
     assert np.array_equal(moved.unlimited, new.unlimited, equal_nan=True)
     assert np.array_equal(old.points, before, equal_nan=True) and old.pose == MOUNTS['level']
+
+
+def test_the_points_of_another_size_follow_that_size():
+    table, background = GroundTable(model(), MOUNTS['level'], (64, 48), 30.), BackgroundTable()
+    for size in ((32, 24), (16, 12), (32, 24)):
+        assert background.table_for(table, size, None).size == size
 
 
 def test_the_signs_of_a_mount():

@@ -9,20 +9,36 @@ from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.parameters.settings import ScanSettings
-from enet_ros.perception.planner_outputs import free_space_scan, nearest_edge, path_bin, scan_bins
+from enet_ros.perception.planner_outputs import (
+    free_space_scan,
+    nearest_edge,
+    obstacle_points,
+    path_bin,
+    scan_bins,
+)
 
 
-def table_of(pose, size=(640, 360), focal=560., d=()):
+def table_of(pose, size=(640, 360), focal=560., d=(), max_range_m=30.):
     width, height = size
     camera = CameraModel(*size, (focal, 0, width / 2 - .5, 0, focal, height / 2 - .5, 0, 0, 1), d)
-    return GroundTable(camera, pose, size, 30.)
+    return GroundTable(camera, pose, size, max_range_m)
 
 
-def edge_of(table, half_width_m=1., blocked=None):
+def mask_with(table, blocked):
     mask = np.full(table.shape, 255, np.uint8)
     if blocked is not None:
         mask[blocked] = 0
+    return mask
+
+
+def edge_of(table, half_width_m=1., blocked=None):
+    mask = mask_with(table, blocked)
     return nearest_edge(mask, np.zeros_like(mask), path_bin(table, half_width_m))
+
+
+def scan_of(table, scan, blocked=None):
+    mask = mask_with(table, blocked)
+    return free_space_scan(mask, np.zeros_like(mask), scan_bins(table, scan))
 
 
 @pytest.mark.parametrize(('table', 'half_width_m'), [
@@ -71,8 +87,7 @@ def test_the_strip_ahead_of_an_ordinary_camera_is_free_to_the_end(
 @pytest.mark.parametrize('increment', [.0174533, .1, .2, .5, 1., 3.15])
 def test_a_ray_whose_own_bearing_leaves_the_image_is_not_free(increment):
     table, scan = table_of(Pose.from_mount(1.4, .035)), ScanSettings(angle_increment=increment)
-    mask = np.full(table.shape, 255, np.uint8)
-    ranges = free_space_scan(mask, np.zeros_like(mask), scan_bins(table, scan))
+    ranges = scan_of(table, scan)
     angles = scan.angle_min + np.arange(scan.count) * increment
     for distance in (5., 10., 20.):
         ground = distance * np.column_stack((np.cos(angles), np.sin(angles)))
@@ -80,3 +95,46 @@ def test_a_ray_whose_own_bearing_leaves_the_image_is_not_free(increment):
         outside = ~((columns >= -.5) & (columns < 639.5))
         assert np.isnan(ranges[outside]).all()
         assert np.isposinf(ranges[(columns > 5.) & (columns < 634.)]).all()
+
+
+def test_a_range_that_only_a_pixel_above_the_horizon_shows_is_not_seen():
+    """The horizon lies just below a pixel's center, so that its lower part is ground."""
+    table = table_of(Pose.from_mount(.2, math.atan(.3 / 140)), (160, 96), 140., max_range_m=100.)
+    assert np.isnan(scan_of(table, ScanSettings(-.1, .1, .01, 0., 95.))).all()
+
+
+def test_ground_behind_the_origin_is_not_ahead_although_the_camera_sees_it():
+    table = table_of(Pose.from_mount(1., .25, x_m=-4.), (160, 96), 140.)
+    x = table.unlimited[..., 0]
+    assert edge_of(table, .2, (x > -1.5) & (x < -1.)) == math.inf
+
+
+def test_a_strip_wider_than_all_that_is_seen_has_no_edge_even_if_nothing_is_drivable():
+    table = table_of(Pose.from_mount(1., .3), (160, 96), 140.)
+    assert math.isnan(edge_of(table, 40., table.is_inside))
+
+
+def test_an_obstacle_straight_behind_blocks_only_the_rays_that_it_lies_in():
+    """The bearings of its pixels go from pi to -pi."""
+    table = table_of(Pose.from_mount(1., .3, yaw_rad=math.pi), (160, 96), 140.)
+    x, y = table.unlimited[..., 0], table.unlimited[..., 1]
+    ranges = scan_of(table, ScanSettings(2.8, 3.4, .02, 0., 10.),
+                     (np.abs(y) < .05) & (x > -5.) & (x < -4.))
+    assert 1 <= np.isfinite(ranges).sum() <= 4
+
+
+def test_narrow_rays_see_the_pixels_of_a_camera_on_its_side():
+    """Its columns lie side by side on the ground, and its rows one behind the other."""
+    table = table_of(Pose.from_mount(1., .3, math.pi / 2), (160, 96), 140.)
+    assert np.isposinf(scan_of(table, ScanSettings(-.2, .2, .002, 0., 10.))).all()
+
+
+@pytest.mark.parametrize(('roll_deg', 'sides'), [
+    (10., ['lower']), (45., ['lower', 'right']), (-45., ['left', 'lower'])])
+def test_a_wall_that_fills_the_image_begins_at_the_sides_that_face_the_ground(roll_deg, sides):
+    table = table_of(Pose.from_mount(1., .5, math.radians(roll_deg)), (160, 96), 140.)
+    points = obstacle_points(np.zeros(table.shape, np.uint8), table, .5)[:, :2]
+    borders = {'left': np.s_[:, 0], 'right': np.s_[:, -1], 'upper': np.s_[0], 'lower': np.s_[-1]}
+    expected = [table.points[borders[side]][..., :2] for side in sides]
+    expected = np.unique(np.concatenate(expected), axis=0)
+    assert len(points) == len(expected[np.isfinite(expected[:, 0])])

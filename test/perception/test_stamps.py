@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from enet_ros.perception.stamps import (
     ADVANCING_FRAMES,
     JUMP_NS,
+    NEVER_NS,
     STILL_FRAMES,
     FrameClock,
     age_problem,
@@ -61,6 +62,13 @@ def test_a_bag_that_begins_again_is_a_jump():
     assert found[3][0] > found[2][0]
 
 
+def test_stamps_that_jitter_after_a_jump_back_keep_the_order_of_arrival():
+    found, _ = places([ms * MS for ms in (90_000, 90_050, 90_040, 1_000, 1_050, 1_040, 1_090)])
+    order = [order_sec for order_sec, _ in found[3:]]
+    assert order == sorted(order)
+    assert order[-1] == 1.09
+
+
 def test_stamps_of_zero_are_ordered_by_arrival_and_noted():
     found, clock = places([0] * 5)
     assert [order for order, _ in found[1:]] == pytest.approx([100.05, 100.1, 100.15, 100.2])
@@ -85,6 +93,16 @@ def test_a_frame_that_comes_twice_has_one_place_and_is_not_noted():
     assert clock.take_note() == ''
 
 
+def test_frames_that_all_come_twice_do_not_stand_still():
+    _, clock = places([stamp for i in range(10) for stamp in 2 * [10**18 + 50 * MS * i]])
+    assert clock.take_note() == ''
+
+
+def test_stamps_stand_still_from_the_fourth_frame_on():
+    assert places([5_000 * MS] * STILL_FRAMES)[1].take_note() == ''
+    assert places([5_000 * MS] * (STILL_FRAMES + 1))[1].take_note().startswith('stamps stand')
+
+
 @pytest.mark.parametrize(('age', 'stamp', 'use_sim_time', 'parts'), [
     (0.9, WALL_SEC, False, ['0.900 s old', 'wall time (use_sim_time is false)', 'max_frame_age']),
     (WALL_SEC, 0.0, False, ['its stamp is 0', 'max_frame_age to 0']),
@@ -93,10 +111,12 @@ def test_a_frame_that_comes_twice_has_one_place_and_is_not_noted():
                                      'its stamp is wall time', 'use_sim_time to false']),
     (-WALL_SEC, WALL_SEC, True, ['stands at 0', 'nothing publishes /clock']),
     (-3.0, WALL_SEC, False, ['3.000 s in the future', 'synchronize the clocks']),
+    (5.0, 100.0, True, ['5.000 s old by', 'wanted at most 0.5 s (max_frame_age)']),
     (-3.0, 100.0, True, ['3.000 s in the future', 'use_sim_time is true'])])
 def test_a_refused_age_says_by_which_clock_and_what_to_do(age, stamp, use_sim_time, parts):
     text = age_problem(age, stamp, 0.5, use_sim_time=use_sim_time)
     assert all(part in text for part in parts), text
+    assert ('use_sim_time to' in text) == any('use_sim_time to' in part for part in parts)
 
 
 @pytest.mark.parametrize(('age', 'most'), [(0.4, 0.5), (-0.4, 0.5), (1e9, 0.0), (-1e9, 0.0)])
@@ -137,6 +157,13 @@ def test_stamps_that_run_again_are_believed_again():
     assert not any(has_jumped for _, has_jumped in found)
     clock.take_note()
     assert clock.take_note() == ''
+
+
+@pytest.mark.parametrize(('advancing', 'newest_ns'), [
+    (ADVANCING_FRAMES - 1, NEVER_NS), (ADVANCING_FRAMES, ADVANCING_FRAMES * 50 * MS)])
+def test_stamps_run_again_after_some_that_all_advance(advancing, newest_ns):
+    _, clock = places([0] * 5 + [50 * MS * i for i in range(1, advancing + 1)])
+    assert clock.newest_ns == newest_ns
 
 
 def test_one_stamp_of_zero_at_the_start_costs_nothing():

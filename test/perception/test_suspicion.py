@@ -84,6 +84,23 @@ def test_a_frame_without_a_scene_is_suspect_at_once(frame, said):
     assert fault(frame) is said
 
 
+def sample_of(level, columns):
+    """Return the sampled rows of a frame of one gray level, with other levels in some columns."""
+    sample = np.full((16, 640, 3), level, np.uint8)
+    for first, last, other_level in columns:
+        sample[:, first:last] = other_level
+    return sample
+
+
+@pytest.mark.parametrize(('sample', 'said'), [
+    (sample_of(250, [(40, 60, 0), (280, 300, 0), (560, 580, 0)]), Fault.WHITE),  # three posts
+    (sample_of(0, [(320, 640, 20), (100, 112, 255)]), Fault.BLACK),              # glow and a lamp
+], ids=['white', 'black'])
+def test_a_frame_that_is_nearly_black_or_white_is_suspect_in_spite_of_its_structure(sample, said):
+    assert fault_of_sample(sample).fault is said
+    assert FrameJudge().judge(sample, unsure(1.0), None, 0.0, 0.0).fault is said
+
+
 @pytest.mark.parametrize('size', SIZES)
 def test_black_and_white_are_found_at_any_resolution(size):
     assert fault(noise(3, 3), size) is Fault.BLACK
@@ -202,6 +219,13 @@ def test_a_confidence_that_stays_down_is_suspect():
     assert looks(street(), 0.6, 0.75, count=LEAST_LOOKS - 1) is None
 
 
+def test_the_median_of_the_looks_is_judged():
+    judge = FrameJudge(0.5)
+    for second, confidence in enumerate([0.6] * 6 + [0.01] * 4):  # Their mean is 0.36.
+        verdict = judge.judge(sampled(street(second)), unsure(confidence), None, second * 1.5, 0.0)
+        assert verdict is None
+
+
 def test_the_confidence_recovers_by_itself():
     judge, seconds = FrameJudge(0.75), 0.0
     for confidence in [0.6] * LOOKS + [0.9] * LOOKS:
@@ -225,6 +249,15 @@ def test_the_confidence_is_asked_for_once_a_second(monkeypatch):
         verdict = judge.judge(sampled(street(tick / 15)), segmentation, None, now_sec, 0.0)
     assert 9 <= asked <= 11
     assert verdict.fault is Fault.UNSURE
+
+
+def test_the_frame_after_one_without_probabilities_has_its_confidence_at_once():
+    judge = FrameJudge()
+    assert judge.judge(sampled(street()), unsure(1.0), None, 10.0, 0.0) is None
+    assert judge.confidence_due_sec == 11.0
+    overflown = Segmentation(unsure(1.0).labels, unsure(1.0).confidence, 0.5)
+    assert judge.judge(sampled(street()), overflown, None, 10.1, 0.0).fault is Fault.INVALID
+    assert judge.confidence_due_sec <= 10.1
 
 
 def test_pixels_of_unlabeled_classes_have_no_confidence_to_count():

@@ -8,6 +8,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 from support import recordings  # noqa: E402
 
 from enet_ros.perception.geometry.pose import Pose  # noqa: E402
+from enet_ros.recordings.transform_history import TransformHistory  # noqa: E402
 from enet_ros.recordings.transforms import RecordedTransforms  # noqa: E402
 
 SECOND = 10**9
@@ -88,6 +89,13 @@ def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_t
 def test_static_transforms_serve_frames_with_stamp_zero_at_any_time():
     made = transforms_of(('base', 'cam', None, 1.0, 0.0))
     assert x_of(made, 'base', 'cam', 0, 3000) == 1.0
+
+
+def test_transforms_at_the_end_whose_stamps_fell_back_are_a_fall():
+    history = TransformHistory()
+    for i, sec in enumerate((100, 101, 102, 1, 2)):
+        history.add('odom', sec * SECOND, (0.,) * 6 + (1.,), 200 * SECOND + i)
+    assert history.falls() == [200 * SECOND + 3]
 
 
 def add(made, parent, child, sec, recorded_sec, x, *, is_static=False):

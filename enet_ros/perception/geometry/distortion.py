@@ -113,7 +113,7 @@ def _fitted(model: str, name: str, values: tuple[float, ...]) -> tuple[float, ..
     if count is None:
         raise ValueError(f'd has {used} values that are not all 0, wanted at most {counts[-1]} '
                          f'for distortion_model {name!r}')
-    if used > order and order < counts[-1]:
+    if used > order:
         raise ValueError(f'd has {len(values)} values, wanted {" or ".join(map(str, counts))} for '
                          f'distortion_model {name!r}')
     return (*values, *(0.,) * count)[:count]

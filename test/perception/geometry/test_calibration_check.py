@@ -25,6 +25,11 @@ def matrix_p(fx, cx, cy, tx=0.):
     return (fx, 0, cx, tx, 0, fx, cy, 0, 0, 0, 1, 0)
 
 
+def rotation_x(angle_deg):
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    return (1., 0, 0, 0, cos, -sin, 0, sin, cos)
+
+
 def problem(frame_size=SIZE, size=SIZE, **changes):
     camera = CameraModel(*size, **{'k': K, 'p': P, **changes})
     return calibration_problem(camera, frame_size)
@@ -38,6 +43,7 @@ def problem(frame_size=SIZE, size=SIZE, **changes):
     ('plumb_bob', (.1, .2, .3, .4, 0), 'plumb_bob', 4),
     ('plumb_bob', (.1, .2, .3, .4, .5, .6, .7, .8), 'rational_polynomial', 8),
     ('plumb_bob', (.1, .2, .3, .4, .5, 0, 0, .8), 'rational_polynomial', 8),
+    ('plumb_bob', (.1, .2, .3, .4, .5, .6, 0, 0), 'rational_polynomial', 8),
     ('rational_polynomial', (.1,) * 8 + (0,) * 6, 'rational_polynomial', 8),
     ('rational_polynomial', (.1,) * 12, 'rational_polynomial', 12),
     ('rational_polynomial', (.1,) * 14, 'rational_polynomial', 14),
@@ -67,6 +73,8 @@ def test_without_a_coefficient_there_is_no_distortion_whatever_the_name(name, d)
 
 @pytest.mark.parametrize(('name', 'd', 'parts'), [
     ('inverse_brown_conrady', (.1,) * 5, ['inverse_brown_conrady', 'wanted one of plumb_bob']),
+    ('modified_brown_conrady', (.1, .2, .3, 0, .5), ['tangential distortion is another one']),
+    ('modified_brown_conrady', (.1, .2, 0, .4, .5), ['tangential distortion is another one']),
     ('double_sphere', (.1,) * 2, ['double_sphere', 'equidistant', 'rectified: true']),
     ('none', (.1,) * 5, ["'none'", 'not 0']),
     ('equidistant', (.1,) * 5, ['5 values', 'at most 4']),
@@ -88,6 +96,7 @@ def test_the_distortion_of_rectified_images_does_not_matter():
 @pytest.mark.parametrize(('changes', 'parts'), [
     ({'k': IDENTITY}, ['K has a focal length of 1 pixels', 'P is plausible', 'rectified to true']),
     ({'k': IDENTITY, 'p': (0.,) * 12}, ['K has a focal length of 1', 'calibrate anew']),
+    ({'k': IDENTITY, 'p': matrix_p(1., 321., 238.)}, ['K has a focal length', 'calibrate anew']),
     ({'p': (*IDENTITY[:3], 0, *IDENTITY[3:6], 0, *IDENTITY[6:], 0), 'rectified': True},
      ['P has a focal length of 1', 'rectified to false']),
     ({'k': matrix_k(60., 319.5, 239.5)}, ['focal length of 60', 'wanted 64 to']),
@@ -101,6 +110,7 @@ def test_the_distortion_of_rectified_images_does_not_matter():
     ({'p': matrix_p(1040., 642., 476.)}, ['images of different sizes']),
     ({'r': (2., 0, 0, 0, 1, 0, 0, 0, 1)}, ['R is', 'rotation matrix']),
     ({'r': (1., 0, 0, 0, 1, 0, 0, 0, -1)}, ['R is']),
+    ({'r': rotation_x(65.)}, ['R rotates the camera by 65 degrees']),
     ({'d': (-.9, 0, 0, 0, 0)}, ['folds inside the image', 'equidistant for a fisheye']),
     ({'d': (-.3, 0, 0, 0, 0), 'k': matrix_k(200., 319.5, 239.5)}, ['folds inside']),
     ({'k': matrix_k(1050., 639.5, 479.5), 'p': (0.,) * 12, 'binning': (2, 2)},
@@ -113,6 +123,7 @@ def test_a_calibration_that_cannot_be_true_says_which_number_and_what_to_do(chan
 
 @pytest.mark.parametrize(('size', 'changes'), [
     ((640, 480), {}),                                                         # Kinect
+    ((640, 480), {'r': rotation_x(55.)}),
     ((640, 480), {'k': matrix_k(615., 320.4, 240.6), 'p': matrix_p(615., 320.4, 240.6)}),
     ((848, 800), {'k': matrix_k(286., 420., 401.), 'd': (-.009, .047, -.045, .009),
                   'p': matrix_p(286., 420., 401., tx=-18.3), 'distortion_model': 'equidistant'}),

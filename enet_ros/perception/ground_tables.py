@@ -16,7 +16,7 @@ from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.grid import GridCells
 from enet_ros.perception.ground import GroundTable
-from enet_ros.perception.planner_outputs import RangeBins, path_bin, scan_bins
+from enet_ros.perception.planner_outputs import RangeBins, border_pixels, path_bin, scan_bins
 
 
 class MaskTable:
@@ -51,7 +51,7 @@ class MaskTable:
             self._size, self._last = size, None
             builder = ThreadPoolExecutor(1)
             self._first = builder.submit(GroundTable, table.camera, table.pose, size,
-                                         table.max_range_m)
+                                         table.max_range_m, table.valid_mask)
             builder.shutdown(wait=False)
             wait([self._first], wait_sec)
         if self._last is None:
@@ -93,6 +93,11 @@ class GroundTables:
         """The pixels of each cell of the grid."""
         return GridCells(self.table, self.camera_settings.grid)
 
+    @cached_property
+    def border(self) -> np.ndarray | None:
+        """The pixels behind unseen ones before the vehicle, or None if all pixels are seen."""
+        return None if self.table.unseen is None else border_pixels(self.table)
+
     def points(self, size: tuple[int, int],
                wait_sec: float | None = None) -> np.ndarray | None:
         """Return the ground point of every pixel of an image of another size.
@@ -123,7 +128,7 @@ class GroundTables:
             camera_settings: Settings of the camera.
         """
         table, max_range_m = self.table, camera_settings.settings.ground.max_range
-        if table.camera != camera:
+        if table.camera != camera or table.valid_mask is not camera_settings.valid_mask:
             return make_ground_tables(camera, pose, table.size, camera_settings)
         if (table.pose, table.max_range_m) != (pose, max_range_m):
             table = table.moved_to(pose, max_range_m)
@@ -146,4 +151,5 @@ def make_ground_tables(camera: CameraModel, pose: Pose, size: tuple[int, int],
         ValueError: A size or the range is not above 0.
     """
     max_range_m = camera_settings.settings.ground.max_range
-    return GroundTables(GroundTable(camera, pose, size, max_range_m), camera_settings)
+    return GroundTables(GroundTable(camera, pose, size, max_range_m, camera_settings.valid_mask),
+                        camera_settings)

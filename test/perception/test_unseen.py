@@ -143,9 +143,10 @@ def test_no_ray_is_free_through_a_mast(tmp_path, top):
     assert math.isnan(perception.drivable_summary(SIZE).nearest_edge_m)
 
 
-def test_a_hole_between_the_ends_of_a_ray_is_noticed(tmp_path):
+@pytest.mark.parametrize('row', range(110, 156, 6))
+def test_a_hole_between_the_ends_of_a_ray_is_noticed(tmp_path, row):
     hole = np.zeros((HEIGHT, WIDTH), bool)
-    hole[150:156, 140:180] = True
+    hole[row:row + 3, 140:180] = True
     settings = settings_of(scan__range_max=10., valid_mask=write_mask(tmp_path / 'mask.png', hole))
     perception = perceive(CameraModel(WIDTH, HEIGHT, K.ravel()), settings,
                           np.zeros(hole.shape, np.uint8))

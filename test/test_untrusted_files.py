@@ -126,7 +126,8 @@ CLAIMS = {
         'from enet_ros.network.checkpoint import read_checkpoint; read_checkpoint(path)'),
     'torch7': (torch7(), 'from enet_ros.importers.import_checkpoint import import_checkpoint; '
                          'import_checkpoint(path)'),
-    'cdr': (cdr(), 'from enet_ros.ros.cdr import read_image; read_image(path.read_bytes())'),
+    'cdr': (cdr(), 'from enet_ros.ros.cdr import read_image_message; '
+                   'read_image_message(path.read_bytes())'),
 }
 PROBE = """
 import resource, sys

@@ -54,12 +54,15 @@ class Backend(Protocol):
         device: What it runs on, in words.
         max_batch: Greatest useful number of frames in one call. More frames of several cameras
             are better segmented, and published, one after the other.
+        from_cache: Whether nothing was compiled since it was opened, or None if it compiles at
+            every start or in the background.
     """
 
     name: str
     precision: str
     device: str
     max_batch: int
+    from_cache: bool | None
 
     def new_batch(self, count: int) -> np.ndarray:
         """Return memory for ``count`` frames, from which :meth:`infer` reads fastest.
@@ -70,6 +73,19 @@ class Backend(Protocol):
 
     def status(self) -> str:
         """Say in one line how far the building of an engine is, or '' if none is built."""
+
+    def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
+        """Wait until an engine that is built in the background serves, or never will.
+
+        Measurements and tests call it, in the thread that segments.
+
+        Args:
+            confidence: Whether the engine gives the probability of the winning class as well.
+            timeout_sec: Longest wait.
+
+        Returns:
+            Whether it serves, which is True where none is built in the background.
+        """
 
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

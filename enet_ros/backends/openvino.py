@@ -239,6 +239,10 @@ class OpenVinoBackend:
         """Say nothing; see :class:`enet_ros.backends.base.Backend`."""
         return ''
 
+    def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
+        """Wait for nothing; see :class:`enet_ros.backends.base.Backend`."""
+        return True
+
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""

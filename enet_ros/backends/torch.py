@@ -40,6 +40,7 @@ class TorchBackend:
     """
 
     name = 'torch'
+    from_cache: bool | None = None
 
     def __init__(self, request: BackendRequest):
         """Build the graph on the device.
@@ -77,6 +78,10 @@ class TorchBackend:
     def status(self) -> str:
         """Say nothing; see :class:`enet_ros.backends.base.Backend`."""
         return ''
+
+    def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
+        """Wait for nothing; see :class:`enet_ros.backends.base.Backend`."""
+        return True
 
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

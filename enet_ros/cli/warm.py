@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     started_sec = time.monotonic()
     segmenter = _open(values)
     print(segmenter.choice)
-    if not hasattr(segmenter.backend, 'from_cache'):
+    if segmenter.backend.from_cache is None:
         return _finish_engines(segmenter)
     if segmenter.backend.from_cache:
         print(f'in the cache already: {cache_folder()}')
@@ -84,7 +84,7 @@ def _open(values: dict[str, object]) -> Segmenter:
 def _finish_engines(segmenter: Segmenter) -> int:
     """Wait for engines that are built in the background, if the backend builds any."""
     backend = segmenter.backend
-    if not hasattr(backend, 'wait'):
+    if not backend.status():
         print(f'nothing to keep: {backend.name} builds its network at every start')
         return 0
     print('the engines are loaded or built, which takes minutes on a small GPU', flush=True)

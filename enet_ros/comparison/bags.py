@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from enet_ros.comparison.frames import ComparedRecording, RecordedFrame, decode
+from enet_ros.comparison.frames import ComparedRecording, RecordedFrame
 from enet_ros.media import SourceError
 from enet_ros.perception.encodings import (
     BitDepth,
     CompressedFile,
     EncodedImage,
     EncodingError,
+    read_source,
 )
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
@@ -52,7 +53,7 @@ def _frames(path: Path, camera: CameraTopic,
             name = f'{camera.topic.name}, frame {i}, {time_sec:.2f} s'
             try:
                 source = _source(data, camera)
-                raw = decode(source, depth)
+                raw = read_source(source, depth)
                 image = raw.rgb()
             except EncodingError as error:
                 skip(f'{name}: {error}')

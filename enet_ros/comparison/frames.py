@@ -8,14 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.perception.encodings import (
-    BitDepth,
-    CompressedFile,
-    EncodedImage,
-    RawImage,
-    read_compressed,
-    read_raw_image,
-)
+from enet_ros.perception.encodings import CompressedFile, EncodedImage
 
 
 @dataclass(frozen=True)
@@ -35,21 +28,6 @@ class RecordedFrame:
     time_sec: float
     path: Path | None = None
     source: CompressedFile | EncodedImage | None = None
-
-
-def decode(source: CompressedFile | EncodedImage, depth: BitDepth) -> RawImage:
-    """Decode an image of a recording.
-
-    Args:
-        source: The image.
-        depth: Significant bits of its camera's images of 16 bits.
-
-    Raises:
-        EncodingError: The image cannot be read.
-    """
-    if isinstance(source, CompressedFile):
-        return read_compressed(source, depth)
-    return read_raw_image(source, depth)
 
 
 @dataclass(frozen=True)

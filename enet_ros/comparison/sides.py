@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from enet_ros.backends.base import PRECISION_NAMES, PRECISIONS, canonical_precision
-from enet_ros.comparison.frames import RecordedFrame, decode
+from enet_ros.comparison.frames import RecordedFrame
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.camera_settings import CameraSettings
-from enet_ros.perception.encodings import BitDepth
+from enet_ros.perception.encodings import BitDepth, read_source
 from enet_ros.perception.parameters.files import values_of_node
 from enet_ros.perception.parameters.names import (
     checked_values,
@@ -104,7 +104,7 @@ class Side:
         """Return a frame as this side sees it, (H, W, 3) uint8 RGB."""
         if frame.source is None:
             return frame.image
-        return decode(frame.source, self._bit_depth).rgb()
+        return read_source(frame.source, self._bit_depth).rgb()
 
     def perceive(self, image: np.ndarray, time_sec: float) -> SideFrame:
         """Segment a frame, as the node does.
@@ -125,7 +125,7 @@ class Side:
             batch, confidence=True, upside_down=[0] if self.settings.rotate == 180 else [])[0]
         perception = self._perceiver.perceive(segmentation, self._camera_settings,
                                               needs=Need.MASK | Need.CONFIDENCE,
-                                              stamp_sec=time_sec, vote_group=image.shape,
+                                              order_sec=time_sec, vote_group=image.shape,
                                               unseen=self._unseen)
         return SideFrame(perception.labels, perception.confidence, perception.mask,
                          1e3 * (time.perf_counter() - started_sec))

@@ -16,7 +16,7 @@ from enet_ros.media.files import (
 from enet_ros.media.images import (
     StoredImage,
     as_shown,
-    decode_image,
+    decode_image_file,
     open_image,
     read_image,
     write_image,
@@ -33,7 +33,7 @@ __all__ = [
     'VideoWriter',
     'as_shown',
     'check_is_media',
-    'decode_image',
+    'decode_image_file',
     'existing',
     'is_hidden',
     'is_video',

@@ -69,12 +69,12 @@ def open_image(path: Path) -> StoredImage:
         SourceError: The file is unreadable, damaged, cut short or too large, or is no image.
     """
     try:
-        return decode_image(read_bytes(path))
+        return decode_image_file(read_bytes(path))
     except SourceError as error:
         raise SourceError(f"'{path}' cannot be read as an image: {error}") from error
 
 
-def decode_image(data: bytes) -> StoredImage:
+def decode_image_file(data: bytes) -> StoredImage:
     """Decode the content of an image file.
 
     Raises:

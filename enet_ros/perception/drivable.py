@@ -41,18 +41,19 @@ class TemporalMajority:
         """Forget every frame."""
         self._frames: deque[np.ndarray] = deque()
         self._votes: np.ndarray | None = None
-        self._stamp_sec = math.nan
+        self._order_sec = math.nan  # of the last frame
 
-    def update(self, mask: np.ndarray, labels: np.ndarray, stamp_sec: float) -> np.ndarray:
+    def update(self, mask: np.ndarray, labels: np.ndarray, order_sec: float) -> np.ndarray:
         """Add a frame and count the votes.
 
-        A frame with the stamp of the last one takes its place, so that no frame votes twice. If
+        A frame with the time of the last one takes its place, so that no frame votes twice. If
         there are fewer than ``count`` frames, all of them vote.
 
         Args:
             mask: (H, W) uint8; 0 is not drivable.
             labels: (H, W) uint8 of the same frame; 255 is unknown.
-            stamp_sec: Stamp of the frame.
+            order_sec: Time by which the frame votes; see
+                :class:`enet_ros.perception.stamps.FramePlace`.
 
         Returns:
             (H, W) uint8: 255 where more than half of the frames are drivable and the newest is
@@ -61,12 +62,12 @@ class TemporalMajority:
         if self.count == 1:
             return mask
         if self._votes is None or self._votes.shape != mask.shape \
-                or not 0.0 <= stamp_sec - self._stamp_sec <= MAX_GAP_SEC:
+                or not 0.0 <= order_sec - self._order_sec <= MAX_GAP_SEC:
             self.clear()
             self._votes = np.zeros_like(mask)
-        elif stamp_sec == self._stamp_sec:
+        elif order_sec == self._order_sec:
             cv2.subtract(self._votes, self._frames.pop(), self._votes)
-        self._stamp_sec = stamp_sec
+        self._order_sec = order_sec
         self._add(cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1])
         half = len(self._frames) // 2
         most = cv2.threshold(self._votes, half, 255, cv2.THRESH_BINARY)[1]
@@ -110,20 +111,21 @@ class DrivableFilter:
         """Forget the frames before."""
         self.majority.clear()
 
-    def update(self, mask: np.ndarray, labels: np.ndarray, stamp_sec: float) -> np.ndarray:
+    def update(self, mask: np.ndarray, labels: np.ndarray, order_sec: float) -> np.ndarray:
         """Return the pixels of a mask that count.
 
         Args:
             mask: (H, W) uint8; 0 is not drivable. See :func:`drivable_mask`.
             labels: (H, W) uint8 of the same frame; 255 is unknown. See
                 :func:`labels_above_floor`.
-            stamp_sec: Stamp of the frame.
+            order_sec: Time by which the frame votes; see
+                :class:`enet_ros.perception.stamps.FramePlace`.
 
         Returns:
             (H, W) uint8: 255 is drivable, 0 is not drivable or unknown. It is ``mask`` itself if
             the settings change nothing.
         """
-        mask = self.majority.update(mask, labels, stamp_sec)
+        mask = self.majority.update(mask, labels, order_sec)
         if self._settings.max_hole > 0.0:
             mask = close_holes(mask, labels, self._settings.max_hole)
         if self._settings.connected:

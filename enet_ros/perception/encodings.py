@@ -25,12 +25,28 @@ from enet_ros.perception.images.read_compressed import read_compressed
 from enet_ros.perception.images.write_raw import encode_image
 
 __all__ = ['ENCODINGS', 'MAX_BYTES', 'MAX_PIXELS', 'BitDepth', 'CompressedFile', 'EncodedImage',
-           'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed', 'decode_image',
-           'encode_image', 'read_compressed', 'read_raw_image']
+           'EncodingError', 'RawImage', 'Remark', 'Scratch', 'decode_compressed',
+           'decode_raw_image', 'encode_image', 'read_compressed', 'read_raw_image',
+           'read_source']
 
 
-def decode_image(data, encoding: str, width: int, height: int, step: int, *,
-                 is_bigendian: bool = False) -> np.ndarray:
+def read_source(source: EncodedImage | CompressedFile, depth: BitDepth | None = None) -> RawImage:
+    """Read an image of either kind. A frame of the node takes the same way in ``steps.py``.
+
+    Args:
+        source: The image.
+        depth: Significant bits of its camera's images of 16 bits, or None for an image by itself.
+
+    Raises:
+        EncodingError: The image cannot be read.
+    """
+    if isinstance(source, CompressedFile):
+        return read_compressed(source, depth)
+    return read_raw_image(source, depth)
+
+
+def decode_raw_image(data, encoding: str, width: int, height: int, step: int, *,
+                     is_bigendian: bool = False) -> np.ndarray:
     """Convert the bytes of an image message to (height, width, 3) uint8 RGB.
 
     The arguments are those of :class:`EncodedImage`. The result for rgb8 is a view of ``data``.

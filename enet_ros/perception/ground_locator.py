@@ -14,8 +14,12 @@ from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.geometry.transforms import Transforms
 from enet_ros.perception.ground import image_rays, unseen_pixels
-from enet_ros.perception.ground_doubt import GroundDoubt, empty_output, ground_doubt
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
+from enet_ros.perception.ground_warnings import (
+    GroundWarning,
+    empty_output_warning,
+    pose_warning,
+)
 from enet_ros.perception.message_types import Header
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.valid_mask import ValidMask
@@ -32,10 +36,10 @@ class Calibrations(Protocol):
         """Return once which fields were corrected while reading, a sentence, or ''."""
 
 
-class Complaints(Protocol):
+class Warnings(Protocol):
     """Is told what is missing."""
 
-    def complain(self, effect: str, reason: str) -> None:
+    def warn(self, effect: str, reason: str) -> None:
         """Take what is missing, and why."""
 
 
@@ -45,18 +49,18 @@ class GroundLocator:
     Args:
         transforms: Source of the camera pose, with ``ground.pose: tf``.
         calibrations: The camera infos of the camera.
-        complaints: Is told what is missing, and why.
+        warnings: Is told what is missing, and why.
         size: (width, height) of the network.
         is_same: Tells whether the tables of one pose serve for another.
     """
 
-    def __init__(self, transforms: Transforms, calibrations: Calibrations, complaints: Complaints,
+    def __init__(self, transforms: Transforms, calibrations: Calibrations, warnings: Warnings,
                  size: tuple[int, int], is_same: Callable[[Pose, Pose], bool] = Pose.is_near):
         self._transforms, self._calibrations = transforms, calibrations
-        self._complaints, self._size, self._is_same = complaints, size, is_same
+        self._warnings, self._size, self._is_same = warnings, size, is_same
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
-        self._doubt: GroundDoubt | None = None
+        self._pose_warning: GroundWarning | None = None
         self._unseen: np.ndarray | None = None
         self._unseen_of: tuple[CameraModel | None, ValidMask | None] = (None, None)
 
@@ -95,11 +99,11 @@ class GroundLocator:
 
     def _locate(self, frame: FrameInFlight, needs: Need,
                 calibration: CheckedCalibration | None) -> None:
-        complain = self._complaints.complain
+        warn = self._warnings.warn
         if note := self._calibrations.take_note():
-            complain('calibration', note)
+            warn('calibration', note)
         if calibration is not None and not calibration.is_publishable:
-            complain('no ~/camera_info and no outputs in meters', calibration.problem)
+            warn('no ~/camera_info and no outputs in meters', calibration.problem)
             return
         if calibration is not None:
             frame.camera_info = calibration.info
@@ -107,20 +111,20 @@ class GroundLocator:
             of_image, of_info = (header.frame_id.removeprefix('/')
                                  for header in (frame.header, calibration.info.header))
             if of_image and of_info and of_image != of_info:
-                complain('camera_info', f"the camera info is of '{of_info}' and the images are of "
-                                        f"'{of_image}' (frame_id), wanted the camera info of this "
-                                        'camera; look at the remapping of camera_info')
+                warn('camera_info', f"the camera info is of '{of_info}' and the images are of "
+                                    f"'{of_image}' (frame_id), wanted the camera info of this "
+                                    'camera; look at the remapping of camera_info')
         if Need.GROUND not in needs:
             return
         try:
             frame.ground = self.tables(calibration, frame.camera_settings, frame.header)
         except (ValueError, LookupError) as error:
-            complain('no outputs in meters', str(error))
+            warn('no outputs in meters', str(error))
             return
         frame.needs |= Need.GROUND
-        doubt = self._doubt or empty_output(frame.ground, frame.requested_outputs)
-        if doubt is not None:
-            complain(doubt.effect, doubt.reason)
+        warning = self._pose_warning or empty_output_warning(frame.ground, frame.requested_outputs)
+        if warning is not None:
+            warn(warning.effect, warning.reason)
 
     def tables(self, calibration: CheckedCalibration | None, camera_settings: CameraSettings,
                header: Header) -> GroundTables:
@@ -152,7 +156,8 @@ class GroundLocator:
         else:
             self._tables = last.updated(camera, pose, camera_settings)
         self._camera = camera
-        self._doubt = ground_doubt(self._tables.table, camera_settings.settings, header.frame_id)
+        self._pose_warning = pose_warning(self._tables.table, camera_settings.settings,
+                                          header.frame_id)
         return self._tables
 
     def forget_points(self) -> None:

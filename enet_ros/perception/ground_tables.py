@@ -19,7 +19,7 @@ from enet_ros.perception.ground import GroundTable
 from enet_ros.perception.planner_outputs import RangeBins, border_pixels, path_bin, scan_bins
 
 
-class MaskTable:
+class BackgroundTable:
     """The last table of another size than the network's, which a thread of its own computes.
 
     It takes seconds for a large image. One thread calls the methods.
@@ -34,8 +34,8 @@ class MaskTable:
         self._first: Future[GroundTable] | None = None
         self._last: GroundTable | None = None
 
-    def like(self, table: GroundTable, size: tuple[int, int],
-             wait_sec: float | None) -> GroundTable | None:
+    def table_for(self, table: GroundTable, size: tuple[int, int],
+                  wait_sec: float | None) -> GroundTable | None:
         """Return the table of a size with the pose and range of another one of this camera.
 
         Args:
@@ -75,7 +75,7 @@ class GroundTables:
 
     table: GroundTable
     camera_settings: CameraSettings
-    _masks: MaskTable = field(default_factory=MaskTable, repr=False)
+    _background: BackgroundTable = field(default_factory=BackgroundTable, repr=False)
     """The tables of all poses share it."""
 
     @cached_property
@@ -104,19 +104,19 @@ class GroundTables:
 
         Args:
             size: (width, height) of the image.
-            wait_sec: See :meth:`MaskTable.like`.
+            wait_sec: See :meth:`BackgroundTable.table_for`.
 
         Returns:
             (height, width, 3) float32; see :class:`GroundTable`. It is the same array until
             something changes. It is None if it is not there yet.
         """
-        table = self.table if size == self.table.size else self._masks.like(self.table, size,
-                                                                            wait_sec)
+        table = (self.table if size == self.table.size else
+                 self._background.table_for(self.table, size, wait_sec))
         return None if table is None else table.points
 
     def forget_points(self) -> None:
         """Free the memory of the points of another size."""
-        self._masks.forget()
+        self._background.forget()
 
     def updated(self, camera: CameraModel, pose: Pose,
                 camera_settings: CameraSettings) -> GroundTables:
@@ -134,7 +134,7 @@ class GroundTables:
             table = table.moved_to(pose, max_range_m)
         elif camera_settings is self.camera_settings:
             return self
-        return GroundTables(table, camera_settings, self._masks)
+        return GroundTables(table, camera_settings, self._background)
 
 
 def make_ground_tables(camera: CameraModel, pose: Pose, size: tuple[int, int],

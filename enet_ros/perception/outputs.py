@@ -114,8 +114,8 @@ def grid_of(frame: FrameInFlight,
     if not settings.odom_frame:
         return cells, spec.origin_m, settings.base_frame
     try:
-        (x, y, _), rotation = transforms.lookup(settings.odom_frame, settings.base_frame,
-                                                frame.header.stamp)
+        (x, y, _), quaternion = transforms.lookup(settings.odom_frame, settings.base_frame,
+                                                  frame.header.stamp)
     except LookupError as error:
         raise OutputError(str(error)) from error
-    return *rotated_grid(cells, spec, (x, y), yaw_of(rotation)), settings.odom_frame
+    return *rotated_grid(cells, spec, (x, y), yaw_of(quaternion)), settings.odom_frame

@@ -132,7 +132,7 @@ class Perceiver:
         self.drivable_filter.clear()
 
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
-                 needs: Need, stamp_sec: float = 0.0, vote_group: tuple = (),
+                 needs: Need, order_sec: float = 0.0, vote_group: tuple = (),
                  ground: GroundTables | None = None,
                  unseen: np.ndarray | None = None) -> Perception:
         """Perceive a frame. Only what the requested outputs need is computed.
@@ -141,7 +141,7 @@ class Perceiver:
             segmentation: Labels and confidence of the network's size.
             camera_settings: Settings of the camera.
             needs: What the requested outputs are made from.
-            stamp_sec: Time by which the frame votes.
+            order_sec: Time by which the frame votes.
             vote_group: What frames must have in common to vote together. The temporal filter
                 forgets the frames of another group.
             ground: Tables of the ground, for outputs in meters.
@@ -160,7 +160,7 @@ class Perceiver:
             labels = labels_above_floor(segmentation.labels, segmentation.confidence,
                                         camera_settings.settings.confidence_floor)
             mask = self.drivable_filter.update(
-                drivable_mask(labels, camera_settings.drivable_lut), labels, stamp_sec)
+                drivable_mask(labels, camera_settings.drivable_lut), labels, order_sec)
         return Perception(segmentation.labels, camera_settings, segmentation.confidence, mask,
                           ground)
 

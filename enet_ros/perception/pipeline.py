@@ -24,7 +24,7 @@ from enet_ros.common.one_line_error import describe_error
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
-from enet_ros.perception.steps import distrust
+from enet_ros.perception.steps import make_suspect_unknown
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 
 
@@ -223,14 +223,14 @@ class Pipeline:
                     frame.sample, frame.segmentation, frame.image, frame.times.started,
                     frame.camera_settings.settings.frozen_timeout)
                 if frame.suspicion is not None:
-                    distrust(frame, perceiver)
+                    make_suspect_unknown(frame, perceiver)
                 step = 'locate'
                 dropped = camera.locate(frame) if frame.needs & Need.LOCATION else None
                 if dropped is None:
                     step = 'perceive'
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
-                        stamp_sec=frame.order_sec, vote_group=frame.vote_group,
+                        order_sec=frame.order_sec, vote_group=frame.vote_group,
                         ground=frame.ground, unseen=frame.unseen)
                     step = 'publish'
                     dropped = camera.publish(frame)

@@ -41,7 +41,7 @@ def decode_frame(frame: FrameInFlight, network_input: np.ndarray, scratch: Scrat
     frame.vote_group = frame.time_epoch, frame.header.frame_id, frame.image_size
 
 
-def distrust(frame: FrameInFlight, perceiver: Perceiver) -> None:
+def make_suspect_unknown(frame: FrameInFlight, perceiver: Perceiver) -> None:
     """Make a suspect frame unknown, and forget the frames before it, if its settings say so."""
     if frame.camera_settings.settings.suspect_frames == 'unknown':
         frame.segmentation = all_unknown(frame.segmentation)

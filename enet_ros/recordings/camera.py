@@ -25,7 +25,7 @@ from enet_ros.perception.outputs import find_requested
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.perception.stamps import FrameClock, StampError, to_ns
-from enet_ros.perception.steps import decode_frame, distrust
+from enet_ros.perception.steps import decode_frame, make_suspect_unknown
 from enet_ros.perception.suspicion import FrameJudge, sampled_rows
 from enet_ros.recordings.cameras import CameraTopic
 from enet_ros.recordings.definitions import typestore
@@ -35,14 +35,14 @@ from enet_ros.recordings.survey import RecordedCalibrations
 from enet_ros.recordings.transforms import RecordedTransforms
 
 
-class Complaints:
+class CountedWarnings:
     """Counts what is missing or wrong, with the first reason of each effect."""
 
     def __init__(self):
         self._counts: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
 
-    def complain(self, effect: str, reason: str) -> None:
+    def warn(self, effect: str, reason: str) -> None:
         """Count an effect."""
         self._counts[effect] += 1
         self._reasons.setdefault(effect, reason)
@@ -73,7 +73,7 @@ class RecordedCamera:
 
     Args:
         camera: Name and topic.
-        settings: Settings of the camera.
+        camera_settings: Settings of the camera.
         segmenter: The network.
         outputs: Names of the outputs.
         transforms: Transforms of the recording.
@@ -81,28 +81,30 @@ class RecordedCamera:
 
     Attributes:
         name: Name of the camera.
-        complaints: What was missing or wrong.
+        warnings: What was missing or wrong.
         frames: Number of frames that were segmented.
     """
 
-    def __init__(self, camera: CameraTopic, settings: CameraSettings, segmenter: Segmenter,
-                 outputs: Sequence[str], transforms: RecordedTransforms,
+    def __init__(self, camera: CameraTopic, camera_settings: CameraSettings,
+                 segmenter: Segmenter, outputs: Sequence[str], transforms: RecordedTransforms,
                  calibrations: RecordedCalibrations):
-        self.name, self.frames, self.complaints = camera.name, 0, Complaints()
+        self.name, self.frames, self.warnings = camera.name, 0, CountedWarnings()
         self._topic, self._is_compressed = camera.topic, camera.is_compressed
-        self._settings, self._segmenter = settings, segmenter
+        self._camera_settings, self._segmenter = camera_settings, segmenter
+        settings = camera_settings.settings
         self._calibrations = calibrations
         # Equal poses only, so that a frame's outputs do not depend on where a part begins.
-        self._locator = GroundLocator(transforms, calibrations, self.complaints,
+        self._locator = GroundLocator(transforms, calibrations, self.warnings,
                                       segmenter.resolution, operator.eq)
         self._context = OutputContext(transforms)
         self._clock, self._time_epoch = FrameClock(), 0
         self._judge, self._perceiver = FrameJudge(segmenter.least_confidence), Perceiver()
-        self._scratch, self._bit_depth = Scratch(), BitDepth(settings.settings.bit_depth)
+        self._perceiver.drivable_filter.settings = settings.drivable
+        self._scratch, self._bit_depth = Scratch(), BitDepth(settings.bit_depth)
         self._batch = segmenter.new_batch(1)
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._requested, self._needs = find_requested(
-            [OUTPUTS[name] for name in outputs if name in OUTPUTS], settings.settings)
+            [OUTPUTS[name] for name in outputs if name in OUTPUTS], settings)
 
     def segment(self, data: bytes, log_ns: int) -> Iterator[tuple[Output, object]]:
         """Segment a frame, and yield its outputs with their messages.
@@ -114,7 +116,7 @@ class RecordedCamera:
         try:
             frame = self._decode(data, log_ns)
         except EncodingError as error:
-            self.complaints.complain(UNREADABLE, str(error))
+            self.warnings.warn(UNREADABLE, str(error))
             return
         self._infer(frame)
         frame.requested_outputs = self._requested
@@ -123,7 +125,7 @@ class RecordedCamera:
             self._locator.locate(frame)
         frame.perception = self._perceiver.perceive(
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,
-            stamp_sec=frame.order_sec, vote_group=frame.vote_group, unseen=frame.unseen)
+            order_sec=frame.order_sec, vote_group=frame.vote_group, unseen=frame.unseen)
         self.frames += 1
         for output in (OUTPUTS[name] for name in self._requested):
             if output.needs not in frame.needs:
@@ -131,7 +133,7 @@ class RecordedCamera:
             try:
                 yield output, output.make(frame, self._context)
             except OutputError as error:
-                self.complaints.complain(f'no ~/{output.name}', str(error))
+                self.warnings.warn(f'no ~/{output.name}', str(error))
 
     def _decode(self, data: bytes, log_ns: int) -> FrameInFlight:
         """Return a decoded frame, whose network input is in the batch.
@@ -154,11 +156,11 @@ class RecordedCamera:
                                message.step, is_bigendian=bool(message.is_bigendian)))
         frame = FrameInFlight(0, header, source, stamp_ns, self._place(stamp_ns, log_ns / 1e9),
                               time_epoch=self._time_epoch, times=FrameTimes(started=log_ns / 1e9),
-                              camera_settings=self._settings, needs=self._needs)
+                              camera_settings=self._camera_settings, needs=self._needs)
         decode_frame(frame, self._batch[0], self._scratch, self._bit_depth)
         for remark in frame.image.remarks:
             if remark.is_warning:
-                self.complaints.complain(f'images with an unusual {remark.fact}', remark.value)
+                self.warnings.warn(f'images with an unusual {remark.fact}', remark.value)
         frame.sample = self._batch[0, self._sampled_rows].copy()
         return frame
 
@@ -173,7 +175,7 @@ class RecordedCamera:
 
     def _infer(self, frame: FrameInFlight) -> None:
         """Run the network, and judge whether the frame can be trusted."""
-        settings, now_sec = self._settings.settings, frame.times.started
+        settings, now_sec = self._camera_settings.settings, frame.times.started
         confidence = Need.CONFIDENCE in frame.needs or now_sec >= self._judge.confidence_due_sec
         frame.segmentation, = self._segmenter.infer(
             self._batch, confidence=confidence, upside_down=[0] if settings.rotate else [])
@@ -181,15 +183,15 @@ class RecordedCamera:
                                             now_sec, settings.frozen_timeout)
         if frame.suspicion is None:
             return
-        self.complaints.complain(f'suspect frames, {frame.suspicion.fault.value}',
+        self.warnings.warn(f'suspect frames, {frame.suspicion.fault.value}',
                                  frame.suspicion.reason)
-        distrust(frame, self._perceiver)
+        make_suspect_unknown(frame, self._perceiver)
 
     def state(self) -> dict[str, object]:
         """Return what is remembered between two frames, for :meth:`restore`."""
         return {'frames': self.frames,
                 'epochs': [self._time_epoch, self._perceiver.vote_group],
-                'complaints': self.complaints.state(),
+                'complaints': self.warnings.state(),
                 **{name: dict(vars(remembers)) for name, remembers in self._memories().items()}}
 
     def restore(self, state: dict[str, object]) -> None:
@@ -200,13 +202,15 @@ class RecordedCamera:
         """
         self.frames = state['frames']
         self._time_epoch, self._perceiver.vote_group = state['epochs']
-        self.complaints.restore(state['complaints'])
+        self.warnings.restore(state['complaints'])
         for name, remembers in self._memories().items():
             set_fields(remembers, state[name])
 
     def _memories(self) -> dict[str, object]:
-        """Return the objects that remember frames. Their attributes are plain data."""
-        drivable_filter = self._perceiver.drivable_filter
-        drivable_filter.settings = self._settings.settings.drivable
+        """Return the objects that remember frames.
+
+        Their attributes are plain data. A state has their names, and only a run of the same
+        version goes on with it, so they may be renamed.
+        """
         return {'clock': self._clock, 'judge': self._judge, 'bit_depth': self._bit_depth,
-                'votes': drivable_filter.majority}
+                'votes': self._perceiver.drivable_filter.majority}

@@ -14,8 +14,15 @@ import numpy as np
 
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.frame import FrameInFlight
-from enet_ros.perception.geometry.camera_info import scaled_matrices
 from enet_ros.perception.images.write_compressed import jpeg_of, png_of
+from enet_ros.perception.message_fields import (
+    POINT_FIELDS,
+    camera_info_fields,
+    cloud_bytes,
+    cloud_fields,
+    drivable_area_fields,
+    scan_fields,
+)
 from enet_ros.perception.message_types import Header
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
@@ -94,14 +101,10 @@ def _compressed_overlay(frame: FrameInFlight, context: OutputContext) -> object:
 
 
 def _camera_info(frame: FrameInFlight, context: OutputContext) -> object:
-    info = frame.camera_info
-    k, p = scaled_matrices(info, frame.output_size)
-    width, height = frame.output_size
     whole_image = message('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0,
                           width=0, do_rectify=False)
-    return message('sensor_msgs/msg/CameraInfo', header=frame.header, height=height, width=width,
-                   distortion_model=info.distortion_model, d=info.d, k=k, r=info.r, p=p,
-                   binning_x=0, binning_y=0, roi=whole_image)
+    return message('sensor_msgs/msg/CameraInfo', header=frame.header, binning_x=0, binning_y=0,
+                   roi=whole_image, **camera_info_fields(frame.camera_info, frame.output_size))
 
 
 def _polygons(contours: tuple | list) -> list:
@@ -111,25 +114,16 @@ def _polygons(contours: tuple | list) -> list:
 
 
 def _drivable_area(frame: FrameInFlight, context: OutputContext) -> object:
-    width, height = frame.output_size
-    summary = frame.perception.drivable_summary(frame.output_size)
-    base_frame = frame.camera_settings.settings.base_frame if frame.ground is not None else ''
-    return message('enet_ros/msg/DrivableArea', header=frame.header, base_frame=base_frame,
-                   width=width, height=height, fraction=summary.fraction,
-                   confidence=summary.confidence, nearest_edge=summary.nearest_edge_m,
-                   contours_px=_polygons(summary.contours_px),
-                   contours_m=_polygons(summary.contours_m))
+    fields = drivable_area_fields(frame)
+    contours = {name: _polygons(fields.pop(name)) for name in ('contours_px', 'contours_m')}
+    return message('enet_ros/msg/DrivableArea', header=frame.header, **fields, **contours)
 
 
 def _cloud(frame: FrameInFlight, points: np.ndarray) -> object:
     """Return points (H, W, 3) or (N, 3) float32, in meters, as a cloud."""
-    height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
-    fields = [message('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=7, count=1)
-              for i, name in enumerate('xyz')]
-    return message('sensor_msgs/msg/PointCloud2', header=_base_header(frame), height=height,
-                   width=width, fields=fields, is_bigendian=False, point_step=12,
-                   row_step=12 * width, is_dense=points.ndim == 2,
-                   data=np.ascontiguousarray(points, '<f4').reshape(-1).view(np.uint8))
+    fields = [message('sensor_msgs/msg/PointField', **each) for each in POINT_FIELDS]
+    return message('sensor_msgs/msg/PointCloud2', header=_base_header(frame), fields=fields,
+                   data=cloud_bytes(points), **cloud_fields(points))
 
 
 def _points(frame: FrameInFlight, context: OutputContext) -> object:
@@ -141,14 +135,11 @@ def _obstacles(frame: FrameInFlight, context: OutputContext) -> object:
 
 
 def _free_space(frame: FrameInFlight, context: OutputContext) -> object:
-    scan = frame.camera_settings.settings.scan
     return message('sensor_msgs/msg/LaserScan', header=_base_header(frame),
-                   angle_min=scan.angle_min,
-                   angle_max=scan.angle_min + (scan.count - 1) * scan.angle_increment,
-                   angle_increment=scan.angle_increment, time_increment=0.0, scan_time=0.0,
-                   range_min=scan.range_min, range_max=scan.range_max,
+                   time_increment=0.0, scan_time=0.0,
                    ranges=np.ascontiguousarray(frame.perception.free_space(), np.float32),
-                   intensities=np.zeros(0, np.float32))
+                   intensities=np.zeros(0, np.float32),
+                   **scan_fields(frame.camera_settings.settings.scan))
 
 
 def _grid(frame: FrameInFlight, context: OutputContext) -> object:

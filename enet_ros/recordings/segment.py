@@ -143,19 +143,19 @@ class _Run:
         values, unused = _without_absent_cameras(options.values, cameras)
         self._remarks += unused
         self._values = _values_for(values, cameras, survey)
-        settings = settings_of_cameras(
+        camera_settings = settings_of_cameras(
             checked_values(self._values, [camera.name for camera in cameras]),
             segmenter.checkpoint.class_map)
         if 'ground.pose' not in options.values:
-            self._remarks += _missing_ground(options.outputs, cameras, settings, survey)
+            self._remarks += _missing_ground(options.outputs, cameras, camera_settings, survey)
         if _in_meters(options.outputs) and any(
                 each.settings.ground.pose == 'tf' or each.settings.odom_frame
-                for each in settings.values()):
+                for each in camera_settings.values()):
             self._remarks += survey.remarks
-        self._valid_masks = [each.valid_mask.sha256 for each in settings.values()
+        self._valid_masks = [each.valid_mask.sha256 for each in camera_settings.values()
                              if each.valid_mask is not None]
         self._cameras = {camera.topic: RecordedCamera(
-            camera, settings[camera.name], segmenter, options.outputs,
+            camera, camera_settings[camera.name], segmenter, options.outputs,
             survey.transforms[camera.name], survey.calibrations[camera.name])
             for camera in cameras}
         self._topic_of = {(camera.name, name): own_topic(
@@ -259,15 +259,15 @@ class _Run:
     def _report(self, parts: int, resumed_parts: int) -> BagReport:
         cameras = list(self._cameras.values())
         lines = [f'{topic.name}: {line}' for topic, camera in self._cameras.items()
-                 for line in camera.complaints.lines()]
+                 for line in camera.warnings.lines()]
         return BagReport(sum(camera.frames for camera in cameras),
-                         sum(camera.complaints.count(UNREADABLE) for camera in cameras),
+                         sum(camera.warnings.count(UNREADABLE) for camera in cameras),
                          [*self._remarks, *lines], parts, resumed_parts, self._provenance())
 
 
 def _done(camera: RecordedCamera) -> int:
     """Return the number of messages that a camera has taken."""
-    return camera.frames + camera.complaints.count(UNREADABLE)
+    return camera.frames + camera.warnings.count(UNREADABLE)
 
 
 def _without_absent_cameras(values: Mapping[str, object], cameras: Sequence[CameraTopic]
@@ -313,12 +313,12 @@ def _in_meters(outputs: Sequence[str]) -> list[str]:
 
 
 def _missing_ground(outputs: Sequence[str], cameras: Sequence[CameraTopic],
-                    settings: Mapping[str, CameraSettings], survey: Survey) -> list[str]:
+                    camera_settings: Mapping[str, CameraSettings], survey: Survey) -> list[str]:
     """Return a sentence for each camera that gets no outputs in meters, if any are asked for."""
     names = _in_meters(outputs)
     remarks = []
     for camera in cameras:
-        if names and settings[camera.name].settings.ground.pose == 'off':
+        if names and camera_settings[camera.name].settings.ground.pose == 'off':
             missing = [survey.transforms[camera.name].missing,
                        '' if len(survey.calibrations[camera.name]) else 'no camera_info']
             reason = ' and '.join(filter(None, missing))

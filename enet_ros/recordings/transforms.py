@@ -9,7 +9,7 @@ from math import hypot, isfinite
 import numpy as np
 
 from enet_ros.perception.geometry.pose import quaternion_matrix
-from enet_ros.perception.geometry.transforms import frame_names
+from enet_ros.perception.geometry.transforms import Transform, frame_names
 from enet_ros.perception.message_types import Stamp
 from enet_ros.perception.stamps import StampError, ns_of_stamp
 from enet_ros.recordings.epochs import Epochs
@@ -91,8 +91,8 @@ class RecordedTransforms:
             self._epochs = Epochs(self._moving)
         return self._epochs
 
-    def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[tuple, tuple]:
-        """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
+    def lookup(self, target: str, source: str, stamp: Stamp) -> Transform:
+        """Return the transform from source to target.
 
         Args:
             target: Frame to transform into.
@@ -115,7 +115,7 @@ class RecordedTransforms:
                 f'{", ".join(sorted(self._names)) or "none"}'))
         matrix = np.linalg.inv(_chain(down.values[:down.frames.index(common)])) \
             @ _chain(up.values[:up.frames.index(common)])
-        return tuple(matrix[:3, 3].tolist()), _quaternion(matrix[:3, :3])
+        return Transform(tuple(matrix[:3, 3].tolist()), _quaternion(matrix[:3, :3]))
 
     def _way(self, source: str, stamp_ns: int, epoch: int) -> _Way:
         """Return the way from a frame to the root, at a time."""
@@ -162,9 +162,9 @@ def _matrix(values: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
+def _quaternion(rotation_matrix: np.ndarray) -> tuple[float, float, float, float]:
     """Return a rotation matrix as x y z w: the eigenvector of its greatest symmetric form."""
-    (a, b, c), (d, e, f), (g, h, i) = rotation
+    (a, b, c), (d, e, f), (g, h, i) = rotation_matrix
     form = np.array([[a - e - i, b + d, c + g, h - f], [b + d, e - a - i, f + h, c - g],
                      [c + g, f + h, i - a - e, d - b], [h - f, c - g, d - b, a + e + i]])
     return tuple(np.linalg.eigh(form)[1][:, -1].tolist())

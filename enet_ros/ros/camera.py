@@ -26,7 +26,7 @@ from enet_ros.perception.outputs import find_requested, left_out
 from enet_ros.perception.stamps import SECOND_NS, FrameClock, StampError, to_ns
 from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
-from enet_ros.ros.cdr import read_image
+from enet_ros.ros.cdr import read_image_message
 from enet_ros.ros.compat import LabelInfo
 from enet_ros.ros.frame_gate import FrameGate
 from enet_ros.ros.health import CameraHealth
@@ -113,7 +113,7 @@ class Camera:
         self._clock = FrameClock()  # of the receiving thread
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
-        self._wanted: list[Output] = []  # outputs that had subscribers at the last frame
+        self._subscribed_outputs: list[Output] = []  # at the last frame
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
         self.transforms = transforms
         self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
@@ -131,7 +131,8 @@ class Camera:
             self._topics = created.pop_all()
         self.health = CameraHealth(self.images.topic_name, node.get_logger())
         self._suspects = SuspectReport(self.health)
-        self._ground = GroundLocator(transforms, self.calibration, self.health, setup.resolution)
+        self._ground = GroundLocator(transforms, self.calibration, self.health.warnings,
+                                     setup.resolution)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
 
     def activate(self) -> None:
@@ -166,7 +167,7 @@ class Camera:
             return
         self.health.count_received()
         try:
-            header, source = (read_image(message) if isinstance(message, bytes) else
+            header, source = (read_image_message(message) if isinstance(message, bytes) else
                               (message.header, CompressedFile(message.data, message.format)))
             stamp_ns = header.stamp.sec * SECOND_NS + header.stamp.nanosec
             if header.stamp.sec < 0 or header.stamp.nanosec >= SECOND_NS:
@@ -207,11 +208,11 @@ class Camera:
         if ((frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec)
                 and (refusal := self._gate.refusal(frame))):
             return refusal
-        self._wanted = [OUTPUTS[name] for name, publisher in self._publishers.items()
-                        if publisher.get_subscription_count()]
-        frame.requested_outputs, frame.needs = find_requested(self._wanted, settings)
+        self._subscribed_outputs = [OUTPUTS[name] for name, publisher in self._publishers.items()
+                                    if publisher.get_subscription_count()]
+        frame.requested_outputs, frame.needs = find_requested(self._subscribed_outputs, settings)
         if not frame.requested_outputs:
-            return Dropped(DropCause.UNREQUESTED, left_out(self._wanted, ()))
+            return Dropped(DropCause.UNREQUESTED, left_out(self._subscribed_outputs, ()))
         self._bit_depth.bits = settings.bit_depth
         try:
             decode_frame(frame, network_input, self._scratch, self._bit_depth)
@@ -242,8 +243,8 @@ class Camera:
         facts, note = {}, self._clock.take_note()
         current = self._parameters.camera_settings.get(self.setup.name)
         if current is not None:
-            requested, _ = find_requested(self._wanted, current.settings)
-            if lacking := left_out(self._wanted, requested):
+            requested, _ = find_requested(self._subscribed_outputs, current.settings)
+            if lacking := left_out(self._subscribed_outputs, requested):
                 facts['left_out'] = lacking
         if self._last_frame is not None:
             facts['calibration'] = self.calibration.describe(*self._last_frame)
@@ -266,7 +267,7 @@ class Camera:
                 try:
                     messages.append((name, output.make(frame, self._context)))
                 except Exception as error:  # The other outputs of the frame go on.
-                    failure = self._complain(name, error) or failure
+                    failure = self._warn_missing(name, error) or failure
         if failure and not messages:  # Otherwise such frames would end no stall.
             return Dropped(DropCause.FAILED, f'step publish failed: {failure}')
         with self._gate.lock:
@@ -296,17 +297,17 @@ class Camera:
                 if (refusal := self._gate.refusal(frame)) is None:
                     self._publishers[output.name].publish(message)
                 elif refusal.reason:  # The node is still active.
-                    self.health.complain(f'no ~/{output.name}', refusal.reason)
+                    self.health.warnings.warn(f'no ~/{output.name}', refusal.reason)
         except Exception as error:  # The frame is published, and must not count as dropped.
-            self._complain(output.name, error)
+            self._warn_missing(output.name, error)
 
-    def _complain(self, name: str, error: Exception) -> str:
+    def _warn_missing(self, name: str, error: Exception) -> str:
         """Say why an output is missing. Return the reason if something failed, else ''."""
         failure = '' if isinstance(error, OutputError) else describe_error(error)
-        self.health.complain(f'no ~/{name}', failure or str(error))
+        self.health.warnings.warn(f'no ~/{name}', failure or str(error))
         return failure
 
-    def check_stall(self) -> float:
+    def publish_stall_if_due(self) -> float:
         """Publish one mask of unknown after ``stall_timeout`` without a finished frame.
 
         Returns:
@@ -314,13 +315,11 @@ class Camera:
         """
         camera_settings = self._parameters.camera_settings.get(self.setup.name)
         timeout_sec = camera_settings.settings.stall_timeout if camera_settings else 0.0
-        due_sec = self.health.seconds_to_stall(timeout_sec)
-        if due_sec > 0.0:
-            return due_sec
-        self.publish_unknown()
-        self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
-                                      throttle_duration_sec=WARNING_PERIOD_SEC)
-        return math.inf
+        if self.health.note_stall(timeout_sec):
+            self.publish_unknown()
+            self._node.get_logger().error(f'{self.images.topic_name}: {self.health.last_error}',
+                                          throttle_duration_sec=WARNING_PERIOD_SEC)
+        return self.health.seconds_to_stall(timeout_sec)
 
     def publish_unknown(self) -> None:
         """Publish a mask of unknown, if a frame was published since the activation."""

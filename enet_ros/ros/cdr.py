@@ -21,7 +21,7 @@ _BYTE_ORDERS = {b'\0\0': '>', b'\0\1': '<', b'\0\6': '>', b'\0\7': '<'}
 _ENCAPSULATION_BYTES = 4
 
 
-def read_image(serialized: bytes) -> tuple[Header, EncodedImage]:
+def read_image_message(serialized: bytes) -> tuple[Header, EncodedImage]:
     """Read a sensor_msgs/Image. It takes half the time of a message whose pixels are copied.
 
     Args:

@@ -18,6 +18,7 @@ from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 STATISTICS_FRAMES = 200     # Rates and percentiles look back over so many frames.
 RATE_WINDOW_SEC = 5.0
+IDLE = 'idle'               # Effect of the warning that no output can be made.
 
 
 class Logger(Protocol):
@@ -47,18 +48,85 @@ class Counts:
     dropped: int
 
 
-class CameraHealth:
-    """Counts the frames of one camera, and says what is wrong.
+class CameraWarnings:
+    """What frames of one camera go on without: for the log, now and then, and the diagnostics.
 
-    The receiving thread calls :meth:`count_received`. The publishing thread calls
-    :meth:`count_published`, :meth:`complain` and :meth:`counts`. Any thread calls :meth:`drop`,
-    :meth:`note` and :meth:`forget_time`. The executor's thread calls the rest.
+    Any thread may call it.
 
     Args:
         topic: Topic of the images, for messages.
         logger: Receives a warning now and then, while active.
 
     Attributes:
+        is_active: Whether warnings are logged.
+    """
+
+    def __init__(self, topic: str, logger: Logger):
+        self._topic, self._logger, self.is_active = topic, logger, False
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all warnings, and when they were logged."""
+        with self._lock:
+            self._recent: dict[str, str] = {}  # since the last diagnostics
+            self._lasting: dict[str, str] = {}
+            self._logged_sec: dict[str, float] = {}
+
+    def warn(self, effect: str, reason: str, *, lasts: bool = False) -> None:
+        """Keep a warning for the diagnostics, and log it.
+
+        Args:
+            effect: What is missing.
+            reason: Why it is missing. An empty reason ends a warning that lasts.
+            lasts: Whether the diagnostics show it until it ends, and not only once.
+        """
+        self.keep(effect, reason, lasts=lasts)
+        if reason:
+            self.log(effect, reason)
+
+    def keep(self, effect: str, reason: str, *, lasts: bool = False) -> None:
+        """Keep a warning for the diagnostics only. The arguments are those of :meth:`warn`."""
+        with self._lock:
+            (self._lasting if lasts else self._recent)[effect] = reason
+
+    def keep_idle(self, reason: str) -> None:
+        """End the warnings that last, since nobody looks at the frames. Keep why, if given."""
+        with self._lock:
+            self._lasting = {IDLE: reason}
+
+    def log(self, effect: str, reason: str) -> None:
+        """Log a warning, unless one of the same effect was logged a moment ago."""
+        now_sec = time.monotonic()
+        with self._lock:
+            logged_sec = self._logged_sec.get(effect, -math.inf)
+            is_due = self.is_active and now_sec - logged_sec > WARNING_PERIOD_SEC
+            if is_due:
+                self._logged_sec[effect] = now_sec
+        if is_due:
+            self._logger.warning(f'{self._topic}: {effect}: {reason}')
+
+    def take(self) -> str:
+        """Return what the diagnostics show, or ''. Warnings that do not last are forgotten."""
+        with self._lock:
+            warnings, self._recent = self._recent | self._lasting, {}
+        return '; '.join(f'{effect}: {reason}' for effect, reason in warnings.items() if reason)
+
+
+class CameraHealth:
+    """Counts the frames of one camera, and says what is wrong.
+
+    The receiving thread calls :meth:`count_received`. The publishing thread calls
+    :meth:`count_published` and :meth:`counts`. Any thread calls :meth:`drop` and
+    :meth:`forget_time`, and sets ``facts``. The executor's thread calls the rest.
+
+    Args:
+        topic: Topic of the images, for messages.
+        logger: Receives a warning now and then, while active.
+
+    Attributes:
+        warnings: What frames go on without.
+        facts: Values for the diagnostics by their keys, such as how a value was found.
         received: Number of frames that came.
         published: Number of frames whose messages were sent.
         dropped: Number of frames that were overtaken or failed. Frames without a request and
@@ -69,31 +137,32 @@ class CameraHealth:
     """
 
     def __init__(self, topic: str, logger: Logger):
-        self._topic, self._logger = topic, logger
+        self._topic, self.warnings = topic, CameraWarnings(topic, logger)
         self._lock = threading.Lock()
-        self.activate()
-        self.deactivate()
+        self._reset()
+
+    def _reset(self) -> None:
+        """Count from 0, and forget what was wrong."""
+        self.received = self.published = self.dropped = 0
+        self.last_error = self._failure = ''
+        self.is_stalled, self._stall_timeout_sec = False, 0.0
+        self.first_published_sec = 0.0
+        self.facts: dict[str, str] = {}
+        self._is_requested = True
+        self._last_finished_sec = time.monotonic()
+        self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+        self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
+        self.warnings.clear()
 
     def activate(self) -> None:
         """Begin to count, from 0."""
         with self._lock:
-            self.received = self.published = self.dropped = 0
-            self.last_error = ''
-            self.is_stalled, self._stall_timeout_sec = False, 0.0  # 0 for an error of fail()
-            self.first_published_sec = 0.0
-            self._recent_warnings: dict[str, str] = {}  # since the last diagnostics
-            self._lasting_warnings: dict[str, str] = {}
-            self._facts: dict[str, str] = {}
-            self._warned_sec: dict[str, float] = {}
-            self._is_requested = True
-            self._last_finished_sec = time.monotonic()
-            self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
-            self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
-            self._is_active = True
+            self._reset()
+            self.warnings.is_active = True
 
     def deactivate(self) -> None:
-        """Log no more warnings."""
-        self._is_active = False
+        """Log no more warnings, and look for no stall."""
+        self.warnings.is_active = False
 
     def count_received(self) -> None:
         """Count a frame that came."""
@@ -110,8 +179,8 @@ class CameraHealth:
         with self._lock:
             self._last_finished_sec = time.monotonic()
             if not self._is_requested:
-                self._lasting_warnings.pop('idle', None)
-            self.is_stalled, self._is_requested = False, True
+                self.warnings.keep(IDLE, '', lasts=True)
+            self.is_stalled, self._failure, self._is_requested = False, '', True
             self.published += 1
             self.first_published_sec = self.first_published_sec or self._last_finished_sec
             self._finish_times.append(self._last_finished_sec)
@@ -124,49 +193,14 @@ class CameraHealth:
             if is_idle:
                 self._last_finished_sec = time.monotonic()
                 self.is_stalled = self._is_requested = False
-                # Nobody looks at the frames any more.
-                self._lasting_warnings = {'idle': dropped.reason} if dropped.reason else {}
+                self.warnings.keep_idle(dropped.reason)
             elif dropped.reason:
                 self.last_error = dropped.reason
-                self._recent_warnings['frames were dropped'] = dropped.reason
+                self.warnings.keep('frames were dropped', dropped.reason)
             if dropped.cause in (DropCause.OVERTAKEN, DropCause.FAILED):
                 self.dropped += 1
         if dropped.reason:
-            self._warn('idle' if is_idle else 'frame dropped', dropped.reason)
-
-    def complain(self, effect: str, reason: str, *, lasts: bool = False) -> None:
-        """Keep for the diagnostics, and log, what a frame goes on without.
-
-        Args:
-            effect: What is missing.
-            reason: Why it is missing. An empty reason ends a warning that lasts.
-            lasts: Whether the diagnostics show it until it ends, and not only once.
-        """
-        with self._lock:
-            (self._lasting_warnings if lasts else self._recent_warnings)[effect] = reason
-        if reason:
-            self._warn(effect, reason)
-
-    def note(self, fact: str, value: str) -> None:
-        """Keep a fact for the diagnostics, such as how a value was found. It is no warning.
-
-        Args:
-            fact: Key in the diagnostics.
-            value: Its value, which replaces an earlier one.
-        """
-        with self._lock:
-            self._facts[fact] = value
-
-    def _warn(self, effect: str, reason: str) -> None:
-        """Log a warning, unless one of the same effect was logged a moment ago."""
-        now_sec = time.monotonic()
-        with self._lock:
-            warned_sec = self._warned_sec.get(effect, -math.inf)
-            is_due = self._is_active and now_sec - warned_sec > WARNING_PERIOD_SEC
-            if is_due:
-                self._warned_sec[effect] = now_sec
-        if is_due:
-            self._logger.warning(f'{self._topic}: {effect}: {reason}')
+            self.warnings.log(IDLE if is_idle else 'frame dropped', dropped.reason)
 
     def forget_time(self) -> None:
         """Clear the rates after a jump of stamps or of the clock."""
@@ -175,41 +209,45 @@ class CameraHealth:
             self._latencies_ms.clear()
 
     def seconds_to_stall(self, timeout_sec: float) -> float:
-        """Tell when the camera stalls if no frame finishes. A stall is noted once.
+        """Return in how many seconds the camera stalls if no frame finishes.
 
         Args:
             timeout_sec: Time without a finished frame that is a stall. 0 turns this off.
 
         Returns:
-            Seconds, 0 if the camera has stalled just now, or infinity if no stall is due.
+            Seconds, 0 if a stall is due, or infinity if none can come or it is noted already.
+        """
+        if not (self.warnings.is_active and timeout_sec) or self.is_stalled:
+            return math.inf
+        return max(0.0, timeout_sec + self._last_finished_sec - time.monotonic())
+
+    def note_stall(self, timeout_sec: float) -> bool:
+        """Take note of a stall if one is due. Return whether it is.
+
+        Args:
+            timeout_sec: See :meth:`seconds_to_stall`.
         """
         with self._lock:
-            silent_sec = time.monotonic() - self._last_finished_sec
-            if not (self._is_active and timeout_sec) or self.is_stalled:
-                return math.inf
-            if silent_sec <= timeout_sec:
-                return timeout_sec - silent_sec
+            if self.seconds_to_stall(timeout_sec) > 0.0:
+                return False
             self.is_stalled, self._stall_timeout_sec = True, timeout_sec
-            self.last_error = _silence(self)
-            return 0.0
+            self.last_error = self._silence()
+            return True
 
     def fail(self, reason: str) -> None:
         """Show an error from now on, until a frame is published."""
         with self._lock:
-            self.is_stalled, self._stall_timeout_sec, self.last_error = True, 0.0, reason
+            self._failure = self.last_error = reason
 
     def summary(self) -> tuple[Level, str]:
         """Return a level and a sentence. The warnings since the last call are forgotten."""
-        with self._lock:
-            warnings = self._recent_warnings | self._lasting_warnings
-            self._recent_warnings = {}
-        if self.is_stalled:
-            return Level.ERROR, _silence(self) if self._stall_timeout_sec else self.last_error
+        warnings = self.warnings.take()
+        if self._failure or self.is_stalled:
+            return Level.ERROR, self._failure or self._silence()
         if not self.received:
             return Level.WARN, f'no frame has come on {self._topic}'
-        if any(warnings.values()):
-            return Level.WARN, '; '.join(f'{effect}: {reason}'
-                                         for effect, reason in warnings.items() if reason)
+        if warnings:
+            return Level.WARN, warnings
         return Level.OK, ('segmenting' if self._is_requested
                           else 'idle: no output has a subscriber')
 
@@ -222,18 +260,16 @@ class CameraHealth:
         """Return the values that the diagnostics show of this camera."""
         with self._lock:
             times, latencies = list(self._finish_times), sorted(self._latencies_ms)
-            facts = dict(self._facts)
         recent = [t for t in times if t > time.monotonic() - RATE_WINDOW_SEC]
         rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
         percentile = partial(np.percentile, latencies) if latencies else lambda _: float('nan')
         return {'rate_hz': f'{rate:.1f}', 'latency_p50_ms': f'{percentile(50):.1f}',
                 'latency_p95_ms': f'{percentile(95):.1f}', 'received': str(self.received),
                 'published': str(self.published), 'dropped': str(self.dropped),
-                'last_error': self.last_error, **facts}
+                'last_error': self.last_error, **self.facts}
 
-
-def _silence(health: CameraHealth) -> str:
-    """Say for how long no frame has come, or come to an end."""
-    silent_sec = time.monotonic() - health._last_finished_sec
-    start = 'no frame finished' if health.received else f'no frame has come on {health._topic}'
-    return f'{start} for {silent_sec:.1f} s (stall_timeout {health._stall_timeout_sec})'
+    def _silence(self) -> str:
+        """Say for how long no frame has come, or come to an end."""
+        silent_sec = time.monotonic() - self._last_finished_sec
+        start = 'no frame finished' if self.received else f'no frame has come on {self._topic}'
+        return f'{start} for {silent_sec:.1f} s (stall_timeout {self._stall_timeout_sec})'

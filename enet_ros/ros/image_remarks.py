@@ -33,7 +33,7 @@ class ImageRemarks:
             self._counts[kind] += 1
             count = self._counts[kind]
             frames = f' ({count} frames)' if remark.is_warning else ''
-            self._health.note(remark.fact, f'{remark.value}{frames}')
+            self._health.facts[remark.fact] = f'{remark.value}{frames}'
             if count == 1:
                 text = f'{self._topic}: {remark.fact}: {remark.value}'
                 if remark.is_warning:

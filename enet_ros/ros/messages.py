@@ -11,7 +11,13 @@ from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from enet_ros.perception.geometry.camera_info import scaled_matrices
+from enet_ros.perception.message_fields import (
+    POINT_FIELDS,
+    camera_info_fields,
+    cloud_bytes,
+    cloud_fields,
+    scan_fields,
+)
 from enet_ros.perception.parameters.settings import ScanSettings
 from enet_ros.perception.resize import resize_labels
 
@@ -89,38 +95,21 @@ def polygons(contours: Sequence[np.ndarray]) -> list[Polygon]:
 
 
 def scaled_camera_info(info: CameraInfo, size: tuple[int, int]) -> CameraInfo:
-    """Return the calibration for an image of another size, without a header.
-
-    The region of interest and the binning of ``info`` go into K and P, so the result has none. The
-    distortion and the rectification do not depend on the size.
-
-    Args:
-        info: Calibration of the camera. An all-zero K (uncalibrated) stays zero.
-        size: (width, height) of the image.
-    """
-    k, p = scaled_matrices(info, size)
-    return CameraInfo(width=size[0], height=size[1], distortion_model=info.distortion_model,
-                      d=info.d, r=info.r, k=k, p=p)
+    """Return the calibration for an image of another (width, height), without a header."""
+    return CameraInfo(**camera_info_fields(info, size))
 
 
 def cloud_message(points: np.ndarray) -> PointCloud2:
     """Return points (H, W, 3) or (N, 3) float32, in meters, as a cloud without a header."""
-    height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
-    message = PointCloud2(
-        height=height, width=width, is_bigendian=False, is_dense=points.ndim == 2,
-        point_step=12, row_step=12 * width,
-        fields=[PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-                for i, name in enumerate('xyz')])
-    message.data.frombytes(np.ascontiguousarray(points, '<f4').reshape(-1).view(np.uint8).data)
+    message = PointCloud2(fields=[PointField(**each) for each in POINT_FIELDS],
+                          **cloud_fields(points))
+    message.data.frombytes(cloud_bytes(points).data)
     return message
 
 
 def scan_message(header: Header, ranges: np.ndarray, scan: ScanSettings) -> LaserScan:
     """Return (rays,) float32 ranges, in meters, as a scan."""
-    message = LaserScan(header=header, angle_min=scan.angle_min,
-                        angle_max=scan.angle_min + (scan.count - 1) * scan.angle_increment,
-                        angle_increment=scan.angle_increment, range_min=scan.range_min,
-                        range_max=scan.range_max)
+    message = LaserScan(header=header, **scan_fields(scan))
     message.ranges.frombytes(np.ascontiguousarray(ranges, np.float32).data.cast('B'))
     return message
 

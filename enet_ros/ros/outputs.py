@@ -20,6 +20,7 @@ from enet_ros.msg import DrivableArea, FrameTiming
 from enet_ros.network.class_map import ClassMap
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.images.write_compressed import jpeg_of, png_of
+from enet_ros.perception.message_fields import drivable_area_fields
 from enet_ros.perception.output_error import OutputError
 from enet_ros.perception.outputs import JPEG_FORMAT, PNG_FORMAT, OverlayMaker, grid_of
 from enet_ros.perception.perceive import Need
@@ -150,14 +151,9 @@ def make_camera_info(frame: FrameInFlight, context: OutputContext) -> CameraInfo
 
 def make_drivable_area(frame: FrameInFlight, context: OutputContext) -> DrivableArea:
     """Make ``~/drivable_area``. Its fields in meters are empty without a ground."""
-    width, height = frame.output_size
-    summary = frame.perception.drivable_summary(frame.output_size)
-    base_frame = frame.camera_settings.settings.base_frame if frame.ground is not None else ''
-    return DrivableArea(
-        header=frame.header, base_frame=base_frame, width=width, height=height,
-        fraction=summary.fraction, confidence=summary.confidence,
-        nearest_edge=summary.nearest_edge_m, contours_px=polygons(summary.contours_px),
-        contours_m=polygons(summary.contours_m))
+    fields = drivable_area_fields(frame)
+    contours = {name: polygons(fields.pop(name)) for name in ('contours_px', 'contours_m')}
+    return DrivableArea(header=frame.header, **fields, **contours)
 
 
 def make_points(frame: FrameInFlight, context: OutputContext) -> PointCloud2:

@@ -20,8 +20,8 @@ class SuspectReport:
         """Show in the diagnostics whether a frame can be trusted, and log why not."""
         suspicion = frame.suspicion
         self.is_ok = suspicion is None
-        self._health.note('image', 'ok' if suspicion is None else suspicion.fault.value)
+        self._health.facts['image'] = 'ok' if suspicion is None else suspicion.fault.value
         reason = '' if suspicion is None else suspicion.reason
         if suspicion is not None and frame.camera_settings.settings.suspect_frames == 'unknown':
             reason += '; its outputs are unknown (suspect_frames)'
-        self._health.complain('suspect frame', reason, lasts=True)
+        self._health.warnings.warn('suspect frame', reason, lasts=True)

@@ -9,7 +9,7 @@ import time
 
 from rclpy.time import Time
 
-from enet_ros.perception.geometry.transforms import MAX_TRANSFORM_AGE_SEC, frame_names
+from enet_ros.perception.geometry.transforms import MAX_TRANSFORM_AGE_SEC, Transform, frame_names
 from enet_ros.perception.stamps import is_wall_time
 
 #: tf2 keeps transforms for so long, and refuses those that are older than its newest by more.
@@ -43,8 +43,8 @@ class Transforms:
         with contextlib.suppress(LookupError):
             self._listening()
 
-    def lookup(self, target: str, source: str, stamp) -> tuple[tuple, tuple]:
-        """Return the translation (x, y, z) and the rotation (x, y, z, w) from source to target.
+    def lookup(self, target: str, source: str, stamp) -> Transform:
+        """Return the transform from source to target.
 
         Args:
             target: Frame to transform into. TF2 has no slash before a name, so one is taken off.
@@ -72,8 +72,8 @@ class Transforms:
                 raise LookupError(f'the newest transform from {source} to {target} is '
                                   f'{abs(age_sec):.1f} s from the frame, wanted at most '
                                   f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(frame_time, newest)}')
-        move, rotation = stamped.transform.translation, stamped.transform.rotation
-        return (move.x, move.y, move.z), (rotation.x, rotation.y, rotation.z, rotation.w)
+        move, turn = stamped.transform.translation, stamped.transform.rotation
+        return Transform((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w))
 
     def _listening(self):
         """Return the buffer. The first call begins to listen."""

@@ -68,9 +68,9 @@ class Transitions:
     async def _serve(self, request: ChangeState.Request,
                      response: ChangeState.Response) -> ChangeState.Response:
         """Answer a request when its transition is over."""
-        wanted = request.transition.label[:LONGEST_LABEL] or int(request.transition.id)
+        transition = request.transition.label[:LONGEST_LABEL] or int(request.transition.id)
         try:
-            result = await self.change(wanted)
+            result = await self.change(transition)
             response.success = result is TransitionCallbackReturn.SUCCESS
         except TransitionRefused as refusal:
             response.success = False
@@ -78,14 +78,14 @@ class Transitions:
         except Exception as error:  # Whatever rclpy raises, the node lives.
             response.success = False
             self._node.get_logger().error(
-                f'transition {wanted!r} failed: {describe_error(error)}')
+                f'transition {transition!r} failed: {describe_error(error)}')
         return response
 
-    async def change(self, wanted: int | str) -> TransitionCallbackReturn:
+    async def change(self, transition: int | str) -> TransitionCallbackReturn:
         """Make a transition. The executor goes on while a network is built for it.
 
         Args:
-            wanted: Id or label of the transition.
+            transition: Id or label of the transition.
 
         Returns:
             What the node's callback returned.
@@ -95,7 +95,7 @@ class Transitions:
         """
         machine = self._node._state_machine
         before = self._state()
-        transition_id = self._find(wanted, before)
+        transition_id = self._find(transition, before)
         machine.trigger_transition_by_id(transition_id, True)
         if self._state().state_id == State.TRANSITION_STATE_CONFIGURING:
             await self._in_thread(self._node.prepare())
@@ -109,20 +109,20 @@ class Transitions:
         state_id, label = self._node._state_machine.current_state
         return LifecycleState(label=label, state_id=state_id)
 
-    def _find(self, wanted: int | str, state: LifecycleState) -> int:
+    def _find(self, transition: int | str, state: LifecycleState) -> int:
         """Return the id of a transition that is possible in a state."""
         possible = {}
         if state.state_id in PRIMARY_STATES:  # else only the node itself goes on
             possible = {label: transition_id for transition_id, label, *_
                         in self._node._state_machine.available_transitions}
-        if wanted in possible:
-            return possible[wanted]
-        if wanted in possible.values():
-            return wanted
+        if transition in possible:
+            return possible[transition]
+        if transition in possible.values():
+            return transition
         choice = ', '.join(f'{label} ({number})' for label, number in possible.items())
         raise TransitionRefused(
-            f'transition {wanted!r} is refused, since the node is {state.label}; possible now: '
-            f'{choice or "none"}' + ('' if state.state_id in PRIMARY_STATES else
+            f'transition {transition!r} is refused, since the node is {state.label}; possible '
+            f'now: {choice or "none"}' + ('' if state.state_id in PRIMARY_STATES else
                                      '; ask again when this transition is over'))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:

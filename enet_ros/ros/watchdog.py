@@ -75,11 +75,13 @@ class Watchdog:
             return
         self._check_hang()
         least, greatest = STALL_CHECK_SEC
-        due_sec = min(camera.check_stall() for camera in self._cameras)
+        due_sec = greatest
+        for camera in self._cameras:
+            due_sec = min(due_sec, camera.publish_stall_if_due())
         if not self._startup.is_finished:
             self._log_first_frame()
             due_sec = least
-        self._stall_timer.timer_period_ns = round(1e9 * min(max(due_sec, least), greatest))
+        self._stall_timer.timer_period_ns = round(1e9 * max(due_sec, least))
         self._stall_timer.reset()
 
     def _check_hang(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.media import SourceError, StoredImage, as_shown, decode_image, read_bytes
+from enet_ros.media import SourceError, StoredImage, as_shown, decode_image_file, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.label_checks import LabelCheck
 from enet_ros.training.label_images import read_values
@@ -223,7 +223,7 @@ def _size(image: np.ndarray) -> str:
 
 def _decode(path: Path) -> StoredImage:
     try:
-        return decode_image(read_bytes(path))
+        return decode_image_file(read_bytes(path))
     except SourceError as error:
         raise DatasetError(f'{path}: unreadable ({error})') from error
 

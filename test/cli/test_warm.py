@@ -98,7 +98,7 @@ def test_torch_has_nothing_to_keep(capsys):
 
 @pytest.mark.parametrize(('served', 'code'), [({False, True}, 0), ({False}, 1)])
 def test_engines_are_waited_for(monkeypatch, capsys, served, code):
-    backend = SimpleNamespace(name='tensorrt', status=lambda: 'labels: serving',
+    backend = SimpleNamespace(name='tensorrt', status=lambda: 'labels: serving', from_cache=None,
                               wait=lambda *, confidence: confidence in served)
     monkeypatch.setattr(warm, '_open', lambda values: SimpleNamespace(
         backend=backend, choice='backend tensorrt'))

@@ -24,7 +24,7 @@ from enet_ros.network.checkpoint import CheckpointError, read_checkpoint, weight
 from enet_ros.network.class_files import read_class_file
 from enet_ros.network.class_map import ClassMapError
 from enet_ros.network.resolution import check_resolution
-from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_image
+from enet_ros.perception.encodings import EncodingError, decode_compressed, decode_raw_image
 from enet_ros.perception.images.formats.jpeg import MAX_PIECES
 from enet_ros.perception.parameters.files import matches, values_of_node
 from enet_ros.perception.parameters.settings import make_settings
@@ -107,7 +107,7 @@ def test_a_key_of_many_stars_is_matched_at_once():
 @pytest.mark.parametrize('encoding', ['rgb8\n[FATAL] stop', '\x1b[2J', 'x' * 5000, '\0'])
 def test_an_encoding_cannot_write_lines_or_codes_into_a_log(encoding):
     with pytest.raises(EncodingError, match='encoding is') as error:
-        decode_image(bytes(12), encoding, 2, 2, 6)
+        decode_raw_image(bytes(12), encoding, 2, 2, 6)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 800
 

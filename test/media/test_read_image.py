@@ -14,7 +14,7 @@ from enet_ros.media import (
     SourceError,
     Video,
     as_shown,
-    decode_image,
+    decode_image_file,
     existing,
     list_images,
     open_image,
@@ -126,7 +126,7 @@ def test_bytes_that_lose_no_pixel_are_no_damage(tmp_path):
     data = as_file(FRAME)
     for content in (data + bytes(1000), data + data, data[:-2] + b'\x12\x34' + data[-2:]):
         (tmp_path / 'a.jpg').write_bytes(content)
-        assert np.array_equal(read_image(tmp_path / 'a.jpg'), as_shown(decode_image(data)))
+        assert np.array_equal(read_image(tmp_path / 'a.jpg'), as_shown(decode_image_file(data)))
 
 
 @pytest.mark.parametrize(('kind', 'options'), [('JPEG', {}), ('PNG', {}), ('WEBP', {}),

@@ -180,10 +180,10 @@ def test_most_of_an_even_number_is_more_than_half():
     assert vote('##.#', count=4) == 255
 
 
-@pytest.mark.parametrize('stamp_sec', [9.9, 0., 11.2, float('nan')])
-def test_a_jump_of_time_forgets_the_frames_before(stamp_sec):
+@pytest.mark.parametrize('order_sec', [9.9, 0., 11.2, float('nan')])
+def test_a_jump_of_time_forgets_the_frames_before(order_sec):
     majority = TemporalMajority(3)
-    for stamp, row in ((10., '#'), (10.1, '#'), (stamp_sec, '.')):
+    for stamp, row in ((10., '#'), (10.1, '#'), (order_sec, '.')):
         labels = picture(row)
         last = majority.update(drivable_mask(labels, LUT), labels, stamp)
     assert last[0, 0] == 0

@@ -21,7 +21,7 @@ from enet_ros.perception.encodings import (
     EncodingError,
     Scratch,
     decode_compressed,
-    decode_image,
+    decode_raw_image,
     encode_image,
     read_raw_image,
 )
@@ -42,7 +42,7 @@ def test_decodes_to_rgb(encoding, padding):
     rgb = smooth_frame()
     planes = encode_planes(rgb, encoding)
     step = planes[0].shape[1] + padding
-    frame = decode_image(lay_out(planes, step).tobytes(), encoding, WIDTH, HEIGHT, step)
+    frame = decode_raw_image(lay_out(planes, step).tobytes(), encoding, WIDTH, HEIGHT, step)
     assert frame.shape == (HEIGHT, WIDTH, 3)
     assert frame.dtype == np.uint8
     assert difference(frame, rgb, encoding) <= (8 if is_lossy(encoding) else 0)
@@ -53,7 +53,7 @@ def test_encode_is_the_inverse_of_decode(encoding):
     gray = np.repeat(smooth_frame(32, 48)[..., 1:2], 3, 2)
     rgb = gray if encoding in GRAY else smooth_frame(32, 48)
     data, step = encode_image(rgb, encoding)
-    frame = decode_image(data, encoding, 48, 32, step)
+    frame = decode_raw_image(data, encoding, 48, 32, step)
     assert difference(frame, rgb, encoding) <= 8
 
 
@@ -63,8 +63,8 @@ def test_16_bits_of_either_byte_order_and_odd_rows(encoding, step_padding):
     rgb = smooth_frame()
     planes = encode_planes(rgb, encoding, order='>')
     step = planes[0].shape[1] + step_padding
-    frame = decode_image(lay_out(planes, step).tobytes(), encoding, WIDTH, HEIGHT, step,
-                         is_bigendian=True)
+    frame = decode_raw_image(lay_out(planes, step).tobytes(), encoding, WIDTH, HEIGHT, step,
+                             is_bigendian=True)
     assert difference(frame, rgb, encoding) <= (8 if is_lossy(encoding) else 0)
 
 
@@ -79,25 +79,25 @@ def test_16_bits_of_either_byte_order_and_odd_rows(encoding, step_padding):
 def test_other_spellings_of_an_encoding(name, encoding):
     rgb = smooth_frame()
     data, step = encode_image(rgb, encoding)
-    assert np.array_equal(decode_image(data, name, WIDTH, HEIGHT, step),
-                          decode_image(data, encoding, WIDTH, HEIGHT, step))
+    assert np.array_equal(decode_raw_image(data, name, WIDTH, HEIGHT, step),
+                          decode_raw_image(data, encoding, WIDTH, HEIGHT, step))
 
 
 @pytest.mark.parametrize('name', ['16UC1', '32FC1', '64FC1', '16uc1', '16SC1', '32SC1'])
 def test_a_depth_image_is_refused_as_one(name):
     with pytest.raises(EncodingError, match=f"'{name}', a depth image, wanted a color or gray"):
-        decode_image(bytes(8 * WIDTH * HEIGHT), name, WIDTH, HEIGHT, 8 * WIDTH)
+        decode_raw_image(bytes(8 * WIDTH * HEIGHT), name, WIDTH, HEIGHT, 8 * WIDTH)
 
 
 @pytest.mark.parametrize('name', ['32FC3', '8UC2', '8SC1', '16SC3', '64FC4'])
 def test_numbers_without_a_meaning_are_refused(name):
     with pytest.raises(EncodingError, match=f"'{name}', numbers without a meaning"):
-        decode_image(bytes(32 * WIDTH * HEIGHT), name, WIDTH, HEIGHT, 32 * WIDTH)
+        decode_raw_image(bytes(32 * WIDTH * HEIGHT), name, WIDTH, HEIGHT, 32 * WIDTH)
 
 
 def test_rgb8_is_a_view():
     data = bytearray(smooth_frame().tobytes())
-    frame = decode_image(data, 'rgb8', WIDTH, HEIGHT, 3 * WIDTH)
+    frame = decode_raw_image(data, 'rgb8', WIDTH, HEIGHT, 3 * WIDTH)
     data[0] = 99
     assert frame[0, 0, 0] == 99
 
@@ -126,7 +126,7 @@ def test_rgb8_is_a_view():
 def test_refuses_contradictions_with_value_and_wish(fields, wanted):
     good = {'encoding': 'rgb8', 'width': WIDTH, 'height': HEIGHT, 'step': 3 * WIDTH}
     with pytest.raises(EncodingError, match='wanted') as caught:
-        decode_image(bytes(3 * WIDTH * HEIGHT), **{**good, **fields})
+        decode_raw_image(bytes(3 * WIDTH * HEIGHT), **{**good, **fields})
     assert wanted.replace('\\', '') in str(caught.value)
 
 
@@ -136,8 +136,8 @@ def test_refuses_contradictions_with_value_and_wish(fields, wanted):
        length=st.integers(0, 4000), big=st.booleans())
 def test_any_fields_give_a_frame_or_an_encoding_error(encoding, width, height, step, length, big):
     try:
-        frame = decode_image(bytes(length), encoding, width, height, step,
-                             is_bigendian=big)
+        frame = decode_raw_image(bytes(length), encoding, width, height, step,
+                                 is_bigendian=big)
     except EncodingError:
         return
     assert frame.shape == (height, width, 3)

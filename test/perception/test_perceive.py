@@ -78,9 +78,9 @@ def test_a_class_that_is_forbidden_is_not_drivable_from_the_next_frame_on():
     forbidden = CameraSettings.of(voting, class_map.override({'Pavement': {'drivable': False}}))
     perceiver = Perceiver()
 
-    def drivable(camera_settings, labels, stamp_sec):
+    def drivable(camera_settings, labels, order_sec):
         return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
-                                  stamp_sec=stamp_sec).mask.all()
+                                  order_sec=order_sec).mask.all()
 
     assert all(drivable(before, PAVEMENT, index / 30) for index in range(15))
     assert drivable(CameraSettings.of(voting, class_map), ROAD, .5)
@@ -94,13 +94,13 @@ def test_a_class_that_is_forbidden_is_not_drivable_from_the_next_frame_on():
 def test_votes_are_forgotten_after_a_jump_of_time_and_in_another_view(change):
     perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=5)
 
-    def drivable(labels, stamp_sec, frame_id='front', height=27, time_epoch=0):
+    def drivable(labels, order_sec, frame_id='front', height=27, time_epoch=0):
         image = EncodedImage(bytes(48 * height), 'mono8', 48, height, 48)
         frame = FrameInFlight(0, SimpleNamespace(frame_id=frame_id), image, time_epoch=time_epoch,
                               camera_settings=camera_settings)
         decode_frame(frame, np.empty((*SIZE[::-1], 3), np.uint8), Scratch(), BitDepth())
         return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
-                                  stamp_sec=stamp_sec, vote_group=frame.vote_group).mask.all()
+                                  order_sec=order_sec, vote_group=frame.vote_group).mask.all()
 
     assert drivable(ROAD, 1.0) and drivable(ROAD, 1.1) and drivable(ROAD, 1.2)
     assert drivable(PAVEMENT, 1.3)  # outvoted, as the next would be by 3 of 5
@@ -109,10 +109,10 @@ def test_votes_are_forgotten_after_a_jump_of_time_and_in_another_view(change):
 
 def test_votes_do_not_need_every_frame_to_need_a_mask():
     perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
-    for needs, stamp_sec in ((Need.MASK, 1.0), (Need.NOTHING, 1.1), (Need.MASK, 1.2)):
-        perceiver.perceive(segmentation(), camera_settings, needs=needs, stamp_sec=stamp_sec)
+    for needs, order_sec in ((Need.MASK, 1.0), (Need.NOTHING, 1.1), (Need.MASK, 1.2)):
+        perceiver.perceive(segmentation(), camera_settings, needs=needs, order_sec=order_sec)
     last = perceiver.perceive(segmentation(PAVEMENT), camera_settings, needs=Need.MASK,
-                              stamp_sec=1.3)
+                              order_sec=1.3)
     assert last.mask.all()
 
 

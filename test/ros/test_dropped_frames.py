@@ -168,14 +168,14 @@ def test_a_stall_is_looked_for_when_one_could_be_due(bench, road_frame):
     node.listen('labels')
     node.reply(node.image(road_frame), 'labels')
     camera, timer = node.camera, node.node._watchdog._stall_timer
-    assert 0.0 < camera.check_stall() <= 100.0
+    assert 0.0 < camera.publish_stall_if_due() <= 100.0
     node.wait(lambda: timer.timer_period_ns == 5e8, 'the longest time between two looks')
     assert node.set(stall_timeout=0.2).successful
     node.wait(lambda: camera.health.is_stalled, 'the stall')
-    assert camera.check_stall() == np.inf
+    assert camera.publish_stall_if_due() == np.inf
     assert node.set(stall_timeout=0.0).successful
     node.reply(node.image(road_frame), 'labels')
-    assert camera.check_stall() == np.inf
+    assert camera.publish_stall_if_due() == np.inf
 
 
 def test_frames_go_on_when_stamps_jump_back(bench, road_frame):

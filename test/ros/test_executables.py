@@ -26,7 +26,7 @@ from enet_ros.network.checkpoint import (  # noqa: E402
     weights_path,
     write_checkpoint,
 )
-from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
+from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_raw_image  # noqa: E402
 from enet_ros.ros.tools.replay_camera import PARAMETERS  # noqa: E402
 from enet_ros.scene.road_scene import RoadScene  # noqa: E402
 from enet_ros.scene.style import Style  # noqa: E402
@@ -174,8 +174,8 @@ def test_the_camera_publishes_every_encoding(start, tester, picture):
         else:
             [message] = tester(Image, 'image')
             assert message.encoding == encoding
-            found = decode_image(message.data, encoding, message.width, message.height,
-                                 message.step)
+            found = decode_raw_image(message.data, encoding, message.width, message.height,
+                                     message.step)
         [info] = tester(CameraInfo, 'camera_info')
         assert (info.width, info.height, info.k[0]) == (160, 96, 0.0)
         assert message.header.frame_id == info.header.frame_id == 'camera_optical_frame'

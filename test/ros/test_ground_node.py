@@ -62,7 +62,7 @@ def test_the_mask_does_not_wait_for_the_first_points(metric, road_frame, monkeyp
     assert level == 1 and 'no ~/points: the ground of its 320x192 pixels is still being' in text
     assert not node.messages['points']
     held.set()
-    node.wait(camera._ground._tables._masks._first.done, 'the points')
+    node.wait(camera._ground._tables._background._first.done, 'the points')
     cloud = node.reply(node.image(road_frame), 'points')
     assert np.array_equal(xyz(cloud), table((320, 192)).points, equal_nan=True)
     assert camera._context.cloud is not None
@@ -71,7 +71,7 @@ def test_the_mask_does_not_wait_for_the_first_points(metric, road_frame, monkeyp
             node.tester.destroy_subscription(subscription)
     node.wait(lambda: not node.node.count_subscribers('/enet/points'), 'no subscriber')
     node.reply(node.image(road_frame), 'drivable_mask')
-    assert camera._context.cloud is None and camera._ground._tables._masks._last is None
+    assert camera._context.cloud is None and camera._ground._tables._background._last is None
 
 
 def test_obstacles_scan_grid_and_area_are_those_of_the_mask(metric, pixels, road_frame):

@@ -75,8 +75,8 @@ def test_a_reason_is_logged_now_and_then_while_active(health, log, clock):
     health.drop(failed('too old'))
     health.drop(failed('too old'))
     assert log == ['/image: frame dropped: too old']
-    health.complain('no ~/grid', 'no odometry')  # Each effect has a limit of its own.
-    health.complain('no ~/grid', 'no odometry')
+    health.warnings.warn('no ~/grid', 'no odometry')  # Each effect has a limit of its own.
+    health.warnings.warn('no ~/grid', 'no odometry')
     assert log[1:] == ['/image: no ~/grid: no odometry']
     health.deactivate()
     clock.now += WARNING_PERIOD_SEC + 0.1
@@ -95,7 +95,7 @@ def test_the_summary_names_warnings_once(health):
     assert health.summary() == (Level.WARN, 'no frame has come on /image')
     health.count_received()
     health.drop(failed('too old'))
-    health.complain('no ~/grid', 'no odometry')
+    health.warnings.warn('no ~/grid', 'no odometry')
     assert health.summary() == (
         Level.WARN, 'frames were dropped: too old; no ~/grid: no odometry')
     assert health.summary() == (Level.OK, 'segmenting')
@@ -104,18 +104,18 @@ def test_the_summary_names_warnings_once(health):
 
 def test_a_warning_that_lasts_is_shown_until_it_ends(health, log, clock):
     health.count_received()
-    health.complain('suspect frame', 'black', lasts=True)
+    health.warnings.warn('suspect frame', 'black', lasts=True)
     for _ in range(3):
         assert health.summary() == (Level.WARN, 'suspect frame: black')
     clock.now += WARNING_PERIOD_SEC + 0.1
-    health.complain('suspect frame', '', lasts=True)
+    health.warnings.warn('suspect frame', '', lasts=True)
     assert health.summary() == (Level.OK, 'segmenting')
     assert log == ['/image: suspect frame: black']
 
 
 def test_a_warning_that_lasts_ends_when_nobody_looks_at_the_frames(health):
     health.count_received()
-    health.complain('suspect frame', 'black', lasts=True)
+    health.warnings.warn('suspect frame', 'black', lasts=True)
     health.drop(Dropped(DropCause.UNREQUESTED))
     assert health.summary() == (Level.OK, 'idle: no output has a subscriber')
     health.count_published(0.0)
@@ -137,7 +137,7 @@ def test_outputs_that_cannot_be_made_are_named_until_a_frame_is_published(health
 
 def test_a_camera_that_never_came_is_named_with_its_topic_and_the_time_by_now(health, clock):
     clock.now += 2.5
-    assert health.seconds_to_stall(2.0) == 0.0
+    assert health.note_stall(2.0)
     for seconds in ('2.5', '62.5'):
         assert health.summary() == (
             Level.ERROR, f'no frame has come on /image for {seconds} s (stall_timeout 2.0)')
@@ -148,8 +148,11 @@ def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     health.count_received()
     clock.now += 0.5
     assert health.seconds_to_stall(2.0) == pytest.approx(1.5)
+    assert not health.note_stall(2.0)
     clock.now += 2.0
     assert health.seconds_to_stall(2.0) == 0.0
+    assert health.note_stall(2.0)
+    assert not health.note_stall(2.0)
     assert health.seconds_to_stall(2.0) == math.inf
     assert health.summary() == (
         Level.ERROR, 'no frame finished for 2.5 s (stall_timeout 2.0)')
@@ -182,6 +185,7 @@ def test_nothing_stalls_while_it_is_off_or_inactive(health, clock, timeout_sec):
         health.deactivate()
     clock.now += 100.0
     assert health.seconds_to_stall(timeout_sec) == math.inf
+    assert not health.note_stall(timeout_sec)
     assert not health.is_stalled
 
 
@@ -198,7 +202,7 @@ def test_rates_are_of_the_last_seconds_and_forgotten_when_time_jumps(health, clo
 
 
 def test_a_fact_is_shown_until_a_newer_one_replaces_it(health):
-    health.note('bit_depth', '12')
-    health.note('bit_depth', '14')
+    health.facts['bit_depth'] = '12'
+    health.facts['bit_depth'] = '14'
     assert health.statistics()['bit_depth'] == '14'
     assert health.summary()[0] is not Level.ERROR

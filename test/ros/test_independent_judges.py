@@ -19,7 +19,7 @@ from support.ground import table  # noqa: E402
 from enet_ros.perception.encodings import (  # noqa: E402
     ENCODINGS,
     decode_compressed,
-    decode_image,
+    decode_raw_image,
 )
 
 pytestmark = pytest.mark.ros
@@ -59,8 +59,8 @@ def is_known(encoding: str) -> bool:
 
 
 def decoded(message: Image) -> np.ndarray:
-    return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, is_bigendian=bool(message.is_bigendian))
+    return decode_raw_image(message.data, message.encoding, message.width, message.height,
+                            message.step, is_bigendian=bool(message.is_bigendian))
 
 
 KNOWN = [encoding for encoding in ENCODINGS if is_known(encoding)]

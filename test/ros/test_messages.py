@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 
 from enet_ros.perception.encodings import EncodingError
 from enet_ros.perception.stamps import StampError
-from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.cdr import read_image_message, read_stamp_ns
 
 pytestmark = pytest.mark.ros
 
@@ -36,7 +36,7 @@ images = st.builds(
 
 @given(images)
 def test_what_is_read_is_what_was_sent(message):
-    header, image = read_image(serialize_message(message))
+    header, image = read_image_message(serialize_message(message))
     assert header == message.header
     for field in ('height', 'width', 'encoding', 'is_bigendian', 'step'):
         assert getattr(image, field) == getattr(message, field)
@@ -55,7 +55,7 @@ def test_the_stamp_is_read_without_the_rest(message):
 
 def test_pixels_are_not_copied():
     serialized = serialize_message(Image(data=array.array('B', b'abc')))
-    assert read_image(serialized)[1].data.obj is serialized
+    assert read_image_message(serialized)[1].data.obj is serialized
 
 
 @pytest.mark.parametrize(('kind', 'order'), [(b'\0\0', '>'), (b'\0\1', '<'), (b'\0\6', '>'),
@@ -66,7 +66,7 @@ def test_both_byte_orders(kind, order):
                   + struct.pack(order + 'I', 2) + b'a\0' + b'\0\0'
                   + struct.pack(order + 'III', 1, 2, len(text)) + text
                   + b'\0' + b'\0' + struct.pack(order + 'II', 2, 2) + b'\x05\x06')
-    header, image = read_image(serialized)
+    header, image = read_image_message(serialized)
     assert (header.stamp.sec, header.stamp.nanosec) == (7, 8)
     assert (header.frame_id, image.encoding) == ('a', 'mono8')
     assert (image.height, image.width, image.step, bytes(image.data)) == (1, 2, 2, b'\x05\x06')
@@ -78,17 +78,17 @@ def test_what_is_cut_off_is_refused(message, data):
     whole = len(serialized) - -len(message.data) % 4  # it may end in padding
     shorter = serialized[:data.draw(st.integers(0, whole - 1))]
     with pytest.raises(EncodingError, match=f'of {len(shorter)} bytes is no sensor_msgs/Image'):
-        read_image(shorter)
+        read_image_message(shorter)
 
 
 @given(st.binary(max_size=80))
 def test_no_bytes_at_all_do_more_than_be_refused(noise):
     try:
-        read_image(b'\0\1\0\0' + noise)
+        read_image_message(b'\0\1\0\0' + noise)
     except EncodingError:
         pass
 
 
 def test_another_encapsulation_is_named():
     with pytest.raises(EncodingError, match='encapsulation is 0003, wanted CDR'):
-        read_image(b'\0\3' + bytes(60))
+        read_image_message(b'\0\3' + bytes(60))

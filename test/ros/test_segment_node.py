@@ -11,7 +11,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from sensor_msgs.msg import CameraInfo, CompressedImage  # noqa: E402
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
-from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_image  # noqa: E402
+from enet_ros.perception.encodings import ENCODINGS, decode_compressed, decode_raw_image  # noqa: E402
 from enet_ros.perception.resize import resize_frame, resize_labels  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
 
@@ -26,8 +26,8 @@ def segmenter():
 
 
 def decoded(message):
-    return decode_image(message.data, message.encoding, message.width, message.height,
-                        message.step, is_bigendian=bool(message.is_bigendian))
+    return decode_raw_image(message.data, message.encoding, message.width, message.height,
+                            message.step, is_bigendian=bool(message.is_bigendian))
 
 
 def check_header(message, sent):

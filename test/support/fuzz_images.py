@@ -22,7 +22,7 @@ from enet_ros.perception.images.bit_depth import BitDepth
 from enet_ros.perception.images.raw_encodings import ALIASES, ENCODING_TABLE
 from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.perception.steps import decode_frame
-from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.cdr import read_image_message, read_stamp_ns
 
 NETWORK_INPUT = np.empty((96, 160, 3), np.uint8)
 SCRATCH, DEPTH = Scratch(), BitDepth()
@@ -132,7 +132,7 @@ def decode(source):
 
 def run_image(content):
     """Read a serialized image as a camera does."""
-    _, image = read_image(content)
+    _, image = read_image_message(content)
     read_stamp_ns(content)
     raw = decode(image)
     assert raw.pixels.shape[:2] == (image.height, image.width)

@@ -52,6 +52,7 @@ class TensorRtBackend:
     """
 
     name = 'tensorrt'
+    from_cache = None
     precision = 'float16'
 
     def __init__(self, request: BackendRequest):
@@ -96,10 +97,7 @@ class TensorRtBackend:
         return '; '.join(self._engines[kind].status() for kind in sorted(self._engines))
 
     def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
-        """Wait until an engine serves or never will. Return whether it serves.
-
-        Measurements and tests call it, in the thread that segments.
-        """
+        """Wait until an engine serves; see :class:`enet_ros.backends.base.Backend`."""
         deadline = time.monotonic() + timeout_sec
         while (self.runner(confidence=confidence) is None
                and self._engine(confidence=confidence).state not in FINAL_STATES

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EngineState(Enum):
-    """The states of an engine, in the order of its life."""
+    """The states of an engine, in the order of its life. The diagnostics have their words."""
 
     WAITING = 'waiting for its turn'
     BUILDING = 'building'

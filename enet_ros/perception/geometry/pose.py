@@ -67,9 +67,9 @@ class Pose:
         return cls((body @ BODY_FROM_OPTICAL).ravel(), (x_m, y_m, height_m))
 
     @classmethod
-    def from_quaternion(cls, translation: Sequence[float], rotation: Sequence[float]) -> Pose:
+    def from_quaternion(cls, translation: Sequence[float], quaternion: Sequence[float]) -> Pose:
         """Return the pose of a geometry_msgs/Transform: x y z in meters, and x y z w."""
-        x, y, z, w = finite_values('rotation', rotation, 4)
+        x, y, z, w = finite_values('rotation', quaternion, 4)
         if not any((x, y, z, w)):
             raise ValueError('rotation is all zero, wanted a quaternion x y z w')
         return cls(quaternion_matrix((x, y, z, w)).ravel(), translation)
@@ -105,16 +105,16 @@ def finite_values(name: str, values: Sequence[float], count: int | None) -> tupl
     return flat
 
 
-def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
+def quaternion_matrix(quaternion: Sequence[float]) -> np.ndarray:
     """Return the (3, 3) rotation of a quaternion x, y, z, w of any length above 0."""
-    x, y, z, w = np.array(rotation) / math.hypot(*rotation)
+    x, y, z, w = np.array(quaternion) / math.hypot(*quaternion)
     cross = np.array([[0., -z, y], [z, 0., -x], [-y, x, 0.]])
     return np.eye(3) + 2. * w * cross + 2. * cross @ cross
 
 
-def yaw_of(rotation: Sequence[float]) -> float:
+def yaw_of(quaternion: Sequence[float]) -> float:
     """Return the heading of a quaternion x, y, z, w, in radians."""
-    x, y, z, w = rotation
+    x, y, z, w = quaternion
     return math.atan2(2. * (w * z + x * y), 1. - 2. * (y * y + z * z))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from enet_ros.perception.message_types import Stamp
 
@@ -11,11 +11,23 @@ from enet_ros.perception.message_types import Stamp
 MAX_TRANSFORM_AGE_SEC = 0.5
 
 
+class Transform(NamedTuple):
+    """Where one frame is in another, as in geometry_msgs/Transform.
+
+    Attributes:
+        translation: x, y and z in meters.
+        quaternion: x, y, z and w of the rotation.
+    """
+
+    translation: tuple[float, float, float]
+    quaternion: tuple[float, float, float, float]
+
+
 class Transforms(Protocol):
     """A source of transforms, such as TF."""
 
-    def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[tuple, tuple]:
-        """Return translation and rotation from source to target; LookupError if unknown."""
+    def lookup(self, target: str, source: str, stamp: Stamp) -> Transform:
+        """Return the transform from source to target; LookupError if unknown."""
 
 
 def frame_names(target: str, source: str) -> tuple[str, str]:

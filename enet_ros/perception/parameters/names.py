@@ -93,7 +93,7 @@ def is_of_another_node(name: str, cameras: object) -> bool:
     groups = {row_name.partition('.')[0] for row_name in BY_NAME if '.' in row_name}
     is_ours = (find_row(name, camera_names) is not None or name.startswith((*FOREIGN, CLASS_MAP))
                or not {*groups, *camera_names}.isdisjoint(name.split('.')[:-1]))
-    return not is_ours and explain_unknown(name, camera_names, BY_NAME).endswith('is not known')
+    return not is_ours and not _guess_meaning(name, camera_names, BY_NAME)
 
 
 def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
@@ -106,19 +106,26 @@ def explain_unknown(name: str, cameras: Iterable[str], known: Iterable[str],
         known: Names of the parameters that are known.
         consequence: Words after 'is not known', such as ' and has no effect'.
     """
+    meaning = _guess_meaning(name, cameras, known)
+    return f"parameter '{name}' is not known{consequence}{meaning}"
+
+
+def _guess_meaning(name: str, cameras: Iterable[str], known: Iterable[str]) -> str:
+    """Return what a name may have been meant for, the end of a sentence, or ''.
+
+    The arguments are those of :func:`explain_unknown`.
+    """
     camera, _, own_name = name.partition('.')
-    cameras, remark = [one for one in cameras if one], ''
+    cameras = [one for one in cameras if one]
     if camera in cameras and own_name in BY_NAME:
-        remark = (f'; {camera} can have a {own_name} of its own only if one is given at the start'
-                  if BY_NAME[own_name].per_camera else
-                  f"; {own_name} holds for all cameras, so write '{own_name}'")
-    elif name in INPUTS:
-        remark = f'; it is a topic, so remap it: -r {name}:=TOPIC'
-    elif camera in cameras:
-        remark = suggest(name, (f'{camera}.{row.name}' for row in PARAMETERS if row.per_camera))
-    elif own_name in BY_NAME and BY_NAME[own_name].per_camera:
+        return (f'; {camera} can have a {own_name} of its own only if one is given at the start'
+                if BY_NAME[own_name].per_camera else
+                f"; {own_name} holds for all cameras, so write '{own_name}'")
+    if name in INPUTS:
+        return f'; it is a topic, so remap it: -r {name}:=TOPIC'
+    if camera in cameras:
+        return suggest(name, (f'{camera}.{row.name}' for row in PARAMETERS if row.per_camera))
+    if own_name in BY_NAME and BY_NAME[own_name].per_camera:
         only = f", only {', '.join(cameras)}" if cameras else ''
-        remark = f"; the parameter cameras names no '{camera}'{only}"
-    else:
-        remark = suggest(name, (one for one in known if one.partition('.')[0] not in cameras))
-    return f"parameter '{name}' is not known{consequence}{remark}"
+        return f"; the parameter cameras names no '{camera}'{only}"
+    return suggest(name, (one for one in known if one.partition('.')[0] not in cameras))

@@ -8,6 +8,7 @@ from itertools import product
 from rclpy.duration import Infinite
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, ReliabilityPolicy
 
+from enet_ros.backends.tensorrt.engine import EngineState
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.input_findings import input_findings
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source
@@ -49,7 +50,7 @@ def _diagnostics_findings(observation: Observation) -> Iterator[Finding]:
         if values.get('backend'):
             yield Finding(Kind.BACKEND, f"{name}: {values['backend']}, "
                           f"{values.get('precision', '')}, {values.get('resolution', '')}")
-        if any(word in values.get('engine', '') for word in ('build', 'compil')):
+        if EngineState.BUILDING.value in values.get('engine', ''):
             yield Finding(Kind.ENGINE, f"{name}: {values['engine']}")
         if level:
             kind = Kind.NODE_FAILS if level > 1 else Kind.NODE_WARNS

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from enet_ros.perception.encodings import CompressedFile, read_compressed, read_raw_image
+from enet_ros.perception.encodings import CompressedFile, read_source
 from enet_ros.perception.geometry.camera_info import check_calibration
 from enet_ros.perception.stamps import ns_of_stamp
-from enet_ros.ros.cdr import read_image
+from enet_ros.ros.cdr import read_image_message
 from enet_ros.ros.graph_doctor.findings import Finding, Kind
 from enet_ros.ros.graph_doctor.observation import (
     COMPRESSED,
@@ -90,13 +90,12 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
     for now_ns, message in topic.messages:
         try:
             if topic.type_name == IMAGE:
-                header, source = read_image(message)
-                image = read_raw_image(source)
+                header, source = read_image_message(message)
             else:
                 compressed = deserialize_message(message, CompressedImage)
                 header = compressed.header
-                image = read_compressed(CompressedFile(compressed.data, compressed.format))
-            height, width = image.rgb().shape[:2]
+                source = CompressedFile(compressed.data, compressed.format)
+            height, width = read_source(source).rgb().shape[:2]
             stamp = ns_of_stamp(header.stamp)
         except Exception as error:  # An image that nobody foresaw must not end the look.
             problem = reason_of(error)

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 
 from enet_ros.comparison.measures import Overlap
 from enet_ros.msg import FrameTiming
-from enet_ros.perception.encodings import decode_image
+from enet_ros.perception.encodings import decode_raw_image
 from enet_ros.perception.stamps import ns_of_stamp
 from enet_ros.ros.cdr import read_stamp_ns
 from enet_ros.ros.guarded import Guarded
@@ -103,8 +103,8 @@ class DemoObserver(Node):
         record.latencies_ms.append(latency_ns / 1e6)
 
     def _on_overlay_message(self, message: Image) -> None:
-        self.record.overlay = decode_image(message.data, message.encoding, message.width,
-                                           message.height, message.step)
+        self.record.overlay = decode_raw_image(message.data, message.encoding, message.width,
+                                               message.height, message.step)
         self.on_overlay(self.record.overlay)
 
     def _on_timing(self, message: FrameTiming) -> None:

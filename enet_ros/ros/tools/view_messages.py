@@ -10,7 +10,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2
 
 from enet_ros.perception.encodings import MAX_PIXELS, EncodedImage, EncodingError
 from enet_ros.perception.grid import MAX_CELLS
-from enet_ros.ros.cdr import read_image
+from enet_ros.ros.cdr import read_image_message
 
 MAX_SIDE = 65_535    # pixels, as of a JPEG
 MAX_POINTS = 4_000_000
@@ -27,7 +27,7 @@ def mono8(serialized: bytes) -> np.ndarray:
     Raises:
         EncodingError: It is no such image.
     """
-    image: EncodedImage = read_image(serialized)[1]
+    image: EncodedImage = read_image_message(serialized)[1]
     if image.encoding != 'mono8' or image.step < image.width:
         raise EncodingError(f'the encoding is {image.encoding} and the step {image.step}, wanted '
                             f'mono8 and at least {image.width}')

@@ -18,7 +18,7 @@ from enet_ros.common.one_line_error import in_one_line
 from enet_ros.msg import FrameTiming
 from enet_ros.perception.encodings import decode_compressed, read_raw_image
 from enet_ros.perception.stamps import ns_of_stamp
-from enet_ros.ros.cdr import read_image, read_stamp_ns
+from enet_ros.ros.cdr import read_image_message, read_stamp_ns
 from enet_ros.ros.diagnostics import status_title
 from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
@@ -160,7 +160,7 @@ class CameraView:
         if self._topics.is_compressed:
             message = deserialize_message(serialized, CompressedImage)
             return decode_compressed(message.data, message.format)
-        return read_raw_image(read_image(serialized)[1]).rgb()
+        return read_raw_image(read_image_message(serialized)[1]).rgb()
 
     def _on_mask(self, _: int, serialized: bytes) -> None:
         self._drawing.mask(mono8(serialized))

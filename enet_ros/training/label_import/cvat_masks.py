@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from enet_ros.media import SourceError, decode_image
+from enet_ros.media import SourceError, decode_image_file
 from enet_ros.training.label_images import read_colors
 from enet_ros.training.label_import.files import ExportFiles
 from enet_ros.training.label_import.shapes import DrawnFrame, Export, ImportLabelsError, Shape
@@ -69,7 +69,7 @@ def _read_mask(files: ExportFiles, path: str,
                labels: dict[str, tuple[int, int, int]]) -> tuple[Shape, ...]:
     """Return one shape for each label of a label image."""
     try:
-        colors = read_colors(decode_image(files.read(path))).astype(np.uint32)
+        colors = read_colors(decode_image_file(files.read(path))).astype(np.uint32)
     except (SourceError, ValueError) as error:
         raise ImportLabelsError(f"'{files.path}': {path}: {error}") from error
     keys = colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2]

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from enet_ros.media import SourceError, decode_image
+from enet_ros.media import SourceError, decode_image_file
 from enet_ros.training.label_images import read_values
 from enet_ros.training.label_import.files import ExportFiles, composed, parts_of, tails_of
 from enet_ros.training.label_import.shapes import (
@@ -127,7 +127,7 @@ def _corners(label: str, points: object) -> np.ndarray:
 
 def _read_mask(label: str, text: object, left: int, top: int) -> Shape:
     try:
-        values = read_values(decode_image(_bytes_of(text)))
+        values = read_values(decode_image_file(_bytes_of(text)))
     except (SourceError, ValueError) as error:
         raise ImportLabelsError(f"a mask of '{label}' cannot be read: {error}") from error
     return placed_mask(label, values > 0, left, top)

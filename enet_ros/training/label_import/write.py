@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from enet_ros.media import SourceError, as_shown, decode_image, write_image
+from enet_ros.media import SourceError, as_shown, decode_image_file, write_image
 from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.datasets import FRAME_SUFFIXES
@@ -118,7 +118,7 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
 
 def _read_shown(data: bytes) -> tuple[np.ndarray, str]:
     """Return the pixels of a frame as they are shown, and the suffix of its kind of file."""
-    stored = decode_image(data)
+    stored = decode_image_file(data)
     return as_shown(stored), {'PNG': '.png', 'JPEG': '.jpg'}.get(stored.kind, '')
 
 

@@ -9,7 +9,7 @@ from enet_ros.perception.encodings import (
     CompressedFile,
     EncodedImage,
     decode_compressed,
-    decode_image,
+    decode_raw_image,
     encode_image,
     read_compressed,
     read_raw_image,
@@ -25,14 +25,15 @@ GRAY = FRAME[..., 1]
 @pytest.mark.parametrize('encoding', ['mono16', 'rgb16', 'bgra16', 'bayer_rggb16', '16UC3'])
 def test_the_depth_is_found_from_the_values(encoding, bits):
     data, step = encode_image(FRAME, encoding, bits)
-    frame = decode_image(data, encoding, 96, 64, step)
+    frame = decode_raw_image(data, encoding, 96, 64, step)
     full, full_step = encode_image(FRAME, encoding)
-    assert np.abs(frame.astype(int) - decode_image(full, encoding, 96, 64, full_step)).max() <= 1
+    expected = decode_raw_image(full, encoding, 96, 64, full_step)
+    assert np.abs(frame.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize('bits', [10, 12, 14])
 def test_8_bits_that_were_shifted_up_to_the_depth(bits):
-    frame = decode_image((GRAY.astype('<u2') << (bits - 8)).tobytes(), 'mono16', 96, 64, 192)
+    frame = decode_raw_image((GRAY.astype('<u2') << (bits - 8)).tobytes(), 'mono16', 96, 64, 192)
     assert np.array_equal(frame[..., 0], GRAY)
 
 

@@ -8,7 +8,7 @@ from enet_ros.perception.encodings import (
     ENCODINGS,
     EncodedImage,
     EncodingError,
-    decode_image,
+    decode_raw_image,
     read_raw_image,
 )
 
@@ -25,7 +25,7 @@ def tight(encoding):
     planes = encode_planes(smooth_frame(), encoding)
     step = planes[0].shape[1]
     data = lay_out(planes, step).tobytes()
-    return data, step, decode_image(data, encoding, WIDTH, HEIGHT, step)
+    return data, step, decode_raw_image(data, encoding, WIDTH, HEIGHT, step)
 
 
 @pytest.mark.parametrize('wrong', [0, 1, 4, 15])

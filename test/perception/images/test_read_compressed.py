@@ -18,7 +18,7 @@ from support.traced_memory import memory_below
 from enet_ros.perception.encodings import (
     EncodingError,
     decode_compressed,
-    decode_image,
+    decode_raw_image,
     encode_image,
 )
 from enet_ros.scene.road_scene import RoadScene
@@ -79,7 +79,7 @@ def test_the_bytes_say_which_kind_of_file_it_is(extension, text):
     'bayer_{0};{1} compressed', 'bayer_{0}', 'BAYER_{0}; {1}'])
 def test_a_mosaic_becomes_a_color_image(pattern, bits, text):
     mosaic, step = encode_image(FRAME, f'bayer_{pattern}{bits}')
-    raw = decode_image(mosaic, f'bayer_{pattern}{bits}', WIDTH, HEIGHT, step)
+    raw = decode_raw_image(mosaic, f'bayer_{pattern}{bits}', WIDTH, HEIGHT, step)
     stored = mosaic.view(f'<u{bits // 8}').reshape(HEIGHT, WIDTH)
     for extension in ('.png', '.tiff') + (('.jpg',) if bits == 8 else ()):
         data = cv2.imencode(extension, stored, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
@@ -92,7 +92,7 @@ def test_a_mosaic_becomes_a_color_image(pattern, bits, text):
     'BayerRG12; png compressed BayerRG12', 'bayer_rggb10'])
 def test_a_mosaic_is_known_by_every_spelling_of_its_name(text):
     mosaic, step = encode_image(FRAME, 'bayer_rggb8')
-    raw = decode_image(mosaic, 'bayer_rggb8', WIDTH, HEIGHT, step)
+    raw = decode_raw_image(mosaic, 'bayer_rggb8', WIDTH, HEIGHT, step)
     data = cv2.imencode('.png', mosaic.reshape(HEIGHT, WIDTH))[1].tobytes()
     assert np.array_equal(decode_compressed(data, text), raw)
 

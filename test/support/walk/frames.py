@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from support.ground import calibration
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path
-from enet_ros.perception.encodings import decode_image, encode_image
+from enet_ros.perception.encodings import decode_raw_image, encode_image
 from enet_ros.perception.resize import resize_frame, resize_labels
 from enet_ros.perception.segmenter import Segmenter
 from enet_ros.scene.frames import street_frame
@@ -42,7 +42,7 @@ def good_frame(rgb, encoding, stamp_ns):
     message = Image(encoding=encoding, height=rgb.shape[0], width=rgb.shape[1], step=step)
     message.data.frombytes(data.data)
     _stamp(message, stamp_ns)
-    meant = decode_image(message.data, encoding, message.width, message.height, step)
+    meant = decode_raw_image(message.data, encoding, message.width, message.height, step)
     return message, np.ascontiguousarray(meant)
 
 

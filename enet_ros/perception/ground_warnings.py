@@ -27,7 +27,7 @@ LEVEL_AXIS, UPWARD_AXIS = 0.5, 0.7
 
 
 @dataclass(frozen=True)
-class GroundDoubt:
+class GroundWarning:
     """Why the outputs in meters cannot be right.
 
     Attributes:
@@ -39,7 +39,8 @@ class GroundDoubt:
     reason: str
 
 
-def ground_doubt(table: GroundTable, settings: NodeSettings, frame_id: str) -> GroundDoubt | None:
+def pose_warning(table: GroundTable, settings: NodeSettings,
+                 frame_id: str) -> GroundWarning | None:
     """Return why a pose cannot be that of the camera, or None.
 
     Args:
@@ -48,12 +49,12 @@ def ground_doubt(table: GroundTable, settings: NodeSettings, frame_id: str) -> G
         frame_id: Frame of the image.
     """
     if not _sees_ground(table):
-        return GroundDoubt('no ground is seen', _unseen(table, settings, frame_id))
+        return GroundWarning('no ground is seen', _unseen(table, settings, frame_id))
     reason = _contradiction(table.pose, settings)
-    return GroundDoubt('outputs in meters are doubtful', reason) if reason else None
+    return GroundWarning('outputs in meters are doubtful', reason) if reason else None
 
 
-def empty_output(tables: GroundTables, requested: Collection[str]) -> GroundDoubt | None:
+def empty_output_warning(tables: GroundTables, requested: Collection[str]) -> GroundWarning | None:
     """Return why a requested scan or grid has no pixel of the ground that is seen, or None.
 
     Args:
@@ -63,13 +64,13 @@ def empty_output(tables: GroundTables, requested: Collection[str]) -> GroundDoub
     settings = tables.camera_settings.settings
     scan, grid = settings.scan, settings.grid
     if 'free_space' in requested and not tables.scan.bins.size:
-        return GroundDoubt('~/free_space is empty', (
+        return GroundWarning('~/free_space is empty', (
             f'no ground that is seen lies within its bearings, {scan.angle_min:g} to '
             f'{scan.angle_max:g} radians, and its range of {scan.range_max:g} m: set '
             'scan.angle_min and scan.angle_max to where this camera looks'))
     if 'grid' in requested and not tables.grid.cells.size:
         x, y = tables.camera_settings.grid.origin_m
-        return GroundDoubt('~/grid is empty', (
+        return GroundWarning('~/grid is empty', (
             f'no ground that is seen lies in it, from x {x:g} to {x + grid.length:g} and from y '
             f'{y:g} to {y + grid.width:g} m: set grid.x and grid.y to where this camera looks'))
     return None

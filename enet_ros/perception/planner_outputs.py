@@ -20,6 +20,9 @@ from enet_ros.perception.parameters.settings import ScanSettings
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
 #: Points along a ray and along a strip, and lines side by side in a strip.
 RAY_POINTS, STRIP_POINTS, STRIP_LINES = 5, 200, 5
+DENSE_RAY_POINTS = 100  # where unseen pixels may lie between the ends of a ray
+#: A border farther than this many times its median is no border, but something narrow before it.
+MOST_BORDER_MEDIANS = 2.
 
 
 class RangeBins:
@@ -99,8 +102,9 @@ def near_border_range(table: GroundTable) -> float:
     """Return the greatest range of the border of the visible ground that faces the vehicle.
 
     It is the lower border of the image, out to its corners, if the camera is upright. Where an
-    image has black corners, it is the border of what lies between them. It is the right border if
-    the camera is mounted on its right side.
+    image has black corners, it is the border of what lies between them. Where a bonnet is unseen,
+    it is the ground behind that. A narrow mast does not count. It is the right border if the
+    camera is mounted on its right side.
 
     Returns:
         Meters from the origin of the base frame, or +inf if the camera looks straight down, so
@@ -109,12 +113,34 @@ def near_border_range(table: GroundTable) -> float:
     seen = np.isfinite(table.unlimited[..., 0])
     padded = np.pad(seen, 1)
     outside = np.pad(np.zeros_like(seen), 1, constant_values=True)
-    down = ground_direction(table.pose)
-    x, y = max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=down.dot)
+    x, y = _facing_side(table.pose)
     facing = (seen & ~_neighbor(padded, x, y)
               & _neighbor(padded | outside, y, x) & _neighbor(padded | outside, -y, -x))
+    if table.unseen is not None:
+        facing &= border_pixels(table)
     ranges = table.unlimited_range()[facing]
-    return float(ranges.max()) if ranges.size and down.any() else math.inf
+    if not ranges.size or not ground_direction(table.pose).any():
+        return math.inf
+    if table.unseen is not None:
+        ranges = ranges[ranges <= MOST_BORDER_MEDIANS * np.median(ranges)]
+    return float(ranges.max())
+
+
+def _facing_side(pose: Pose) -> tuple[int, int]:
+    """Return the side of the image that faces the vehicle, as a step in x or y."""
+    return max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=ground_direction(pose).dot)
+
+
+def border_pixels(table: GroundTable) -> np.ndarray:
+    """Return the pixel of each line toward the vehicle that is nearest to it, (H, W) bool.
+
+    It is the lowest pixel of each column that sees ground, if the camera is upright.
+    """
+    seen, (x, y) = np.isfinite(table.unlimited[..., 0]), _facing_side(table.pose)
+    axis, backward = (0, y > 0) if y else (1, x > 0)
+    outward = np.flip(seen, axis) if backward else seen
+    first = outward & (np.cumsum(outward, axis=axis) == 1)
+    return np.flip(first, axis) if backward else first
 
 
 def _neighbor(padded: np.ndarray, x: int, y: int) -> np.ndarray:
@@ -132,7 +158,8 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """
     angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
     directions = np.stack((np.cos(angles), np.sin(angles)), axis=-1)
-    ground = directions[:, None] * ranges_to_see(table, scan.range_max, RAY_POINTS)[:, None]
+    points = RAY_POINTS if table.unseen is None else DENSE_RAY_POINTS
+    ground = directions[:, None] * ranges_to_see(table, scan.range_max, points)[:, None]
     is_in_view = np.all(table.pixel_indices_of(ground) >= 0, axis=1)
     trusted_to = np.where(is_in_view, math.inf, scan.range_max)
     bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])

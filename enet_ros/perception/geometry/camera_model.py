@@ -79,6 +79,8 @@ class CameraModel:
         binning: Numbers of sensor pixels along x and y that are merged into one. 0 means 1.
         rectified: Whether the images are rectified. Then only P says where a ray goes, and the
             distortion is not read.
+        source: Model of the raw images that rectified ones are made from, or None if it is not
+            known. Where it sees nothing, a rectified image is black and has no ray.
         note: What was read differently than it was written, or ''. It is set here.
 
     Raises:
@@ -97,6 +99,7 @@ class CameraModel:
     roi: Sequence[int] = (0, 0, 0, 0)
     binning: Sequence[int] = (1, 1)
     rectified: bool = False
+    source: CameraModel | None = None
     note: str = field(default='', init=False, compare=False)
 
     def __post_init__(self):
@@ -168,7 +171,7 @@ class CameraModel:
 
         Returns:
             (N, 3) float64 directions in the optical frame, of length 1. They are NaN where the
-            distortion cannot be undone.
+            distortion cannot be undone, and where ``source`` sees nothing.
         """
         pixel_xy, matrix = np.asarray(pixel_xy, float).reshape(-1, 2), self.matrix(size)
         flat = self._undistort(pixel_xy, matrix)
@@ -180,7 +183,14 @@ class CameraModel:
             # Where the polynomial begins to fold, a pixel may have a ray that has no pixel.
             undone = (miss <= INVERSE_TOLERANCE_PX) & self._comes_back(flat, distorted, matrix)
             rays[~undone] = np.nan
+        if self.source is not None:
+            rays[~self.source.sees(rays, size)] = np.nan
         return rays if self.rectified else rays @ np.reshape(self.r, (3, 3)).T
+
+    def sees(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Tell, (N,) bool, which points appear in the image; see :meth:`project`."""
+        pixel_xy = self.project(points, size)
+        return np.all((pixel_xy >= -.5) & (pixel_xy <= np.subtract(size, .5)), axis=1)
 
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Return the pixels of points.

@@ -310,7 +310,13 @@ class NodeSettings(CheckedSettings):
         DrivableSettings, 'These parameters decide which drivable pixels count.', per_camera=True)
     rectified: bool = parameter(
         False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
-        'a pixel looks, and the distortion is ignored.', per_camera=True)
+        'a pixel looks. K and D only say where the frame is black because the raw image ends. '
+        'Labels are unknown there.', per_camera=True)
+    valid_mask: str = parameter(
+        '', 'Path of a PNG image of the size or aspect of the frames. It is 0 (black) where the '
+        'camera never sees the scene: black corners, the bonnet, a housing. Labels are unknown '
+        'there. A file that has changed is read when the parameter is set again. If empty, all '
+        'pixels count.', accepts='a path, or empty', per_camera=True)
     base_frame: str = parameter(
         'base_link', 'Frame of the outputs in meters (REP 105). Its x axis points forward, y to '
         'the left and z up. Its origin is on the ground.', accepts='a frame',

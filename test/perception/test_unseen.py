@@ -196,7 +196,7 @@ def test_tables_follow_the_mask(tmp_path):
     camera = CameraModel(WIDTH, HEIGHT, K.ravel())
     bare, masked = settings_of(), settings_of(valid_mask=write_mask(tmp_path / 'm.png', hidden))
     tables = make_ground_tables(camera, POSE, SIZE, bare)
-    assert tables.table.unseen is None and tables.border is None
+    assert tables.table.unseen is None
     changed = tables.updated(camera, POSE, masked)
     assert np.array_equal(changed.table.unseen != 0, hidden)
     moved = changed.updated(camera, Pose.from_mount(1.5, .1), masked)

@@ -10,11 +10,7 @@ from launch.actions import (
     SetEnvironmentVariable,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import (
-    EnvironmentVariable,
-    LaunchConfiguration,
-    PathJoinSubstitution,
-)
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -49,6 +45,15 @@ def check_rate(context) -> list:
     return []
 
 
+def enlarge_shared_memory(context) -> list:
+    """Give Fast DDS config/fastdds.xml, unless the user gives it a profile."""
+    older, newer = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+    if context.environment.get(older) or context.environment.get(newer):
+        return []
+    name = older if context.environment.get('ROS_DISTRO') in ('humble', 'jazzy') else newer
+    return [SetEnvironmentVariable(name, PathJoinSubstitution([SHARE, 'config', 'fastdds.xml']))]
+
+
 def generate_launch_description() -> LaunchDescription:
     """Start camera and node, with shared memory for whole frames (config/fastdds.xml)."""
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
@@ -65,10 +70,6 @@ def generate_launch_description() -> LaunchDescription:
             PathJoinSubstitution([SHARE, 'launch', 'segment.launch.py'])),
         launch_arguments={name: LaunchConfiguration(name)
                           for name in ('rviz', 'view')}.items())
-    shared_memory = SetEnvironmentVariable(
-        'FASTRTPS_DEFAULT_PROFILES_FILE',
-        EnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE',
-                            default_value=PathJoinSubstitution([SHARE, 'config', 'fastdds.xml'])))
     # The node comes first: its launch file checks its arguments before it starts anything.
-    return LaunchDescription([*arguments, OpaqueFunction(function=check_rate), shared_memory,
-                              segment, camera])
+    return LaunchDescription([*arguments, OpaqueFunction(function=check_rate),
+                              OpaqueFunction(function=enlarge_shared_memory), segment, camera])

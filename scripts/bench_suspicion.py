@@ -24,17 +24,19 @@ def measure(name, step):
 
 def main():
     """Measure on frames of the synthetic street."""
-    frames, rows = street_frames(SIZE, 4), sampled_rows(SIZE[1])
+    frames, rows = street_frames(SIZE, 9), sampled_rows(SIZE[1])
     samples = [frame[rows].copy() for frame in frames]
     plain = Segmentation(np.zeros(SIZE[::-1], np.uint8))
     sure = Segmentation(plain.labels, np.full(SIZE[::-1], 0.9, np.float32))
+    small = RawImage(frames[0], None)
     large = RawImage(np.zeros((1080, 1920, 3), np.uint8), None)
     judge = FrameJudge(0.7)
     print(f'{"":<36}{"median":>11}{"95 %":>11}')
-    measure('copy of the sampled rows', lambda index: frames[index % 4][rows].copy())
-    measure('judgement', lambda index: judge.judge(samples[index % 4], plain, None, index, 5.0))
+    measure('copy of the sampled rows', lambda index: frames[index % 9][rows].copy())
+    measure('judgement',
+            lambda index: judge.judge(samples[index % 9], plain, small, index, 5.0))
     measure('judgement with a look',
-            lambda index: judge.judge(samples[index % 4], sure, None, 2.0 * index, 5.0))
+            lambda index: judge.judge(samples[index % 9], sure, small, 2.0 * index, 5.0))
     measure('judgement of the same frame again, 1080p',
             lambda index: judge.judge(samples[0], plain, large, 0.0, 5.0))
 

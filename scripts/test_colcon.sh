@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/ros_env.sh
 python=$(command -v python3)
+"$python" -c 'import safetensors, torch'  # without them CMakeLists.txt has the tests skipped
 workspace=$(mktemp -d)
 trap 'rm -rf "$workspace"' EXIT
 mkdir "$workspace/src"

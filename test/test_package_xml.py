@@ -42,6 +42,13 @@ def package():
         .parse_package(REPOSITORY / 'package.xml')
 
 
+def test_colcon_skips_every_test_where_the_packages_of_pip_are_absent():
+    text = (REPOSITORY / 'CMakeLists.txt').read_text()
+    registered = re.findall(r'ament_add_pytest_test\((.*)\)', text)
+    assert len(registered) == 3
+    assert all(test.endswith(' ${skip}') for test in registered)
+
+
 def test_it_is_valid_and_has_the_version_of_pyproject(package):
     package.validate()
     assert f'version = "{package.version}"' in (REPOSITORY / 'pyproject.toml').read_text()

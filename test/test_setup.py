@@ -183,6 +183,24 @@ def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
     assert "run 'make setup' there first" in done.stderr
 
 
+@pytest.mark.parametrize(('distribution', 'given', 'profile'), [
+    ('jazzy', {}, 'FASTRTPS_DEFAULT_PROFILES_FILE={root}/config/fastdds.xml'),
+    ('kilted', {}, 'FASTDDS_DEFAULT_PROFILES_FILE={root}/config/fastdds.xml'),
+    *((distribution, {name: 'own.xml'}, f'{name}=own.xml') for distribution in ('jazzy', 'kilted')
+      for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'))])
+def test_the_environment_has_one_profile_of_fast_dds(tmp_path, distribution, given, profile):
+    for folder in ('scripts', '.colcon'):
+        (tmp_path / folder).mkdir()
+    shutil.copy(REPOSITORY / 'scripts' / 'ros_env.sh', tmp_path / 'scripts')
+    for name, text in (('built', ''), ('platform', 'ros'),
+                       ('ros_environment.sh', f'export ROS_DISTRO={distribution}')):
+        (tmp_path / '.colcon' / name).write_text(text)
+    done = subprocess.run(['sh', '-c', '. scripts/ros_env.sh; env'], cwd=tmp_path, text=True,
+                          env={'PATH': os.environ['PATH'], **given}, capture_output=True)
+    assert [line for line in done.stdout.splitlines() if '_DEFAULT_PROFILES_FILE' in line] == [
+        profile.format(root=tmp_path)]
+
+
 @pytest.mark.parametrize('shell', ['bash', 'sh', 'zsh'])
 def test_any_shell_gets_the_environment(shell):
     program = shutil.which(shell)

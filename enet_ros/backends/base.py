@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from enet_ros.network.checkpoint import Checkpoint
+if TYPE_CHECKING:  # The doctor reads this module where safetensors may be absent.
+    from enet_ros.network.checkpoint import Checkpoint
 
 #: What people may write for a precision, and its one name here.
 PRECISIONS = {

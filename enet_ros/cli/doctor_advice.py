@@ -36,6 +36,9 @@ def shortfalls(machine: MachineReport) -> list[str]:
     elif not (machine.openvino or machine.gpu_asked or machine.backend_support().torch_cuda):
         missing.append('OpenVINO is not installed, and torch alone takes twice as long: '
                        'pip install openvino')
+    if machine.absent:
+        missing.append(f"{', '.join(machine.absent)} cannot be imported: activate the virtual "
+                       f"environment of the workspace, or pip install {' '.join(machine.absent)}")
     if not machine.ros.get('rclpy'):
         missing.append('rclpy is not importable: source /opt/ros/<distribution>/setup.bash, or on '
                        'a bare machine run make setup and source scripts/ros_env.sh')

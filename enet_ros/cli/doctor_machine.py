@@ -9,9 +9,9 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from enet_ros.backends.select import BackendSupport
+from enet_ros.common.requirements import absent_requirements, is_importable
 from enet_ros.machine import (
     cuda_driver,
     import_openvino,
@@ -65,6 +65,7 @@ class MachineReport:
         free_mb, total_mb: Memory of the first GPU in MiB, 0 if not known.
         problem: Why torch or torch_tensorrt cannot be imported.
         gpu_asked: Whether the GPU was looked at.
+        absent: Distributions of pip that are required and absent, but torch and OpenVINO.
     """
 
     python: str = ''
@@ -90,6 +91,7 @@ class MachineReport:
     total_mb: int = 0
     problem: str = ''
     gpu_asked: bool = False
+    absent: tuple[str, ...] = ()
 
     def backend_support(self) -> BackendSupport:
         """Return what this machine has for the backends.
@@ -118,8 +120,10 @@ def gather(*, gpu: bool) -> MachineReport:
         'driver_cuda': driver.version, 'gpus': driver.gpus, 'torch_cuda': torch_cuda_version(),
         **_torch_tensorrt(), 'l4t': l4t_version(read_text('/etc/nv_tegra_release')),
         'distribution': os.environ.get('ROS_DISTRO', ''),
-        'ros': {name: _importable(name) for name in (
-            'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')}}
+        'ros': {name: is_importable(name) for name in (
+            'rclpy', 'enet_ros.msg', 'vision_msgs', 'cv_bridge', 'tf2_ros')},
+        'absent': tuple(name for name in absent_requirements()
+                        if name not in ('torch', 'openvino'))}
     return MachineReport(**(known | (_gpu() if gpu else {})))
 
 
@@ -148,13 +152,6 @@ def l4t_version(release: str) -> str:
     """Read '36.4.3' from /etc/nv_tegra_release, '# R36 (release), REVISION: 4.3, ...'."""
     match = re.search(r'# R(\d+) .*?REVISION: ([\d.]+)', release)
     return f'{match[1]}.{match[2]}' if match else ''
-
-
-def _importable(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _openvino() -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from enet_ros.cli.say import say_error
 from enet_ros.common.memory import explain, is_out_of_memory
+from enet_ros.common.requirements import explain_absence
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -60,20 +61,20 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if '_ARGCOMPLETE' in os.environ:  # A shell asks how the line goes on.
         arguments = os.environ.get('COMP_LINE', '').split()[1:]
-    parser, run = _make_parser(arguments)
-    if '_ARGCOMPLETE' in os.environ:
-        import argcomplete
-        argcomplete.autocomplete(parser)  # It ends the process.
-    parsed = parser.parse_args(arguments)
+    command = _find_command(arguments)
     try:
-        return run(parsed)
+        parser, run = _make_parser(arguments)
+        if '_ARGCOMPLETE' in os.environ:
+            import argcomplete
+            argcomplete.autocomplete(parser)  # It ends the process.
+        return run(parser.parse_args(arguments))
     except (ValueError, OSError, MemoryError) as error:
-        say_error(parsed.command, f'error: {explain(error)}')
+        say_error(command, f'error: {explain(error)}')
         return 2
     except ImportError as error:
         text = explain(error) if is_out_of_memory(error) else \
-            f'{error}; {_remedy(error, parsed.command)}'
-        say_error(parsed.command, f'error: {text}')
+            f'{error}; {_remedy(error, command)}'
+        say_error(command, f'error: {text}')
         return 2
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
@@ -88,6 +89,8 @@ def _remedy(error: ImportError, command: str) -> str:
     if package == 'rerun' and sys.version_info < (3, 11):
         return ('the viewer needs Python 3.11 or newer, and ROS 2 Humble has 3.10: look at the '
                 'node in Foxglove or RViz')
+    if explanation := explain_absence(error):
+        return explanation
     from enet_ros.machine import how_to_install
     return f'this command needs more packages: {how_to_install(EXTRAS.get(command, "train"))}'
 
@@ -98,8 +101,7 @@ def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | N
         prog='enet-ros', description='Real-time semantic segmentation with ENet.', epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    run = None
+    chosen, run = _find_command(arguments), None
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name == chosen:
@@ -110,6 +112,11 @@ def _make_parser(arguments: list[str]) -> tuple[argparse.ArgumentParser, Run | N
             module.add_arguments(command)
             run = module.run
     return parser, run
+
+
+def _find_command(arguments: list[str]) -> str:
+    """Return the command among the arguments, or ''."""
+    return next((word for word in arguments if word in COMMANDS), '')
 
 
 def _module_name(command: str) -> str:

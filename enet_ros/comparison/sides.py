@@ -29,7 +29,7 @@ from enet_ros.perception.segmenter import Segmenter
 PARAMETER_SUFFIXES = ('.yaml', '.yml')
 #: Parameters of a file that change what is compared here. Others need ROS, meters or a topic.
 COMPARED = ('weights', 'resolution', 'backend', 'precision', 'threads', 'rotate',
-            'confidence_floor', 'drivable', 'bit_depth')
+            'confidence_floor', 'drivable', 'bit_depth', 'valid_mask')
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class Side:
         self.segmenter = Segmenter(checkpoint, **{name: getattr(self.settings, name)
                                                   for name in names})
         self._camera_settings = CameraSettings.of(self.settings, self.class_map)
+        self._valid_mask = self._camera_settings.valid_mask
+        self._unseen = self._valid_mask and self._valid_mask.unseen(self.segmenter.resolution)
         self._perceiver, self._bit_depth = Perceiver(), BitDepth(self.settings.bit_depth)
         self.segmenter.warm_up()
 
@@ -110,7 +112,12 @@ class Side:
         Args:
             image: (H, W, 3) uint8 RGB.
             time_sec: Time by which the frame votes (``drivable.majority``).
+
+        Raises:
+            EncodingError: ``valid_mask`` does not fit the image.
         """
+        if self._valid_mask is not None:
+            self._valid_mask.check_fits(image.shape[1::-1])
         started_sec = time.perf_counter()
         batch = self.segmenter.new_batch(1)
         resize_frame(image, self.segmenter.resolution, batch[0])
@@ -118,8 +125,9 @@ class Side:
             batch, confidence=True, upside_down=[0] if self.settings.rotate == 180 else [])[0]
         perception = self._perceiver.perceive(segmentation, self._camera_settings,
                                               needs=Need.MASK | Need.CONFIDENCE,
-                                              order_sec=time_sec, vote_group=image.shape)
-        return SideFrame(segmentation.labels, segmentation.confidence, perception.mask,
+                                              order_sec=time_sec, vote_group=image.shape,
+                                              unseen=self._unseen)
+        return SideFrame(perception.labels, perception.confidence, perception.mask,
                          1e3 * (time.perf_counter() - started_sec))
 
 

@@ -3,7 +3,8 @@
 Paszke, Chaurasia, Kim, Culurciello, 2016, arXiv 1606.02147. The layers are Table 1 of the paper.
 The paper leaves open the biases, the order in the initial block, the inner widths while
 upsampling, and PReLU in the decoder. These follow the authors' published Cityscapes model, so
-that its weights load.
+that its weights load. The paper has spatial dropout of 0.01 before bottleneck 2.0 and of 0.1
+afterwards. Here the decoder has none, as in the authors' published training code (decoder.lua).
 """
 
 from __future__ import annotations

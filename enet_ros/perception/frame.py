@@ -91,6 +91,8 @@ class FrameInFlight:
         suspicion: Why the frame cannot be trusted, or None.
         camera_info: Calibration of the camera, if an output needs it and it is there.
         ground: Tables of the ground, if an output needs them and they are there.
+        unseen: Where the camera does not see the scene, (H, W) uint8 of the network's size: 255
+            there, else 0. None if it sees it in every pixel, or if nothing tells.
         perception: Result of the perception.
     """
 
@@ -114,4 +116,5 @@ class FrameInFlight:
     suspicion: Suspicion | None = None
     camera_info: CameraInfo | None = None
     ground: GroundTables | None = None
+    unseen: np.ndarray | None = None
     perception: Perception | None = None

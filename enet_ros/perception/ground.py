@@ -10,12 +10,20 @@ import copy
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
+from enet_ros.perception.valid_mask import ValidMask
 
 ROWS_AT_ONCE = 64  # Undistorting takes 100 bytes and more for each pixel.
+
+
+def ground_direction(pose: Pose) -> np.ndarray:
+    """Return the direction of the ground in the image, x right and y down, (2,) of length 1."""
+    down = -pose.rotation_matrix[2, :2]
+    return down / max(float(np.hypot(*down)), 1e-12)
 
 
 class GroundView:
@@ -95,6 +103,34 @@ class GroundView:
         return foot + (np.sqrt(reach) - middle)[:, None] * heading
 
 
+def image_rays(camera: CameraModel, size: tuple[int, int],
+               valid_mask: ValidMask | None = None) -> np.ndarray:
+    """Return where the pixels of an image look, (H * W, 3) float32 in the optical frame.
+
+    They are NaN where the camera does not see the scene; see :meth:`CameraModel.rays`.
+    """
+    width, height = size
+    rays = np.empty((width * height, 3), np.float32, order='F')
+    for start in range(0, height, ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, height))
+        pixel_xy = np.column_stack((np.tile(np.arange(width), len(rows)), np.repeat(rows, width)))
+        rays[start * width:start * width + len(pixel_xy)] = camera.rays(pixel_xy, size)
+    if valid_mask is not None:
+        rays[valid_mask.unseen(size).ravel() != 0] = np.nan
+    return rays
+
+
+def unseen_pixels(rays: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the pixels without a ray, (H, W) uint8: 255 has none, 0 has one. None if all have.
+
+    Args:
+        rays: From :func:`image_rays`.
+        size: (width, height) of the image.
+    """
+    unseen = np.isnan(rays[:, 0]).reshape(size[::-1])
+    return unseen.astype(np.uint8) * np.uint8(255) if unseen.any() else None
+
+
 class GroundTable(GroundView):
     """The ground point of every pixel, computed once per camera, pose and size.
 
@@ -102,34 +138,31 @@ class GroundTable(GroundView):
 
     Attributes:
         points: (H, W, 3) float32 x, y and z = 0 in the base frame, in meters. They are NaN at and
-            above the horizon, beyond ``max_range_m``, and where the distortion cannot be undone.
+            above the horizon, beyond ``max_range_m``, and where the camera does not see the scene.
         unlimited: (H, W, 2) float32 x and y without the range limit. They tell whether a bearing
             is visible as far as a range.
+        unseen: Pixels in which the camera does not see the scene; see :func:`unseen_pixels`.
 
     Args:
         camera: Model of the camera.
         pose: Pose of the camera.
         size: (width, height) of the masks.
         max_range_m: Greatest range. Ground farther away is left out.
+        valid_mask: Pixels in which the camera sees the scene, or None for all.
 
     Raises:
         ValueError: A size or the range is not above 0.
     """
 
     def __init__(self, camera: CameraModel, pose: Pose, size: tuple[int, int],
-                 max_range_m: float):
+                 max_range_m: float, valid_mask: ValidMask | None = None):
         super().__init__(camera, pose, size)
         if not 0. < max_range_m < math.inf:
             raise ValueError(f'max_range_m is {max_range_m}, wanted meters above 0')
         self.max_range_m = float(max_range_m)
-        width, height = self.size
-        self._rays = np.empty((width * height, 3), np.float32, order='F')
-        for start in range(0, height, ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, height))
-            pixel_xy = np.column_stack((np.tile(np.arange(width), len(rows)),
-                                        np.repeat(rows, width)))
-            self._rays[start * width:start * width + len(pixel_xy)] = camera.rays(pixel_xy,
-                                                                                  self.size)
+        self.valid_mask = valid_mask
+        self._rays = image_rays(camera, self.size, valid_mask)
+        self.unseen = unseen_pixels(self._rays, self.size)
         self._fill()
 
     def moved_to(self, pose: Pose, max_range_m: float) -> GroundTable:
@@ -151,6 +184,7 @@ class GroundTable(GroundView):
         self.points = np.zeros((*self.shape, 3), np.float32)
         self.points[..., :2] = self.unlimited
         self.points[~(self.unlimited_range() <= self.max_range_m)] = np.nan
+        self._near_border = None
 
     def pixel_indices_of(self, ground: np.ndarray) -> np.ndarray:
         """Return the flat index of the pixel that shows each ground point, or -1 for none.
@@ -164,6 +198,8 @@ class GroundTable(GroundView):
         place = np.floor(self.to_pixels(ground) + .5)
         inside = np.all((place >= 0) & (place < self.size), axis=1)
         column, row = np.where(inside[:, None], place, 0.).astype(np.int64).T
+        if self.unseen is not None:
+            inside &= self.unseen[row, column] == 0
         return np.where(inside, row * self.size[0] + column, -1).reshape(ground.shape[:-1])
 
     @property
@@ -175,6 +211,21 @@ class GroundTable(GroundView):
     def is_inside(self) -> np.ndarray:
         """Tell, (H, W) bool, which pixels have a ground point."""
         return np.isfinite(self.points[..., 0])
+
+    def near_border(self) -> np.ndarray:
+        """Return the border of the visible ground on the vehicle's side, (H, W) uint8 of 0 or 255.
+
+        It is the lower border of an upright camera's image, or of the circle that a fisheye lens
+        shows in it. It is computed at the first call.
+        """
+        if self._near_border is None:
+            down, kernel = ground_direction(self.pose), np.zeros((3, 3), np.uint8)
+            for x, y in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0)):
+                kernel[1 + y, 1 + x] = (x, y) == (0, 0) or down @ (x, y) > .5
+            unseen = np.isnan(self.unlimited[..., 0]).astype(np.uint8) * 255
+            reached = cv2.dilate(unseen, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=255)
+            self._near_border = cv2.subtract(reached, unseen)
+        return self._near_border
 
     def unlimited_range(self) -> np.ndarray:
         """Return the range of every pixel without the limit, (H, W) float32 meters."""

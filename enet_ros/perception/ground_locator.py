@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.frame import FrameInFlight
 from enet_ros.perception.geometry.camera_info import CheckedCalibration
 from enet_ros.perception.geometry.camera_model import CameraModel
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.geometry.transforms import Transforms
+from enet_ros.perception.ground import image_rays, unseen_pixels
 from enet_ros.perception.ground_tables import GroundTables, make_ground_tables
 from enet_ros.perception.ground_warnings import (
     GroundWarning,
@@ -19,6 +22,7 @@ from enet_ros.perception.ground_warnings import (
 )
 from enet_ros.perception.message_types import Header
 from enet_ros.perception.perceive import Need
+from enet_ros.perception.valid_mask import ValidMask
 
 
 class Calibrations(Protocol):
@@ -57,16 +61,45 @@ class GroundLocator:
         self._camera: CameraModel | None = None
         self._tables: GroundTables | None = None
         self._pose_warning: GroundWarning | None = None
+        self._unseen: np.ndarray | None = None
+        self._unseen_of: tuple[CameraModel | None, ValidMask | None] = (None, None)
 
     def locate(self, frame: FrameInFlight) -> None:
-        """Fill in the calibration and the ground of a segmented frame.
+        """Fill in the calibration, the ground and the unseen pixels of a segmented frame.
 
         What is not there is taken out of ``frame.needs``.
         """
-        warn = self._warnings.warn
         needs, frame.needs = frame.needs, frame.needs & ~Need.LOCATION
         calibration = self._calibrations.newest_checked(
             frame.image_size, rectified=frame.camera_settings.settings.rectified)
+        if needs & (Need.CALIBRATION | Need.GROUND):
+            self._locate(frame, needs, calibration)
+        if frame.ground is not None:
+            frame.unseen = frame.ground.table.unseen
+        elif Need.VIEW in needs:
+            frame.unseen = self._find_unseen(calibration, frame.camera_settings.valid_mask)
+
+    def _find_unseen(self, calibration: CheckedCalibration | None,
+                     valid_mask: ValidMask | None) -> np.ndarray | None:
+        """Return the pixels in which the camera does not see the scene, where no ground tells.
+
+        Raw images are not undistorted for this, which takes long.
+        """
+        camera = calibration.camera if calibration is not None else None
+        if camera is not None and camera.source is None:
+            camera = None
+        if (camera, valid_mask) != self._unseen_of:
+            if camera is not None:
+                rays = image_rays(camera, self._size, valid_mask)
+                self._unseen = unseen_pixels(rays, self._size)
+            else:
+                self._unseen = valid_mask.unseen(self._size) if valid_mask is not None else None
+            self._unseen_of = camera, valid_mask
+        return self._unseen
+
+    def _locate(self, frame: FrameInFlight, needs: Need,
+                calibration: CheckedCalibration | None) -> None:
+        warn = self._warnings.warn
         if note := self._calibrations.take_note():
             warn('calibration', note)
         if calibration is not None and not calibration.is_publishable:

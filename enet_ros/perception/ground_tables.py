@@ -51,7 +51,7 @@ class BackgroundTable:
             self._size, self._last = size, None
             builder = ThreadPoolExecutor(1)
             self._first = builder.submit(GroundTable, table.camera, table.pose, size,
-                                         table.max_range_m)
+                                         table.max_range_m, table.valid_mask)
             builder.shutdown(wait=False)
             wait([self._first], wait_sec)
         if self._last is None:
@@ -123,7 +123,7 @@ class GroundTables:
             camera_settings: Settings of the camera.
         """
         table, max_range_m = self.table, camera_settings.settings.ground.max_range
-        if table.camera != camera:
+        if table.camera != camera or table.valid_mask is not camera_settings.valid_mask:
             return make_ground_tables(camera, pose, table.size, camera_settings)
         if (table.pose, table.max_range_m) != (pose, max_range_m):
             table = table.moved_to(pose, max_range_m)
@@ -146,4 +146,5 @@ def make_ground_tables(camera: CameraModel, pose: Pose, size: tuple[int, int],
         ValueError: A size or the range is not above 0.
     """
     max_range_m = camera_settings.settings.ground.max_range
-    return GroundTables(GroundTable(camera, pose, size, max_range_m), camera_settings)
+    return GroundTables(GroundTable(camera, pose, size, max_range_m, camera_settings.valid_mask),
+                        camera_settings)

@@ -89,6 +89,9 @@ def _unseen(table: GroundTable, settings: NodeSettings, frame_id: str) -> str:
         return (f'the camera is {pose.position[2]:g} m above the ground, and the nearest ground '
                 f'that it sees is {np.nanmin(ranges):.1f} m away, but ground.max_range is '
                 f'{table.max_range_m:g}: raise it, or correct the pose')
+    if table.valid_mask is not None:
+        return (f"valid_mask '{table.valid_mask.path}' leaves no pixel that looks at the ground: "
+                'is it inverted? Wanted 0 only where the camera never sees the scene')
     elevation_deg = math.degrees(math.asin(np.clip(pose.rotation_matrix[2, 2], -1., 1.)))
     start = f'no pixel looks at the ground, for the camera looks {elevation_deg:.0f} degrees up'
     if settings.ground.pose == 'parameters':

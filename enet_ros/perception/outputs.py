@@ -58,6 +58,8 @@ def find_requested(outputs: Iterable[OutputRow],
             needs |= output.needs | output.uses & usable
     if Need.MASK in needs and settings.confidence_floor > 0.0:
         needs |= Need.CONFIDENCE
+    if settings.rectified or settings.valid_mask:
+        needs |= Need.VIEW
     return tuple(names), needs
 
 

@@ -28,7 +28,7 @@ from enet_ros.perception.planner_outputs import (
     nearest_edge,
     obstacle_points,
 )
-from enet_ros.perception.segmenter import Segmentation
+from enet_ros.perception.segmenter import Segmentation, unknown_where
 
 
 class Need(Flag):
@@ -39,7 +39,8 @@ class Need(Flag):
     MASK = auto()
     CALIBRATION = auto()
     GROUND = auto()
-    LOCATION = CALIBRATION | GROUND
+    VIEW = auto()  # where the camera sees the scene, if not everywhere
+    LOCATION = CALIBRATION | GROUND | VIEW
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class Perceiver:
 
     def perceive(self, segmentation: Segmentation, camera_settings: CameraSettings, *,
                  needs: Need, order_sec: float = 0.0, vote_group: tuple = (),
-                 ground: GroundTables | None = None) -> Perception:
+                 ground: GroundTables | None = None,
+                 unseen: np.ndarray | None = None) -> Perception:
         """Perceive a frame. Only what the requested outputs need is computed.
 
         Args:
@@ -143,8 +145,12 @@ class Perceiver:
             vote_group: What frames must have in common to vote together. The temporal filter
                 forgets the frames of another group.
             ground: Tables of the ground, for outputs in meters.
+            unseen: (H, W) uint8, 255 where the camera does not see the scene. The labels become
+                unknown there. None if it sees it everywhere.
         """
         mask = None
+        if unseen is not None:
+            segmentation = unknown_where(segmentation, unseen)
         if Need.MASK in needs:
             if vote_group != self.vote_group:
                 self.vote_group = vote_group

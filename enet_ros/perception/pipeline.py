@@ -231,7 +231,7 @@ class Pipeline:
                     frame.perception = perceiver.perceive(
                         frame.segmentation, frame.camera_settings, needs=frame.needs,
                         order_sec=frame.order_sec, vote_group=frame.vote_group,
-                        ground=frame.ground)
+                        ground=frame.ground, unseen=frame.unseen)
                     step = 'publish'
                     dropped = camera.publish(frame)
             except Exception as error:  # The context may have shut down meanwhile.

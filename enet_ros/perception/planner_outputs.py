@@ -14,12 +14,15 @@ import numpy as np
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.geometry.pose import Pose
-from enet_ros.perception.ground import GroundTable
+from enet_ros.perception.ground import GroundTable, ground_direction
 from enet_ros.perception.parameters.settings import ScanSettings
 
 CONTOUR_TOLERANCE_M = 0.05   # Contours on the ground are simplified by this.
 #: Points along a ray and along a strip, and lines side by side in a strip.
 RAY_POINTS, STRIP_POINTS, STRIP_LINES = 5, 200, 5
+DENSE_RAY_POINTS = 100  # where unseen pixels may lie between the ends of a ray
+#: A border farther than this many times its median is no border, but something narrow before it.
+MOST_BORDER_MEDIANS = 2.
 
 
 class RangeBins:
@@ -99,8 +102,9 @@ def near_border_range(table: GroundTable) -> float:
     """Return the greatest range of the border of the visible ground that faces the vehicle.
 
     It is the lower border of the image, out to its corners, if the camera is upright. Where an
-    image has black corners, it is the border of what lies between them. It is the right border if
-    the camera is mounted on its right side.
+    image has black corners, it is the border of what lies between them. Where a bonnet is unseen,
+    it is the ground behind that. A narrow mast does not count. It is the right border if the
+    camera is mounted on its right side.
 
     Returns:
         Meters from the origin of the base frame, or +inf if the camera looks straight down, so
@@ -109,12 +113,34 @@ def near_border_range(table: GroundTable) -> float:
     seen = np.isfinite(table.unlimited[..., 0])
     padded = np.pad(seen, 1)
     outside = np.pad(np.zeros_like(seen), 1, constant_values=True)
-    down = ground_direction(table.pose)
-    x, y = max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=down.dot)
+    x, y = _facing_side(table.pose)
     facing = (seen & ~_neighbor(padded, x, y)
               & _neighbor(padded | outside, y, x) & _neighbor(padded | outside, -y, -x))
+    if table.unseen is not None:
+        facing &= border_pixels(table)
     ranges = table.unlimited_range()[facing]
-    return float(ranges.max()) if ranges.size and down.any() else math.inf
+    if not ranges.size or not ground_direction(table.pose).any():
+        return math.inf
+    if table.unseen is not None:
+        ranges = ranges[ranges <= MOST_BORDER_MEDIANS * np.median(ranges)]
+    return float(ranges.max())
+
+
+def _facing_side(pose: Pose) -> tuple[int, int]:
+    """Return the side of the image that faces the vehicle, as a step in x or y."""
+    return max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=ground_direction(pose).dot)
+
+
+def border_pixels(table: GroundTable) -> np.ndarray:
+    """Return the pixel of each line toward the vehicle that is nearest to it, (H, W) bool.
+
+    It is the lowest pixel of each column that sees ground, if the camera is upright.
+    """
+    seen, (x, y) = np.isfinite(table.unlimited[..., 0]), _facing_side(table.pose)
+    axis, backward = (0, y > 0) if y else (1, x > 0)
+    outward = np.flip(seen, axis) if backward else seen
+    first = outward & (np.cumsum(outward, axis=axis) == 1)
+    return np.flip(first, axis) if backward else first
 
 
 def _neighbor(padded: np.ndarray, x: int, y: int) -> np.ndarray:
@@ -132,40 +158,50 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """
     angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
     directions = np.stack((np.cos(angles), np.sin(angles)), axis=-1)
-    ground = directions[:, None] * ranges_to_see(table, scan.range_max, RAY_POINTS)[:, None]
+    points = RAY_POINTS if table.unseen is None else DENSE_RAY_POINTS
+    ground = directions[:, None] * ranges_to_see(table, scan.range_max, points)[:, None]
     is_in_view = np.all(table.pixel_indices_of(ground) >= 0, axis=1)
     trusted_to = np.where(is_in_view, math.inf, scan.range_max)
     bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])
-    nearest, half_width = scan.ray_of(bearing).ravel(), _half_width(bearing).ravel()
-    pixel_indices = np.flatnonzero(nearest >= 0)
-    nearest, half_width = nearest[pixel_indices], half_width[pixel_indices]
-    if half_width.max(initial=0.) >= scan.angle_increment / 2.:  # else no other ray is reached
-        first, last = _rays_through(bearing.ravel()[pixel_indices], half_width, nearest, scan)
-        lengths = last - first + 1
-        pixel_indices = np.repeat(pixel_indices, lengths)
-        # Count from the first ray of each pixel to its last.
-        nearest = np.arange(pixel_indices.size) + np.repeat(first - np.cumsum(lengths) + lengths,
-                                                            lengths)
-    return RangeBins(table, pixel_indices, nearest, trusted_to, scan.range_min, scan.range_max)
+    half_width = _half_width(bearing)
+    if half_width.max(initial=0.) >= scan.angle_increment / 2.:
+        pixel_indices, rays = _rays_through(bearing.ravel(), half_width.ravel(), scan)
+    else:  # Each pixel reaches the nearest ray alone.
+        rays = scan.ray_of(bearing).ravel()
+        pixel_indices = np.flatnonzero(rays >= 0)
+        rays = rays[pixel_indices]
+    return RangeBins(table, pixel_indices, rays, trusted_to, scan.range_min, scan.range_max)
 
 
-def _rays_through(bearing: np.ndarray, half_width: np.ndarray, nearest: np.ndarray,
+def _rays_through(bearing: np.ndarray, half_width: np.ndarray,
                   scan: ScanSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last ray that runs through each pixel, (N,) int64.
+    """Return each pixel once for every ray that is nearest to it or runs through it.
 
     Args:
-        bearing: (N,) bearings of the pixels, in radians.
+        bearing: (N,) bearings of the pixels, in radians. NaN has none.
         half_width: (N,) how far each reaches to either side of it, in radians.
-        nearest: (N,) the ray that is nearest to each bearing.
         scan: Bearings of the rays.
+
+    Returns:
+        Indices of the pixels and rays, both (M,) int64.
     """
-    increment = scan.angle_increment
-    turn = np.mod(bearing - scan.angle_min + increment / 2., 2. * math.pi)
-    past = turn / increment - .5 - nearest  # rays from the nearest one to the bearing
-    reach = half_width / increment
-    before, after = ((reach - past).astype(np.int64), (reach + past).astype(np.int64))
-    return (np.maximum(nearest - np.maximum(before, 0), 0),
-            np.minimum(nearest + np.maximum(after, 0), scan.count - 1))
+    pixels = np.flatnonzero(np.isfinite(bearing))
+    circle = 2. * math.pi / scan.angle_increment  # in rays, as all that follows
+    place = np.mod((bearing[pixels] - scan.angle_min) / scan.angle_increment, circle)
+    reach = half_width[pixels] / scan.angle_increment
+    # Pixels beside the first ray also lie a circle before or after where they are.
+    before, after = place + reach + .5 >= circle, place <= reach
+    place = np.concatenate((place, place[before] - circle, place[after] + circle))
+    pixels, reach = (np.concatenate((values, values[before], values[after]))
+                     for values in (pixels, reach))
+    nearest = np.floor(place + .5)
+    first = np.maximum(np.minimum(np.ceil(place - reach), nearest), 0.).astype(np.int64)
+    last = np.minimum(np.maximum(np.floor(place + reach), nearest), scan.count - 1.).astype(
+        np.int64)
+    lengths = np.maximum(last - first + 1, 0)
+    # Count from the first ray of each pixel to its last.
+    rays = np.arange(lengths.sum()) + np.repeat(first - np.cumsum(lengths) + lengths, lengths)
+    return np.repeat(pixels, lengths), rays
 
 
 def _half_width(bearing: np.ndarray) -> np.ndarray:
@@ -258,22 +294,12 @@ def obstacle_points(mask: np.ndarray, table: GroundTable, height_m: float) -> np
     Returns:
         (N, 3) float32 in the base frame, in meters.
     """
-    down = ground_direction(table.pose)
-    sides = top, _, left, _ = [int(part > 0.5) for part in (-down[1], down[1], -down[0], down[0])]
-    padded = cv2.copyMakeBorder(mask, *sides, cv2.BORDER_CONSTANT, value=255)
-    dilated = cv2.dilate(padded, facing_neighbors(table.pose), borderType=cv2.BORDER_CONSTANT)
-    height, width = mask.shape
-    edge = cv2.subtract(dilated[top:top + height, left:left + width], mask)
+    dilated = cv2.dilate(mask, facing_neighbors(table.pose), borderType=cv2.BORDER_CONSTANT)
+    edge = cv2.subtract(cv2.bitwise_or(dilated, table.near_border()), mask)
     points = table.points[edge != 0]
     points = points[np.isfinite(points[:, 0])]
     points[:, 2] = height_m
     return points
-
-
-def ground_direction(pose: Pose) -> np.ndarray:
-    """Return the direction of the ground in the image, x right and y down, (2,) of length 1."""
-    down = -pose.rotation_matrix[2, :2]
-    return down / max(float(np.hypot(*down)), 1e-12)
 
 
 def facing_neighbors(pose: Pose) -> np.ndarray:

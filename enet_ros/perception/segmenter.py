@@ -209,6 +209,20 @@ def all_unknown(segmentation: Segmentation) -> Segmentation:
                         segmentation.invalid_share)
 
 
+def unknown_where(segmentation: Segmentation, unseen: np.ndarray) -> Segmentation:
+    """Return a segmentation that is unknown in some pixels.
+
+    Args:
+        segmentation: It stays as it is.
+        unseen: (H, W) uint8 of the same size: 255 becomes unknown, 0 stays.
+    """
+    confidence = segmentation.confidence
+    return Segmentation(cv2.bitwise_or(segmentation.labels, unseen),  # UNKNOWN has all bits.
+                        None if confidence is None else
+                        cv2.copyTo(confidence, cv2.bitwise_not(unseen)),
+                        segmentation.invalid_share)
+
+
 def resize_segmentation(segmentation: Segmentation, size: tuple[int, int]) -> Segmentation:
     """Resize labels and confidence to (width, height) by nearest neighbor."""
     confidence = segmentation.confidence

@@ -27,13 +27,15 @@ def decode_frame(frame: FrameInFlight, network_input: np.ndarray, scratch: Scrat
         depth: Significant bits of this camera's images.
 
     Raises:
-        EncodingError: The image cannot be read.
+        EncodingError: The image cannot be read, or the valid mask of its camera does not fit.
     """
     source = frame.source
     frame.image = image = (read_compressed(source, depth) if isinstance(source, CompressedFile)
                            else read_raw_image(source, depth))
-    image.resize_into(network_input, scratch)
     frame.image_size = image.pixels.shape[1::-1]
+    if frame.camera_settings.valid_mask is not None:
+        frame.camera_settings.valid_mask.check_fits(frame.image_size)
+    image.resize_into(network_input, scratch)
     frame.output_size = (frame.image_size if frame.camera_settings.settings.output_size == 'input'
                          else network_input.shape[1::-1])
     frame.vote_group = frame.time_epoch, frame.header.frame_id, frame.image_size

@@ -35,6 +35,8 @@ LEAST_STRUCTURE = 0.4       # deviation of block means / of pixels; frames of ro
 LEAST_SHARPNESS = 0.15
 PIXELS_PER_STEP = 320       # The shorter distance is a pixel for each 320 pixels of width.
 
+RING_FRAMES = 8             # A driver that hangs may send its ring of buffers again and again.
+
 LOOK_PERIOD_SEC = 1.0       # between two looks at sharpness and confidence
 LOOKS, LEAST_LOOKS = 10, 5  # Both are judged by the median of the last looks, so after 5 s.
 FORGET_LOOKS_SEC = 60.0     # without a look, as while nobody subscribes, and it begins anew
@@ -90,8 +92,8 @@ class FrameJudge:
     def __init__(self, least_confidence: float = 0.0):
         self._least_confidence = least_confidence
         self.confidence_due_sec = 0.0
-        self._last_sample: np.ndarray | None = None
-        self._last_checksum: int | None = None
+        self._sample_checksums: deque[int] = deque(maxlen=RING_FRAMES)
+        self._image_checksums: deque[int] = deque(maxlen=RING_FRAMES)  # while samples come again
         self._same_since_sec = math.inf
         self._start_looking()
 
@@ -106,11 +108,12 @@ class FrameJudge:
         """Judge a frame.
 
         Args:
-            sample: (rows, W, 3) uint8, the :func:`sampled_rows` of the network's input.
+            sample: (rows, W, 3) uint8 and contiguous, the :func:`sampled_rows` of the network's
+                input.
             segmentation: Result of the network. Its confidence is used if it is there.
             image: Decoded image, which tells whether two frames with one sample are the same.
             now_sec: When the frame was taken, by ``time.perf_counter``.
-            frozen_timeout_sec: Time after which the same pixels are suspect. 0 turns this off.
+            frozen_timeout_sec: Time without a new image that is suspect. 0 turns this off.
 
         Returns:
             The suspicion, or None if there is none.
@@ -132,12 +135,12 @@ class FrameJudge:
             return self._start_anew(suspicion, segmentation, now_sec)
         if self._looks and now_sec >= self._look_due_sec + FORGET_LOOKS_SEC:
             self._start_looking()  # It judges frames of now.
-        is_same = self._last_sample is not None and np.array_equal(sample, self._last_sample)
-        self._last_sample = sample
-        if is_same and frozen_timeout_sec:
+        checksum = zlib.crc32(sample)
+        if frozen_timeout_sec and checksum in self._sample_checksums:
             suspicion = self._frozen(image, now_sec, frozen_timeout_sec)
         else:
-            self._last_checksum = None
+            self._image_checksums.clear()
+        self._sample_checksums.append(checksum)
         if now_sec >= self._look_due_sec and segmentation.confidence is not None:
             self._look(sample, segmentation, now_sec)
         return suspicion or self._slow_suspicion
@@ -145,7 +148,7 @@ class FrameJudge:
     def _start_anew(self, suspicion: Suspicion, segmentation: Segmentation,
                     now_sec: float) -> Suspicion:
         """Forget the frames before one that shows nothing, and return what is wrong with it."""
-        self._last_sample = None
+        self._sample_checksums.clear()
         self._start_looking()
         if segmentation.confidence is not None:
             self.confidence_due_sec = now_sec + LOOK_PERIOD_SEC
@@ -161,17 +164,21 @@ class FrameJudge:
             'precision float32, or a look at the device'))
 
     def _frozen(self, image: RawImage, now_sec: float, timeout_sec: float) -> Suspicion | None:
-        """Tell whether all pixels have been the same for too long. The samples are the same."""
+        """Tell whether no new image has come for too long. The sample of this one came before."""
         checksum = zlib.crc32(np.ascontiguousarray(image.pixels))
-        if checksum != self._last_checksum:
-            self._last_checksum, self._same_since_sec = checksum, now_sec
+        if checksum not in self._image_checksums:
+            self._same_since_sec = now_sec
+        self._image_checksums.append(checksum)
         same_sec = now_sec - self._same_since_sec
         if same_sec < timeout_sec:
             return None
+        count = len(set(self._image_checksums))
+        what = ('no pixel of the image has changed' if count == 1 else
+                f'the same {count} images have come again and again')
         return Suspicion(Fault.FROZEN, (
-            f'no pixel of the image has changed for {same_sec:.0f} s (frozen_timeout '
-            f'{timeout_sec}): check the camera and its driver; a still image or a simulator '
-            'without noise needs a longer frozen_timeout, or 0'))
+            f'{what} for {same_sec:.0f} s (frozen_timeout {timeout_sec}): check the camera and '
+            'its driver; a still image or a simulator without noise needs a longer '
+            'frozen_timeout, or 0'))
 
     def _look(self, sample: np.ndarray, segmentation: Segmentation, now_sec: float) -> None:
         """Look at sharpness and confidence, and judge them by the last looks together."""

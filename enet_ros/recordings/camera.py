@@ -125,7 +125,7 @@ class RecordedCamera:
             self._locator.locate(frame)
         frame.perception = self._perceiver.perceive(
             frame.segmentation, frame.camera_settings, needs=frame.needs, ground=frame.ground,
-            order_sec=frame.order_sec, vote_group=frame.vote_group)
+            order_sec=frame.order_sec, vote_group=frame.vote_group, unseen=frame.unseen)
         self.frames += 1
         for output in (OUTPUTS[name] for name in self._requested):
             if output.needs not in frame.needs:

@@ -152,6 +152,8 @@ class _Run:
                 each.settings.ground.pose == 'tf' or each.settings.odom_frame
                 for each in camera_settings.values()):
             self._remarks += survey.remarks
+        self._valid_masks = [each.valid_mask.sha256 for each in camera_settings.values()
+                             if each.valid_mask is not None]
         self._cameras = {camera.topic: RecordedCamera(
             camera, camera_settings[camera.name], segmenter, options.outputs,
             survey.transforms[camera.name], survey.calibrations[camera.name])
@@ -182,6 +184,7 @@ class _Run:
             'cameras': [[camera.name, topic.name] for topic, camera in self._cameras.items()],
             'outputs': list(self._options.outputs), 'node': self._options.node,
             'part bytes': self._options.part_bytes, **self._provenance(),
+            'valid masks': self._valid_masks,
             'parameters': {name: list(value) if isinstance(value, tuple) else value
                            for name, value in sorted(self._values.items())
                            if name not in ('weights', 'threads')}}

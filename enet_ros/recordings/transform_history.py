@@ -102,7 +102,8 @@ class TransformHistory:
         Args:
             stamp_ns: The time. 0 stands for the newest transform, as in tf2.
             epoch: The epoch of the frame.
-            now_ns: Time of recording, by which that newest one must have been recorded.
+            now_ns: Time of recording, by which that newest one must have been recorded, but not
+                long before.
 
         Raises:
             LookupError: The nearest transform is too far from that time.
@@ -150,6 +151,10 @@ class TransformHistory:
         end = bisect.bisect_right(self._recorded_ns, now_ns, first, end)
         if end == first:
             raise LookupError('had not been recorded yet')
+        age_sec = (now_ns - self._recorded_ns[end - 1]) / 1e9
+        if age_sec > MAX_TRANSFORM_AGE_SEC:
+            raise LookupError(f'was last recorded {age_sec:.1f} s before the frame, whose stamp '
+                              f'is 0; wanted at most {MAX_TRANSFORM_AGE_SEC} s')
         return end - 1 - int(np.argmax(np.array(self._stamps_ns[first:end])[::-1]))
 
     def _placement(self, index: int) -> Placement:

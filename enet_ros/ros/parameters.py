@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
@@ -29,6 +30,7 @@ from enet_ros.perception.parameters.settings import (
     make_settings,
 )
 from enet_ros.perception.parameters.table import Changes, ConfigError, Parameter
+from enet_ros.perception.valid_mask import ValidMask
 from enet_ros.ros.parameter_rows import given_values, make_descriptor
 
 
@@ -56,6 +58,7 @@ class NodeParameters:
         self._kept_classes: dict[str, object] = {}  # set while configured, kept over cleanup
         self.camera_settings: dict[str, CameraSettings] = {}
         self.on_change: Callable[[], None] = lambda: None
+        self._read_mask = cache(ValidMask.read)  # anew only where the parameter is set
         for parameter in PARAMETERS:
             self._declare(parameter.name, parameter, self._given)
         node.add_on_set_parameters_callback(self._on_set)
@@ -98,7 +101,8 @@ class NodeParameters:
                 if parameter is not None and not self._node.has_parameter(name):
                     self._declare(name, parameter, given)
         self._raise_refused()
-        self.camera_settings = settings_of_cameras(self._values(), class_map)
+        self._read_mask.cache_clear()
+        self.camera_settings = settings_of_cameras(self._values(), class_map, self._read_mask)
 
     def drivable_names(self) -> tuple[str, ...]:
         """Return the names of the classes that are drivable now."""
@@ -163,8 +167,10 @@ class NodeParameters:
         try:
             if self.camera_settings:
                 self._check_changeable(own)
+                if any(name.endswith('valid_mask') for name in changed):
+                    self._read_mask.cache_clear()
                 self.camera_settings = settings_of_cameras({**self._values(), **changed},
-                                                           self._class_map)
+                                                           self._class_map, self._read_mask)
                 self.on_change()
             else:
                 for name, value in own.items():

@@ -50,12 +50,13 @@ class Transforms:
             target: Frame to transform into. TF2 has no slash before a name, so one is taken off.
             source: Frame to transform from, likewise.
             stamp: builtin_interfaces/Time. If TF does not know it yet, the newest transform is
-                used, which is at most MAX_TRANSFORM_AGE_SEC away.
+                used, which is at most MAX_TRANSFORM_AGE_SEC away. If the stamp is 0, it is at most
+                so far from the node's clock.
 
         Raises:
             LookupError: tf2_ros_py is not installed, or knows no such transform.
         """
-        frame_time = Time.from_msg(stamp)
+        frame_time = Time.from_msg(stamp)  # For tf2, 0 is the newest transform, however old.
         target, source = frame_names(target, source)
         buffer = self._listening()
         try:
@@ -63,17 +64,27 @@ class Transforms:
             stamped = buffer.lookup_transform(target, source, frame_time if is_known else Time())
         except Exception as error:  # The exceptions of tf2 have no narrower base class.
             raise LookupError(f'no transform from {source} to {target}: {error}') from error
-        if not is_known:
-            newest = Time.from_msg(stamped.header.stamp)
-            age_sec = (frame_time - newest).nanoseconds / 1e9
-            if age_sec < -CACHE_SEC and time.monotonic() - self._cleared_sec < LATE_SEC:
-                buffer.clear()  # A transform from before the jump came after it.
-            if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
-                raise LookupError(f'the newest transform from {source} to {target} is '
-                                  f'{abs(age_sec):.1f} s from the frame, wanted at most '
-                                  f'{MAX_TRANSFORM_AGE_SEC} s{_clock_advice(frame_time, newest)}')
+        newest = Time.from_msg(stamped.header.stamp)  # 0 if all transforms are static
+        if not is_known or (newest.nanoseconds and not frame_time.nanoseconds):
+            self._check_age(buffer, f'the newest transform from {source} to {target}', newest,
+                            frame_time)
         move, turn = stamped.transform.translation, stamped.transform.rotation
         return Transform((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w))
+
+    def _check_age(self, buffer, transform: str, newest: Time, frame_time: Time) -> None:
+        """Raise a LookupError if the newest transform is too far from the frame."""
+        if frame_time.nanoseconds:
+            place, wanted_time = 'the frame', frame_time
+        else:
+            place, wanted_time = "the node's clock", self._node.get_clock().now()
+        age_sec = (wanted_time - newest).nanoseconds / 1e9
+        if age_sec < -CACHE_SEC and time.monotonic() - self._cleared_sec < LATE_SEC:
+            buffer.clear()  # A transform from before the jump came after it.
+        if abs(age_sec) > MAX_TRANSFORM_AGE_SEC:
+            advice = _clock_advice(frame_time, newest) if frame_time.nanoseconds else (
+                ', since the stamp of the frame is 0; let the camera driver stamp its images')
+            raise LookupError(f'{transform} is {abs(age_sec):.1f} s from {place}, wanted at most '
+                              f'{MAX_TRANSFORM_AGE_SEC} s{advice}')
 
     def _listening(self):
         """Return the buffer. The first call begins to listen."""

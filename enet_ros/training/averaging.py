@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from enet_ros.training.batches import normalize
+from enet_ros.training.batches import Normalization
 
 
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -25,7 +25,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 @torch.no_grad()
-def refresh_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
+def refresh_batch_norm(network: nn.Module, normalize: Normalization,
+                       batches: Iterable[Tensor]) -> None:
     """Compute the batch-norm statistics anew, as plain means over batches.
 
     An average of weights needs statistics of its own: an average of the statistics along a run
@@ -33,6 +34,7 @@ def refresh_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
     Args:
         network: Changed in place; in eval mode afterwards.
+        normalize: Normalization of its input.
         batches: uint8 frames (N, 3, H, W), all of one batch size.
     """
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]

@@ -30,7 +30,25 @@ from enet_ros.training.sources import SharePattern
 MAX_CACHED_BYTES = 4 << 30  # of a data set, and of synthetic scenes in all loading processes
 SYNTHETIC_SCENES = 400  # each is rendered once and then kept if it fits: 0.7 MB at 480x360
 MAX_WORKERS = 16
-MEAN, STD = (0.42,) * 3, (0.30,) * 3  # of CamVid's frames, and of the start weights
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How frames become the input of a network. The default is for random start weights.
+
+    Attributes:
+        mean: Mean of each RGB channel, for values in [0, 1]. The default is that of CamVid.
+        std: Standard deviation of each RGB channel, for values in [0, 1].
+    """
+
+    mean: tuple[float, float, float] = (0.42,) * 3
+    std: tuple[float, float, float] = (0.30,) * 3
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Convert (N, 3, H, W) uint8 RGB to float32 in channels-last memory."""
+        mean, std = (torch.tensor(values, device=frames.device).view(1, 3, 1, 1)
+                     for values in (self.mean, self.std))
+        return ((frames.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ class Frames:
 
     @property
     def reference(self) -> Frames:
-        """The frames from which class weights and offsets of the logits are taken."""
+        """The frames from which offsets of the logits are taken."""
         return self
 
     def shuffled(self, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,11 +107,6 @@ class Frames:
             key = (seed, 0, epoch, self._source) if self._source else (seed, 0, epoch)
             self._epoch_order = epoch, np.random.default_rng(key).permutation(len(self))
         return self[int(self._epoch_order[1][place])]
-
-    def pixel_counts(self) -> np.ndarray:
-        """Count the pixels of each class, (num_classes,) int64."""
-        counts = sum(np.bincount(self[i][1].ravel(), minlength=256) for i in range(len(self)))
-        return counts[:len(self.data.class_map)]
 
 
 def _read_all(data: SegmentationData) -> list[tuple[np.ndarray, np.ndarray]] | None:
@@ -141,10 +154,6 @@ class MixedFrames:
         """Return a sample of the endless sequence in which each source is shuffled."""
         source, number = self._pattern.locate(number)
         return self.parts[source].shuffled(number, seed)
-
-    def pixel_counts(self) -> np.ndarray:
-        """Count the pixels of each class in the first source, (num_classes,) int64."""
-        return self.reference.pixel_counts()
 
 
 class SyntheticFrames:
@@ -288,12 +297,6 @@ def stack_samples(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]
     """
     frames, labels = default_collate([(frame.permute(1, 2, 0), truth) for frame, truth in samples])
     return frames.permute(0, 3, 1, 2), labels
-
-
-def normalize(frames: Tensor) -> Tensor:
-    """Convert (N, 3, H, W) uint8 RGB to the network's input, float32 in channels-last memory."""
-    mean, std = (torch.tensor(v, device=frames.device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return ((frames.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _stack_frames(samples: list) -> tuple[Tensor, list[np.ndarray]]:

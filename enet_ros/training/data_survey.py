@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.patches import Patch
+from tqdm import tqdm
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.training.labeled_frames import SegmentationData
@@ -37,6 +38,11 @@ class Survey:
     notes: tuple[str, ...] = ()
     checksums: list[int] = field(default_factory=list)
 
+    @property
+    def class_pixels(self) -> np.ndarray:
+        """Number of pixels of each class, (num_classes,) int64."""
+        return self.pixels[:len(self.data.class_map)]
+
     def __str__(self) -> str:
         """Return the pairs, sizes and shares of the labels, a line each."""
         sizes = ', '.join(f'{width}x{height}' + (f' ({count})' if len(self.sizes) > 1 else '')
@@ -54,20 +60,28 @@ class Survey:
         return '\n'.join(lines)
 
 
-def survey(data: SegmentationData) -> Survey:
+def survey(data: SegmentationData, *, shows_progress: bool = False) -> Survey:
     """Read every pair of a split once.
+
+    Args:
+        data: The split.
+        shows_progress: Whether a terminal shows a progress bar.
 
     Raises:
         DatasetError: Files cannot be used. The message has their number and the first ones.
     """
     result = Survey(data)
+    bar = tqdm(total=len(data), desc=f'{data.name} {data.split}', unit='pair',
+               disable=None if shows_progress else True)
 
     def count(frame: np.ndarray, labels: np.ndarray) -> None:
         result.sizes[frame.shape[1::-1]] += 1
         result.pixels += np.bincount(labels.reshape(-1), minlength=256)
         result.checksums.append(zlib.crc32(np.ascontiguousarray(labels),
                                            zlib.crc32(np.ascontiguousarray(frame))))
-    result.notes = data.check(count)
+        bar.update()
+    with bar:
+        result.notes = data.check(count)
     return result
 
 

@@ -121,6 +121,10 @@ def _stem(path: Path) -> str:
 def _folder_pairs(root: Path, split: str) -> Pairs:
     """Pair ``<root>/<split>`` with ``<root>/<split>annot`` by file stem."""
     frames = root / split
+    splits = sorted(p.name for p in root.iterdir() if (root / f'{p.name}annot').is_dir())
+    if splits and not frames.is_dir():
+        raise DatasetError(f"{frames}: no such folder, so there is no split '{split}'; wanted one "
+                           f'of {", ".join(splits)}')
     return _pairs(frames, _images(frames), _images(root / f'{split}annot'), _stem, _stem)
 
 
@@ -197,6 +201,10 @@ def cityscapes(root: Path, split: str) -> SegmentationData:
     frames = _below_cities(root / 'leftImg8bit' / split, frame_end)
     labels = _below_cities(root / 'gtFine' / split, label_end)
     if not frames or not labels:
+        splits = sorted(p.name for p in (root / 'leftImg8bit').glob('*/'))
+        if splits and split not in splits:
+            raise DatasetError(f"{root}: leftImg8bit has no split '{split}', wanted one of "
+                               f'{", ".join(splits)}')
         train_ids = len(_below_cities(root / 'gtFine' / split, '_gtFine_labelTrainIds.png'))
         beside = (f'; there are {train_ids} *_gtFine_labelTrainIds.png, but the labelIds images '
                   'of Cityscapes are wanted' if train_ids else '')

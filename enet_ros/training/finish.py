@@ -20,7 +20,7 @@ from enet_ros.network.checkpoint import (
 )
 from enet_ros.network.enet import ENet
 from enet_ros.training.averaging import refresh_batch_norm
-from enet_ros.training.batches import MEAN, STD, Frames
+from enet_ros.training.batches import Frames, Normalization
 from enet_ros.training.confidence_limit import limit_of_split
 from enet_ros.training.data_module import RunData
 from enet_ros.training.evaluate import evaluate, names_of
@@ -50,11 +50,11 @@ def finish(module: SegmentationModule, data: RunData, options: TrainOptions,
     """
     run, module, validation = Path(options.out), module.cpu(), validations[0]
     checkpoint, network = max(
-        ((_to_checkpoint(network, options, validation), network)
+        ((_to_checkpoint(network, module.normalize, options, validation), network)
          for network in _candidates(module, data, options)),
         key=lambda pair: pair[0].scores['miou'])
     checkpoint.temperature = best_temperature(*_certain_logits(
-        network, data.validation_frames, validations[1:], options.resolution))
+        network, module.normalize, data.validation_frames, validations[1:], options.resolution))
     checkpoint.least_confidence = limit_of_split(checkpoint, validation)
     scores = [without_nan(evaluate(checkpoint, split, backend='torch', precision='float32'))
               for split in validations]
@@ -76,11 +76,12 @@ def _draw_images(run: Path, module: SegmentationModule, checkpoint: Checkpoint,
                      segment_samples(checkpoint, validation))
 
 
-def _certain_logits(network: ENet, first: Frames, others: Sequence[SegmentationData],
+def _certain_logits(network: ENet, normalize: Normalization, first: Frames,
+                    others: Sequence[SegmentationData],
                     size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Sample the first split, and the others whose labels are classes and no sets of them."""
     certain = [first, *(Frames(split) for split in others if not split.sets)]
-    samples = [sample_logits(network, frames, size) for frames in certain]
+    samples = [sample_logits(network, normalize, frames, size) for frames in certain]
     return tuple(np.concatenate(parts) for parts in zip(*samples))
 
 
@@ -118,21 +119,23 @@ def _fitted_copy(module: SegmentationModule, data: RunData) -> ENet:
     """Copy the network to keep, with statistics and offsets from the training frames."""
     network = copy.deepcopy(module.evaluated)
     if module.average is not None:
-        refresh_batch_norm(network, data.training_frames(len(data.training_set)))
+        refresh_batch_norm(network, module.normalize,
+                           data.training_frames(len(data.training_set)))
     network.eval()
     if module.recipe.balance:
         network.fullconv.bias += torch.from_numpy(best_offsets(*sample_logits(
-            network, data.training_set.frames.reference, data.resolution)))
+            network, module.normalize, data.training_set.frames.reference, data.resolution)))
     return network
 
 
-def _to_checkpoint(network: ENet, options: TrainOptions,
+def _to_checkpoint(network: ENet, normalize: Normalization, options: TrainOptions,
                    validation: SegmentationData) -> Checkpoint:
     """Describe a network and score it on the validation frames."""
     checkpoint = Checkpoint(
         tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()
                  if not name.endswith('num_batches_tracked')},
-        class_map=validation.class_map, mean=MEAN, std=STD, resolution=options.resolution,
+        class_map=validation.class_map, mean=normalize.mean, std=normalize.std,
+        resolution=options.resolution,
         origin=shlex.join(['enet-ros', *sys.argv[1:]]), sources=provenance_of(options))
     checkpoint.scores = evaluate(checkpoint, validation, backend='torch', precision='float32')
     return checkpoint

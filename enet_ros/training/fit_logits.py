@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from enet_ros.network.enet import ENet
 from enet_ros.perception.resize import resize_labels
-from enet_ros.training.batches import Frames, ValidationSet, normalize
+from enet_ros.training.batches import Frames, Normalization, ValidationSet
 
 PIXELS_A_FRAME = 6000  # neighboring pixels add little
 FRAMES = 200  # the logits of SUN RGB-D's 5,050 frames would take 4.5 GB
@@ -23,12 +23,13 @@ TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(4.0), 60))
 
 
 @torch.no_grad()
-def sample_logits(network: ENet, frames: Frames,
+def sample_logits(network: ENet, normalize: Normalization, frames: Frames,
                   size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Compute the logits of random labeled pixels of up to ``FRAMES`` frames, spread evenly.
 
     Args:
         network: Network in eval mode, on the CPU.
+        normalize: Normalization of its input.
         frames: Frames of a split.
         size: (width, height) of the network's input in pixels.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,7 +15,7 @@ from enet_ros.network.enet import ENet
 from enet_ros.network.resolution import STRIDE
 from enet_ros.perception.resize import resize_labels
 from enet_ros.training.averaging import refresh_batch_norm, update_average
-from enet_ros.training.batches import normalize
+from enet_ros.training.batches import Normalization
 from enet_ros.training.label_sets import LabelSets
 from enet_ros.training.losses import SegmentationLoss
 from enet_ros.training.metrics import ConfusionMatrix
@@ -46,6 +47,7 @@ class SegmentationModule(pl.LightningModule):
 
     Args:
         network: The network, trained in place.
+        normalize: Normalization of its input.
         class_map: Class map of the data set.
         recipe: What the run does.
         progress: Progress of the run.
@@ -56,11 +58,13 @@ class SegmentationModule(pl.LightningModule):
             operators. On a CPU a step then takes half the time, after half a minute at the start.
     """
 
-    def __init__(self, network: ENet, class_map: ClassMap, recipe: Recipe, progress: Progress,
-                 loss_weights: np.ndarray, sets: LabelSets | None = None,
+    def __init__(self, network: ENet, normalize: Normalization, class_map: ClassMap,
+                 recipe: Recipe, progress: Progress, loss_weights: np.ndarray,
+                 sets: LabelSets | None = None,
                  validation_sets: LabelSets | None = None, *, compiled: bool = False):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).train()
+        self.normalize = normalize
         self.average = (copy.deepcopy(network).eval().requires_grad_(False) if recipe.average
                         else None)
         self.head = EncoderHead(len(class_map)) if recipe.encoder_part else None
@@ -98,7 +102,7 @@ class SegmentationModule(pl.LightningModule):
         return float(self.recipe.lr * rise * fall)
 
     def _compute_loss(self, frames: Tensor, labels: Tensor, *, encoder_only: bool) -> Tensor:
-        x = normalize(frames)
+        x = self.normalize(frames)
         if not encoder_only:
             return self.loss(self.network(x), labels)
         half = STRIDE // 2
@@ -136,14 +140,14 @@ class SegmentationModule(pl.LightningModule):
         if self.average is not None:
             frames = self.trainer.datamodule.training_frames(REFRESH_FRAMES)
             with torch.autocast(self.device.type, torch.bfloat16):
-                refresh_batch_norm(self.average, frames)
+                refresh_batch_norm(self.average, self.normalize, frames)
         self.evaluated.eval()
         self.matrix.reset()
 
     def validation_step(self, batch: tuple[Tensor, list[np.ndarray]], batch_idx: int) -> None:
         """Count the pixels of a batch at the labels' own size."""
         frames, truths = batch
-        label_maps = self.evaluated(normalize(frames)).argmax(1).byte().cpu().numpy()
+        label_maps = self.evaluated(self.normalize(frames)).argmax(1).byte().cpu().numpy()
         if self.label_lut is not None:
             label_maps = self.label_lut[label_maps]
         for truth, label_map in zip(truths, label_maps):
@@ -162,10 +166,12 @@ class SegmentationModule(pl.LightningModule):
             self.log(key, scores[key], prog_bar=key == 'miou', sync_dist=False)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Keep the time spent and the curves, as built-in types only."""
-        checkpoint['enet_ros'] = {'elapsed_sec': self.progress.seconds(), 'curves': self.curves}
+        """Keep the time spent, the curves and the normalization, as built-in types only."""
+        checkpoint['enet_ros'] = {'elapsed_sec': self.progress.seconds(), 'curves': self.curves,
+                                  'normalization': asdict(self.normalize)}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Continue the time and the curves."""
+        """Continue the time, the curves and the normalization; older runs had the default."""
         self.progress.elapsed_sec = checkpoint['enet_ros']['elapsed_sec']
         self.curves = checkpoint['enet_ros']['curves']
+        self.normalize = Normalization(**checkpoint['enet_ros'].get('normalization', {}))

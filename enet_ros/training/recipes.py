@@ -40,7 +40,8 @@ class Recipe:
     balance: bool = False
 
 
-#: 'paper' is section 5.2 of the paper; 'modern' scores better today.
+#: 'paper' is section 5.2 of the paper (docs/training.md says what differs), and 'modern' is the
+#: recipe of the weights that ship.
 RECIPES = {
     'paper': Recipe(lr=5e-4, weight_decay=2e-4, optimizer='adam', class_weight_c=1.02,
                     encoder_part=0.5),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -25,13 +26,14 @@ from enet_ros.training.batches import (
     BatchAugmentation,
     Frames,
     MixedFrames,
+    Normalization,
     SyntheticFrames,
     TrainingSet,
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
 from enet_ros.training.data_fingerprint import check_same_data, record_fingerprints
 from enet_ros.training.data_module import AugmentationSchedule, RunData
-from enet_ros.training.data_survey import draw_contact_sheet, survey
+from enet_ros.training.data_survey import Survey, draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
 from enet_ros.training.geometric import CROPS, PLAIN, WHOLE_FRAMES
@@ -86,8 +88,8 @@ def _train_in(run: Path, options: TrainOptions) -> int:
     """Train in a folder that this process holds, see :func:`train`."""
     last = prepare_run_folder(run, options)
     training, validation = open_sources(options.sources)
-    report_data(run, training, validation, resumed=last.is_file())
-    module, data = build_run(options, training, validation[0])
+    surveys = report_data(run, training, validation, resumed=last.is_file())
+    module, data = build_run(options, training, validation[0], surveys[0].class_pixels)
     if not fit(module, data, options, last):
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
@@ -97,8 +99,11 @@ def _train_in(run: Path, options: TrainOptions) -> int:
 
 
 def report_data(run: Path, training: Sequence[SegmentationData],
-                validation: Sequence[SegmentationData], *, resumed: bool) -> None:
+                validation: Sequence[SegmentationData], *, resumed: bool) -> list[Survey]:
     """Check every pair, and show what will be learned in ``data.txt`` and ``data.png``.
+
+    Returns:
+        What was found in each split, training ones first.
 
     Raises:
         DatasetError: Files cannot be used.
@@ -107,7 +112,9 @@ def report_data(run: Path, training: Sequence[SegmentationData],
     splits = (*training, *validation)
     if resumed:
         check_same_data(run, splits)
-    surveys = [survey(split) for split in splits]
+    if not _rank():
+        print(f'reading all {sum(map(len, splits))} pairs of frames and labels once', flush=True)
+    surveys = [survey(split, shows_progress=not _rank()) for split in splits]
     text = '\n'.join(map(str, surveys))
     if not _rank():
         print('\n'.join((text, *record_fingerprints(run, surveys, resumed=resumed))))
@@ -115,6 +122,7 @@ def report_data(run: Path, training: Sequence[SegmentationData],
         with warn_if_undrawn('data.png', 'the run begins without'):
             draw_contact_sheet(run / 'data.png', training)
             print(f'{run / "data.png"} shows frames beside their labels')
+    return surveys
 
 
 def open_sources(sources: Sequence[Source]
@@ -150,8 +158,8 @@ def _silence_lightning() -> None:
         warnings.filterwarnings('ignore', message=text)
 
 
-def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
-    """Build the network, from the start weights if there are any.
+def _start_network(options: TrainOptions, class_map: ClassMap) -> tuple[ENet, Normalization]:
+    """Build the network and its normalization, from the start weights if there are any.
 
     Weights of other classes lend all layers, and of the last one the part of each class that they
     have. The others are printed.
@@ -160,7 +168,7 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
         TrainingError: The start weights belong to another network.
     """
     if not options.weights:
-        return ENet(len(class_map))
+        return ENet(len(class_map)), Normalization()
     checkpoint = read_checkpoint(weights_path(options.weights))
     if (checkpoint.architecture, checkpoint.decoder_activation) != ('enet', 'prelu'):
         raise TrainingError(f"weights '{options.weights}' are of a {checkpoint.architecture} with "
@@ -172,7 +180,7 @@ def _start_network(options: TrainOptions, class_map: ClassMap) -> ENet:
         if untrained and not _rank():
             print(f"weights '{options.weights}' have no class {', '.join(untrained)}: the last "
                   'layer starts untrained there')
-    return network
+    return network, Normalization(checkpoint.mean, checkpoint.std)
 
 
 def _change_classes(network: ENet, old: ClassMap, new: ClassMap) -> list[str]:
@@ -208,13 +216,15 @@ def _schedule(options: TrainOptions, recipe: Recipe) -> AugmentationSchedule:
 
 
 def build_run(options: TrainOptions, training: Sequence[SegmentationData],
-              validation: SegmentationData) -> tuple[SegmentationModule, RunData]:
+              validation: SegmentationData,
+              class_pixels: np.ndarray) -> tuple[SegmentationModule, RunData]:
     """Build what a run trains and what it trains on.
 
     Args:
         options: Checked options.
         training: The training split of each source.
         validation: The validation split of the first.
+        class_pixels: (num_classes,) pixels of each class in the training split of the first.
     """
     recipe, parts = options.recipe_with_changes(), [
         Frames(split, source) for source, split in enumerate(training)]
@@ -227,8 +237,8 @@ def build_run(options: TrainOptions, training: Sequence[SegmentationData],
     data = RunData(TrainingSet(frames, synthetic, options.seed, options.batch_size),
                    Frames(validation), _schedule(options, recipe), progress, options.workers)
     module = SegmentationModule(
-        _start_network(options, class_map), class_map, recipe, progress,
-        class_weights(frames.pixel_counts(), recipe.class_weight_c), training[0].sets,
+        *_start_network(options, class_map), class_map, recipe, progress,
+        class_weights(class_pixels, recipe.class_weight_c), training[0].sets,
         validation.sets, compiled=options.compiled)
     return module, data
 
@@ -246,17 +256,22 @@ def _distribution_arguments(recipe: Recipe) -> dict:
             'sync_batchnorm': torch.cuda.is_available()}
 
 
-def _trainer(options: TrainOptions, keep: KeepLast) -> pl.Trainer:
+def _trainer(options: TrainOptions, keep: KeepLast, validation_frames: int) -> pl.Trainer:
     """Configure Lightning's trainer.
 
     Raises:
-        TrainingError: The batch cannot be shared evenly among the processes.
+        TrainingError: The batch cannot be shared evenly among the processes, or a process would
+            get no validation frame.
     """
     distribution = _distribution_arguments(options.recipe_with_changes())
     processes = distribution['devices'] * distribution['num_nodes']
     if options.batch_size % processes:
         raise TrainingError(f'batch_size is {options.batch_size}, wanted a multiple of the '
                             f'{processes} processes')
+    if validation_frames < processes:
+        raise TrainingError(f'the validation split has {validation_frames} frames, wanted at '
+                            f'least one for each of the {processes} processes: label more frames '
+                            'for it, or start fewer processes (--nproc-per-node)')
     run = Path(options.out)
     return pl.Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu', precision=options.precision,
@@ -282,7 +297,7 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
         Whether the run is finished.
     """
     keep = KeepLast(last, options.save_every)
-    trainer = _trainer(options, keep)
+    trainer = _trainer(options, keep, len(data.validation_frames))
     handlers = {number: signal.signal(number, keep.ask_to_stop)
                 for number in (signal.SIGINT, signal.SIGTERM)}
     try:

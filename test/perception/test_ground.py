@@ -162,6 +162,27 @@ def test_pixels_of_known_ground_points_come_back_and_half_a_pixel_is_noticed(nam
     assert view.to_pixels(ground) == pytest.approx(pixels, abs=.01)
 
 
+#: d of the equidistant model for a stereographic lens, radius = 2 tan(angle / 2): 2 at 90 degrees.
+STEREOGRAPHIC = (1 / 12, 1 / 120, 17 / 20160, 31 / 362880)
+
+
+@pytest.mark.parametrize('d', [STEREOGRAPHIC, (0., 0., 0., 0.), (-.05, .01, -.02, .004)])
+def test_a_fisheye_sees_as_far_as_90_degrees(d):
+    fisheye = CameraModel(1280, 960, (300., 0, 639.5, 0, 300., 479.5, 0, 0, 1), d,
+                          distortion_model='equidistant')
+    degrees = np.array([.01, 10., 30., 60., 75., 80., 89., 89.9])
+    angles = np.radians(degrees)
+    radii = angles * (1. + sum(k * angles ** (2 * i + 2) for i, k in enumerate(d)))
+    known = np.diff(radii, append=np.inf) > 0.  # else the polynomial folds
+    pixels = np.column_stack((639.5 + 300. * radii * .6, 479.5 - 300. * radii * .8))
+    rays = fisheye.rays(pixels, (1280, 960))
+    expected = np.column_stack((np.sin(angles) * .6, -np.sin(angles) * .8, np.cos(angles)))
+    assert np.allclose(rays[known], expected[known], atol=1e-8)
+    assert np.allclose(fisheye.project(expected[known], (1280, 960)), pixels[known], atol=1e-3)
+    beyond = np.column_stack((639.5 + 300. * np.array([radii.max() + .01, 5.]), (479.5, 479.5)))
+    assert np.isnan(fisheye.rays(beyond, (1280, 960))).all()
+
+
 def test_a_mistake_of_half_a_pixel_in_the_size_of_the_mask_is_noticed():
     """Scaling K as if (0, 0) were the pixel's corner moves the ground by more than 1 %."""
     camera, pose = model(), MOUNTS['level']

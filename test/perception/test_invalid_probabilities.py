@@ -70,5 +70,5 @@ def test_every_judge_looks_at_the_confidence_now_and_then(road_frame):
     segmenter = Segmenter.from_file(resolution=SMALL, precision='float32')
     judge, result = FrameJudge(), segmenter.segment([road_frame], confidence=True)[0]
     assert judge.confidence_due_sec <= 3.0
-    assert judge.judge(road_frame[::24], result, None, 3.0, 0.0) is None
+    assert judge.judge(road_frame[::24].copy(), result, None, 3.0, 0.0) is None
     assert 3.0 < judge.confidence_due_sec < 5.0

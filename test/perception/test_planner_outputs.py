@@ -247,34 +247,6 @@ def test_a_free_ray_sees_all_ground_behind_the_near_border(x_m, y_m, yaw_rad, pi
         assert len(free)
 
 
-@pytest.mark.parametrize('size', [(160, 96), (320, 192), (640, 360)])
-@pytest.mark.parametrize('field_of_view_deg', [62., 100.])
-@pytest.mark.parametrize('increment', [.0174533, .0044, .001])
-def test_a_ray_that_is_narrower_than_a_pixel_sees_what_the_pixel_shows(
-        size, field_of_view_deg, increment):
-    """Nav2's costmap wants rays every 0.0044; a pixel of a small network is wider."""
-    half = math.radians(field_of_view_deg) / 2
-    focal = size[0] / 2 / math.tan(half)
-    camera = CameraModel(*size, (focal, 0, size[0] / 2 - .5, 0, focal, size[1] / 2 - .5, 0, 0, 1))
-    table = GroundTable(camera, Pose.from_mount(1.4, .04), size, 15.)
-    scan = ScanSettings(angle_increment=increment, range_max=10.)
-    bins, labels = scan_bins(table, scan), all_road(table)
-    angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
-    in_view = np.abs(angles) < .95 * half
-    free = free_space_scan(mask_of(labels), labels, bins)
-    assert np.isposinf(free[in_view]).all()
-    assert np.isnan(free[np.abs(angles) > half + .02]).all()
-    # One pixel that is not drivable blocks every ray that runs through it, and few more.
-    row, column = np.argwhere(np.abs(table.points[..., 0] - 6.) < .5)[7]
-    labels[row, column] = PAVEMENT
-    sides = table.to_ground(np.array([(column - .5, row), (column + .5, row)]))
-    left, right = np.arctan2(sides[:, 1], sides[:, 0])
-    blocked = np.isfinite(free_space_scan(mask_of(labels), labels, bins))
-    assert blocked[(angles <= left) & (angles >= right)].all()
-    width = max(left - right, increment)
-    assert not blocked[(angles > left + width) | (angles < right - width)].any()
-
-
 def test_what_is_nearer_than_range_min_is_too_close(table):
     labels = all_road(table)
     labels[rows_between(table, 4.5, 4.9)] = PAVEMENT
@@ -348,6 +320,18 @@ def test_the_far_side_of_an_obstacle_is_left_out_however_the_camera_hangs(table)
                           table.size, 30.)
     turned = obstacle_points(mask_of(labels[::-1, ::-1].copy()), hanging, 0.)
     assert np.sort(turned, 0) == pytest.approx(np.sort(points, 0), abs=1e-3)
+
+
+@pytest.mark.parametrize('roll_rad', [0., .6, math.pi / 2, math.pi])
+def test_a_wall_that_fills_the_circle_of_a_fisheye_begins_at_its_near_border(roll_rad):
+    focal = 150. / math.radians(95)  # 190 degrees over 300 of 480x320 pixels
+    fisheye = CameraModel(480, 320, (focal, 0, 239.5, 0, focal, 159.5, 0, 0, 1), (0.,) * 4,
+                          distortion_model='equidistant')
+    table = GroundTable(fisheye, Pose.from_mount(1., .35, roll_rad), (480, 320), 30.)
+    points = obstacle_points(np.zeros(table.shape, np.uint8), table, .3)
+    assert len(points) > 100  # one for each column of the ground, or more
+    assert np.hypot(points[:, 0], points[:, 1]).min() < .5
+    assert len(obstacle_points(mask_of(all_road(table)), table, .3)) == 0
 
 
 def table_pitch(table):

@@ -284,6 +284,26 @@ def test_the_same_pixels_are_frozen_after_the_timeout():
     assert judge.judge(sampled(frame), unsure(1.0), raw(frame), 8.0, 3.0) is None
 
 
+@pytest.mark.parametrize('count', [2, 4, 8])
+def test_a_ring_of_buffers_that_comes_again_and_again_is_frozen(count):
+    judge, ring = FrameJudge(), [street(second) for second in range(count)]
+    said = [judge.judge(sampled(frame), unsure(1.0), raw(frame), index, 5.0)
+            for index, frame in enumerate(ring * 8)]
+    assert not any(said[:count + 5])
+    assert all(said[2 * count + 5:]) and said[-1].fault is Fault.FROZEN
+    assert f'the same {count} images have come again and again for' in said[-1].reason
+    moved = street(0.5)
+    assert judge.judge(sampled(moved), unsure(1.0), raw(moved), 8 * count, 5.0) is None
+    assert judge.judge(sampled(ring[0]), unsure(1.0), raw(ring[0]), 8 * count + 1, 5.0) is None
+
+
+def test_two_images_that_alternate_between_new_ones_are_not_frozen():
+    judge, still = FrameJudge(), street(0)
+    for index in range(40):
+        frame = still if index % 2 else street(index)
+        assert judge.judge(sampled(frame), unsure(1.0), raw(frame), index, 5.0) is None
+
+
 @pytest.mark.parametrize('timeout', [0.0, 3600.0])
 def test_a_still_image_may_be_allowed(timeout):
     judge, frame = FrameJudge(), street()

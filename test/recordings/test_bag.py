@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -9,6 +10,7 @@ import yaml
 pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
+from support.black_border import rectify, write_mask  # noqa: E402
 
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
 from enet_ros.recordings.cameras import names_of  # noqa: E402
@@ -69,6 +71,29 @@ def test_every_kind_of_recording_is_labeled(bag, tmp_path, drawn, labels, storag
         assert message.header.frame_id == image.header.frame_id == 'cam'
         assert np.array_equal(pixels(message), expected)
     assert len(ours) == len(labels)
+
+
+def test_what_a_camera_does_not_see_is_unknown(bag, tmp_path, drawn):
+    frame, fields, black = rectify(drawn[0], recordings.SCENE.camera)
+    rows = recordings.street(messages=[frame], meters=True)
+    for _, kind, _, message in rows:
+        if kind == 'sensor_msgs/msg/CameraInfo':
+            message.d, message.k, message.p = fields['d'], fields['k'], fields['p']
+    bonnet = np.zeros(black.shape, bool)
+    bonnet[150:] = True
+    (tmp_path / 'params.yaml').write_text(
+        'enet:\n  ros__parameters:\n    rectified: true\n    valid_mask: '
+        f'{write_mask(tmp_path / "bonnet.png", bonnet)}\n')
+    code, text = bag(recordings.write(tmp_path / 'drive', rows), '-o', tmp_path / 'out',
+                     '--params', tmp_path / 'params.yaml', '--outputs', 'labels,drivable_mask')
+    assert code == 0, text
+    ours = recordings.decoded(tmp_path / 'out')
+    (_, labels), (_, mask) = ours['/enet/labels'][0], ours['/enet/drivable_mask'][0]
+    unseen = cv2.resize((black | bonnet).astype(np.uint8) * 255, (160, 96),
+                        interpolation=cv2.INTER_AREA) == 255
+    unseen = cv2.resize(unseen.astype(np.uint8), (320, 192), interpolation=cv2.INTER_NEAREST) != 0
+    assert (pixels(labels)[unseen] == 255).all() and not pixels(mask)[unseen].any()
+    assert pixels(mask).any() and (pixels(labels)[70:120, 100:220] != 255).all()
 
 
 def test_a_single_file_is_a_recording(bag, tmp_path, drawn):

@@ -79,9 +79,16 @@ def test_a_hole_between_transforms_is_not_bridged_and_stamp_zero_is_the_newest_t
     assert made.lookup('map', 'base', stamp(100.25))[0] == pytest.approx((0.25, 0.0, 0.5))
     with pytest.raises(LookupError, match='had not been recorded yet'):
         made.lookup('map', 'base', stamp(0))
-    for now_sec, x in ((100, 0.0), (159, 0.0), (161, 60.0)):
-        made.now_ns = now_sec * SECOND
-        assert made.lookup('map', 'base', stamp(0))[0] == pytest.approx((x, 0.0, 0.5))
+    for now_sec, x in ((100, 0.0), (100.5, 0.0), (160.25, 60.0)):
+        assert x_of(made, 'map', 'base', 0, now_sec) == x
+    for now_sec, age_sec in ((101, 1), (159, 59), (3000, 2840)):
+        with pytest.raises(LookupError, match=fr'was last recorded {age_sec}\.0 s before the'):
+            x_of(made, 'map', 'base', 0, now_sec)
+
+
+def test_static_transforms_serve_frames_with_stamp_zero_at_any_time():
+    made = transforms_of(('base', 'cam', None, 1.0, 0.0))
+    assert x_of(made, 'base', 'cam', 0, 3000) == 1.0
 
 
 def test_transforms_at_the_end_whose_stamps_fell_back_are_a_fall():

@@ -195,6 +195,23 @@ def test_camera_info_that_is_missing_wrong_or_of_another_frame(bench, road_frame
     assert "'cam' in the images and 'elsewhere'" in found[Kind.FRAME_ID]
 
 
+def test_camera_info_that_was_sent_once_names_the_overrides_by_which_it_comes(bench):
+    latched = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                         durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    overrides = {'qos_overrides./camera_info.subscription.durability': 'transient_local',
+                 'qos_overrides./camera_info.subscription.reliability': 'reliable'}
+    for parameters in ({}, overrides):
+        node = bench(**GROUND, **parameters)
+        node.tester.create_publisher(CameraInfo, 'camera_info', latched).publish(calibration())
+        found = look()
+        node.close()
+        if parameters:
+            assert not {Kind.LATCHED_CAMERA_INFO, Kind.NO_CAMERA_INFO} & found.keys()
+        else:
+            assert all(f'{name} to {value}' in found[Kind.LATCHED_CAMERA_INFO]
+                       for name, value in overrides.items())
+
+
 def test_a_node_that_is_not_active(bench):
     bench(start=False)
     assert look()[Kind.NOT_ACTIVE] == '/enet is unconfigured'

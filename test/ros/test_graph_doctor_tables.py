@@ -88,7 +88,7 @@ def test_the_nav2_file_of_the_package_fits_its_weights():
 
 @pytest.mark.parametrize(('file', 'topics'), [
     ('nav2_obstacle.yaml', {'/enet/obstacles', '/enet/free_space'}),
-    ('nav2_grid.yaml', {'/enet/grid', '/enet/free_space'})])
+    ('nav2_grid.yaml', {'/enet/grid', '/enet/free_space', '/enet/obstacles'})])
 def test_the_topics_of_files_without_the_semantic_layer_are_compared(file, topics):
     sources = read_nav2_file(REPOSITORY / 'config' / file)
     assert {topic for source in sources for topic in source.topics.values()} == topics

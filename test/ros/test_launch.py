@@ -1,6 +1,9 @@
 """The launch files, parsed and started; and that they name what exists."""
 
 import importlib.util
+import os
+import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -9,7 +12,7 @@ from unittest import mock
 
 import pytest
 import yaml
-from support.launch_files import end_launch, start_launch
+from support.launch_files import end_launch, start_launch, write_bringup
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -39,22 +42,98 @@ def test_launch_files_are_python_that_compiles():
         compile(path.read_text(), str(path), 'exec')
 
 
-def test_only_the_first_start_waits_for_a_lifecycle_manager(monkeypatch):
+@pytest.fixture
+def load_launch_file(monkeypatch):
+    """Load a launch file as a module, without launch and launch_ros."""
     pytest.importorskip('ament_index_python')
-    for name in ('', '.actions', '.substitutions'):
+    for name in ('', '.actions', '.substitutions', '.utilities', '.launch_description_sources',
+                 '.parameter_descriptions'):
         monkeypatch.setitem(sys.modules, f'launch{name}', mock.MagicMock())
         monkeypatch.setitem(sys.modules, f'launch_ros{name}', mock.MagicMock())
-    path = REPOSITORY / 'launch' / 'segment.launch.py'
-    spec = importlib.util.spec_from_file_location('segment_launch', path)
-    launch_file = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(launch_file)
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location('launch_file', REPOSITORY / 'launch' / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    return load
+
+
+@pytest.fixture
+def launch_file(load_launch_file):
+    """segment.launch.py."""
+    return load_launch_file('segment.launch.py')
+
+
+def start_without_launch(launch_file, restore_scope=None):
     launch_file.start_node(dict.fromkeys(launch_file.ARGUMENTS, '') | {
-        'respawn': 'true', 'params_file': 'own.yaml'})
+        'respawn': 'true', 'params_file': 'own.yaml'}, restore_scope)
+
+
+def crash(launch_file):
+    launch_file.Node.call_args.kwargs['on_exit'](
+        SimpleNamespace(returncode=-9), SimpleNamespace(is_shutdown=False))
+
+
+def test_only_the_first_start_waits_for_a_lifecycle_manager(launch_file):
+    start_without_launch(launch_file)
     assert launch_file.Node.call_args.kwargs['parameters'] == ['own.yaml']
     for _ in range(2):
-        crash, running = SimpleNamespace(returncode=-9), SimpleNamespace(is_shutdown=False)
-        launch_file.Node.call_args.kwargs['on_exit'](crash, running)
+        crash(launch_file)
         assert launch_file.Node.call_args.kwargs['parameters'] == ['own.yaml', {'autostart': True}]
+
+
+def test_a_node_that_ends_at_once_waits_longer_each_time(launch_file, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(launch_file.time, 'monotonic', lambda: clock[0])
+    start_without_launch(launch_file)
+    delays = []
+    for seconds in [2.0] * 7 + [31.0, 2.0]:
+        clock[0] += seconds
+        crash(launch_file)
+        delays.append(launch_file.TimerAction.call_args.kwargs['period'])
+        clock[0] += delays[-1]
+    assert delays == [1, 2, 4, 8, 16, 30, 30, 1, 2]
+
+
+def test_a_node_that_is_started_anew_gets_the_scope_of_the_first(launch_file):
+    context = SimpleNamespace(
+        launch_configurations={'ros_namespace': '/robot1', 'ros_remaps': [('/tf', 'tf')]},
+        environment={'ROBOT': '1'})
+    restore_scope = launch_file.keep_scope(context)
+    context.launch_configurations['ros_remaps'].append(('later', 'elsewhere'))
+    context.launch_configurations.update(ros_namespace='/robot2', later='')
+    context.environment.clear()
+    start_without_launch(launch_file, restore_scope)
+    crash(launch_file)
+    assert launch_file.OpaqueFunction.call_args.kwargs == {'function': restore_scope}
+    assert launch_file.GroupAction.call_args.args == (
+        [launch_file.OpaqueFunction.return_value, launch_file.Node.return_value],)
+    restore_scope(context)
+    assert context.launch_configurations == {'ros_namespace': '/robot1',
+                                             'ros_remaps': [('/tf', 'tf')]}
+    assert context.environment == {'ROBOT': '1'}
+
+
+def test_launch_names_the_parameter_file_and_the_arguments_that_override_it(launch_file):
+    given = dict.fromkeys(launch_file.ARGUMENTS, '') | {'params_file': 'own.yaml'}
+    sentence = 'segment_node reads the parameter file own.yaml'
+    assert launch_file.describe_parameters(given) == sentence
+    given |= {'autostart': 'true', 'use_sim_time': 'false'}
+    assert launch_file.describe_parameters(given) == (
+        f'{sentence}, which the launch arguments use_sim_time:=false and autostart:=true override')
+
+
+@pytest.mark.parametrize(('environment', 'names'), [
+    ({'ROS_DISTRO': 'humble'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'jazzy'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'kilted'}, ['FASTDDS_DEFAULT_PROFILES_FILE']),
+    ({'ROS_DISTRO': 'kilted', 'FASTDDS_DEFAULT_PROFILES_FILE': 'own.xml'}, []),
+    ({'ROS_DISTRO': 'kilted', 'FASTRTPS_DEFAULT_PROFILES_FILE': 'own.xml'}, [])])
+def test_the_demo_leaves_the_profile_of_a_user_alone(load_launch_file, environment, names):
+    demo = load_launch_file('demo.launch.py')
+    demo.enlarge_shared_memory(SimpleNamespace(environment=environment))
+    assert [call.args[0] for call in demo.SetEnvironmentVariable.call_args_list] == names
 
 
 @pytest.fixture
@@ -104,6 +183,17 @@ def test_launch_arguments_left_alone_do_not_override_the_parameter_file(
     assert 'backend torch' in output
     assert '160x96' in output
     assert 'gives no value' not in output  # no file of empty overrides is blamed
+
+
+@pytest.mark.ros
+def test_a_node_that_is_started_anew_stays_in_its_group(launched, tmp_path):
+    (tmp_path / 'own.yaml').write_text('/**: {ros__parameters: {backend: torch}}')
+    process = launched(write_bringup(tmp_path, params_file=str(tmp_path / 'own.yaml')))
+    for _ in range(2):
+        output = output_until(process, 'subscribed to')
+        assert 'BRINGUP [robot1.enet]: subscribed to /robot1/front/image' in output
+        assert 'differ from their defaults: stall_timeout' in output
+        os.kill(int(re.search(r'process started with pid \[(\d+)\]', output)[1]), signal.SIGKILL)
 
 
 @pytest.mark.ros

@@ -33,6 +33,7 @@ from support.nav2 import (  # noqa: E402
     known_share,
 )
 
+from enet_ros.network.class_map import UNKNOWN  # noqa: E402
 from enet_ros.network.classes import CAMVID_NAMES  # noqa: E402
 from enet_ros.ros.compat import LabelInfo  # noqa: E402
 from enet_ros.ros.segment_node import SegmentNode  # noqa: E402
@@ -150,6 +151,7 @@ MISTAKES = {
         (f'{COSTMAP}resolution', 0.05, 'resolution is'),
         (f'{COSTMAP}rolling_window', False, 'resize'),
         (f'{MONITOR}odom_frame_id', 'map', 'odometry'),
+        (f'{MONITOR}observation_sources', ['free_space'], 'does not watch /enet/obstacles'),
     ],
 }
 
@@ -315,9 +317,14 @@ def test_the_collision_monitor_goes_on_an_empty_street_and_stops_before_a_wall(
     assert blocked['/enet/free_space'] >= enough
 
 
-def test_a_wall_that_fills_the_picture_stops_the_robot(started, road_frame):
-    path, document = load(OBSTACLE)
+@pytest.mark.parametrize('name', [SEMANTIC, SEMANTIC_ROAD, OBSTACLE, GRID])
+def test_an_image_full_of_wall_or_of_nothing_known_stops_the_robot(started, road_frame, name):
+    path, document = load(name)
     nav2, output = Nav2(document), started(path, document, road_frame)
-    wall = np.ones(road_frame.shape[:2], np.uint8)
-    blocked = points_in_stop_zone(nav2, reply_to_labels(output, wall, road_frame))
-    assert blocked['/enet/free_space'] >= nav2.monitor['stop_zone']['min_points']
+    wall_id = next(index for index, name in enumerate(output.names())
+                   if name not in output.drivable)
+    enough = nav2.monitor['stop_zone']['min_points']
+    for label, topic in ((wall_id, '/enet/free_space'), (UNKNOWN, '/enet/obstacles')):
+        labels = np.full(road_frame.shape[:2], label, np.uint8)
+        blocked = points_in_stop_zone(nav2, reply_to_labels(output, labels, road_frame))
+        assert blocked[topic] >= enough

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.clock import ClockType  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from support.ground import GROUND, SCENE, calibration, table, xyz  # noqa: E402
 from support.tf2 import Tf2  # noqa: E402
@@ -57,7 +58,7 @@ class StampedTf2(Tf2):
         self.cleared += 1
 
     def can_transform(self, target, source, time):
-        return time.nanoseconds == self.stamp_sec * 1e9
+        return time.nanoseconds in (0, self.stamp_sec * 1e9)  # 0 is the newest
 
     def lookup_transform(self, target, source, time):
         found = TransformStamped()
@@ -76,6 +77,28 @@ def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
         return
     with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
         Transforms(None).lookup('odom', 'base_link', stamp)
+
+
+class ClockAt:
+    """Stands in for a node whose clock shows one time."""
+
+    def __init__(self, sec):
+        self.get_clock = lambda: self
+        self.now = lambda: Time(nanoseconds=round(sec * 1e9), clock_type=ClockType.ROS_TIME)
+
+
+@pytest.mark.parametrize(('transform_sec', 'now_sec', 'known'), [
+    (100, 100.4, True), (100, 100.6, False), (100, 99.4, False), (100, 3000, False),
+    (0, 3000, True)])  # A stamp of 0 is that of transforms that are all static.
+def test_a_frame_with_stamp_zero_gets_the_newest_transform_of_now(
+        monkeypatch, transform_sec, now_sec, known):
+    StampedTf2(monkeypatch, transform_sec)
+    transforms, stamp = Transforms(ClockAt(now_sec)), Time().to_msg()
+    if known:
+        assert transforms.lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
+        return
+    with pytest.raises(LookupError, match="s from the node's clock, .* stamp of the frame is 0"):
+        transforms.lookup('odom', 'base_link', stamp)
 
 
 def test_tf_is_listened_to_once_a_node_and_no_longer_than_it_is_configured(

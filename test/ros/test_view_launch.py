@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.launch_files import end_launch, start_launch
+from support.launch_files import end_launch, start_launch, write_bringup
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -15,11 +15,13 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(('arguments', 'node'), [
     (('segment.launch.py', 'view:=true', 'namespace:=robot', 'backend:=torch'), '/robot/enet'),
-    (('demo.launch.py', 'view:=true', 'rate:=5.0'), '/enet')])
-def test_the_launch_file_shows_its_node_and_leaves_no_process(arguments, node):
+    (('demo.launch.py', 'view:=true', 'rate:=5.0'), '/enet'),
+    ((), '/robot1/enet')])
+def test_the_launch_file_shows_its_node_and_leaves_no_process(tmp_path, arguments, node):
     pytest.importorskip('launch_ros', reason='launch and launch_ros are not installed: they are '
                                              'not among the ROS 2 wheels')
-    process = start_launch(*arguments)
+    process = start_launch(
+        *arguments or [write_bringup(tmp_path, view='true', backend='torch')])
     try:
         lines, deadline = '', time.monotonic() + 120
         while 'view: open http://127.0.0.1:' not in lines:

@@ -22,9 +22,36 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
 sys.exit(service.run())
 """
 
+#: How a robot's bring-up includes a launch file.
+BRINGUP = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace, SetParameter, SetRemap
+
+def generate_launch_description():
+    return LaunchDescription([GroupAction([
+        PushRosNamespace('robot1'), SetParameter('stall_timeout', 7.0),
+        SetRemap('image', 'front/image'),
+        SetEnvironmentVariable('RCUTILS_CONSOLE_OUTPUT_FORMAT', 'BRINGUP [{name}]: {message}'),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(SEGMENT),
+                                 launch_arguments=ARGUMENTS)])])
+"""
+
+
+def write_bringup(folder: Path, **arguments: str) -> str:
+    """Write a launch file that includes segment.launch.py in a group; return its path."""
+    values = {'SEGMENT': str(LAUNCH / 'segment.launch.py'), 'ARGUMENTS': list(arguments.items())}
+    path = folder / 'bringup.launch.py'
+    path.write_text(''.join(f'{name} = {value!r}\n' for name, value in values.items()) + BRINGUP)
+    return str(path)
+
 
 def start_launch(name: str, *arguments: str, **environment: str) -> subprocess.Popen:
-    """Start ``ros2 launch enet_ros NAME ARGUMENT...`` in a process group of its own."""
+    """Start ``ros2 launch enet_ros NAME ARGUMENT...`` in a process group of its own.
+
+    NAME may also be the path of a launch file elsewhere.
+    """
     return subprocess.Popen(
         [*python_command(), '-c', CODE, str(LAUNCH / name), *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,

@@ -356,9 +356,9 @@ def check_safety(nav2: Nav2) -> Iterator[str]:
     for name in ('stall_timeout', 'max_frame_age'):
         if not 0.0 < nav2.enet[name] <= timeout:
             yield f'{name} is {nav2.enet[name]}, wanted within source_timeout {timeout}'
-    if not any(source['enabled'] and source['topic'] == '/enet/free_space'
-               for source in nav2.monitored()):
-        yield 'the collision monitor does not watch /enet/free_space'
+    watched = {source['topic'] for source in nav2.monitored() if source['enabled']}
+    for topic in {'/enet/free_space', '/enet/obstacles'} - watched:
+        yield f'the collision monitor does not watch {topic}'
     for _, source in nav2.sources():
         if not 0.0 < source['expected_update_rate'] <= timeout:
             yield f"{source['topic']} may stop unnoticed: expected_update_rate"

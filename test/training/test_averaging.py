@@ -7,7 +7,7 @@ pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightnin
 
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.training.averaging import refresh_batch_norm, update_average  # noqa: E402
-from enet_ros.training.batches import normalize  # noqa: E402
+from enet_ros.training.batches import Normalization  # noqa: E402
 from enet_ros.training.callbacks import Stopwatch, throughput_text  # noqa: E402
 from enet_ros.training.recipes import Progress  # noqa: E402
 
@@ -32,10 +32,10 @@ def test_refreshed_statistics_are_those_of_the_frames():
     network = ENet(2)
     frames = torch.randint(0, 256, (4, 3, 32, 48), dtype=torch.uint8)
     network.norm.running_mean.fill_(1e6)
-    refresh_batch_norm(network, [frames[:2], frames[2:]])
+    refresh_batch_norm(network, Normalization(), [frames[:2], frames[2:]])
     seen = []
     network.norm.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    network(normalize(frames))
+    network(Normalization()(frames))
     assert torch.allclose(network.norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
     assert not network.training
     assert network.norm.momentum == 0.1

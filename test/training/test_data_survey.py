@@ -1,5 +1,6 @@
 """What a training says of its data before it starts."""
 
+from collections import Counter
 from dataclasses import replace
 
 import cv2
@@ -90,6 +91,23 @@ def test_a_run_writes_both_before_it_trains(tree, tmp_path, capsys):
     assert 'folders train: 6 pairs, 48x32' in (out / 'data.txt').read_text()
     assert (out / 'data.png').stat().st_size > 1000
     assert 'folders val: 5 pairs' in capsys.readouterr().out
+
+
+def test_frames_that_do_not_fit_in_memory_are_read_once_before_the_first_step(
+        tree, tmp_path, monkeypatch, capsys):
+    reads, read = Counter(), SegmentationData._open
+
+    def count(self, index):
+        reads[self.split, index] += 1
+        return read(self, index)
+    monkeypatch.setattr(SegmentationData, '_open', count)
+    monkeypatch.setattr('enet_ros.training.batches.MAX_CACHED_BYTES', 1)
+    monkeypatch.setattr('enet_ros.training.train.draw_contact_sheet', lambda *_: None)
+    monkeypatch.setattr('enet_ros.training.train.fit', lambda *_: False)
+    assert train(run_options(tree, tmp_path / 'run')) == 3
+    assert len(reads) == 11
+    assert {pair for pair, times in reads.items() if times > 1} == {('train', 0), ('val', 0)}
+    assert capsys.readouterr().out.startswith('reading all 11 pairs of frames and labels once\n')
 
 
 def test_a_contact_sheet_that_cannot_be_drawn_does_not_cost_the_run(tree, tmp_path, monkeypatch,

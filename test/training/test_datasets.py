@@ -1,6 +1,12 @@
 """Data sets on tiny trees of every layout, intact and damaged."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -146,6 +152,27 @@ def test_sunrgbd_shifts_ids_by_one(tmp_path):
     assert data.class_map.drivable_names == ('floor',)
 
 
+def test_the_lines_of_the_documentation_bring_sunrgbd_into_splits(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'training.md').read_text()
+    block = re.search(r'^ +```sh\n( +python3 -c .*?)^ +```', page, re.DOTALL | re.MULTILINE)
+    for folder, numbers in (('train', (1, 449, 450, 499, 500)), ('test', (1, 5050))):
+        for number in numbers:
+            write(tmp_path / f'{folder}_images' / 'tar' / f'img-{number:06}.jpg', frame())
+            label = number + 5050 * (folder == 'train')
+            write(tmp_path / 'labels37' / f'img-{label:06}.png', labels(1 + label % 37))
+    done = subprocess.run(
+        ['bash', '-c', textwrap.dedent(block[1]).replace('python3', shlex.quote(sys.executable))],
+        cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == '7 labels, wanted 10335\n'
+    wanted = {'train': (1, 449, 500), 'val': (450, 499), 'test': (1, 5050)}
+    for split, numbers in wanted.items():
+        data = open_dataset('sunrgbd', tmp_path / 'sunrgbd', split)
+        data.check()
+        assert [int(path.stem[4:]) for path, _ in data.pairs] == list(numbers)
+        assert [read[1][0, 0] for read in data] == [
+            (number + 5050 * (split != 'test')) % 37 for number in numbers]
+
+
 CLASSES = [{'name': 'path', 'color': [10, 20, 30], 'drivable': True}, {'name': 'grass'}]
 
 
@@ -245,7 +272,8 @@ def test_open_when_frames_and_labels_do_not_pair(tmp_path):
 
 
 @pytest.mark.parametrize(('name', 'split', 'said'), [
-    ('kitti', 'train', 'wanted one of camvid'), ('camvid', 'test', 'no such folder'),
+    ('kitti', 'train', 'wanted one of camvid'),
+    ('camvid', 'test', "no such folder, so there is no split 'test'; wanted one of train$"),
     ('cityscapes', 'train', 'leftImg8bit'), ('folders', 'train', 'classes.yaml')])
 def test_open_when_it_is_not_there(tmp_path, name, split, said):
     camvid_tree(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from enet_ros.training.batches import MEAN, STD  # noqa: E402
+from enet_ros.training.batches import Normalization  # noqa: E402
 from enet_ros.training.fit_logits import (  # noqa: E402
     best_offsets,
     best_temperature,
@@ -17,12 +17,12 @@ from enet_ros.training.fit_logits import (  # noqa: E402
 def test_sampled_logits_are_of_a_bounded_number_of_frames(count, used):
     frames = [(np.full((16, 16, 3), i % 256, np.uint8), np.full((16, 16), i // 256, np.uint8))
               for i in range(count)]
-    seen = []
+    seen, normalize = [], Normalization()
 
     def network(x):
-        seen.append(round(float(x.mean() * STD[0] + MEAN[0]) * 255))
+        seen.append(round(float(x.mean() * normalize.std[0] + normalize.mean[0]) * 255))
         return torch.zeros(1, 4, 16, 16)
-    logits, truth = sample_logits(network, frames, (16, 16))
+    logits, truth = sample_logits(network, normalize, frames, (16, 16))
     assert logits.shape == (min(count, 200) * 256, 4)
     indices = truth[::256] * 256 + seen
     assert (np.diff(indices) > 0).all()

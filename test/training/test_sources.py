@@ -14,7 +14,7 @@ from support.training_runs import run_options  # noqa: E402
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
-from enet_ros.training.batches import Frames, MixedFrames  # noqa: E402
+from enet_ros.training.batches import Frames, MixedFrames, Normalization  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.finish import _certain_logits  # noqa: E402
 from enet_ros.training.label_sets import LabelSets  # noqa: E402
@@ -192,8 +192,8 @@ def test_coarse_labels_of_one_source_change_no_score_of_another(three_sets):
 
 def test_sources_whose_labels_are_certain_give_the_temperature_beside_a_coarse_one(three_sets):
     _, validation = open_sources(three_sets)
-    logits, truth = _certain_logits(ENet(3).eval(), Frames(validation[0]), validation[1:],
-                                    (40, 24))
+    logits, truth = _certain_logits(ENet(3).eval(), Normalization(), Frames(validation[0]),
+                                    validation[1:], (40, 24))
     assert len(logits) == len(truth) == 2 * 24 * 40  # of the first and the third
 
 

@@ -22,6 +22,7 @@ from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_check
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
 from enet_ros.perception.segmenter import Segmenter  # noqa: E402
+from enet_ros.training.data_survey import survey  # noqa: E402
 from enet_ros.training.datasets import open_dataset  # noqa: E402
 from enet_ros.training.module import SegmentationModule  # noqa: E402
 from enet_ros.training.options import TrainingError  # noqa: E402
@@ -73,8 +74,10 @@ def tree_with_void(tree, tmp_path):
 def test_perfect_prediction_has_iou_one_when_a_class_means_not_labeled(
         tree_with_void, tmp_path, monkeypatch):
     data = open_dataset('folders', tree_with_void, 'val')
-    module, run_data = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data)
-    assert run_data.training_set.frames.pixel_counts()[2] == 0
+    class_pixels = survey(data).class_pixels
+    assert class_pixels[2] == 0
+    module, _ = build_run(run_options(tree_with_void, tmp_path).checked(), [data], data,
+                          class_pixels)
     frame, truth = data.read(0)
     known = torch.from_numpy(np.where(truth == 255, 2, truth)).long()
     logits = torch.nn.functional.one_hot(known, 3).permute(2, 0, 1)[None].float()
@@ -243,7 +246,7 @@ def test_start_weights_of_other_classes_lend_all_but_the_last_layer(straight, tr
     write_checkpoint(tmp_path / 'start.safetensors', start)
     data = open_dataset('folders', tree, 'train')
     options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
-    module, run_data = build_run(options.checked(), [data], data)
+    module, run_data = build_run(options.checked(), [data], data, np.ones(2))
     assert module.network.fullconv.out_channels == 2
     assert run_data.schedule.crops.resolution == run_data.schedule.whole_frames.size == SIZE
     assert module.network.training
@@ -261,10 +264,38 @@ def test_start_weights_lend_the_last_layer_of_classes_that_they_know_by_name(
     split = replace(open_dataset('folders', tree, 'train'),
                     class_map=ClassMap.from_names(['grass', 'path', 'Sky'], ['path']))
     options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'))
-    last = build_run(options.checked(), [split], split)[0].network.fullconv
+    last = build_run(options.checked(), [split], split, np.ones(3))[0].network.fullconv
     assert np.array_equal(last.weight.detach().numpy()[:, 1:], trained[0])
     assert np.array_equal(last.bias.detach().numpy()[1:], trained[1])
     assert 'have no class grass: the last layer starts untrained there' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('older', [False, True])
+def test_start_weights_keep_their_normalization(straight, tree, tmp_path, monkeypatch, older):
+    """Such as those of ENet's authors, whose input is RGB in [0, 1]."""
+    start, inputs, forward = read_checkpoint(straight / 'model.safetensors'), [], ENet.forward
+    start.mean, start.std = (0.0,) * 3, (1.0,) * 3
+    write_checkpoint(tmp_path / 'start.safetensors', start)
+    options = run_options(tree, tmp_path / 'run', weights=str(tmp_path / 'start.safetensors'),
+                          steps=2, save_every=1)
+
+    def remember(self, x):
+        inputs.append((float(x.min()), float(x.max())))
+        return forward(self, x)
+    monkeypatch.setattr(ENet, 'forward', remember)
+    with monkeypatch.context() as patch:
+        crash_in(patch, 'training_step', 1)
+        with pytest.raises(RuntimeError, match='power cut'):
+            train(options)
+    if older:  # Older runs normalized as random start weights, whatever their start weights.
+        state = read_state(tmp_path / 'run')
+        del state['enet_ros']['normalization']
+        torch.save(state, tmp_path / 'run' / 'last.ckpt')
+    assert train(options) == 0
+    model = read_checkpoint(tmp_path / 'run' / 'model.safetensors')
+    assert (model.mean, model.std) == (((0.42,) * 3, (0.3,) * 3) if older
+                                       else (start.mean, start.std))
+    assert (min(inputs)[0] >= 0) != older  # in all steps, validations and fits of the logits
 
 
 def test_start_weights_of_another_network_are_refused(tree, tmp_path):
@@ -285,6 +316,17 @@ def test_start_weights_of_another_network_are_refused(tree, tmp_path):
 def test_train_when_an_option_is_wrong(tree, tmp_path, changes, said):
     with pytest.raises(ValueError, match=said):
         train(run_options(tree, tmp_path / 'run', **changes))
+
+
+@pytest.mark.parametrize(('processes', 'batch', 'said'), [
+    (4, 6, 'batch_size is 6, wanted a multiple of the 4 processes'),
+    (6, 6, 'validation split has 5 frames, wanted at least one for each of the 6 processes')])
+def test_more_processes_than_there_is_work_for(tree, tmp_path, monkeypatch, processes, batch,
+                                               said):
+    monkeypatch.setenv('WORLD_SIZE', str(processes))
+    options = run_options(tree, tmp_path / 'run', batch_size=batch)
+    with pytest.raises(TrainingError, match=said):
+        train(options)
 
 
 @pytest.mark.slow

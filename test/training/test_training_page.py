@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from enet_ros.network.enet import DECODER
+from enet_ros.training.batches import Normalization
 from enet_ros.training.geometric import Geometry
 from enet_ros.training.options import BATCHES, TrainOptions
 from enet_ros.training.recipes import RECIPES
@@ -14,7 +16,7 @@ PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'training.md').read_text(
 
 def column(recipe):
     """Return the column of a recipe: name of each row -> its cell."""
-    table = PAGE[PAGE.index('## Recipes'):]
+    table = PAGE[PAGE.index('## Recipes'):].split('\n\n')[1]
     rows = re.findall(r'^\|([^|]*)\|([^|]*)\|([^|]*)\|$', table, re.MULTILINE)
     index = next(i for i, head in enumerate(rows[0]) if f'--recipe {recipe}`' in head)
     return {row[0].strip(): row[index].strip() for row in rows}
@@ -38,6 +40,16 @@ def test_the_table_of_recipes_holds_the_values_that_are_used(name):
     assert ('soft Jaccard' in cells['loss']) == bool(recipe.jaccard)
     assert (f'({recipe.average})' in cells['weights kept']) == bool(recipe.average)
     assert ('rain' in cells['augmentation']) == bool(recipe.strength)
+
+
+def test_the_page_says_how_the_recipe_differs_from_the_paper():
+    assert not any(stage.dropout for stage in DECODER)
+    assert '| spatial dropout in the decoder | 0.1 in the paper, none in `decoder.lua` | none |' \
+        in PAGE
+    normal, precision = Normalization(), TrainOptions.precision
+    assert f'mean {normal.mean[0]:.2f} and standard deviation {normal.std[0]:.2f}, or' in PAGE
+    assert f'| arithmetic | float32 | `{precision}`; ' in PAGE
+    assert TrainOptions.keep == 'best'
 
 
 def test_the_table_of_recipes_says_when_a_phase_ends():

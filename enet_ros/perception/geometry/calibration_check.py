@@ -171,12 +171,17 @@ def _folding_problem(camera: CameraModel, frame_size: tuple[int, int]) -> str:
     """Return how much of the image the distortion folds, a sentence, or '' if little."""
     if camera.rectified or not camera.d:
         return ''
-    columns, rows = (np.linspace(0, length - 1, GRID) for length in frame_size)
-    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    folded = float(np.isnan(camera.rays(grid, frame_size)[:, 0]).mean())
+    folded = unseen_share(camera, frame_size)
     is_fisheye = camera.distortion_model == 'equidistant'
     if folded <= (MOST_FOLDED_FISHEYE if is_fisheye else MOST_FOLDED):
         return ''
     return (f'the distortion {camera.distortion_model} d = {[round(v, 4) for v in camera.d]} '
             f'folds inside the image: {100 * folded:.0f} % of it has no direction; wanted '
             'coefficients of this lens, or equidistant for a fisheye')
+
+
+def unseen_share(camera: CameraModel, frame_size: tuple[int, int]) -> float:
+    """Return the share of an image whose pixels have no ray, 0 to 1."""
+    columns, rows = (np.linspace(0, length - 1, GRID) for length in frame_size)
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    return float(np.isnan(camera.rays(grid, frame_size)[:, 0]).mean())

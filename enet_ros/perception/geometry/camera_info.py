@@ -6,7 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enet_ros.perception.geometry.calibration_check import calibration_problem
+from enet_ros.perception.geometry.calibration_check import (
+    MOST_FOLDED_FISHEYE,
+    calibration_problem,
+    unseen_share,
+)
 from enet_ros.perception.geometry.camera_model import (
     CameraModel,
     UncalibratedError,
@@ -97,8 +101,23 @@ def check_calibration(info: CameraInfo, frame_size: tuple[int, int], *,
     except ValueError as error:
         return CheckedCalibration(info, problem=str(error), is_publishable=False)
     problem = calibration_problem(camera, frame_size)
+    if rectified and not problem:
+        camera = _with_source(camera, info, frame_size)
     return CheckedCalibration(info, None if problem else camera, problem,
                               is_publishable=not problem, note=camera.note)
+
+
+def _with_source(camera: CameraModel, info: CameraInfo,
+                frame_size: tuple[int, int]) -> CameraModel:
+    """Return the camera of rectified images with that of the raw ones, if K and D tell it."""
+    try:
+        source = camera_model(info, rectified=False)
+    except ValueError:
+        return camera
+    if not source.d or calibration_problem(source, frame_size):
+        return camera
+    combined = replace(camera, source=source)
+    return camera if unseen_share(combined, frame_size) > MOST_FOLDED_FISHEYE else combined
 
 
 def is_same_calibration(one: CameraInfo, other: CameraInfo) -> bool:
@@ -136,9 +155,14 @@ def check_size(info: CameraInfo, size: tuple[int, int]) -> None:
         raise ValueError(f'roi is {roi.width}x{roi.height} at {roi.x_offset}, {roi.y_offset}, and '
                          f'frames are {size[0]}x{size[1]}, the whole sensor; wanted frames of '
                          'that region, or a roi of zeros')
-    if abs(size[1] * width - size[0] * height) > SIZE_TOLERANCE_PX * max(width, 1):
+    if not is_same_aspect(size, (width, height)):
         raise ValueError(f'the camera info is for {width}x{height}, frames are '
                          f'{size[0]}x{size[1]}; wanted the calibration of this camera mode')
+
+
+def is_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether an image can be another one that was scaled evenly, by their sizes."""
+    return abs(size[1] * other[0] - size[0] * other[1]) <= SIZE_TOLERANCE_PX * max(other[0], 1)
 
 
 def _crop_and_binning(info: CameraInfo) -> tuple[tuple[int, int], tuple[int, int]]:

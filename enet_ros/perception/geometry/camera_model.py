@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 
 from enet_ros.perception.geometry.distortion import Distortion, read_distortion
 from enet_ros.perception.geometry.pose import finite_values
@@ -19,6 +20,7 @@ IDENTITY = (1., 0., 0., 0., 1., 0., 0., 0., 1.)
 INVERSE_TOLERANCE_PX = 0.01    # A pixel has no ray if its ray returns farther from it than this.
 INVERSE_TOLERANCE_RAD = 1e-4   # A ray has no pixel if its pixel returns farther from it than this.
 POINTS_AT_ONCE = 8192  # projectPoints also computes 15 derivatives of each coordinate.
+FISHEYE_ANGLES = 4097  # at which the polynomial is computed before it is inverted
 INVERSE_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-6)
 
 
@@ -77,6 +79,8 @@ class CameraModel:
         binning: Numbers of sensor pixels along x and y that are merged into one. 0 means 1.
         rectified: Whether the images are rectified. Then only P says where a ray goes, and the
             distortion is not read.
+        source: Model of the raw images that rectified ones are made from, or None if it is not
+            known. Where it sees nothing, a rectified image is black and has no ray.
         note: What was read differently than it was written, or ''. It is set here.
 
     Raises:
@@ -95,6 +99,7 @@ class CameraModel:
     roi: Sequence[int] = (0, 0, 0, 0)
     binning: Sequence[int] = (1, 1)
     rectified: bool = False
+    source: CameraModel | None = None
     note: str = field(default='', init=False, compare=False)
 
     def __post_init__(self):
@@ -166,7 +171,7 @@ class CameraModel:
 
         Returns:
             (N, 3) float64 directions in the optical frame, of length 1. They are NaN where the
-            distortion cannot be undone.
+            distortion cannot be undone, and where ``source`` sees nothing.
         """
         pixel_xy, matrix = np.asarray(pixel_xy, float).reshape(-1, 2), self.matrix(size)
         flat = self._undistort(pixel_xy, matrix)
@@ -178,7 +183,14 @@ class CameraModel:
             # Where the polynomial begins to fold, a pixel may have a ray that has no pixel.
             undone = (miss <= INVERSE_TOLERANCE_PX) & self._comes_back(flat, distorted, matrix)
             rays[~undone] = np.nan
+        if self.source is not None:
+            rays[~self.source.sees(rays, size)] = np.nan
         return rays if self.rectified else rays @ np.reshape(self.r, (3, 3)).T
+
+    def sees(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Tell, (N,) bool, which points appear in the image; see :meth:`project`."""
+        pixel_xy = self.project(points, size)
+        return np.all((pixel_xy >= -.5) & (pixel_xy <= np.subtract(size, .5)), axis=1)
 
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Return the pixels of points.
@@ -214,10 +226,27 @@ class CameraModel:
         if not self._is_distorted or not len(pixel_xy):
             return (pixel_xy - matrix[:2, 2]) / matrix.diagonal()[:2]
         if self.distortion_model == 'equidistant':
-            return cv2.fisheye.undistortPoints(pixel_xy[:, None], matrix, coefficients)[:, 0]
+            return self._undistort_fisheye((pixel_xy - matrix[:2, 2]) / matrix.diagonal()[:2])
         # undistortPoints stops after 5 steps. At the corners of a wide lens half a pixel is left.
         return cv2.undistortPointsIter(pixel_xy[:, None], matrix, coefficients, None, None,
                                        INVERSE_STEPS)[:, 0]
+
+    def _undistort_fisheye(self, distorted: np.ndarray) -> np.ndarray:
+        """Return x/z and y/z, (N, 2), of distorted ones of the equidistant model.
+
+        They are NaN beyond 90 degrees, and where the polynomial begins to fold. OpenCV's function
+        takes no radius above pi/2, which many lenses reach before 90 degrees.
+        """
+        factors = (1., *self.d)  # radius = angle + k1 angle^3 + k2 angle^5 + ...
+        angles = np.linspace(0., np.pi / 2., FISHEYE_ANGLES)
+        radii = angles * polyval(angles ** 2, factors)
+        rising = np.append(np.diff(radii) > 0., False).argmin() + 1
+        radius = np.hypot(*distorted.T)
+        angle = np.interp(radius, radii[:rising], angles[:rising], right=np.nan)
+        square = angle ** 2  # One step of Newton's method follows, from about 1e-8 away.
+        angle -= (angle * polyval(square, factors) - radius) / polyval(
+            square, np.multiply(factors, (1, 3, 5, 7, 9)))
+        return distorted * (np.tan(angle) / np.maximum(radius, 1e-12))[:, None]
 
     def _distort(self, flat: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Return the pixels, (N, 2), of x/z and y/z."""

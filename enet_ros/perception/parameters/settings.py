@@ -302,14 +302,21 @@ class NodeSettings(CheckedSettings):
         'log. unknown also makes all its labels unknown, so nothing is drivable.',
         choices=('warn', 'unknown'), per_camera=True)
     frozen_timeout: float = parameter(
-        5.0, 'Time without a change of any pixel, in seconds, after which frames are suspect. '
-        'The noise of a real sensor always changes some. 0 turns this off, for still images and '
-        'simulators without noise.', range=(0.0, 3600.0), per_camera=True)
+        5.0, 'Time without a change of any pixel, or with the same few images in turn, in '
+        'seconds, after which frames are suspect. The noise of a real sensor always changes some '
+        'pixel. 0 turns this off, for still images and simulators without noise.',
+        range=(0.0, 3600.0), per_camera=True)
     drivable: DrivableSettings = group(
         DrivableSettings, 'These parameters decide which drivable pixels count.', per_camera=True)
     rectified: bool = parameter(
         False, 'Whether the frames are rectified. If true, the matrix P of camera_info says where '
-        'a pixel looks, and the distortion is ignored.', per_camera=True)
+        'a pixel looks. K and D only say where the frame is black because the raw image ends. '
+        'Labels are unknown there.', per_camera=True)
+    valid_mask: str = parameter(
+        '', 'Path of a PNG image of the size or aspect of the frames. It is 0 (black) where the '
+        'camera never sees the scene: black corners, the bonnet, a housing. Labels are unknown '
+        'there. A file that has changed is read when the parameter is set again. If empty, all '
+        'pixels count.', accepts='a path, or empty', per_camera=True)
     base_frame: str = parameter(
         'base_link', 'Frame of the outputs in meters (REP 105). Its x axis points forward, y to '
         'the left and z up. Its origin is on the ground.', accepts='a frame',

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rclpy.qos import DurabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
@@ -137,8 +138,7 @@ def _calibration_findings(observation: Observation, samples: list[Sample]) -> It
     for topic in topics:
         if not topic.messages:
             if needed:
-                yield Finding(Kind.NO_CAMERA_INFO, f'{topic.name}: no message came from '
-                                                   f'{len(topic.publishers)} publishers')
+                yield _silent_calibration(topic)
             continue
         if len(topics) > 1 or not samples:  # Several cameras: which image belongs is not known.
             continue
@@ -154,6 +154,17 @@ def _calibration_findings(observation: Observation, samples: list[Sample]) -> It
         if info.header.frame_id != samples[-1].frame_id or not info.header.frame_id:
             yield Finding(Kind.FRAME_ID, f"frame_id is '{samples[-1].frame_id}' in the images and "
                                          f"'{info.header.frame_id}' in {topic.name}")
+
+
+def _silent_calibration(topic: Topic) -> Finding:
+    text = f'{topic.name}: no message came from {len(topic.publishers)} publishers'
+    if not any(end.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+               for end in topic.publishers):
+        return Finding(Kind.NO_CAMERA_INFO, text)
+    override = f'qos_overrides.{topic.name}.subscription'
+    return Finding(Kind.LATCHED_CAMERA_INFO, f'{text}, which keep their last one for those that '
+                                             f'set {override}.durability to transient_local and '
+                                             f'{override}.reliability to reliable')
 
 
 def _transform_findings(observation: Observation, samples: list[Sample]) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from enet_ros.common.child import tied_to_parent
 
 START_TIMEOUT_SEC = 120.0  # a first start compiles the network
 TAIL_LINES = 20
-PRELOADED_FRAMES = 8  # of each camera
+PRELOADED_FRAMES = 11  # of each camera: more than the node takes for a ring that is frozen
 
 
 class ProcessError(RuntimeError):

@@ -21,6 +21,7 @@ OTHER_VALUES = {
     'cameras': [['left']],
     'base_frame': ['base_link', 'map'],
     'odom_frame': ['', 'odom'],
+    'valid_mask': [''],  # A file would have to fit every frame.
     'drivable.seed': [[0.5, 1.0], [0.0, 0.0]],
     # Several values that go together, whichever of them is set first.
     'scan.angle_min': [-1.5708, -0.5],

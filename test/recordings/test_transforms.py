@@ -56,6 +56,20 @@ def test_transforms_that_are_not_there_are_refused_in_words():
         made.lookup('map', '', stamp(1))
 
 
+def test_frames_that_are_each_in_the_other_have_no_root_and_end_the_search():
+    made = transforms_of(('map', 'base', None, 1.0, 0.0), ('base', 'map', None, -1.0, 0.0),
+                         ('odom', 'cam', None, 0.0, 0.0))
+    with pytest.raises(LookupError, match='no transform from cam to map'):
+        made.lookup('map', 'cam', stamp(1))
+
+
+def test_transforms_that_are_added_after_a_lookup_count():
+    made = transforms_of(('map', 'base', 1, 1.0, 0.0))
+    assert x_of(made, 'map', 'base', 1, 1) == 1.0
+    add(made, 'map', 'base', 2, 2, 2.0)
+    assert x_of(made, 'map', 'base', 2, 2) == 2.0
+
+
 def test_a_transform_whose_stamp_is_no_time_is_left_out():
     types, made = recordings.store().types, RecordedTransforms()
     message = recordings.transform(types, SECOND, 'map', 'base', (0.0, 0.0, 0.0), UPRIGHT)

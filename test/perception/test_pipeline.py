@@ -1,4 +1,4 @@
-"""The slots between callbacks and network: newest frames, cameras in turns."""
+"""The two threads of the pipeline: what they do with the frames of all cameras."""
 
 import threading
 import time
@@ -7,85 +7,30 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from enet_ros.network.class_map import ClassMap
+from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.network.classes import CAMVID_NAMES
+from enet_ros.perception import pipeline
 from enet_ros.perception.camera_settings import CameraSettings
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
-from enet_ros.perception.parameters.settings import NodeSettings
+from enet_ros.perception.parameters.settings import NodeSettings, make_settings
 from enet_ros.perception.perceive import Need
 from enet_ros.perception.pipeline import FrameSlots, Pipeline
 from enet_ros.perception.segmenter import Segmentation
+from enet_ros.perception.steps import make_suspect_unknown
+from enet_ros.perception.suspicion import Fault
 
-SETTINGS = CameraSettings.of(NodeSettings(), ClassMap.from_names(CAMVID_NAMES))
+CLASS_MAP = ClassMap.from_names(CAMVID_NAMES)
+SETTINGS = CameraSettings.of(NodeSettings(), CLASS_MAP)
+
+
+def settings_of(**values):
+    return CameraSettings.of(make_settings(values), CLASS_MAP)
 
 
 def frame(camera, name):
     """A received frame, whose header is its name."""
     return FrameInFlight(camera, name, None, camera_settings=SETTINGS)
-
-
-def names(taken):
-    return [(one.camera, one.header) for one in taken]
-
-
-def test_a_newer_frame_takes_the_place_of_one_that_waits():
-    slots = FrameSlots(1, 1)
-    assert not slots.put(frame(0, 'old'))
-    assert slots.put(frame(0, 'new'))
-    assert names(slots.take()) == [(0, 'new')]
-
-
-def test_cameras_take_turns_when_one_frame_is_taken_at_once():
-    slots = FrameSlots(3, 1)
-    order = []
-    for _ in range(6):
-        for index in range(3):  # all of them send faster than frames are taken
-            slots.put(frame(index, 'x'))
-        order += [one.camera for one in slots.take()]
-    assert order == [0, 1, 2, 0, 1, 2]
-
-
-def test_cameras_of_one_batch_take_turns_at_being_the_first_to_be_published():
-    slots, first = FrameSlots(3, 3), []
-    for _ in range(4):
-        for index in range(3):
-            slots.put(frame(index, 'x'))
-        first.append(slots.take()[0].camera)
-    assert first == [0, 1, 2, 0]
-
-
-@given(st.integers(1, 5), st.integers(1, 6), st.lists(st.integers(0, 4), max_size=40))
-def test_no_frame_is_lost_or_taken_twice_and_no_stream_starves(count, most, puts):
-    slots, waiting, overtaken, served = FrameSlots(count, most), {}, 0, []
-    for step, index in enumerate(puts):
-        index %= count
-        assert slots.put(frame(index, step)) == (index in waiting)
-        overtaken += index in waiting
-        waiting[index] = step
-        if step % 3 == 2:
-            taken = names(slots.take())
-            assert len(taken) == min(most, len(waiting))
-            assert all(waiting.pop(i) == step_of for i, step_of in taken)
-            served += taken
-    assert len(served) + overtaken + len(slots.clear()) == len(puts)
-
-
-def test_closed_slots_give_nothing():
-    slots = FrameSlots(2, 1)
-    found = []
-    thread = threading.Thread(target=lambda: found.append(slots.take()))
-    thread.start()
-    slots.close()
-    thread.join(5.0)
-    assert found == [None]
-    assert slots.take(wait=False) is None
-
-
-def test_empty_slots_give_nothing_when_nobody_waits():
-    assert FrameSlots(2, 1).take(wait=False) == []
 
 
 @dataclass
@@ -94,11 +39,13 @@ class Camera:
 
     log: list
     name: str
-    decoded: Dropped | None = None   # what decode returns
+    decoded: Dropped | Exception | None = None   # what decode returns or raises
     done: threading.Event = field(default_factory=threading.Event)
 
     def decode(self, one, network_input):
         network_input[:] = len(self.name)
+        if isinstance(self.decoded, Exception):
+            raise self.decoded
         return self.decoded
 
     def locate(self, one):
@@ -115,19 +62,19 @@ class Camera:
         self.done.set()
 
 
-def segmenter_of(infer, most=2):
+def segmenter_of(infer, most=2, least_confidence=0.0):
     return SimpleNamespace(
         backend=SimpleNamespace(max_batch=most), resolution=(8, 8), infer=infer,
-        least_confidence=0.0,
+        least_confidence=least_confidence,
         new_batch=lambda count: np.zeros((count, 8, 8, 3), np.uint8))
 
 
-def run(cameras, frames, infer, most=2):
+def run(cameras, frames, infer, most=2, **options):
     """Take frames, which come at once, through a pipeline."""
     slots = FrameSlots(len(cameras), most)
     for one in frames:
         slots.put(one)
-    line = Pipeline(segmenter_of(infer, most), cameras, slots)
+    line = Pipeline(segmenter_of(infer, most, **options), cameras, slots)
     for one in frames:
         assert cameras[one.camera].done.wait(5.0)
     line.close()
@@ -162,6 +109,101 @@ def test_a_frame_that_is_dropped_while_decoding_leaves_no_gap_in_the_batch():
         infer)
     assert batches == [[len('right')]]
     assert log == ['drop left: FAILED a depth image', 'publish right']
+
+
+def test_a_step_that_fails_while_decoding_drops_that_frame_alone():
+    log = []
+    run([Camera(log, 'left', ValueError('odd')), Camera(log, 'right')],
+        [frame(0, 'a'), frame(1, 'b')], all_road)
+    assert log == ['drop left: FAILED step decode failed: ValueError: odd', 'publish right']
+
+
+def test_frames_that_memory_lacks_for_are_dropped():
+    log, slots = [], FrameSlots(1, 1)
+    camera, segmenter = Camera(log, 'left'), segmenter_of(all_road, 1)
+    batches = [MemoryError('full'), np.zeros((1, 8, 8, 3), np.uint8)]
+
+    def new_batch(count):
+        if isinstance(batch := batches.pop(0), Exception):
+            raise batch
+        return batch
+
+    segmenter.new_batch = new_batch
+    line = Pipeline(segmenter, [camera], slots)
+    for _ in range(2):
+        slots.put(frame(0, 'a'))
+        assert camera.done.wait(5.0)
+        camera.done.clear()
+    line.close()
+    said = 'no memory for the input of the network: MemoryError: full'
+    assert log == [f'drop left: FAILED {said}', 'publish left']
+
+
+def test_each_frame_has_the_sampled_rows_of_its_own_image():
+    frames = [frame(0, 'a'), frame(1, 'b')]
+
+    def infer(batch, **options):
+        batch[:] = 0  # as the next frames will do
+        return all_road(batch, **options)
+
+    run([Camera([], 'left'), Camera([], 'right')], frames, infer)
+    assert [np.unique(one.sample).tolist() for one in frames] == [[len('left')], [len('right')]]
+
+
+DUE, NOT_DUE = 0.0, -1.0  # when decoding began: a judge wants the confidence from 0 on
+
+
+@pytest.mark.parametrize(('needs', 'started', 'confidence'), [
+    ((Need.MASK, Need.MASK), NOT_DUE, False), ((Need.MASK, Need.MASK), DUE, True),
+    ((Need.CONFIDENCE, Need.MASK), NOT_DUE, True), ((Need.MASK, Need.CONFIDENCE), NOT_DUE, True)])
+def test_a_batch_has_its_confidence_if_one_of_its_frames_needs_it(needs, started, confidence):
+    frames, asked = [frame(0, 'a'), frame(1, 'b')], []
+    for one, need in zip(frames, needs):
+        one.needs, one.times.started = need, started
+
+    def infer(batch, **options):
+        asked.append(options['confidence'])
+        return [Segmentation(np.full((8, 8), 3, np.uint8), np.ones((8, 8), np.float32))
+                for _ in batch]
+
+    run([Camera([], 'left'), Camera([], 'right')], frames, infer)
+    assert asked == [confidence]
+
+
+@pytest.mark.parametrize(('left', 'upside_down'), [
+    (None, [1]), (Dropped(DropCause.FAILED, 'a depth image'), [0])])
+def test_the_network_knows_by_its_place_in_the_batch_which_image_is_upside_down(left, upside_down):
+    frames, asked = [frame(0, 'a'), frame(1, 'b')], []
+    frames[1].camera_settings = settings_of(rotate=180)
+
+    def infer(batch, **options):
+        asked.append(options['upside_down'])
+        return all_road(batch, **options)
+
+    run([Camera([], 'left', left), Camera([], 'right')], frames, infer)
+    assert asked == [upside_down]
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_since_when_the_network_has_frames_is_known_while_it_has_some(fails):
+    slots, camera, since_sec = FrameSlots(1, 1), Camera([], 'left'), []
+
+    def infer(batch, **options):
+        since_sec.append(line.network_since_sec)
+        if fails:
+            raise RuntimeError('out of memory')
+        return all_road(batch, **options)
+
+    line = Pipeline(segmenter_of(infer, 1), [camera], slots)
+    before_sec = time.monotonic()
+    slots.put(frame(0, 'a'))
+    assert camera.done.wait(5.0)
+    assert before_sec <= since_sec[0] <= time.monotonic()
+    until = time.monotonic() + 5.0
+    while line.network_since_sec is not None and time.monotonic() < until:
+        time.sleep(0.001)
+    assert line.network_since_sec is None
+    line.close()
 
 
 def test_a_failing_network_drops_every_frame_of_the_batch():
@@ -207,6 +249,77 @@ def test_the_ground_is_found_only_where_an_output_needs_it():
     perceptions = [one.perception for one in frames]
     assert perceptions[0].mask is None
     assert perceptions[1].mask.all()
+
+
+@pytest.mark.parametrize(('suspect_frames', 'label'), [('warn', 3), ('unknown', UNKNOWN)])
+def test_a_suspect_frame_is_unknown_if_its_settings_say_so(suspect_frames, label):
+    one = frame(0, 'a')  # All of its pixels are the length of the name, so it is black.
+    one.camera_settings = settings_of(suspect_frames=suspect_frames)
+    run([Camera([], 'left')], [one], all_road)
+    assert one.suspicion.fault is Fault.BLACK
+    assert (one.segmentation.labels == label).all()
+
+
+@pytest.mark.parametrize(('suspect_frames', 'forgets'), [('warn', 0), ('unknown', 1)])
+def test_frames_before_a_suspect_one_vote_no_more_if_it_is_unknown(suspect_frames, forgets):
+    one, forgotten = frame(0, 'a'), []
+    one.camera_settings = settings_of(suspect_frames=suspect_frames)
+    one.segmentation = Segmentation(np.full((8, 8), 3, np.uint8))
+    make_suspect_unknown(one, SimpleNamespace(forget=lambda: forgotten.append(one)))
+    assert len(forgotten) == forgets
+
+
+def test_each_camera_has_a_judge_and_votes_of_its_own_which_get_what_its_frame_has(monkeypatch):
+    made, judged, perceived = [], [], []
+
+    class Judge:
+        confidence_due_sec = 0.0
+
+        def __init__(self, least_confidence):
+            made.append(least_confidence)
+
+        def judge(self, sample, segmentation, image, now_sec, frozen_timeout_sec):
+            judged.append((self, now_sec, frozen_timeout_sec))
+
+    class Votes:
+        def perceive(self, segmentation, camera_settings, **options):
+            perceived.append((self, options['order_sec'], options['vote_group'],
+                              options['ground'], options['needs']))
+
+    monkeypatch.setattr(pipeline, 'FrameJudge', Judge)
+    monkeypatch.setattr(pipeline, 'Perceiver', Votes)
+    frames = [frame(0, 'a'), frame(1, 'b')]
+    for i, one in enumerate(frames):
+        one.camera_settings = settings_of(frozen_timeout=7.0 + i)
+        one.times.started, one.order_sec, one.needs = 20.0 + i, 30.0 + i, Need.MASK
+        one.vote_group, one.ground = f'group {i}', f'ground {i}'
+    run([Camera([], 'left'), Camera([], 'right')], frames, all_road, least_confidence=0.75)
+    assert made == [0.75, 0.75]
+    assert [entry[1:] for entry in judged] == [(20.0, 7.0), (21.0, 8.0)]
+    assert [entry[1:] for entry in perceived] == [
+        (30.0, 'group 0', 'ground 0', Need.MASK), (31.0, 'group 1', 'ground 1', Need.MASK)]
+    assert judged[0][0] is not judged[1][0] and perceived[0][0] is not perceived[1][0]
+
+
+def test_a_frame_in_hand_is_published_after_closing_and_the_threads_end():
+    inside, go_on = threading.Event(), threading.Event()
+
+    def infer(batch, **options):
+        inside.set()
+        go_on.wait(5.0)
+        return all_road(batch, **options)
+
+    slots, camera, others = FrameSlots(1, 1), Camera([], 'left'), set(threading.enumerate())
+    line = Pipeline(segmenter_of(infer, 1), [camera], slots)
+    threads = set(threading.enumerate()) - others
+    slots.put(frame(0, 'a'))
+    assert inside.wait(5.0)
+    line.close()
+    go_on.set()
+    assert camera.done.wait(5.0)
+    for thread in threads:
+        thread.join(5.0)
+    assert [thread.is_alive() for thread in threads] == [False, False]
 
 
 def test_frames_that_wait_are_dropped_when_cleared():

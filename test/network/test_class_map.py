@@ -77,6 +77,7 @@ def test_any_names_get_distinct_colors(names):
 def test_distinct_colors_avoid_those_taken():
     first = distinct_colors(3)
     assert not set(distinct_colors(20, first)) & set(first)
+    assert (0, 0, 0) not in first  # the color of unknown
 
 
 def test_override_is_sparse():

@@ -194,6 +194,24 @@ def test_a_publisher_that_notices_a_reset_later_makes_no_jump_of_its_own():
         assert x_of(made, 'map', 'base', sec, 110.05 + sec) == pytest.approx(1010.0)
 
 
+def test_jumps_of_two_frames_long_after_each_other_are_two():
+    made = RecordedTransforms()
+    for parent, child, fall_sec in (('odom', 'base', 5), ('map', 'odom', 15)):
+        for k in range(200):
+            stamp_sec = 100 + 0.1 * k - (50 if 0.1 * k >= fall_sec else 0)
+            add(made, parent, child, stamp_sec, 0.1 * k, 0.0)
+    assert made.epochs.begins_ns == [5 * SECOND, 15 * SECOND]
+    assert made.epochs.frame == 'base'
+
+
+def test_two_jumps_of_one_frame_are_two_although_they_are_near():
+    made = RecordedTransforms()
+    for i, start_sec in enumerate((100, 50, 10)):
+        for k in range(5):
+            add(made, 'odom', 'base', start_sec + 0.1 * k, 0.5 * i + 0.1 * k, 0.0)
+    assert made.epochs.begins_ns == [SECOND // 2, SECOND]
+
+
 @pytest.mark.parametrize('late_sec', [0.3, 1.0, 12.0])
 def test_a_late_or_second_publisher_is_no_jump_of_time(late_sec):
     made = RecordedTransforms()

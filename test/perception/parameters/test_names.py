@@ -2,7 +2,12 @@
 
 import pytest
 
-from enet_ros.perception.parameters.names import checked_values, explain_unknown
+from enet_ros.perception.parameters.names import (
+    checked_values,
+    class_map_changes,
+    explain_unknown,
+    is_of_another_node,
+)
 from enet_ros.perception.parameters.settings import BY_NAME
 from enet_ros.perception.parameters.table import ConfigError
 
@@ -36,8 +41,24 @@ def test_values_are_checked_and_those_of_rclpy_left_out():
 
 
 @pytest.mark.parametrize(('values', 'said'), [
+    ({'left.resolution': [640, 360]}, "parameter 'left.resolution' is not known"),
     ({'ground.hieght': 1.0}, "parameter 'ground.hieght' is not known; did you mean"),
     ({'confidence_floor': 2.0}, 'confidence_floor is 2.0')])
 def test_a_name_or_value_that_cannot_be_used_is_refused(values, said):
     with pytest.raises(ConfigError, match=said):
         checked_values(values, CAMERAS)
+
+
+def test_all_values_of_a_class_are_found_although_its_name_has_a_point():
+    values = {'class_map.Road.color': [1, 2, 3], 'class_map.Road.drivable': True,
+              'class_map.St._Road.drivable': False, 'ground.height': 1.0}
+    assert class_map_changes(values) == {'Road': {'color': [1, 2, 3], 'drivable': True},
+                                         'St._Road': {'drivable': False}}
+
+
+@pytest.mark.parametrize(('name', 'is_theirs'), [
+    ('controller_frequency', True), ('amcl.alpha1', True), ('ground.height', False),
+    ('ground.zzzzzz', False), ('groud.height', False), ('left.zzzzzz', False),
+    ('class_map.Car.zzzzzz', False), ('use_sim_time', False)])
+def test_a_name_that_resembles_none_of_ours_is_of_another_node(name, is_theirs):
+    assert is_of_another_node(name, CAMERAS) == is_theirs

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rosbags', reason='the extra bag is not installed')
 
 from support import recordings  # noqa: E402
 
+from enet_ros.perception.suspicion import Fault, Suspicion  # noqa: E402
 from enet_ros.recordings import segment, writer  # noqa: E402
 from enet_ros.recordings.state import StateError, decode_state, encode_state  # noqa: E402
 
@@ -264,6 +267,20 @@ def test_a_state_without_a_camera_is_named(bag, tmp_path, monkeypatch):
     assert code == 2
     assert ("out.partial' cannot go on (its state has no '/a/image_raw'); remove it to begin "
             'anew') in text
+
+
+def test_what_a_camera_remembers_comes_back_as_it_was():
+    masks = deque([np.eye(3, dtype=np.uint8)[:, 1]], maxlen=2)
+    state = decode_state(encode_state({
+        'masks': masks, 'size': (640, np.int64(360)), 'looks': [(0.5, np.float32(0.25))],
+        'suspicion': Suspicion(Fault.FROZEN, 'why'), 'votes': {'a': np.bool_(True)}}))
+    assert isinstance(state['masks'], deque) and state['masks'].maxlen == 2
+    assert state['masks'][0].tolist() == [0, 1, 0] and state['masks'][0].dtype == np.uint8
+    state['masks'][0][:] = 7  # It can be written.
+    assert (state['size'], state['looks']) == ((640, 360), [(0.5, 0.25)])
+    assert type(state['size'][1]) is int and type(state['looks'][0]) is tuple
+    assert state['suspicion'] == Suspicion(Fault.FROZEN, 'why')
+    assert state['votes']['a'] is True
 
 
 def test_a_state_holds_data_alone():

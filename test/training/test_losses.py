@@ -16,6 +16,7 @@ def one_hot(labels):
 def test_class_weights_are_the_papers():
     weights = class_weights(np.array([300, 100, 0]), 1.02)
     assert weights == pytest.approx([1 / np.log(1.77), 1 / np.log(1.27), 1 / np.log(1.02)])
+    assert class_weights(np.zeros(2), 1.02) == pytest.approx([1 / np.log(1.02)] * 2)
     with pytest.raises(ValueError, match='above 1'):
         class_weights(np.array([1, 1]), 1.0)
 
@@ -46,6 +47,13 @@ def test_soft_jaccard_of_certain_predictions_is_one_minus_iou():
     for has_sets in (False, True):
         score = soft_jaccard(probability, one_hot(labels), labels != 255, has_sets=has_sets)
         assert float(score) == pytest.approx(0.5)
+
+
+def test_soft_jaccard_of_a_label_of_several_classes_holds_each_of_them_for_right():
+    allowed = torch.tensor([[1, 0, 0], [1, 1, 0]], dtype=torch.bool).T.view(1, 3, 1, 2)
+    probability = one_hot(torch.tensor([[[0, 0]]])).float()
+    counted = torch.ones(1, 1, 2, dtype=torch.bool)
+    assert float(soft_jaccard(probability, allowed, counted)) == 0.0
 
 
 def test_loss_of_labels_in_bytes_is_that_of_long_ones():

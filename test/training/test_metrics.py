@@ -113,11 +113,11 @@ def test_figures_agree_with_torchmetrics():
 
 def test_calibration_error_worked_by_hand():
     error = ExpectedCalibrationError(bins=2)
-    truth = np.array([0, 0, 0, 0, 255], np.uint8)
-    predicted = np.array([0, 0, 1, 1, 1], np.uint8)
-    error.update(truth, predicted, np.array([0.9, 0.7, 0.8, 0.4, 1.0], np.float32))
-    # Above one half: confidence 2.4, hits 2; below: 0.4 and none.
-    assert error.compute() == pytest.approx((0.4 + 0.4) / 4, abs=1e-6)
+    truth = np.array([0, 0, 0, 0, 0, 255, 0], np.uint8)
+    predicted = np.array([0, 0, 1, 1, 0, 1, 255], np.uint8)
+    error.update(truth, predicted, np.array([0.9, 0.7, 0.8, 1.0, 0.4, 1.0, 0.9], np.float32))
+    # Above one half: confidence 3.4, hits 2; below: 0.4 and 1. The last two do not count.
+    assert error.compute() == pytest.approx((1.4 + 0.6) / 5, abs=1e-6)
 
 
 def test_calibration_error_agrees_with_torchmetrics():

@@ -51,6 +51,22 @@ def test_silent_until_active_and_after_deactivate(bench, road_frame):
     node.node.trigger_activate()
 
 
+def test_a_new_activation_begins_without_the_frames_of_the_one_before(bench, road_frame):
+    node, cleared = bench(stall_timeout=0.3), []
+    camera = node.camera
+    camera.transforms.clear = lambda: cleared.append(True)
+    node.listen('drivable_mask')
+    node.reply(node.image(road_frame), 'drivable_mask')
+    node.node.trigger_deactivate()
+    node.node.trigger_activate()
+    node.wait(lambda: camera.health.is_stalled, 'a stall')
+    time.sleep(0.2)
+    assert len(node.messages['drivable_mask']) == 1  # A mask of this stall would have its header.
+    node.reply(node.image(road_frame, stamp_ns=10**12), 'drivable_mask')
+    assert not cleared  # An earlier stamp is no jump of time.
+    assert camera.health.facts['image'] == 'ok'
+
+
 @pytest.mark.parametrize(('parameters', 'mended'), [
     ({'resolution': [642, 360]}, {'resolution': [160, 96]}),
     ({'confidence_floor': 2.0}, {'confidence_floor': 0.5}),

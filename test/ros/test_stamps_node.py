@@ -79,6 +79,13 @@ def test_a_real_jump_clears_votes_and_rates(voting, pixels, road_frame, back_ms)
     assert len(health._finish_times) <= 1
 
 
+def test_a_jump_of_stamps_that_stand_still_clears_the_votes(voting, pixels, road_frame):
+    node, black = voting, np.zeros_like(road_frame)
+    *_, last = masks_of(node, pixels, [road_frame] * 5, [1000 * SEC] * 5)
+    jumped = masks_of(node, pixels, [black], [10 * SEC])[0]
+    assert not np.array_equal(jumped, last)
+
+
 def test_jitter_keeps_the_rates(voting, pixels, road_frame):
     masks_of(voting, pixels, [road_frame] * 6,
              [1000 * SEC + (50 * i - 60 * (i % 2)) * MS for i in range(6)])
@@ -114,6 +121,17 @@ def test_a_small_skew_is_no_problem(bench, road_frame):
     now_ns = node.tester.get_clock().now().nanoseconds
     for skew_sec in (-1, 5):
         assert node.reply(stamped(node, road_frame, now_ns + skew_sec * SEC), 'labels')
+
+
+def test_a_frame_expires_when_its_stamp_is_as_old_as_it_may_be(bench, road_frame):
+    node, frames = bench(max_frame_age=60.0), []
+    publish = node.camera.publish
+    node.camera.publish = lambda frame: frames.append(frame) or publish(frame)
+    node.listen('labels')
+    now_ns = node.tester.get_clock().now().nanoseconds
+    node.reply(stamped(node, road_frame, now_ns - 40 * SEC), 'labels')
+    times = frames[0].times
+    assert 5.0 < times.expires - times.received <= 20.0
 
 
 @pytest.mark.parametrize('stamp_ns', [0, 30 * SEC, 4_000 * SEC])

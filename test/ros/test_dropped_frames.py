@@ -87,8 +87,9 @@ def test_old_frames_are_dropped_when_max_frame_age_is_set(bench, road_frame):
     assert (timing.published, timing.dropped) == (1, 1)
 
 
-def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame):
-    node = bench(stall_timeout=0.5, diagnostics_period=0.1)
+@pytest.mark.parametrize('output_size', ['input', 'network'])
+def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame, output_size):
+    node = bench(stall_timeout=0.5, diagnostics_period=0.1, output_size=output_size)
     node.listen('drivable_mask', '/diagnostics')
     first = node.reply(node.image(road_frame), 'drivable_mask')
     assert pixels(first).any()
@@ -97,6 +98,7 @@ def test_stall_publishes_one_unknown_mask_and_recovers(bench, pixels, road_frame
     masks = node.messages['drivable_mask']
     assert len(masks) == 2
     assert not pixels(masks[1]).any()
+    assert (masks[1].width, masks[1].height) == (first.width, first.height)
     assert masks[1].header.frame_id == 'cam'
     age = node.tester.get_clock().now().nanoseconds - Time.from_msg(
         masks[1].header.stamp).nanoseconds

@@ -246,7 +246,7 @@ def _write_labels(segmenter: Segmenter, labels: np.ndarray, stem: Path) -> None:
     from enet_ros.perception.drivable import drivable_mask
     write_image(f'{stem}_labels.png', labels)
     write_image(f'{stem}_drivable.png',
-                  drivable_mask(labels, segmenter.checkpoint.class_map.drivable_lut()))
+                drivable_mask(labels, segmenter.checkpoint.class_map.drivable_lut()))
 
 
 def _overlay(segmenter: Segmenter, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

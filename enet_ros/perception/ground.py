@@ -103,8 +103,7 @@ class GroundView:
         return foot + (np.sqrt(reach) - middle)[:, None] * heading
 
 
-def image_rays(camera: CameraModel, size: tuple[int, int],
-               valid_mask: ValidMask | None = None) -> np.ndarray:
+def image_rays(camera: CameraModel, size: tuple[int, int]) -> np.ndarray:
     """Return where the pixels of an image look, (H * W, 3) float32 in the optical frame.
 
     They are NaN where the camera does not see the scene; see :meth:`CameraModel.rays`.
@@ -115,20 +114,25 @@ def image_rays(camera: CameraModel, size: tuple[int, int],
         rows = np.arange(start, min(start + ROWS_AT_ONCE, height))
         pixel_xy = np.column_stack((np.tile(np.arange(width), len(rows)), np.repeat(rows, width)))
         rays[start * width:start * width + len(pixel_xy)] = camera.rays(pixel_xy, size)
-    if valid_mask is not None:
-        rays[valid_mask.unseen(size).ravel() != 0] = np.nan
     return rays
 
 
-def unseen_pixels(rays: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
-    """Return the pixels without a ray, (H, W) uint8: 255 has none, 0 has one. None if all have.
+def unseen_pixels(rays: np.ndarray, size: tuple[int, int],
+                  valid_mask: ValidMask | None = None) -> np.ndarray | None:
+    """Return where the camera does not see the scene, (H, W) uint8: 255 there, else 0.
 
     Args:
         rays: From :func:`image_rays`.
         size: (width, height) of the image.
+        valid_mask: Pixels in which the camera sees the scene, or None for all that have a ray.
+
+    Returns:
+        The pixels, or None if all are seen.
     """
-    unseen = np.isnan(rays[:, 0]).reshape(size[::-1])
-    return unseen.astype(np.uint8) * np.uint8(255) if unseen.any() else None
+    unseen = np.isnan(rays[:, 0]).reshape(size[::-1]).astype(np.uint8) * np.uint8(255)
+    if valid_mask is not None:
+        unseen |= valid_mask.unseen(size)
+    return unseen if unseen.any() else None
 
 
 class GroundTable(GroundView):
@@ -141,6 +145,7 @@ class GroundTable(GroundView):
             above the horizon, beyond ``max_range_m``, and where the camera does not see the scene.
         unlimited: (H, W, 2) float32 x and y without the range limit. They tell whether a bearing
             is visible as far as a range.
+        behind_mask: The same, also where the valid mask hides the ground.
         unseen: Pixels in which the camera does not see the scene; see :func:`unseen_pixels`.
 
     Args:
@@ -161,8 +166,8 @@ class GroundTable(GroundView):
             raise ValueError(f'max_range_m is {max_range_m}, wanted meters above 0')
         self.max_range_m = float(max_range_m)
         self.valid_mask = valid_mask
-        self._rays = image_rays(camera, self.size, valid_mask)
-        self.unseen = unseen_pixels(self._rays, self.size)
+        self._rays = image_rays(camera, self.size)
+        self.unseen = unseen_pixels(self._rays, self.size, valid_mask)
         self._fill()
 
     def moved_to(self, pose: Pose, max_range_m: float) -> GroundTable:
@@ -180,7 +185,9 @@ class GroundTable(GroundView):
         return table
 
     def _fill(self) -> None:
-        self.unlimited = self._meet_ground(self._rays).reshape(*self.shape, 2)
+        self.unlimited = self.behind_mask = self._meet_ground(self._rays).reshape(*self.shape, 2)
+        if self.unseen is not None:
+            self.unlimited = np.where(self.unseen[..., None], np.float32('nan'), self.behind_mask)
         self.points = np.zeros((*self.shape, 3), np.float32)
         self.points[..., :2] = self.unlimited
         self.points[~(self.unlimited_range() <= self.max_range_m)] = np.nan
@@ -216,7 +223,8 @@ class GroundTable(GroundView):
         """Return the border of the visible ground on the vehicle's side, (H, W) uint8 of 0 or 255.
 
         It is the lower border of an upright camera's image, or of the circle that a fisheye lens
-        shows in it. It is computed at the first call.
+        shows in it. What lies behind a hole of unseen pixels has such a border, too. It is
+        computed at the first call.
         """
         if self._near_border is None:
             down, kernel = ground_direction(self.pose), np.zeros((3, 3), np.uint8)

@@ -90,8 +90,8 @@ class GroundLocator:
             camera = None
         if (camera, valid_mask) != self._unseen_of:
             if camera is not None:
-                rays = image_rays(camera, self._size, valid_mask)
-                self._unseen = unseen_pixels(rays, self._size)
+                rays = image_rays(camera, self._size)
+                self._unseen = unseen_pixels(rays, self._size, valid_mask)
             else:
                 self._unseen = valid_mask.unseen(self._size) if valid_mask is not None else None
             self._unseen_of = camera, valid_mask

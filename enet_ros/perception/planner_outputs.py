@@ -31,8 +31,8 @@ class RangeBins:
     Args:
         table: Ground points of the pixels.
         pixel_indices: (N,) int64, flat indices of the pixels that lie in a bin. A pixel may lie
-            in several.
-        bins: (N,) int64, the bin of each, by its ``table.unlimited``.
+            in several. Those that are not seen are left out.
+        bins: (N,) int64, the bin of each.
         trusted_to: (bins,) meters. Greater ranges than this are unknown. It is +inf where the
             image shows the ground of a bin from the border that faces the vehicle as far as
             ``range_max``. See :func:`ranges_to_see`.
@@ -104,7 +104,8 @@ def near_border_range(table: GroundTable) -> float:
     It is the lower border of the image, out to its corners, if the camera is upright. Where an
     image has black corners, it is the border of what lies between them. Where a bonnet is unseen,
     it is the ground behind that. A narrow mast does not count. It is the right border if the
-    camera is mounted on its right side.
+    camera is mounted on its right side. Unlike :meth:`GroundTable.near_border`, it has no part
+    at the far side of a hole or a mast.
 
     Returns:
         Meters from the origin of the base frame, or +inf if the camera looks straight down, so
@@ -158,11 +159,11 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
     """
     angles = scan.angle_min + np.arange(scan.count) * scan.angle_increment
     directions = np.stack((np.cos(angles), np.sin(angles)), axis=-1)
-    points = RAY_POINTS if table.unseen is None else DENSE_RAY_POINTS
-    ground = directions[:, None] * ranges_to_see(table, scan.range_max, points)[:, None]
+    along = ranges_to_see(table, scan.range_max,
+                          RAY_POINTS if table.unseen is None else DENSE_RAY_POINTS)
+    ground = directions[:, None] * along[:, None]
     is_in_view = np.all(table.pixel_indices_of(ground) >= 0, axis=1)
-    trusted_to = np.where(is_in_view, math.inf, scan.range_max)
-    bearing = np.arctan2(table.unlimited[..., 1], table.unlimited[..., 0])
+    bearing = np.arctan2(table.behind_mask[..., 1], table.behind_mask[..., 0])
     half_width = _half_width(bearing)
     if half_width.max(initial=0.) >= scan.angle_increment / 2.:
         pixel_indices, rays = _rays_through(bearing.ravel(), half_width.ravel(), scan)
@@ -170,7 +171,21 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
         rays = scan.ray_of(bearing).ravel()
         pixel_indices = np.flatnonzero(rays >= 0)
         rays = rays[pixel_indices]
+    if table.unseen is not None:
+        is_in_view[rays[hidden_ground(table, along)[pixel_indices]]] = False
+    trusted_to = np.where(is_in_view, math.inf, scan.range_max)
     return RangeBins(table, pixel_indices, rays, trusted_to, scan.range_min, scan.range_max)
+
+
+def hidden_ground(table: GroundTable, along: np.ndarray) -> np.ndarray:
+    """Return the pixels, (H * W,) bool, that would show ground of a bin, and are hidden.
+
+    Args:
+        table: Ground points of the pixels, some of which are not seen.
+        along: Ranges at which a bin must be seen; see :func:`ranges_to_see`.
+    """
+    ranges = np.hypot(table.behind_mask[..., 0], table.behind_mask[..., 1])
+    return ((table.unseen != 0) & (ranges > along[0]) & (ranges <= along[-1])).ravel()
 
 
 def _rays_through(bearing: np.ndarray, half_width: np.ndarray,
@@ -224,13 +239,16 @@ def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     """
     if not 0. < half_width_m < math.inf:
         raise ValueError(f'half_width_m is {half_width_m}, wanted meters above 0')
-    ahead = (table.unlimited[..., 0] > 0.) & (np.abs(table.unlimited[..., 1]) <= half_width_m)
+    ahead = (table.behind_mask[..., 0] > 0.) & (np.abs(table.behind_mask[..., 1]) <= half_width_m)
     pixel_indices = np.flatnonzero(ahead)
     along = ranges_to_see(table, table.max_range_m, STRIP_POINTS)
     y, ranges = np.meshgrid(np.linspace(-half_width_m, half_width_m, STRIP_LINES), along)
     x = np.sqrt(np.maximum(ranges ** 2 - y ** 2, 0.))
     is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0, axis=1)
     trusted_to = math.inf if is_in_view.all() else np.append(0., along)[np.argmin(is_in_view)]
+    if table.unseen is not None:
+        hidden = pixel_indices[hidden_ground(table, along)[pixel_indices]]
+        trusted_to = np.hypot(*table.behind_mask.reshape(-1, 2)[hidden].T).min(initial=trusted_to)
     return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([trusted_to]),
                      0., table.max_range_m)
 

@@ -108,8 +108,7 @@ class FrameJudge:
         """Judge a frame.
 
         Args:
-            sample: (rows, W, 3) uint8 and contiguous, the :func:`sampled_rows` of the network's
-                input.
+            sample: (rows, W, 3) uint8 in C order, the :func:`sampled_rows` of the input.
             segmentation: Result of the network. Its confidence is used if it is there.
             image: Decoded image, which tells whether two frames with one sample are the same.
             now_sec: When the frame was taken, by ``time.perf_counter``.

@@ -81,8 +81,8 @@ class ValidMask:
 
 def _read_file(path: str) -> bytes:
     """Return the content of a PNG file."""
-    file = Path(path).expanduser()
     try:
+        file = Path(path).expanduser()
         if not file.is_file():  # Reading a pipe would wait for ever.
             raise ConfigError(f"valid_mask is '{path}', and there is no such file; wanted the "
                               'path of a PNG image, or an empty text for none')

@@ -184,7 +184,7 @@ class RecordedCamera:
         if frame.suspicion is None:
             return
         self.warnings.warn(f'suspect frames, {frame.suspicion.fault.value}',
-                                 frame.suspicion.reason)
+                           frame.suspicion.reason)
         make_suspect_unknown(frame, self._perceiver)
 
     def state(self) -> dict[str, object]:

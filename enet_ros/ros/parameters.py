@@ -167,10 +167,11 @@ class NodeParameters:
         try:
             if self.camera_settings:
                 self._check_changeable(own)
-                if any(name.endswith('valid_mask') for name in changed):
-                    self._read_mask.cache_clear()
+                is_asked = any(name.endswith('valid_mask') for name in changed)
+                read_mask = cache(ValidMask.read) if is_asked else self._read_mask
                 self.camera_settings = settings_of_cameras({**self._values(), **changed},
-                                                           self._class_map, self._read_mask)
+                                                           self._class_map, read_mask)
+                self._read_mask = read_mask
                 self.on_change()
             else:
                 for name, value in own.items():

@@ -68,8 +68,8 @@ class Transforms:
         if not is_known or (newest.nanoseconds and not frame_time.nanoseconds):
             self._check_age(buffer, f'the newest transform from {source} to {target}', newest,
                             frame_time)
-        move, turn = stamped.transform.translation, stamped.transform.rotation
-        return Transform((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w))
+        t, q = stamped.transform.translation, stamped.transform.rotation
+        return Transform((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
 
     def _check_age(self, buffer, transform: str, newest: Time, frame_time: Time) -> None:
         """Raise a LookupError if the newest transform is too far from the frame."""

@@ -123,7 +123,7 @@ class Transitions:
         raise TransitionRefused(
             f'transition {transition!r} is refused, since the node is {state.label}; possible '
             f'now: {choice or "none"}' + ('' if state.state_id in PRIMARY_STATES else
-                                     '; ask again when this transition is over'))
+                                          '; ask again when this transition is over'))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
         """Run work that does not raise in a thread, and await its end."""

@@ -169,7 +169,7 @@ def _split_list(path: Path, frames: Sequence[Path]) -> set[str]:
         raise DatasetError(f'{path}: empty, wanted the frame names of the split, one a line')
     stems = {frame.stem for frame in frames}
     raise_problems(str(path), [f'{name}: no such frame in {frames[0].parent}' for name in names
-                                if _color_stem(Path(name)) not in stems])
+                               if _color_stem(Path(name)) not in stems])
     return {_color_stem(Path(name)) for name in names}
 
 

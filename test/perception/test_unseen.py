@@ -20,7 +20,13 @@ from enet_ros.perception.ground_tables import make_ground_tables
 from enet_ros.perception.parameters.settings import make_settings
 from enet_ros.perception.parameters.table import ConfigError
 from enet_ros.perception.perceive import Need, Perceiver
-from enet_ros.perception.planner_outputs import near_border_range
+from enet_ros.perception.planner_outputs import (
+    free_space_scan,
+    near_border_range,
+    nearest_edge,
+    path_bin,
+    scan_bins,
+)
 from enet_ros.perception.segmenter import Segmentation
 from enet_ros.perception.valid_mask import ValidMask
 
@@ -153,6 +159,22 @@ def test_a_hole_between_the_ends_of_a_ray_is_noticed(tmp_path, row):
     assert np.isnan(perception.free_space()[88:93]).all()
 
 
+@pytest.mark.parametrize('row', range(120, 200, 9))
+def test_a_ray_is_not_free_through_one_hidden_row(tmp_path, row):
+    size, k = (640, 360), (400., 0., 319.5, 0., 400., 179.5, 0., 0., 1.)
+    hidden = np.zeros(size[::-1], bool)
+    hidden[row] = True
+    mask = ValidMask.read(write_mask(tmp_path / 'mask.png', hidden))
+    table = GroundTable(CameraModel(*size, k), Pose.from_mount(1.4, .3), size, 20., mask)
+    settings = settings_of(scan__range_max=10.).settings.scan
+    free = np.full(table.shape, 255, np.uint8)
+    scan = free_space_scan(free, np.zeros_like(free), scan_bins(table, settings))
+    ahead = np.abs(settings.angle_min + settings.angle_increment * np.arange(len(scan))) < .3
+    assert np.hypot(*table.to_ground([(319.5, row)])[0]) < 9.5
+    assert not np.isposinf(scan[ahead]).any()
+    assert math.isnan(nearest_edge(free, np.zeros_like(free), path_bin(table, .2)))
+
+
 def test_pixels_without_a_ray_are_unknown_where_the_ground_is_there():
     camera = CameraModel(WIDTH, HEIGHT, (60., 0, 159.5, 0, 60., 95.5, 0, 0, 1), (0.,) * 4,
                          distortion_model='equidistant')
@@ -188,6 +210,11 @@ def test_a_mask_that_cannot_be_used_is_refused_by_name(tmp_path, write, reason):
     with pytest.raises(ConfigError, match=reason) as error:
         settings_of(valid_mask=str(tmp_path / 'mask.png'))
     assert f"valid_mask is '{tmp_path / 'mask.png'}'" in str(error.value)
+
+
+def test_a_home_folder_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match='valid_mask is .~nobody.at.all/mask.png., which cannot'):
+        settings_of(valid_mask='~nobody.at.all/mask.png')
 
 
 def test_tables_follow_the_mask(tmp_path):

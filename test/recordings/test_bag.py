@@ -53,7 +53,7 @@ def original(rows):
     ('sqlite3', 'file', True), ('sqlite3', 'file', False), ('sqlite3', 'message', True),
     ('sqlite3', 'message', False)])
 def test_every_kind_of_recording_is_labeled(bag, tmp_path, drawn, labels, storage, compression,
-                                             has_metadata):
+                                            has_metadata):
     rows = recordings.street(messages=drawn)
     path = recordings.write(tmp_path / 'drive', rows, storage=storage, compression=compression)
     if not has_metadata:

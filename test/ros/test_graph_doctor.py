@@ -202,7 +202,11 @@ def test_camera_info_that_was_sent_once_names_the_overrides_by_which_it_comes(be
                  'qos_overrides./camera_info.subscription.reliability': 'reliable'}
     for parameters in ({}, overrides):
         node = bench(**GROUND, **parameters)
-        node.tester.create_publisher(CameraInfo, 'camera_info', latched).publish(calibration())
+        publisher = node.tester.create_publisher(CameraInfo, 'camera_info', latched)
+        if parameters:
+            before = look()
+            assert Kind.NO_CAMERA_INFO in before and Kind.LATCHED_CAMERA_INFO not in before
+        publisher.publish(calibration())
         found = look()
         node.close()
         if parameters:

@@ -62,6 +62,9 @@ def test_a_valid_mask_is_read_when_it_is_set_and_hides_its_pixels(bench, pixels,
     check_unknown(BONNET[::-1], *map(pixels, node.reply(node.image(road_frame), *IMAGES)))
     refused = node.set(valid_mask=str(tmp_path / 'nothing.png'))
     assert not refused.successful and 'there is no such file' in refused.reason
+    write_mask(tmp_path / 'bonnet.png', BONNET)
+    assert node.set(confidence_floor=.02).successful  # Neither does one after a refusal.
+    check_unknown(BONNET[::-1], *map(pixels, node.reply(node.image(road_frame), *IMAGES)))
     assert node.set(valid_mask='').successful
     labels, mask, _ = map(pixels, node.reply(node.image(road_frame), *IMAGES))
     assert not (labels == 255).any() and mask[BONNET].any()

@@ -182,7 +182,7 @@ def test_continue_when_options_differ(straight, tree):
 
 
 def test_a_run_that_is_stopped_at_its_images_is_finished_by_the_same_command(tree, tmp_path,
-                                                                              monkeypatch):
+                                                                             monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
@@ -195,7 +195,7 @@ def test_a_run_that_is_stopped_at_its_images_is_finished_by_the_same_command(tre
 
 
 def test_an_image_that_cannot_be_drawn_does_not_cost_the_weights(tree, tmp_path, monkeypatch,
-                                                                  capsys):
+                                                                 capsys):
     def fail(*_):
         raise RuntimeError('no font')
     monkeypatch.setattr('enet_ros.training.finish.draw_samples', fail)

@@ -108,7 +108,7 @@ def check_calibration(info: CameraInfo, frame_size: tuple[int, int], *,
 
 
 def _with_source(camera: CameraModel, info: CameraInfo,
-                frame_size: tuple[int, int]) -> CameraModel:
+                 frame_size: tuple[int, int]) -> CameraModel:
     """Return the camera of rectified images with that of the raw ones, if K and D tell it."""
     try:
         source = camera_model(info, rectified=False)

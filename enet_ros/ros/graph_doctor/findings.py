@@ -94,7 +94,8 @@ class Kind(Enum):
                        'Set use_sim_time to true if the images come from that bag or simulator.')
     NO_CAMERA_INFO = Advice(E, 'Outputs in meters are on, and no camera_info comes.',
                             'Start the driver with a calibration, or remap camera_info:=TOPIC.')
-    LATCHED_CAMERA_INFO = Advice(E, 'camera_info was sent once, before the node listened.',
+    LATCHED_CAMERA_INFO = Advice(E, 'camera_info may have been sent once, before the node '
+                                 'listened.',
                                  'Set qos_overrides.TOPIC.subscription.durability to '
                                  'transient_local and .reliability to reliable.')
     CAMERA_INFO = Advice(W, 'The calibration does not fit the images.',

@@ -21,6 +21,7 @@ from enet_ros.ros.graph_doctor.observation import (
     INFO,
     Observation,
     Topic,
+    gets_latched,
     node_of,
 )
 from enet_ros.ros.guarded import reason_of
@@ -107,7 +108,7 @@ def _read_samples(topic: Topic) -> tuple[list[Sample], str]:
 
 
 def _sample_findings(topic: Topic, samples: list[Sample],
-                   observation: Observation) -> Iterator[Finding]:
+                     observation: Observation) -> Iterator[Finding]:
     sizes = sorted({sample.size for sample in samples})
     if len(sizes) > 1:
         yield Finding(Kind.SIZE_CHANGES, f'{topic.name} has images of '
@@ -138,7 +139,7 @@ def _calibration_findings(observation: Observation, samples: list[Sample]) -> It
     for topic in topics:
         if not topic.messages:
             if needed:
-                yield _silent_calibration(topic)
+                yield _silent_calibration(topic, observation.node)
             continue
         if len(topics) > 1 or not samples:  # Several cameras: which image belongs is not known.
             continue
@@ -156,10 +157,11 @@ def _calibration_findings(observation: Observation, samples: list[Sample]) -> It
                                          f"'{info.header.frame_id}' in {topic.name}")
 
 
-def _silent_calibration(topic: Topic) -> Finding:
+def _silent_calibration(topic: Topic, node: str) -> Finding:
     text = f'{topic.name}: no message came from {len(topic.publishers)} publishers'
-    if not any(end.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
-               for end in topic.publishers):
+    if gets_latched(topic, node) or not any(
+            end.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+            for end in topic.publishers):
         return Finding(Kind.NO_CAMERA_INFO, text)
     override = f'qos_overrides.{topic.name}.subscription'
     return Finding(Kind.LATCHED_CAMERA_INFO, f'{text}, which keep their last one for those that '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -48,6 +49,14 @@ class Topic:
             return 0.0
         seconds = self.arrivals_sec[-1] - self.arrivals_sec[0]
         return (len(self.arrivals_sec) - 1) / seconds if seconds > 0 else 0.0
+
+
+def gets_latched(topic: Topic, node: str) -> bool:
+    """Tell whether a node gets the last message of a topic that keeps it."""
+    return any(node_of(end) == node
+               and end.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+               and end.qos_profile.reliability is ReliabilityPolicy.RELIABLE
+               for end in topic.subscribers)
 
 
 @dataclass

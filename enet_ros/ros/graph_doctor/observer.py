@@ -30,7 +30,7 @@ from enet_ros.ros.graph_doctor.observation import (
     Observation,
     Topic,
     full_name,
-    node_of,
+    gets_latched,
 )
 from enet_ros.ros.guarded import Guarded
 from enet_ros.ros.qos import INPUT_QOS, LATCHED_QOS, copy_of
@@ -194,7 +194,8 @@ class Observer:
                 kind, topic, Guarded(self._node, topic, keep), qos, **options)
         subscriptions = [
             subscribe(INPUT_TYPES[topic.type_name], topic.name,
-                      partial(self._keep, topic, uses_clock), _input_qos(topic, observation.node),
+                      partial(self._keep, topic, uses_clock),
+                      copy_of(LATCHED_QOS if gets_latched(topic, observation.node) else INPUT_QOS),
                       raw=True)
             for topic in observation.inputs if topic.type_name in INPUT_TYPES]
         subscriptions += [
@@ -223,15 +224,6 @@ class Observer:
 
     def _keep_clock(self, message: Clock) -> None:
         self._clock_ns = ns_of_stamp(message.clock)
-
-
-def _input_qos(topic: Topic, node: str) -> QoSProfile:
-    """Return a profile that gets a latched message if that of the node does."""
-    latched = any(node_of(end) == node
-                  and end.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
-                  and end.qos_profile.reliability is ReliabilityPolicy.RELIABLE
-                  for end in topic.subscribers)
-    return copy_of(LATCHED_QOS if latched else INPUT_QOS)
 
 
 def _keep_statuses(observation: Observation, message: DiagnosticArray) -> None:

@@ -32,6 +32,15 @@ def test_nothing_is_computed_when_nobody_listens(bench, road_frame):
     assert [options['confidence'] for options in calls] == [True, False]
 
 
+def test_the_time_to_the_first_frame_is_logged_once(bench, road_frame, capfd):
+    node = bench()
+    node.listen('labels')
+    for _ in range(2):
+        node.reply(node.image(road_frame), 'labels')
+        time.sleep(0.3)  # The watchdog looks for the first frame every 0.05 s.
+    assert capfd.readouterr().err.count('first frame published') == 1
+
+
 def test_silent_until_active_and_after_deactivate(bench, road_frame):
     node = bench(start=False, autostart=False)
     assert node.node.trigger_configure().name == 'SUCCESS'

@@ -152,3 +152,14 @@ def test_a_transform_of_before_a_jump_that_comes_after_it_is_forgotten(monkeypat
     with pytest.raises(LookupError, match='is 9.0 s from the frame'):
         transforms.lookup('odom', 'base_link', early)
     assert tf2.cleared == 2
+
+
+def test_tf_is_never_listened_to_again_after_its_end(monkeypatch):
+    tf2, transforms = StampedTf2(monkeypatch, 100), Transforms(None)
+    transforms.listen()
+    assert tf2.listening == 1
+    transforms.close()
+    transforms.listen()
+    with pytest.raises(LookupError, match='the topics are being removed'):
+        transforms.lookup('odom', 'base_link', Time(nanoseconds=100 * 10**9).to_msg())
+    assert tf2.listening == 0

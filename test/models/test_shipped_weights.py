@@ -96,7 +96,8 @@ def scores_of(shared, weights, dataset):
     data, = in_one_class_map([open_dataset(dataset, root, 'val')], [source],
                              checkpoint.class_map)
     # The card's figures are torch's. OpenVINO gives the same ones in a quarter of the time.
-    return evaluate(checkpoint, data, (640, 360), 'auto', 'float32')
+    # Other tests run beside this one, so two threads would wait for each other.
+    return evaluate(checkpoint, data, (640, 360), 'auto', 'float32', threads=1)
 
 
 @pytest.mark.parametrize(('weights', 'dataset'), [

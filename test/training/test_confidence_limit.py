@@ -200,6 +200,6 @@ def test_the_shipped_limit_is_what_the_command_finds(shared):
     from enet_ros.perception.segmenter import Segmenter
     checkpoint = read_checkpoint(weights_path('enet_camvid_367'))
     limit = measure_confidence_limit(
-        Segmenter(checkpoint, checkpoint.resolution, use_cache=False),
+        Segmenter(checkpoint, checkpoint.resolution, threads=1, use_cache=False),
         spread_frames(shared / 'camvid' / 'val'))
     assert limit.least_confidence == pytest.approx(checkpoint.least_confidence, abs=0.02)

@@ -118,7 +118,7 @@ def near_border_range(table: GroundTable) -> float:
     facing = (seen & ~_neighbor(padded, x, y)
               & _neighbor(padded | outside, y, x) & _neighbor(padded | outside, -y, -x))
     if table.unseen is not None:
-        facing &= border_pixels(table)
+        facing &= _border_pixels(table)
     ranges = table.unlimited_range()[facing]
     if not ranges.size or not ground_direction(table.pose).any():
         return math.inf
@@ -132,7 +132,7 @@ def _facing_side(pose: Pose) -> tuple[int, int]:
     return max(((0, 1), (0, -1), (1, 0), (-1, 0)), key=ground_direction(pose).dot)
 
 
-def border_pixels(table: GroundTable) -> np.ndarray:
+def _border_pixels(table: GroundTable) -> np.ndarray:
     """Return the pixel of each line toward the vehicle that is nearest to it, (H, W) bool.
 
     It is the lowest pixel of each column that sees ground, if the camera is upright.
@@ -172,12 +172,12 @@ def scan_bins(table: GroundTable, scan: ScanSettings) -> RangeBins:
         pixel_indices = np.flatnonzero(rays >= 0)
         rays = rays[pixel_indices]
     if table.unseen is not None:
-        is_in_view[rays[hidden_ground(table, along)[pixel_indices]]] = False
+        is_in_view[rays[_hidden_ground(table, along)[pixel_indices]]] = False
     trusted_to = np.where(is_in_view, math.inf, scan.range_max)
     return RangeBins(table, pixel_indices, rays, trusted_to, scan.range_min, scan.range_max)
 
 
-def hidden_ground(table: GroundTable, along: np.ndarray) -> np.ndarray:
+def _hidden_ground(table: GroundTable, along: np.ndarray) -> np.ndarray:
     """Return the pixels, (H * W,) bool, that would show ground of a bin, and are hidden.
 
     Args:
@@ -247,7 +247,7 @@ def path_bin(table: GroundTable, half_width_m: float) -> RangeBins:
     is_in_view = np.all(table.pixel_indices_of(np.stack((x, y), axis=-1)) >= 0, axis=1)
     trusted_to = math.inf if is_in_view.all() else np.append(0., along)[np.argmin(is_in_view)]
     if table.unseen is not None:
-        hidden = pixel_indices[hidden_ground(table, along)[pixel_indices]]
+        hidden = pixel_indices[_hidden_ground(table, along)[pixel_indices]]
         trusted_to = np.hypot(*table.behind_mask.reshape(-1, 2)[hidden].T).min(initial=trusted_to)
     return RangeBins(table, pixel_indices, np.zeros_like(pixel_indices), np.array([trusted_to]),
                      0., table.max_range_m)

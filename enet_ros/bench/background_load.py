@@ -40,11 +40,12 @@ class BackgroundLoad:
             most: How many processes are named at most.
         """
         elapsed, family = self._elapsed_sec(), _family()
-        taken = sorted(((seconds - self._by_process.get(key, 0.0), key)
-                        for key, seconds in _seconds_by_process().items()
+        # A process keeps its start time when its name changes, as kernel threads' names do.
+        taken = sorted(((seconds - self._by_process.get(key, (0.0, ''))[0], key[0], name)
+                        for key, (seconds, name) in _seconds_by_process().items()
                         if key[0] not in family), reverse=True)
         return [f'{name} ({pid}), {100 * seconds / elapsed:.0f} % of a core'
-                for seconds, (pid, name) in taken[:most] if seconds > 0.02 * elapsed]
+                for seconds, pid, name in taken[:most] if seconds > 0.02 * elapsed]
 
     def sentence(self) -> str:
         """Say how busy other processes kept the cores, and name them."""
@@ -90,11 +91,12 @@ def _busy_sec() -> float:
     return ticks / os.sysconf('SC_CLK_TCK')
 
 
-def _seconds_by_process() -> dict[tuple[int, str], float]:
-    """Return (process id, name) -> processor time in seconds."""
+def _seconds_by_process() -> dict[tuple[int, float], tuple[float, str]]:
+    """Return (process id, start time) -> (processor time in seconds, name)."""
     seconds = {}
-    for process in psutil.process_iter(['pid', 'name', 'cpu_times']):
+    for process in psutil.process_iter(['pid', 'name', 'create_time', 'cpu_times']):
         times = process.info['cpu_times']
         if times is not None:
-            seconds[process.info['pid'], process.info['name']] = times.user + times.system
+            key = process.info['pid'], process.info['create_time']
+            seconds[key] = times.user + times.system, process.info['name']
     return seconds

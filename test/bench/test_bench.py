@@ -153,6 +153,20 @@ def test_another_process_is_other_load():
         stranger.kill()
 
 
+def test_a_process_that_changes_its_name_counts_since_the_start_only(monkeypatch):
+    def seen(name, user):
+        info = {'pid': 7, 'name': name, 'create_time': 1.0,
+                'cpu_times': SimpleNamespace(user=user, system=0.0)}
+        monkeypatch.setattr(psutil, 'process_iter', lambda fields: [SimpleNamespace(info=info)])
+
+    seen('kworker/0:1', 900.0)
+    load = BackgroundLoad()
+    seen('kworker/0:1-events', 900.0)
+    assert load.culprits() == []
+    seen('kworker/0:1-events', 930.0)
+    assert [text.split(',')[0] for text in load.culprits()] == ['kworker/0:1-events (7)']
+
+
 def test_every_runtime_gives_a_row_or_a_reason(workload, quiet, monkeypatch):
     def broken(workload, precision):
         raise ImportError("No module named 'none'")

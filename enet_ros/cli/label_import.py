@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                                 FrameFiles(images, is_export=not args.images), ids, validation)
     say(f'{export.tool}: {len(frames)} frames of {args.export} in {args.out}; {how}',
         to_stdout=True)
-    _warn(export, len(frames), ids.class_map)
+    _warn(export, len(frames), ids.class_map, args.background)
     total = sum(written.pixels.values())
     for i, name in enumerate((*ids.class_map.names, 'not labeled')):
         share = written.pixels[i if i < len(ids.class_map) else 255] / total
@@ -90,7 +90,7 @@ def _open_images(args: argparse.Namespace, files):
         args.export.parent)
 
 
-def _warn(export, kept: int, class_map) -> None:
+def _warn(export, kept: int, class_map, background: str | None) -> None:
     """Say on standard error what was left out, and what cannot be trained."""
     if len(class_map.labeled) < 2:
         say(f"warning: the only class is '{class_map.names[0]}', and enet-ros train wants two; "
@@ -102,4 +102,5 @@ def _warn(export, kept: int, class_map) -> None:
     for kind, count in sorted(export.ignored.items()):
         if count:
             say(f"warning: {count} annotations of the kind '{kind}' were left out: only "
-                'polygons and masks say which pixels they mean')
+                'polygons and masks say which pixels they mean'
+                + (f"; their pixels are '{background}'" if background else ''))

@@ -22,7 +22,7 @@ def write_whole(path: Path, content: bytes | memoryview, writing: Path | None = 
         mode: Its permissions, less those that the umask takes.
 
     Raises:
-        OSError: The file cannot be written. What stood there before it still does.
+        OSError: The file cannot be written; it is named. What stood there before it still does.
     """
     writing = writing or path.with_name(path.name + WRITING)
     try:
@@ -31,8 +31,10 @@ def write_whole(path: Path, content: bytes | memoryview, writing: Path | None = 
             stream.flush()
             os.fsync(stream.fileno())
         writing.replace(path)
-    except BaseException:  # Ctrl-C, too
+    except BaseException as error:  # Ctrl-C, too
         writing.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # A full disk names no file.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

@@ -37,7 +37,11 @@ class WholeCheckpoints(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(path, content.getbuffer())
+        try:
+            write_whole(path, content.getbuffer())
+        except OSError as error:
+            error.strerror = f'{error.strerror}; the same command continues once that is mended'
+            raise
 
     def load_checkpoint(self, path: str | Path, map_location=None,
                         weights_only: bool | None = True) -> dict:

@@ -156,3 +156,19 @@ def test_stamps_of_one_drive_are_one_sequence():
         choose_validation(names, 0.2, 0, 'sequence')
     assert sequence_of('d/front_1700000000_000000001.png') == sequence_of('d/front_3.jpg')
     assert sequence_of('drive_2_0001.png') != sequence_of('drive_3_0001.png')
+
+
+def test_views_of_one_moment_are_of_one_sequence():
+    names = [f'drive{drive}_{i:04}_{side}' for drive in (1, 2) for i in range(4)
+             for side in ('left', 'right', 'cam1')]
+    assert {sequence_of(name) for name in names} == {'drive1', 'drive2'}
+    chosen, how = choose_validation(names, 0.5, 0)
+    assert len({name[:6] for name in chosen}) == 1 and 'by sequence' in how and 'drives' not in how
+
+
+def test_names_that_show_no_drives_are_no_sequences():
+    names = [f'{word}' for word in ('ant', 'bee', 'cow', 'dog', 'eel', 'fox')]
+    chosen, how = choose_validation(names, 0.4, 0)
+    assert len(chosen) == 2 and 'chosen by frame' in how and 'a folder of its own' in how
+    with pytest.raises(ImportLabelsError, match='6 sequences in 6 frames'):
+        choose_validation(names, 0.4, 0, 'sequence')

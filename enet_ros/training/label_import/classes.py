@@ -12,6 +12,10 @@ from enet_ros.network.class_names import is_unlabeled
 from enet_ros.training.datasets import read_classes
 from enet_ros.training.label_import.shapes import Export, ImportLabelsError
 
+#: Kinds of annotations that mark no part of a frame, in CVAT and Label Studio.
+OF_WHOLE_FRAMES = frozenset({'tag', 'choices', 'taxonomy', 'textarea', 'number', 'rating',
+                             'datetime', 'relation', 'pairwise'})
+
 
 @dataclass(frozen=True)
 class LabelIds:
@@ -40,7 +44,8 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
         background: Label of the pixels on which nobody drew, or None.
 
     Raises:
-        ImportLabelsError: A label is in no class, an ignored one is none, or nothing is drivable.
+        ImportLabelsError: A label is in no class, an ignored one is none, nothing is drivable, or
+            the background is and something was marked there.
     """
     used = dict.fromkeys(shape.label for frame in export.frames for shape in frame.shapes)
     known = {**export.labels, **used}
@@ -63,8 +68,21 @@ def choose_classes(export: Export, path: Path | None, drivable: Collection[str],
         raise ImportLabelsError(f"the background is '{background}', wanted one of "
                                 f'{", ".join(ids)}{suggest(background, ids)}')
     class_map.checked(need_drivable=True)
+    if background is not None and class_map.drivable[ids[background]]:
+        _check_regions(export, background)
     return LabelIds(class_map, {label: ids.get(label, UNKNOWN) for label in used} | {
         label: UNKNOWN for label in ignored}, ids.get(background, UNKNOWN))
+
+
+def _check_regions(export: Export, background: str) -> None:
+    """Check that nothing was marked whose pixels would become a drivable background."""
+    regions = [f"{count} of the kind '{kind}'" for kind, count in sorted(export.ignored.items())
+               if count and kind not in OF_WHOLE_FRAMES]
+    if regions:
+        raise ImportLabelsError(
+            f"the background '{background}' is drivable, and annotations mark something else "
+            f'without saying which pixels: {", ".join(regions)}; draw them as polygons or masks, '
+            'or remove them in the tool, since their pixels would become drivable')
 
 
 def _check_ignored(ignored: Collection[str], labels: Collection[str]) -> None:

@@ -14,7 +14,8 @@ from enet_ros.training.label_import.shapes import DrawnFrame, Export, ImportLabe
 
 TOOL = 'CVAT, Segmentation mask 1.1'
 FOLDER = 'SegmentationClass/'
-BACKGROUND = 'background'  # CVAT gives this name to pixels that nobody drew on.
+#: CVAT's name and color of pixels that nobody drew on. A user's label may have the name, too.
+BACKGROUND = 'background', (0, 0, 0)
 
 _LINE = re.compile(r'([^:#][^:]*):(\d{1,3}),(\d{1,3}),(\d{1,3}):.*')
 
@@ -29,7 +30,7 @@ def read(files: ExportFiles, name: str) -> Export:
     Raises:
         ImportLabelsError: labelmap.txt cannot be read, or there is no label image.
     """
-    labels = _read_labelmap(files, name)
+    labels = dict(item for item in _read_labelmap(files, name).items() if item != BACKGROUND)
     base = name[:-len('labelmap.txt')] + FOLDER
     masks = [path for path in files.names if path.startswith(base) and path.endswith('.png')]
     if not masks:
@@ -40,8 +41,7 @@ def read(files: ExportFiles, name: str) -> Export:
     for path in masks:
         stem = path[len(base):-len('.png')]
         frames.append(DrawnFrame(images.get(stem, stem), _read_mask(files, path, labels)))
-    drawn = {label: color for label, color in labels.items() if label != BACKGROUND}
-    return Export(TOOL, frames, drawn)
+    return Export(TOOL, frames, labels)
 
 
 def _stem(path: str, folder: str) -> str:
@@ -81,7 +81,7 @@ def _read_mask(files: ExportFiles, path: str,
         raise ImportLabelsError(f"'{files.path}': {path} has colors that labelmap.txt does not "
                                 f'name: {", ".join(unknown[:8])}')
     return tuple(Shape(label_of[key], _painter(path, keys == key)) for key in present.tolist()
-                 if label_of.get(key, BACKGROUND) != BACKGROUND)
+                 if key in label_of)
 
 
 def _painter(path: str, mask: np.ndarray):

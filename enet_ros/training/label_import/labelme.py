@@ -25,6 +25,8 @@ from enet_ros.training.label_import.shapes import (
 )
 
 TOOL = 'labelme JSON'
+#: Labels with a meaning of their own in labelme's converters.
+NOT_LABELED, NOT_DRAWN = '__ignore__', '_background_'
 
 _ABSOLUTE = re.compile('/|[A-Za-z]:')
 
@@ -97,10 +99,13 @@ def paths_of(name: str, image_path: str) -> tuple[str, ...]:
 
 
 def _read_shape(item: object, ignored: Counter) -> Shape | None:
-    """Read a shape, or return None for one that has no area."""
+    """Read a shape, or return None for one that has no area, or is of what nobody drew."""
     if not isinstance(item, dict) or not isinstance(item.get('label'), str):
         raise ImportLabelsError('a shape has no label')
-    kind, label, points = item.get('shape_type', 'polygon'), item['label'], item.get('points')
+    if item['label'] == NOT_DRAWN:
+        return None
+    label = 'ignore' if item['label'] == NOT_LABELED else item['label']
+    kind, points = item.get('shape_type', 'polygon'), item.get('points')
     if kind == 'polygon':
         return polygon(label, points)
     if kind in ('rectangle', 'mask'):

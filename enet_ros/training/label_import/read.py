@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from enet_ros.training.label_import import cvat_masks, cvat_xml, label_studio, labelme
@@ -30,19 +32,21 @@ def read_export(files: ExportFiles) -> Export:
 
 
 def _read(files: ExportFiles) -> Export:
-    for name in files.names:
-        if Path(name).name == 'labelmap.txt':
-            return cvat_masks.read(files, name)
-    xml, documents = files.ending('.xml'), files.ending('.json')
-    if xml:
-        if len(xml) > 1:
-            raise ImportLabelsError(f"'{files.path}' has {len(xml)} .xml files, wanted one")
-        return cvat_xml.read(files, xml[0])
-    contents = {name: files.json(name) for name in documents}
+    contents = {name: files.json(name) for name in files.ending('.json')}
     drawn = {name: content for name, content in contents.items() if labelme.is_export(content)}
-    if drawn:
-        return labelme.read(files, drawn)
-    for name, content in contents.items():
-        if label_studio.is_export(content):
-            return label_studio.read(files, name, content)
-    raise ImportLabelsError(f"'{files.path}' is no export that is known; wanted {FORMATS}")
+    found: dict[str, Callable[[], Export]] = {
+        **{name: partial(cvat_masks.read, files, name) for name in files.names
+           if Path(name).name == 'labelmap.txt'},
+        **{name: partial(cvat_xml.read, files, name) for name in files.ending('.xml')},
+        **{name: partial(label_studio.read, files, name, content)
+           for name, content in contents.items() if label_studio.is_export(content)}}
+    if drawn:  # One file a frame: together they are one export.
+        found[next(iter(drawn))] = partial(labelme.read, files, drawn)
+    if len(found) > 1:
+        first, second = list(found)[:2]
+        raise ImportLabelsError(f"'{files.path}' has {len(found)} exports, such as {first} and "
+                                f'{second}, wanted one; import each into a folder of its own, and '
+                                'name these folders in a file for enet-ros train --data')
+    if not found:
+        raise ImportLabelsError(f"'{files.path}' is no export that is known; wanted {FORMATS}")
+    return next(iter(found.values()))()

@@ -10,16 +10,21 @@ from pathlib import PurePosixPath
 from enet_ros.training.label_import.files import parts_of, stem_of
 from enet_ros.training.label_import.shapes import ImportLabelsError
 
+#: Which of several cameras took a frame. Their views of one moment belong together.
+_CAMERA = re.compile(r'[_\-. ]+(left|right|front|rear|back|cam(era)?[_\-]?\d*)$', re.IGNORECASE)
 _NUMBER = re.compile(r'[_\-. ]*((?<!\d)\d{10}[_\-.]\d{9}|\d+)$')
+NO_DRIVES = ('the names show no drives, and neighbors may be in both splits: put each drive into '
+             'a folder of its own')
 
 
 def sequence_of(name: str) -> str:
     """Return the sequence of a frame: its folder, and its name without the number at the end.
 
-    A stamp in seconds and nanoseconds, such as 1700000000_250000000, is one number.
+    A stamp in seconds and nanoseconds, such as 1700000000_250000000, is one number. The name of a
+    camera may follow the number: drive1_0007_left and drive1_0008_right are of one sequence.
     """
     path = PurePosixPath(stem_of('/'.join(parts_of(name))))
-    return str(path.parent / _NUMBER.sub('', path.name))
+    return str(path.parent / _NUMBER.sub('', _CAMERA.sub('', path.name)))
 
 
 def choose_validation(names: Sequence[str], fraction: float, seed: int,
@@ -44,10 +49,12 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
     if not 0 < fraction < 1:
         raise ImportLabelsError(f'the validation share is {fraction}, wanted more than 0 and less '
                                 'than 1')
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(sequence_of(name), []).append(name)
-    by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1
+    groups = _sequences(names)
+    # Where most frames are alone, the names say nothing of sequences.
+    alone = len(names) > 2 and 2 * sum(len(group) == 1 for group in groups.values()) > len(names)
+    if alone and split_by == 'sequence':
+        raise ImportLabelsError(f'{len(groups)} sequences in {len(names)} frames: {NO_DRIVES}')
+    by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1 and not alone
     if not by_sequence:
         groups = {name: [name] for name in names}
     if not names:
@@ -59,7 +66,15 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
                                 + ('; or --split-by frame' if by_sequence else ''))
     chosen = _draw(groups, fraction * len(names), seed)
     return chosen, (f'{len(chosen)} of {len(names)} frames validate, chosen by {kind} with the '
-                    f'seed {seed}')
+                    f'seed {seed}' + (f'; {NO_DRIVES}' if alone else ''))
+
+
+def _sequences(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return sequence -> its frames."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(sequence_of(name), []).append(name)
+    return groups
 
 
 def _draw(groups: dict[str, list[str]], count: float, seed: int) -> set[str]:

@@ -119,17 +119,15 @@ def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sourc
         class_map: The classes; those of the first split when None.
 
     Returns:
-        The splits, of one class map and one table of sets. A single split is returned as it is.
+        The splits, of one class map and one table of sets.
 
     Raises:
         DatasetError: A class of a source is none of the first source's, a set means nothing,
             no class of a source counts, or the first source has fewer than two classes.
     """
     if class_map is None:
-        check_two_classes(splits[0].class_map, splits[0].name)
-        if len(splits) == 1 and not sources[0].rename:
-            return list(splits)
         class_map = splits[0].class_map
+        check_two_classes(class_map, splits[0].name)
     sets = LabelSets(class_map.names)
     luts = []
     for split, source in zip(splits, sources):

@@ -133,16 +133,16 @@ def open_sources(sources: Sequence[Source]
         Training splits, and validation splits of those sources that have one.
 
     Raises:
-        DatasetError: A split cannot be opened, or a frame would be trained on and validate.
+        DatasetError: A split cannot be opened, a frame would be trained on and validate, or the
+            first source has fewer than two classes.
     """
     training = [source.open(source.train_split) for source in sources]
     validated = [source for source in sources if source.val_split]
     validation = [source.open(source.val_split) for source in validated]
     check_apart(training, validation)
-    class_map = training[0].class_map
     # One table of sets for all that is trained on, since a label must mean the same in a batch.
-    return (in_one_class_map(training, sources, class_map),
-            each_in_class_map(validation, validated, class_map))
+    training = in_one_class_map(training, sources)
+    return training, each_in_class_map(validation, validated, training[0].class_map)
 
 
 def _rank() -> int:

@@ -121,6 +121,18 @@ def test_a_run_on_one_class_is_refused_and_a_second_source_may_have_one():
     assert split.decode(np.uint8([0, 255])).tolist() == [1, 255]
 
 
+@pytest.mark.parametrize('names', [['void', 'yard'], ['yard']])
+@pytest.mark.parametrize('by_file', [False, True])
+def test_training_on_one_class_is_refused_before_the_first_step(tree, tmp_path, names, by_file):
+    classes, data = tmp_path / 'one.json', tmp_path / 'data.yaml'
+    classes.write_text(json.dumps([{'name': name} for name in names]))
+    data.write_text(f'sources: [{{dataset: folders, root: {tree}, classes: {classes}}}]')
+    changes = ({'dataset': (), 'root': None, 'data': str(data)} if by_file
+               else {'classes': str(classes)})
+    with pytest.raises(DatasetError, match="folders: the only class is 'yard', wanted at least"):
+        train(run_options(tree, tmp_path / 'run', **changes))
+
+
 def test_synthetic_roads_without_a_class_of_the_run_are_refused(tree, tmp_path):
     with pytest.raises(DatasetError, match='none of the classes path, grass; wanted some of Sky'):
         train(run_options(tree, tmp_path / 'run', drawn=0.5))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.media import SourceError, StoredImage, as_shown, decode_image_file, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.label_checks import LabelCheck
@@ -207,7 +208,8 @@ def _describe_rotated(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
     if not frames:
         return ()
     return (f'{where}: {len(frames)} frames have an EXIF orientation that keeps their size, first '
-            f'{frames[0]}. Frames are taken as they are shown, and their labels must fit that',)
+            f'{printable(str(frames[0]))}. Frames are taken as they are shown, and their labels '
+            'must fit that',)
 
 
 def count_values(values: np.ndarray) -> np.ndarray:

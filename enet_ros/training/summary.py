@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.perception.parameters.settings import NodeSettings
 from enet_ros.training.options import TrainOptions
 
@@ -27,7 +28,8 @@ def summarize(options: TrainOptions, scores: dict) -> str:
         f'weights: {weights}',
         f'scores on {scores["images"]} validation images: {figures or "none"}',
         f'more: {weights.parent / "scores.json"}, curves.png and samples.png beside it',
-        'next:', *(f'  {shlex.join(command)}' for command in next_commands(options, weights))))
+        'next:', *(f'  {printable(shlex.join(command))}'
+                   for command in next_commands(options, weights))))
 
 
 def next_commands(options: TrainOptions, weights: Path) -> list[list[str]]:

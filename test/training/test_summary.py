@@ -1,8 +1,13 @@
 """The lines that end a training run, and that its commands are ones that work."""
 
+import os
 import shlex
+import shutil
+import sys
+from contextlib import redirect_stdout
 
 import pytest
+from PIL import Image
 from support.training_runs import run_options
 
 torch = pytest.importorskip('torch')
@@ -10,6 +15,7 @@ pytest.importorskip('pytorch_lightning', reason='training needs pytorch-lightnin
 pytest.importorskip('matplotlib', reason='training draws its curves with matplotlib')
 
 from enet_ros.cli.main import main  # noqa: E402
+from enet_ros.training.options import TrainingError  # noqa: E402
 from enet_ros.training.summary import summarize  # noqa: E402
 from enet_ros.training.train import train  # noqa: E402
 
@@ -28,6 +34,26 @@ def test_a_run_ends_with_its_weights_scores_and_commands_that_work(tree, tmp_pat
     assert shlex.split(segment)[-4:] == ['--weights', str(weights), '--resolution', '48x32']
     assert shlex.split(node) == ['segment_node', '--ros-args', '-p', f'weights:={weights}', '-p',
                                  'resolution:=[48, 32]']
+
+
+def test_a_folder_whose_name_is_no_text_is_trained_on(tree, tmp_path, monkeypatch):
+    root = shutil.copytree(tree, tmp_path / os.fsdecode(b'H\xf6fe'))
+    frame = root / 'train/0.png'
+    exif = Image.Exif()
+    exif[0x0112] = 2  # mirrored: a note names the frame
+    Image.open(frame).save(frame, exif=exif)
+    monkeypatch.setattr(sys, 'argv', ['enet-ros', 'train', '--root', str(root)])
+    done = run_options(root, tmp_path / 'run', steps=2)
+    with open(tmp_path / 'said', 'w', encoding='utf-8') as said, redirect_stdout(said):
+        assert train(done) == 0
+    assert r'H\udcf6fe/train/0.png' in (tmp_path / 'run/data.txt').read_text()
+    assert (tmp_path / 'run/model.safetensors').is_file()
+
+
+def test_a_run_whose_name_is_no_text_is_refused_first(tree, tmp_path):
+    with pytest.raises(TrainingError, match='wanted a path in UTF-8'):
+        train(run_options(tree, tmp_path / os.fsdecode(b'H\xf6fe')))
+    assert not list(tmp_path.iterdir())
 
 
 def test_scores_without_a_value_and_the_resolution_of_the_node_are_left_out(tree, tmp_path):

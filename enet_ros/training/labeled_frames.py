@@ -43,6 +43,7 @@ class SegmentationData:
         read_label: Returns the values of a label image, (H, W), or its colors, (H, W, 3). It
             raises ValueError for an image of another kind.
         label_checks: Checks of the values of all label images together.
+        notes: Sentences about the split that :meth:`check` returns first.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SegmentationData:
     sets: LabelSets | None = None
     read_label: Callable[[StoredImage], np.ndarray] = read_values
     label_checks: tuple[LabelCheck, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -123,7 +125,7 @@ class SegmentationData:
         where = f'{self.name} {self.split}'
         raise_problems(where, problems)
         self.raise_label_problems(counts)
-        return _describe_rotated(where, rotated)
+        return (*self.notes, *_describe_rotated(where, rotated))
 
     def raise_label_problems(self, counts: Sequence[tuple[np.ndarray, int]]) -> None:
         """Check the values of all label images together.

@@ -7,6 +7,7 @@ import os
 import signal
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,7 @@ from enet_ros.training.sources import (
     check_apart,
     each_in_class_map,
     in_one_class_map,
+    other_drivable,
 )
 from enet_ros.training.summary import summarize
 
@@ -140,9 +142,14 @@ def open_sources(sources: Sequence[Source]
     validated = [source for source in sources if source.val_split]
     validation = [source.open(source.val_split) for source in validated]
     check_apart(training, validation)
+    class_map = training[0].class_map
+    notes = [other_drivable(class_map, 'the first data set calls', *pair)
+             for pair in zip(training, sources)]
     # One table of sets for all that is trained on, since a label must mean the same in a batch.
-    training = in_one_class_map(training, sources)
-    return training, each_in_class_map(validation, validated, training[0].class_map)
+    translated = in_one_class_map(training, sources)
+    return ([replace(split, notes=(note,) if note else ())
+             for split, note in zip(translated, notes)],
+            each_in_class_map(validation, validated, class_map))
 
 
 def _rank() -> int:

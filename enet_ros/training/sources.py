@@ -15,7 +15,7 @@ import numpy as np
 
 from enet_ros.common.one_line_error import printable
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.network.class_names import class_key
+from enet_ros.network.class_names import class_key, parameter_name
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
@@ -151,6 +151,16 @@ def each_in_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sour
     """
     return [in_one_class_map([split], [source], class_map)[0]
             for split, source in zip(splits, sources)]
+
+
+def explain_no_drivable(class_map: ClassMap) -> str:
+    """Return a sentence where no class of a run is drivable, or ''."""
+    if class_map.drivable_names:
+        return ''
+    names = ', '.join(map(parameter_name, class_map.labeled.values()))
+    return ('no class is drivable, and a node with these weights does not start so: write '
+            'drivable: true at a class of the class file, or start the node with '
+            f'-p class_map.NAME.drivable:=true, with a NAME of {names}')
 
 
 def other_drivable(class_map: ClassMap, caller: str, data: SegmentationData,

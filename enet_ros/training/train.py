@@ -51,6 +51,7 @@ from enet_ros.training.sources import (
     Source,
     check_apart,
     each_in_class_map,
+    explain_no_drivable,
     in_one_class_map,
     other_drivable,
 )
@@ -96,7 +97,8 @@ def _train_in(run: Path, options: TrainOptions) -> int:
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
     if module.global_rank == 0:
-        print(summarize(options, finish(module, data, options, validation)))
+        print(summarize(options, finish(module, data, options, validation),
+                        validation[0].class_map))
     return 0
 
 
@@ -143,8 +145,9 @@ def open_sources(sources: Sequence[Source]
     validation = [source.open(source.val_split) for source in validated]
     check_apart(training, validation)
     class_map = training[0].class_map
-    notes = [other_drivable(class_map, 'the first data set calls', *pair)
-             for pair in zip(training, sources)]
+    notes = [explain_no_drivable(class_map), *(
+        other_drivable(class_map, 'the first data set calls', *pair)
+        for pair in zip(training[1:], sources[1:]))]
     # One table of sets for all that is trained on, since a label must mean the same in a batch.
     translated = in_one_class_map(training, sources)
     return ([replace(split, notes=(note,) if note else ())

@@ -33,7 +33,7 @@ from enet_ros.training.batches import (
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
 from enet_ros.training.data_fingerprint import check_same_data, record_fingerprints
-from enet_ros.training.data_module import AugmentationSchedule, RunData
+from enet_ros.training.data_module import AugmentationSchedule, RunData, explain_shared_memory
 from enet_ros.training.data_survey import Survey, draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
@@ -305,6 +305,9 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
 
     Returns:
         Whether the run is finished.
+
+    Raises:
+        TrainingError: The machine cannot train so; the message says what to do.
     """
     keep = KeepLast(last, options.save_every)
     trainer = _trainer(options, keep, len(data.validation_frames))
@@ -314,6 +317,10 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
         trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
     except SIGTERMException:
         pass  # of Lightning, where it came before on_train_start; KeepLast has saved the step
+    except RuntimeError as error:
+        if explanation := explain_shared_memory(error):
+            raise TrainingError(explanation) from error
+        raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

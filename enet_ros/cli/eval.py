@@ -93,7 +93,12 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
     from enet_ros.training.data_file import read_sources
     from enet_ros.training.datasets import open_dataset
     from enet_ros.training.evaluate import in_classes_of
-    from enet_ros.training.sources import check_two_classes, each_in_class_map
+    from enet_ros.training.sources import (
+        Source,
+        check_two_classes,
+        each_in_class_map,
+        other_drivable,
+    )
     if bool(args.data) == bool(args.dataset) or bool(args.root) != bool(args.dataset):
         raise ValueError('wanted --dataset NAME --root DIR, or --data FILE alone')
     if args.data and (args.classes, args.split) != (None, None):
@@ -107,23 +112,15 @@ def _open(args: argparse.Namespace, class_map: ClassMap) -> list[SegmentationDat
         _check(splits)
     else:
         split = 'val' if args.split is None else args.split
+        sources = [Source(args.dataset, args.root)]
         opened = [open_dataset(args.dataset, args.root, split, args.classes)]
         check_two_classes(opened[0].class_map, opened[0].name)
         _check(opened)  # before the classes are compared: masks have other classes as well
         splits = [in_classes_of(class_map, opened[0])]
-        if sentence := _other_drivable(class_map, opened[0]):
+    for data, source in zip(opened, sources):
+        if sentence := other_drivable(class_map, 'the weights call', data, source):
             print(sentence, file=sys.stderr)
     return splits
-
-
-def _other_drivable(class_map: ClassMap, data: SegmentationData) -> str:
-    """Return a sentence where the weights call other classes drivable than a data set, or ''."""
-    from enet_ros.network.class_names import class_key
-    ours, theirs = class_map.drivable_names, data.class_map.drivable_names
-    if set(map(class_key, ours)) == set(map(class_key, theirs)):
-        return ''
-    return (f'{data.name}: drivable is what the weights call so ({", ".join(ours)}), and not what '
-            f'the data set does ({", ".join(theirs) or "nothing"})')
 
 
 def _check(splits: Sequence[SegmentationData]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def check_outputs(paths: Iterable[Path | None], *, force: bool) -> None:
         force: Whether files that exist may be replaced.
 
     Raises:
-        ValueError: Two of the paths are one file, or the folder of one is not there.
+        ValueError: Two of the paths are one file, or as :func:`check_writable`.
         FileExistsError: As :func:`check_absent`.
     """
     named = [path for path in paths if path is not None]
@@ -24,9 +25,29 @@ def check_outputs(paths: Iterable[Path | None], *, force: bool) -> None:
         raise ValueError(f"of the files to write ({', '.join(map(str, named))}) two are one; "
                          'wanted a name for each')
     for path in named:
-        if not path.resolve().parent.is_dir():
-            raise ValueError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
+        check_writable(path)
     check_absent(named, force=force)
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file can be written, before any work is done. Nothing is left there.
+
+    Raises:
+        ValueError: The path is a folder, its folder is not there, or nothing can be written to it.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ValueError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
+    if path.is_dir():
+        raise ValueError(f"'{path}' is a folder, wanted the name of a file to write")
+    if os.access(path, os.W_OK):  # A terminal can be written to in a folder that cannot.
+        return
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"'{path.parent}' takes no new file ({error.strerror}), wanted another "
+                         f'folder to write {path.name} to') from error
 
 
 def check_absent(paths: Iterable[Path | None], *, force: bool,

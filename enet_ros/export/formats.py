@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from enet_ros.common.overwrite import check_writable
 from enet_ros.machine import import_openvino
 from enet_ros.network.build import build_graph
 from enet_ros.network.checkpoint import Checkpoint
@@ -128,7 +129,8 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike, file_format: str,
     Raises:
         ExportError: The format is unknown, the suffix is wrong or packages are missing; or the
             outputs differ from torch's on more than 0.1 % of pixels. Nothing is kept then.
-        ValueError: The resolution is impossible, or the weights are not an ENet's.
+        ValueError: The resolution is impossible, the weights are not an ENet's, or the file cannot
+            be written.
     """
     path = Path(path)
     _check_request(path, file_format, batch)
@@ -185,12 +187,6 @@ def _check_request(path: Path, file_format: str, batch: int) -> None:
     if batch < 1:
         raise ExportError(f'batch is {batch}, wanted 1 or more')
     check_packages(file_format, wanted.packages)
-
-
-def check_writable(path: Path) -> None:
-    """Raise an ExportError if the folder of a file does not exist."""
-    if not path.parent.is_dir():
-        raise ExportError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
 
 
 def check_packages(subject: str, packages: Sequence[str]) -> None:

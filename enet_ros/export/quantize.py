@@ -18,7 +18,8 @@ import numpy as np
 
 from enet_ros.backends.agreement import agreeing_share
 from enet_ros.backends.openvino import convert_checkpoint, model_files, openvino_version
-from enet_ros.export.formats import ExportError, check_packages, check_writable
+from enet_ros.common.overwrite import check_writable
+from enet_ros.export.formats import ExportError, check_packages
 from enet_ros.media import existing, list_images, read_image
 from enet_ros.network.checkpoint import Checkpoint, write_checkpoint
 from enet_ros.network.quantized import QuantizedGraph
@@ -57,8 +58,8 @@ def export_int8(checkpoint: Checkpoint, path: str | os.PathLike, folder: str | o
     Raises:
         ExportError: The suffix is wrong, nncf is missing, or less than 95 % of pixels agree.
             Nothing is kept then.
-        ValueError: There are no images (SourceError), the resolution is impossible, or the weights
-            are not an ENet's.
+        ValueError: There are no images (SourceError), the resolution is impossible, the weights
+            are not an ENet's, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != SUFFIX:

@@ -302,6 +302,6 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         'least_confidence': json.dumps(checkpoint.least_confidence),
         'decoder_activation': checkpoint.decoder_activation,
         'architecture': checkpoint.architecture,
-        'scores': json.dumps(checkpoint.scores), 'origin': checkpoint.origin,
-        'sources': json.dumps(list(checkpoint.sources)),
+        'scores': json.dumps(checkpoint.scores), 'origin': printable(checkpoint.origin),
+        'sources': json.dumps([printable(name) for name in checkpoint.sources]),
     }

@@ -40,6 +40,20 @@ class AugmentationSchedule:
     crops_part: float
 
 
+def explain_shared_memory(error: RuntimeError) -> str:
+    """Say what to do if loading processes had too little shared memory, or return ''.
+
+    Args:
+        error: What the trainer raised. It ends with the error of the loading process.
+    """
+    text = f'{error.__cause__ or ""}\n{error}'.strip()
+    if 'shared memory' not in text:
+        return ''
+    return ('the loading processes have too little shared memory '
+            f'({text.splitlines()[-1].strip()}): start the container with --ipc=host or '
+            '--shm-size=2g, or train with --workers 0')
+
+
 class RunData(pl.LightningDataModule):
     """Training and validation batches of a run.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from enet_ros.media import is_hidden
+from enet_ros.media import IMAGE_SUFFIXES, is_hidden
 from enet_ros.network.class_files import read_class_list, read_class_sets
 from enet_ros.network.class_map import UNKNOWN, ClassMap, ClassMapError
 from enet_ros.network.classes import (
@@ -30,9 +30,6 @@ from enet_ros.training.labeled_frames import (
 )
 from enet_ros.training.road_datasets import idd_lite, lums
 
-#: Data sets hold only these; a stray file of another kind beside them is no frame.
-FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg')
-
 #: File beside frames that :func:`enet_ros.training.drawn_set.draw_dataset` drew: how it did.
 DRAWN = 'drawn.json'
 
@@ -46,14 +43,14 @@ def _images(folder: Path) -> list[Path]:
     """List the images of a folder, sorted by name, without hidden ones."""
     if not folder.is_dir():
         raise DatasetError(f'{folder}: no such folder')
-    paths = _list_frames(folder)
+    paths = _list_images(folder)
     if not paths:
-        raise DatasetError(f'{folder}: no images ({", ".join(FRAME_SUFFIXES)})')
+        raise DatasetError(f'{folder}: no images ({", ".join(sorted(IMAGE_SUFFIXES))})')
     return paths
 
 
-def _list_frames(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES
+def _list_images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES
                   and not is_hidden(p.relative_to(folder)))
 
 
@@ -96,7 +93,7 @@ def pairs_with_labels(frames: Sequence[Path], folder: Path) -> tuple[Pairs, list
     """
     problems: list[str] = []
     by_frame = _by_key(frames, _stem, problems)
-    by_label = _by_key(_list_frames(folder), _stem, problems)
+    by_label = _by_key(_list_images(folder), _stem, problems)
     problems += [f'{by_label[key]}: has no frame' for key in sorted(by_label)
                  if key not in by_frame]
     return tuple((by_frame[key], by_label[key]) for key in sorted(by_frame)

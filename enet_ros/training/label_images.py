@@ -27,7 +27,7 @@ def read_values(stored: StoredImage) -> np.ndarray:
         ValueError: It has colors, or its compression changes numbers.
     """
     image = stored.image
-    _refuse_jpeg(stored)
+    _check_png(stored)
     if image.mode == '1':
         values = np.asarray(image).astype(np.uint8)
     elif image.mode in ('L', 'P') or image.mode.startswith('I'):
@@ -45,7 +45,7 @@ def read_colors(stored: StoredImage) -> np.ndarray:
     Raises:
         ValueError: It has one channel of numbers, or its compression changes colors.
     """
-    _refuse_jpeg(stored)
+    _check_png(stored)
     image = stored.image
     if image.mode not in ('RGB', 'RGBA', 'P'):
         raise ValueError('one channel, wanted RGB colors')
@@ -54,10 +54,11 @@ def read_colors(stored: StoredImage) -> np.ndarray:
     return orient(np.asarray(image.convert('RGB')), stored.remaining)
 
 
-def _refuse_jpeg(stored: StoredImage) -> None:
+def _check_png(stored: StoredImage) -> None:
     if stored.image.format != 'PNG':
-        raise ValueError(f'a label image in {stored.image.format}, wanted PNG: JPEG changes the '
-                         'values at the borders of classes')
+        reason = (': JPEG changes the values at the borders of classes'
+                  if stored.kind == 'JPEG' else '')
+        raise ValueError(f'a label image in {stored.image.format}, wanted PNG{reason}')
 
 
 def _is_opaque(stored: StoredImage) -> bool:

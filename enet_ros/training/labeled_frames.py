@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.media import SourceError, StoredImage, as_shown, decode_image_file, read_bytes
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 from enet_ros.training.label_checks import LabelCheck
@@ -42,6 +43,7 @@ class SegmentationData:
         read_label: Returns the values of a label image, (H, W), or its colors, (H, W, 3). It
             raises ValueError for an image of another kind.
         label_checks: Checks of the values of all label images together.
+        notes: Sentences about the split that :meth:`check` returns first.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SegmentationData:
     sets: LabelSets | None = None
     read_label: Callable[[StoredImage], np.ndarray] = read_values
     label_checks: tuple[LabelCheck, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -122,7 +125,7 @@ class SegmentationData:
         where = f'{self.name} {self.split}'
         raise_problems(where, problems)
         self.raise_label_problems(counts)
-        return _describe_rotated(where, rotated)
+        return (*self.notes, *_describe_rotated(where, rotated))
 
     def raise_label_problems(self, counts: Sequence[tuple[np.ndarray, int]]) -> None:
         """Check the values of all label images together.
@@ -207,7 +210,8 @@ def _describe_rotated(where: str, frames: Sequence[Path]) -> tuple[str, ...]:
     if not frames:
         return ()
     return (f'{where}: {len(frames)} frames have an EXIF orientation that keeps their size, first '
-            f'{frames[0]}. Frames are taken as they are shown, and their labels must fit that',)
+            f'{printable(str(frames[0]))}. Frames are taken as they are shown, and their labels '
+            'must fit that',)
 
 
 def count_values(values: np.ndarray) -> np.ndarray:

@@ -116,6 +116,9 @@ class TrainOptions:
             raise TrainingError(f"recipe is '{self.recipe}', wanted {' or '.join(RECIPES)}")
         if self.world not in WORLDS:
             raise TrainingError(f"world is '{self.world}', wanted {' or '.join(WORLDS)}")
+        if os.fsencode(self.out).decode(errors='replace') != self.out:
+            raise TrainingError(f"out is '{self.out}', wanted a path in UTF-8: TensorBoard's log "
+                                'can be written to no other')
         filled = self._with_defaults()
         for name, low, high in RANGES:
             value = getattr(filled, name)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from enet_ros.common.one_line_error import printable
 from enet_ros.network.class_map import UNKNOWN, ClassMap
-from enet_ros.network.class_names import class_key
+from enet_ros.network.class_names import class_key, parameter_name
 from enet_ros.training.datasets import DATASETS, open_dataset
 from enet_ros.training.label_sets import LabelSetError, LabelSets, class_ids
 from enet_ros.training.labeled_frames import DatasetError, SegmentationData
@@ -119,17 +120,15 @@ def in_one_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sourc
         class_map: The classes; those of the first split when None.
 
     Returns:
-        The splits, of one class map and one table of sets. A single split is returned as it is.
+        The splits, of one class map and one table of sets.
 
     Raises:
         DatasetError: A class of a source is none of the first source's, a set means nothing,
             no class of a source counts, or the first source has fewer than two classes.
     """
     if class_map is None:
-        check_two_classes(splits[0].class_map, splits[0].name)
-        if len(splits) == 1 and not sources[0].rename:
-            return list(splits)
         class_map = splits[0].class_map
+        check_two_classes(class_map, splits[0].name)
     sets = LabelSets(class_map.names)
     luts = []
     for split, source in zip(splits, sources):
@@ -154,6 +153,41 @@ def each_in_class_map(splits: Sequence[SegmentationData], sources: Sequence[Sour
             for split, source in zip(splits, sources)]
 
 
+def explain_no_drivable(class_map: ClassMap) -> str:
+    """Return a sentence where no class of a run is drivable, or ''."""
+    if class_map.drivable_names:
+        return ''
+    names = ', '.join(map(parameter_name, class_map.labeled.values()))
+    return ('no class is drivable, and a node with these weights does not start so: write '
+            'drivable: true at a class of the class file, or start the node with '
+            f'-p class_map.NAME.drivable:=true, with a NAME of {names}')
+
+
+def other_drivable(class_map: ClassMap, caller: str, data: SegmentationData,
+                   source: Source) -> str:
+    """Return a sentence where other classes are drivable than a data set says, or ''.
+
+    Args:
+        class_map: Classes that are taken.
+        caller: Who calls them drivable, for the sentence.
+        data: A split in classes of its own.
+        source: Its source, for ``rename`` and the sentence.
+    """
+    drivable = set(map(class_key, class_map.drivable_names))
+    theirs, others = set(), set()
+    for name, items in _targets(data.class_map, source.rename).items():
+        keys = frozenset(class_key(str(item)) for item in items)
+        (theirs if name in data.class_map.drivable_names else others).add(keys)
+    lost = any(keys and not keys & drivable for keys in theirs)
+    added = any(keys and keys <= drivable for keys in others - theirs)
+    if not lost and not added:
+        return ''
+    ours, its = (', '.join(names) or 'nothing'
+                 for names in (class_map.drivable_names, data.class_map.drivable_names))
+    return printable(f'{data.name} in {source.root}: drivable is what {caller} so ({ours}), and '
+                     f'not what the data set does ({its})')
+
+
 @dataclass(frozen=True)
 class _Translated:
     """A decoder whose labels go through a table."""
@@ -172,8 +206,7 @@ def _translation(split: SegmentationData, rename: Mapping, class_map: ClassMap,
     Returns:
         (256,) uint8, and the sets of the run with those of the split.
     """
-    names = {name: rename.get(name, None if unlabeled else name) for name, unlabeled
-             in zip(split.class_map.names, split.class_map.unlabeled)}
+    names = _targets(split.class_map, rename)
     unknown = set(rename) - set(names)
     if unknown:
         raise DatasetError(f"{split.name}: rename names the class '{sorted(unknown)[0]}', wanted "
@@ -195,10 +228,17 @@ def _translation(split: SegmentationData, rename: Mapping, class_map: ClassMap,
     return lut, sets
 
 
-def _class_names(split: SegmentationData, name: str, target, class_map: ClassMap
+def _targets(class_map: ClassMap, rename: Mapping) -> dict[str, list]:
+    """Return by class of a source what it may be in the run; nothing if it does not count."""
+    targets = {name: rename.get(name, None if unlabeled else name)
+               for name, unlabeled in zip(class_map.names, class_map.unlabeled)}
+    return {name: [] if target is None else [target] if isinstance(target, str) else list(target)
+            for name, target in targets.items()}
+
+
+def _class_names(split: SegmentationData, name: str, wanted: Sequence, class_map: ClassMap
                  ) -> tuple[str, ...]:
     """Return the classes of the run that a class of a source may be; none if it does not count."""
-    wanted = [] if target is None else [target] if isinstance(target, str) else list(target)
     ids = class_ids(class_map)
     for item in wanted:
         if class_key(str(item)) not in ids:

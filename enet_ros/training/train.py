@@ -7,6 +7,7 @@ import os
 import signal
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ from enet_ros.training.batches import (
 )
 from enet_ros.training.callbacks import KeepBest, KeepLast, ProgressBar, Throughput
 from enet_ros.training.data_fingerprint import check_same_data, record_fingerprints
-from enet_ros.training.data_module import AugmentationSchedule, RunData
+from enet_ros.training.data_module import AugmentationSchedule, RunData, explain_shared_memory
 from enet_ros.training.data_survey import Survey, draw_contact_sheet, survey
 from enet_ros.training.finish import finish
 from enet_ros.training.finite_watch import FiniteWatch
@@ -50,7 +51,9 @@ from enet_ros.training.sources import (
     Source,
     check_apart,
     each_in_class_map,
+    explain_no_drivable,
     in_one_class_map,
+    other_drivable,
 )
 from enet_ros.training.summary import summarize
 
@@ -94,7 +97,8 @@ def _train_in(run: Path, options: TrainOptions) -> int:
         print(f'stopped at step {module.global_step}; the same command continues from {last}')
         return STOPPED
     if module.global_rank == 0:
-        print(summarize(options, finish(module, data, options, validation)))
+        print(summarize(options, finish(module, data, options, validation),
+                        validation[0].class_map))
     return 0
 
 
@@ -133,15 +137,21 @@ def open_sources(sources: Sequence[Source]
         Training splits, and validation splits of those sources that have one.
 
     Raises:
-        DatasetError: A split cannot be opened, or a frame would be trained on and validate.
+        DatasetError: A split cannot be opened, a frame would be trained on and validate, or the
+            first source has fewer than two classes.
     """
     training = [source.open(source.train_split) for source in sources]
     validated = [source for source in sources if source.val_split]
     validation = [source.open(source.val_split) for source in validated]
     check_apart(training, validation)
     class_map = training[0].class_map
+    notes = [explain_no_drivable(class_map), *(
+        other_drivable(class_map, 'the first data set calls', *pair)
+        for pair in zip(training[1:], sources[1:]))]
     # One table of sets for all that is trained on, since a label must mean the same in a batch.
-    return (in_one_class_map(training, sources, class_map),
+    translated = in_one_class_map(training, sources)
+    return ([replace(split, notes=(note,) if note else ())
+             for split, note in zip(translated, notes)],
             each_in_class_map(validation, validated, class_map))
 
 
@@ -295,6 +305,9 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
 
     Returns:
         Whether the run is finished.
+
+    Raises:
+        TrainingError: The machine cannot train so; the message says what to do.
     """
     keep = KeepLast(last, options.save_every)
     trainer = _trainer(options, keep, len(data.validation_frames))
@@ -304,6 +317,10 @@ def fit(module: SegmentationModule, data: RunData, options: TrainOptions, last: 
         trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None)
     except SIGTERMException:
         pass  # of Lightning, where it came before on_train_start; KeepLast has saved the step
+    except RuntimeError as error:
+        if explanation := explain_shared_memory(error):
+            raise TrainingError(explanation) from error
+        raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -108,6 +108,12 @@ def test_force_replaces_scores(place):
     (['soak', '--json', 'b.png'], 'b.png, b.png) two are one'),
     (['compare', 'a', 'b', 'v.mp4', '-o', 'no/a.html'], "'no' is no folder, wanted one to"),
     (['eval', '--json', 'no/a.json'], "'no' is no folder, wanted one to write a.json to"),
+    (['compare', 'a', 'b', 'v.mp4', '-o', '/proc/a.html'], "'/proc' takes no new file ("),
+    (['eval', '--json', '/proc/a.json'], 'wanted another folder to write a.json to'),
+    (['calibrate', '--images', 'a', '--out', '/proc/a.safetensors'], "'/proc' takes no new file"),
+    (['import', 'a.net', '-o', '/proc/a.safetensors'], "'/proc' takes no new file"),
+    (['export', '-o', '/proc/a.onnx'], "'/proc' takes no new file"),
+    (['eval', '--json', '.'], "'.' is a folder, wanted the name of a file to write"),
 ])
 def test_outputs_that_cannot_all_be_written_are_refused_first(place, capsys, arguments, problem):
     assert main([*arguments, '--force']) == 2

@@ -74,6 +74,13 @@ def test_writing_and_reading_goes_round(tmp_path, shipped, dtype):
         assert np.array_equal(found.tensors[name], array)
 
 
+def test_names_with_bytes_that_are_no_text_can_be_written(tmp_path, shipped):
+    write_checkpoint(tmp_path / 'w.safetensors',
+                     replace(shipped, origin='train --root H\udcf6fe', sources=('H\udcf6fe',)))
+    found = read_checkpoint(tmp_path / 'w.safetensors')
+    assert (found.origin, found.sources) == (r'train --root H\udcf6fe', (r'H\udcf6fe',))
+
+
 def test_a_link_to_weights_stays_one(tmp_path, shipped):
     (tmp_path / 'current.safetensors').symlink_to('of_may.safetensors')
     write_checkpoint(tmp_path / 'current.safetensors', shipped)

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from enet_ros.network.class_map import UNKNOWN
 from enet_ros.network.classes import CAMVID_LABEL_COLORS, CITYSCAPES_NAMES, SUNRGBD_NAMES
@@ -269,6 +270,20 @@ def test_open_when_frames_and_labels_do_not_pair(tmp_path):
         open_dataset('camvid', tmp_path, 'train')
     assert 'seq_001.png: has no label file' in str(error.value)
     assert 'other.png: has no frame' in str(error.value)
+
+
+@pytest.mark.parametrize('suffix', ['.tif', '.webp', '.BMP', '.pgm'])
+def test_frames_of_every_kind_that_is_read_are_no_silent_loss(tmp_path, suffix):
+    camvid_tree(tmp_path)
+    before = open_dataset('camvid', tmp_path, 'train')
+    frame = before.pairs[0][0]
+    Image.open(frame).convert('L').save(frame.with_suffix(suffix.lower()))
+    frame.with_suffix(suffix.lower()).rename(frame.with_suffix(suffix))
+    frame.unlink()
+    data = open_dataset('camvid', tmp_path, 'train')
+    assert len(data) == len(before)
+    assert data.pairs[0][0].name == frame.stem + suffix
+    data.check()
 
 
 @pytest.mark.parametrize(('name', 'split', 'said'), [

@@ -113,6 +113,12 @@ def test_a_channel_of_full_opacity_is_no_reason_to_refuse(tree):
     assert np.array_equal(tree(as_file(image, 'PNG')).read(0)[1], values)
 
 
+def test_a_label_in_tiff_is_refused_without_a_word_about_jpeg(tree):
+    values = random_values(14).astype(np.uint8)
+    with pytest.raises(DatasetError, match='a label image in TIFF, wanted PNG$'):
+        tree(as_file(Image.fromarray(values), 'TIFF'), label_name='{}.tif').check()
+
+
 @pytest.mark.parametrize('name', ['{}.jpg', '{}.png'])
 def test_a_label_in_jpeg_is_refused_whatever_its_name(tree, name):
     values = random_values(14).astype(np.uint8)

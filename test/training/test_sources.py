@@ -11,6 +11,7 @@ pytest.importorskip('torch')
 
 from support.training_runs import run_options  # noqa: E402
 
+from enet_ros.cli.main import main  # noqa: E402
 from enet_ros.network.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from enet_ros.network.class_map import ClassMap  # noqa: E402
 from enet_ros.network.enet import ENet  # noqa: E402
@@ -24,6 +25,7 @@ from enet_ros.training.sources import (  # noqa: E402
     SharePattern,
     Source,
     in_one_class_map,
+    other_drivable,
     parse_source,
 )
 from enet_ros.training.train import open_sources, train  # noqa: E402
@@ -121,9 +123,52 @@ def test_a_run_on_one_class_is_refused_and_a_second_source_may_have_one():
     assert split.decode(np.uint8([0, 255])).tolist() == [1, 255]
 
 
+@pytest.mark.parametrize('names', [['void', 'yard'], ['yard']])
+@pytest.mark.parametrize('by_file', [False, True])
+def test_training_on_one_class_is_refused_before_the_first_step(tree, tmp_path, names, by_file):
+    classes, data = tmp_path / 'one.json', tmp_path / 'data.yaml'
+    classes.write_text(json.dumps([{'name': name} for name in names]))
+    data.write_text(f'sources: [{{dataset: folders, root: {tree}, classes: {classes}}}]')
+    changes = ({'dataset': (), 'root': None, 'data': str(data)} if by_file
+               else {'classes': str(classes)})
+    with pytest.raises(DatasetError, match="folders: the only class is 'yard', wanted at least"):
+        train(run_options(tree, tmp_path / 'run', **changes))
+
+
 def test_synthetic_roads_without_a_class_of_the_run_are_refused(tree, tmp_path):
     with pytest.raises(DatasetError, match='none of the classes path, grass; wanted some of Sky'):
         train(run_options(tree, tmp_path / 'run', drawn=0.5))
+
+
+@pytest.mark.parametrize(('names', 'rename', 'differs'), [
+    (['track', 'Car'], {'track': 'Road'}, False), (['Car', 'Road'], {}, True),
+    (['track', 'Car'], {'track': 'Car'}, True), (['track', 'Car'], {'track': None}, False),
+    (['track', 'Car'], {'track': ['Road', 'Car']}, False), (['Road', 'void'], {}, False),
+    (['track', 'lane'], {'track': 'Road', 'lane': 'Road'}, False),
+    (['track', 'Road'], {'track': None}, True)])
+def test_what_is_drivable_is_compared_in_the_classes_of_the_run(names, rename, differs):
+    run = ClassMap.from_names(['Road', 'Car', 'Tree'])  # Road is drivable, and names[0]
+    sentence = other_drivable(run, 'the weights call', data_of(names),
+                              Source('folders', 'H\udcf6fe', rename=rename))
+    wanted = (r'data in H\udcf6fe: drivable is what the weights call so (Road), and not what the '
+              f'data set does ({names[0]})')
+    assert sentence == (wanted if differs else '')
+
+
+def test_sources_that_disagree_about_what_is_drivable_are_named(tree, tmp_path, capsys):
+    other, data = tmp_path / 'other.json', tmp_path / 'data.yaml'
+    other.write_text(json.dumps([{'name': 'path'}, {'name': 'grass', 'drivable': True}]))
+    data.write_text(f'sources: [{{dataset: folders, root: {tree}}}, '
+                    f'{{dataset: folders, root: {tree}, classes: {other}}}]')
+    options = run_options(tree, tmp_path / 'run', dataset=(), root=None, data=str(data), steps=1)
+    assert train(options) == 0
+    said = 'what the first data set calls so (path), and not what the data set does (grass)'
+    assert capsys.readouterr().out.count(said) == 1
+    assert (tmp_path / 'run/data.txt').read_text().count(said) == 1
+    assert main(['eval', '--data', str(data), '--weights',
+                 str(tmp_path / 'run/model.safetensors')]) == 0
+    said = f'folders in {tree}: drivable is what the weights call so (path), and not what the'
+    assert capsys.readouterr().err.count(said) == 1
 
 
 def test_shares_are_even_in_every_stretch():
@@ -198,7 +243,6 @@ def test_sources_whose_labels_are_certain_give_the_temperature_beside_a_coarse_o
 
 
 def test_eval_scores_a_data_set_as_if_it_were_alone(three_sets, tmp_path):
-    from enet_ros.cli.main import main
     weights = tmp_path / 'weights.safetensors'
     network = ENet(3)
     write_checkpoint(weights, Checkpoint(
@@ -216,7 +260,6 @@ def test_eval_scores_a_data_set_as_if_it_were_alone(three_sets, tmp_path):
 
 
 def test_the_command_takes_several_data_sets(tree, site, tmp_path, capsys):
-    from enet_ros.cli.main import main
     command = ['train', '--dataset', f'folders={tree}', '--dataset', f'folders={site}:0.5',
                '--out', str(tmp_path / 'run')]
     assert main(command) == 2

@@ -318,6 +318,19 @@ def test_train_when_an_option_is_wrong(tree, tmp_path, changes, said):
         train(run_options(tree, tmp_path / 'run', **changes))
 
 
+@pytest.mark.parametrize(('text', 'kind', 'said'), [
+    ('unable to allocate shared memory(shm): No space left on device (28)', TrainingError,
+     r'have too little shared memory .*No space left on device \(28\)\): start the container'),
+    ('out of cheese', RuntimeError, 'out of cheese')])
+def test_an_error_of_a_loading_process(tree, tmp_path, monkeypatch, text, kind, said):
+    def stack(samples):
+        raise RuntimeError(text)
+    monkeypatch.setattr('enet_ros.training.batches.stack_samples', stack)
+    with pytest.raises(kind, match=said) as error:
+        train(run_options(tree, tmp_path / 'run', workers=1))
+    assert ('\n' in str(error.value)) == (kind is RuntimeError)
+
+
 @pytest.mark.parametrize(('processes', 'batch', 'said'), [
     (4, 6, 'batch_size is 6, wanted a multiple of the 4 processes'),
     (6, 6, 'validation split has 5 frames, wanted at least one for each of the 6 processes')])

@@ -15,7 +15,6 @@ import numpy as np
 from enet_ros.media import SourceError, as_shown, decode_image_file, write_image
 from enet_ros.network.class_files import class_list_text
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.training.datasets import FRAME_SUFFIXES
 from enet_ros.training.label_import.classes import LabelIds
 from enet_ros.training.label_import.files import FrameFiles, parts_of, stem_of
 from enet_ros.training.label_import.shapes import DrawnFrame, ImportLabelsError
@@ -105,7 +104,7 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
             raise ImportLabelsError(text if f"'{frame.name}'" in text else
                                     f"'{frame.name}': {text}") from error
         split = 'val' if frame.name in validation else 'train'
-        if suffix in FRAME_SUFFIXES:
+        if suffix:
             (folder / split / f'{target}{suffix}').write_bytes(data)
         else:
             write_image(folder / split / f'{target}.png', shown)
@@ -117,7 +116,7 @@ def _write_all(folder: Path, frames: Iterator[tuple[DrawnFrame, str]], files: Fr
 
 
 def _read_shown(data: bytes) -> tuple[np.ndarray, str]:
-    """Return the pixels of a frame as they are shown, and the suffix of its kind of file."""
+    """Return the pixels of a frame as they are shown, and the suffix of its kind or ''."""
     stored = decode_image_file(data)
     return as_shown(stored), {'PNG': '.png', 'JPEG': '.jpg'}.get(stored.kind, '')
 

@@ -3,12 +3,12 @@
     ros2 launch enet_ros segment.launch.py image_topic:=/camera/image_raw rviz:=true
 
 ``ros2 launch enet_ros segment.launch.py -s`` lists the arguments. An argument at its default never
-overrides the parameter file. If the node ends by itself, as after a hang of the network
-(exit code 70), a crash or SIGKILL, it is started anew, and activates itself whatever autostart
-says: a lifecycle manager without a bond does not see that the node ended. It waits 1 s for that,
-and twice as long as the last time, up to 30 s, if the node ended within 30 s. Exit code 0 is a
-stop that was asked for, and 1 a start that the log explains, such as a bad parameter: these are
-left alone.
+overrides the parameter file. If the node ends by itself, as after a hang or a loss of the
+network (exit code 70), a crash or SIGKILL, it is started anew, and activates itself whatever
+autostart says: a lifecycle manager without a bond does not see that the node ended. It waits 1 s
+for that, and twice as long as the last time, up to 30 s, if the node ended within 30 s. Exit code
+0 is a stop that was asked for, and 1 a start that the log explains, such as a bad parameter: these
+are left alone.
 """
 
 import os

@@ -88,6 +88,9 @@ class Backend(Protocol):
             Whether it serves, which is True where none is built in the background.
         """
 
+    def is_lost(self) -> bool:
+        """Tell, after a call failed, whether all later calls in this process must fail, too."""
+
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch.

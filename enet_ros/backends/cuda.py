@@ -42,6 +42,22 @@ def is_pinned(frames: np.ndarray) -> bool:
         frames).is_pinned()
 
 
+def cuda_is_lost() -> bool:
+    """Tell whether CUDA fails for good in this process, as after an illegal memory access.
+
+    Such an error stays with the context, and every later call returns it. Only a new process gets
+    a new context. A lack of memory does not stay.
+    """
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        with _recording:  # Waiting for the device would spoil a recording.
+            torch.cuda.synchronize()
+    except Exception:  # Its type differs between versions of PyTorch.
+        return True
+    return False
+
+
 class CudaRunner:
     """A module of fixed input shape on the GPU, with its memory and its stream.
 

@@ -243,6 +243,10 @@ class OpenVinoBackend:
         """Wait for nothing; see :class:`enet_ros.backends.base.Backend`."""
         return True
 
+    def is_lost(self) -> bool:
+        """Tell that the CPU stays; see :class:`enet_ros.backends.base.Backend`."""
+        return False
+
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from enet_ros.backends.base import BackendError, BackendRequest, PrecisionError, empty_frames
-from enet_ros.backends.cuda import CudaRunner, pinned_frames
+from enet_ros.backends.cuda import CudaRunner, cuda_is_lost, pinned_frames
 from enet_ros.network.build import build_graph
 
 CUDA_BATCH = 8   # frames of 640x360; 16 and 32 were not compared with it
@@ -82,6 +82,10 @@ class TorchBackend:
     def wait(self, *, confidence: bool = False, timeout_sec: float = float('inf')) -> bool:
         """Wait for nothing; see :class:`enet_ros.backends.base.Backend`."""
         return True
+
+    def is_lost(self) -> bool:
+        """Tell whether CUDA has failed for good; see :class:`enet_ros.backends.base.Backend`."""
+        return cuda_is_lost()
 
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from enet_ros.common.one_line_error import describe_error
+from enet_ros.common.one_line_error import describe_error, in_one_line
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight
 from enet_ros.perception.perceive import Need, Perceiver
 from enet_ros.perception.segmenter import Segmenter
@@ -116,6 +116,7 @@ class Pipeline:
         segmenter: The network. Only the segmenting thread uses it.
         network_since_sec: When the network was given the frames that it has in hand, by
             ``time.monotonic``, or None while it has none.
+        loss: The error after which the network cannot run again in this process, or ''.
     """
 
     def __init__(self, segmenter: Segmenter, cameras: Sequence[CameraPort], slots: FrameSlots):
@@ -133,6 +134,7 @@ class Pipeline:
         self._sampled_rows = sampled_rows(segmenter.resolution[1])
         self._batches: dict[int, np.ndarray] = {}
         self.network_since_sec: float | None = None
+        self.loss = ''
         self._segmented: queue.Queue[list[FrameInFlight]] = queue.Queue(maxsize=1)
         for name, run in (('segment frames', self._run_segmenting),
                           ('publish frames', self._run_publishing)):
@@ -174,6 +176,7 @@ class Pipeline:
             if len(frames) not in self._batches:
                 self._batches[len(frames)] = self.segmenter.new_batch(len(frames))
         except Exception as error:  # Memory may be full. The next frame may succeed.
+            self._note_loss(error)
             self._drop_failed(frames, 'no memory for the input of the network: ', error)
             return [], None
         decoded, batch = [], self._batches[len(frames)]
@@ -204,6 +207,7 @@ class Pipeline:
         try:
             results = self.segmenter.infer(batch, confidence=confidence, upside_down=upside_down)
         except Exception as error:  # A runtime has its own exceptions. The next frame may succeed.
+            self._note_loss(error)
             self._drop_failed(frames, 'the network failed: ', error)
             return []
         finally:
@@ -238,6 +242,11 @@ class Pipeline:
                 dropped = Dropped(DropCause.FAILED, f'step {step} failed: {describe_error(error)}')
             if dropped is not None:
                 camera.drop(dropped)
+
+    def _note_loss(self, error: Exception) -> None:
+        """Keep an error of the network if no later frame can succeed in this process."""
+        if not self.loss and self.segmenter.backend.is_lost():
+            self.loss = in_one_line(describe_error(error))
 
     def _drop_failed(self, frames: list[FrameInFlight], step: str, error: Exception) -> None:
         """Drop frames because of an exception."""

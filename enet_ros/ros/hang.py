@@ -1,10 +1,13 @@
-"""Whether the network hangs: it got a frame, and returns neither a result nor an error."""
+"""Whether the network hangs: it got a frame, and returns neither a result nor an error.
+
+A network that hangs, or that cannot run again in this process, ends the process.
+"""
 
 from __future__ import annotations
 
 import time
 
-from enet_ros.ros.process import EXIT_HANGS
+from enet_ros.ros.process import EXIT_NETWORK
 
 #: Greatest time that counts between two looks. A process that is stopped by SIGSTOP, or by a
 #: debugger, looks at nothing, and its network does not run either: that is no hang.
@@ -43,4 +46,10 @@ class HangClock:
 def hang_problem(backend: str, seconds: float, timeout_sec: float) -> str:
     """Return the sentence that says that a backend hangs, and what follows."""
     return (f'the network hangs: {backend} has not returned a frame for {seconds:.1f} s '
-            f'(backend_timeout {timeout_sec}), so the process ends with exit code {EXIT_HANGS}')
+            f'(backend_timeout {timeout_sec}), so the process ends with exit code {EXIT_NETWORK}')
+
+
+def loss_problem(backend: str, error: str) -> str:
+    """Return the sentence that says that a backend cannot run again, and what follows."""
+    return (f'the network is lost: {backend} cannot run again in this process ({error}), so the '
+            f'process ends with exit code {EXIT_NETWORK}')

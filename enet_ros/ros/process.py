@@ -18,7 +18,8 @@ from enet_ros.ros.shared_memory import remove_own
 from enet_ros.ros.start_errors import explain_start, home_problem
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})  # or a closed terminal
-EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h; neither Python nor launch uses it
+#: The network hangs or is lost: EX_SOFTWARE of sysexits.h. Neither Python nor launch uses it.
+EXIT_NETWORK = 70
 GRACE_SEC = 1.5  # for a clean end, since nothing interrupts a network that compiles or runs
 
 

@@ -12,9 +12,9 @@ from rclpy.timer import Timer
 from enet_ros.perception.pipeline import Pipeline
 from enet_ros.ros.camera import Camera
 from enet_ros.ros.diagnostics import make_diagnostics, make_status
-from enet_ros.ros.hang import HangClock, hang_problem
+from enet_ros.ros.hang import HangClock, hang_problem, loss_problem
 from enet_ros.ros.health import Level
-from enet_ros.ros.process import EXIT_HANGS, ProcessFailure, StartupTimer
+from enet_ros.ros.process import EXIT_NETWORK, ProcessFailure, StartupTimer
 from enet_ros.ros.qos import OUTPUT_QOS, copy_of, qos_overrides
 
 #: Where a user finds reasons and remedies.
@@ -70,10 +70,10 @@ class Watchdog:
         self._node.destroy_lifecycle_publisher(self._diagnostics)
 
     def _check_stalls(self) -> None:
-        """Look for a hang and for stalls, and again when the next stall could be due."""
+        """Look at the network and for stalls, and again when the next stall could be due."""
         if self._pipeline is None:  # The executor had noticed the timer before the end.
             return
-        self._check_hang()
+        self._check_network()
         least, greatest = STALL_CHECK_SEC
         due_sec = greatest
         for camera in self._cameras:
@@ -84,24 +84,29 @@ class Watchdog:
         self._stall_timer.timer_period_ns = round(1e9 * max(due_sec, least))
         self._stall_timer.reset()
 
-    def _check_hang(self) -> None:
-        """Say what hangs, and end the process if the network does.
+    def _check_network(self) -> None:
+        """Say what is wrong, and end the process, if the network hangs or is lost.
 
         Raises:
-            ProcessFailure: The network has had a frame for ``backend_timeout``.
+            ProcessFailure: The network has had a frame for ``backend_timeout``, or cannot run
+                again in this process.
         """
+        backend = self._pipeline.segmenter.backend.name
         hang_sec = self._hang.look(self._pipeline.network_since_sec)
         timeout_sec = self._node.get_parameter('backend_timeout').value
-        if not timeout_sec or hang_sec <= timeout_sec:
+        if self._pipeline.loss:
+            reason = loss_problem(backend, self._pipeline.loss)
+        elif timeout_sec and hang_sec > timeout_sec:
+            reason = hang_problem(backend, hang_sec, timeout_sec)
+        else:
             return
-        reason = hang_problem(self._pipeline.segmenter.backend.name, hang_sec, timeout_sec)
         self._node.get_logger().fatal(f'{reason} ({HELP})')
         for camera in self._cameras:
             camera.publish_unknown()
             camera.deactivate()  # so that no mask follows
             camera.health.fail(reason)
         self._publish_diagnostics()
-        raise ProcessFailure(reason, EXIT_HANGS)
+        raise ProcessFailure(reason, EXIT_NETWORK)
 
     def _log_first_frame(self) -> None:
         """Log once how long it took from the start of the process to the first message."""

@@ -225,3 +225,25 @@ def test_a_whole_file_that_does_not_load_is_built_again(gpu):
     backend = gpu.open()
     assert backend.wait(timeout_sec=WAIT_SEC)
     assert read_file(path) == b'engine 1.0'
+
+
+def test_a_good_file_survives_a_gpu_whose_memory_is_full(gpu, frames, monkeypatch):
+    path, load = built_once(gpu), supply.load_engine
+    whole = path.read_bytes()
+
+    def fail(*arguments):
+        raise RuntimeError('CUDA out of memory.\nTried to allocate 20 MiB.')
+
+    monkeypatch.setattr(supply, 'load_engine', fail)
+    gpu.builds(step="raise MemoryError('no memory for the build')")
+    backend = gpu.open()
+    assert not backend.wait(timeout_sec=WAIT_SEC)
+    assert backend.status() == (
+        'labels: failed: MemoryError: no memory for the build; the engine in the cache did not '
+        'load (RuntimeError: CUDA out of memory. Tried to allocate 20 MiB.) and is kept until '
+        'another one is built (torch serves the frames)')
+    assert path.read_bytes() == whole
+    monkeypatch.setattr(supply, 'load_engine', load)
+    again = gpu.open()
+    assert again.wait(timeout_sec=WAIT_SEC)
+    assert 'from the cache' in again.status()

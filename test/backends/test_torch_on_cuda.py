@@ -1,5 +1,8 @@
 """The backends torch and triton on a real GPU: half precision, CUDA graphs, memory, batches."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,24 @@ from enet_ros.network.checkpoint import read_checkpoint, weights_path
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
+#: Loses the CUDA context by an index that is out of range.
+LOSE = """
+import os, sys, torch
+from enet_ros.backends.base import BackendRequest
+from enet_ros.backends.torch import TorchBackend
+from enet_ros.network.checkpoint import read_checkpoint, weights_path
+backend = TorchBackend(BackendRequest(read_checkpoint(weights_path('')), (640, 360)))
+frames = backend.new_batch(1)
+frames[:] = 0
+backend.infer(frames)
+assert not backend.is_lost()
+torch.zeros(1, device='cuda')[torch.tensor([9], device='cuda')]
+try:
+    backend.infer(frames)
+except Exception:
+    print(backend.is_lost(), flush=True)
+os._exit(0)
+"""
 OPENED = {}  # (backend, precision) -> the backend, opened once
 
 
@@ -94,3 +115,9 @@ def test_few_graphs_are_kept(backend, street):
     for count in range(1, MOST_GRAPHS + 3):
         backend.infer(np.concatenate([street] * 2)[:count])
     assert len(backend._runners) == MOST_GRAPHS
+
+
+def test_a_context_that_is_lost_is_told_from_a_call_that_failed(cuda_device):
+    child = subprocess.run([sys.executable, '-c', LOSE], capture_output=True, text=True,
+                           timeout=200)
+    assert child.stdout.strip() == 'True', child.stderr

@@ -10,7 +10,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from support.planner import stamp_of  # noqa: E402
 
 from enet_ros.ros.hang import HangClock  # noqa: E402
-from enet_ros.ros.process import EXIT_HANGS  # noqa: E402
+from enet_ros.ros.process import EXIT_NETWORK  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -41,11 +41,30 @@ def test_a_network_that_hangs_ends_the_process_with_a_code_of_its_own(
     node.order.write_text('hang')
     masks = len(sees.messages['drivable_mask'])
     sees.send(road_frame)
-    assert node.process.wait(30) == EXIT_HANGS == 70
+    assert node.process.wait(30) == EXIT_NETWORK == 70
     assert 'the network hangs: openvino has not returned a frame for' in node.said()
     assert 'backend_timeout 1.5), so the process ends with exit code 70' in node.said()
     assert 'Traceback' not in node.said()
     sees.reports('the network hangs')
+    sees.wait(lambda: len(sees.messages['drivable_mask']) > masks, 'the mask of unknown')
+    last = sees.messages['drivable_mask'][-1]
+    assert not np.any(last.data) and stamp_of(last) not in sees.sent
+
+
+def test_a_network_that_is_lost_for_the_process_ends_it_with_the_same_code(
+        planner, node_process, tmp_path, road_frame):
+    node, sees = node_process(order=tmp_path / 'order'), planner()
+    sees.camera()
+    sees.answers(road_frame)
+    node.order.write_text('lost')
+    masks = len(sees.messages['drivable_mask'])
+    sees.send(road_frame)
+    assert node.process.wait(30) == EXIT_NETWORK
+    assert ('the network is lost: openvino cannot run again in this process (RuntimeError: CUDA '
+            'error: an illegal memory access was encountered), so the process ends with exit '
+            'code 70') in node.said()
+    assert 'Traceback' not in node.said()
+    sees.reports('the network is lost')
     sees.wait(lambda: len(sees.messages['drivable_mask']) > masks, 'the mask of unknown')
     last = sees.messages['drivable_mask'][-1]
     assert not np.any(last.data) and stamp_of(last) not in sees.sent

@@ -64,8 +64,8 @@ class Camera:
 
 def segmenter_of(infer, most=2, least_confidence=0.0):
     return SimpleNamespace(
-        backend=SimpleNamespace(max_batch=most), resolution=(8, 8), infer=infer,
-        least_confidence=least_confidence,
+        backend=SimpleNamespace(max_batch=most, is_lost=lambda: False), resolution=(8, 8),
+        infer=infer, least_confidence=least_confidence,
         new_batch=lambda count: np.zeros((count, 8, 8, 3), np.uint8))
 
 
@@ -215,6 +215,21 @@ def test_a_failing_network_drops_every_frame_of_the_batch():
     run([Camera(log, 'left'), Camera(log, 'right')], [frame(0, 'a'), frame(1, 'b')], infer)
     said = 'FAILED the network failed: RuntimeError: out of memory'
     assert log == [f'drop left: {said}', f'drop right: {said}']
+
+
+@pytest.mark.parametrize('failing', ['new_batch', 'infer'])
+def test_a_network_that_cannot_run_again_is_known_and_one_that_can_is_not(failing):
+    def fail(*arguments, **options):
+        raise RuntimeError('CUDA error: unknown\nmore lines')
+    slots, camera, segmenter = FrameSlots(1, 1), Camera([], 'left'), segmenter_of(all_road, 1)
+    setattr(segmenter, failing, fail)
+    line = Pipeline(segmenter, [camera], slots)
+    for is_lost, loss in ((False, ''), (True, 'RuntimeError: CUDA error: unknown more lines')):
+        segmenter.backend.is_lost = lambda is_lost=is_lost: is_lost
+        slots.put(frame(0, 'a'))
+        assert camera.done.wait(5.0) and line.loss == loss
+        camera.done.clear()
+    line.close()
 
 
 def test_a_step_after_the_network_that_fails_is_named():

@@ -3,7 +3,8 @@
     python -P test/support/faulty.py ORDER --ros-args ...
 
 ORDER is a file. Before each frame the network looks into it: ``hang`` never returns, ``raise``
-fails, ``greedy`` takes more memory than there is, and no file or another text changes nothing.
+fails, ``lost`` fails as a dead CUDA context does, ``greedy`` takes more memory than there is, and
+no file or another text changes nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def follow_orders(path: Path):
             threading.Event().wait()
         if order == 'raise':
             raise RuntimeError('ordered to fail')
+        if order == 'lost':
+            OpenVinoBackend.is_lost = lambda backend: True
+            raise RuntimeError('CUDA error: an illegal memory access was encountered')
         if order == 'greedy':
             bytearray(1 << 46)
         return infer(*arguments, **options)

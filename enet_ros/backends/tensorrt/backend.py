@@ -83,6 +83,10 @@ class TensorRtBackend:
         """Return memory for frames; see :class:`enet_ros.backends.base.Backend`."""
         return self._fallback.new_batch(count)
 
+    def is_lost(self) -> bool:
+        """Tell whether CUDA has failed for good; see :class:`enet_ros.backends.base.Backend`."""
+        return self._fallback.is_lost()
+
     def infer(self, frames: np.ndarray, *,
               confidence: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Segment a batch; see :class:`enet_ros.backends.base.Backend`."""

@@ -48,6 +48,7 @@ class BuildRequest:
         confidence: Whether it gives the probability of the winning class as well.
         path: Path of the file, in a folder that belongs only to the user.
         parent: Process id of the parent.
+        replaced: Content of a file at that path that is to be replaced, or None.
     """
 
     checkpoint: Checkpoint
@@ -56,6 +57,7 @@ class BuildRequest:
     confidence: bool
     path: Path
     parent: int = 0
+    replaced: bytes | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -194,7 +196,7 @@ def build(request: BuildRequest) -> None:
     started = time.monotonic()
     with open(request.path.with_suffix('.lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
-        if read_file(request.path) is not None:
+        if read_file(request.path) not in (None, request.replaced):
             say('built by another process')
             return
         folder = request.path.parent / f'.build-{request.path.stem}'

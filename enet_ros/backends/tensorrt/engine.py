@@ -39,6 +39,8 @@ class Engine:
         state: State of the engine.
         detail: A remark on the state, in words.
         origin: 'from the cache' or 'after it was built'.
+        unloadable: Content of its file in the cache if that did not load, else None.
+        load_error: Why it did not load, or '' once another one is built.
         runner: Runs the engine from LOADED on.
     """
 
@@ -46,6 +48,8 @@ class Engine:
     state: EngineState = EngineState.WAITING
     detail: str = ''
     origin: str = ''
+    unloadable: bytes | None = None
+    load_error: str = ''
     runner: CudaRunner | None = None
 
     def enter(self, state: EngineState, detail: str = '') -> None:
@@ -63,6 +67,9 @@ class Engine:
             EngineState.REFUSED: f'{loaded}, refused: {self.detail}',
             EngineState.FAILED: self.detail,
         }[self.state]
+        if self.load_error:
+            text += (f'; the engine in the cache did not load ({self.load_error}) and is kept '
+                     'until another one is built')
         name = 'labels and confidence' if self.confidence else 'labels'
         meanwhile = '' if self.state is EngineState.SERVING else ' (torch serves the frames)'
         return f'{name}: {text}{meanwhile}'

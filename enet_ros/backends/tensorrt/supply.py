@@ -15,7 +15,7 @@ from enet_ros.backends.cache import GRAPH_VERSION, cache_folder, cache_key, read
 from enet_ros.backends.tensorrt.build import BuildRequest
 from enet_ros.backends.tensorrt.engine import Engine, EngineState, load_engine
 from enet_ros.common.child import follow_child, module_command, start_child
-from enet_ros.common.one_line_error import describe_error
+from enet_ros.common.one_line_error import describe_error, in_one_line
 
 # Part of the cache key: raise it when tensorrt/build.py builds other engines from equal graphs.
 ENGINE_VERSION = 3
@@ -121,10 +121,12 @@ class EngineSupply:
         request = self._request
         path = self._folder / engine_name(self._environment, request, confidence=engine.confidence)
         return BuildRequest(request.checkpoint, request.resolution, request.batch,
-                            engine.confidence, path, os.getpid())
+                            engine.confidence, path, os.getpid(), engine.unloadable)
 
     def _load(self, engine: Engine, origin: str) -> bool:
-        """Load the file of an engine. A file that does not load is removed, to be built anew.
+        """Load the file of an engine. A file that does not load is kept until another is built.
+
+        It may be good, and only the memory of the GPU full.
 
         Returns:
             Whether the engine is loaded.
@@ -141,9 +143,11 @@ class EngineSupply:
                 engine.origin = origin
                 engine.enter(EngineState.LOADED)  # before it can be compared
         except Exception as error:  # whatever it raises, an engine can be built anew
-            engine.enter(EngineState.WAITING if origin == 'from the cache' else EngineState.FAILED,
-                         f'failed to load: {describe_error(error)}')
-            request.path.unlink(missing_ok=True)
+            reason = in_one_line(describe_error(error))
+            if origin == 'from the cache':
+                engine.unloadable, engine.load_error = content, reason
+            else:
+                engine.enter(EngineState.FAILED, f'failed to load: {reason}')
             return False
         return True
 
@@ -155,7 +159,9 @@ class EngineSupply:
             failure = self._build(engine)
         if failure:
             engine.enter(EngineState.FAILED, f'failed: {failure}')
-        elif not self._load(engine, 'after it was built') \
+            return
+        engine.load_error = ''  # That file is replaced.
+        if not self._load(engine, 'after it was built') \
                 and engine.state is not EngineState.FAILED:
             engine.enter(EngineState.FAILED, 'failed: the file that was built is damaged')
 

@@ -31,8 +31,8 @@ class TopicNotes:
 FRAME_HEADER = 'Header of the camera frame, copied unchanged: its stamp and its frame_id.'
 BASE_HEADER = 'Stamp of the camera frame. The frame_id is the parameter base_frame.'
 STALL = ('It is also published once, with nothing drivable, after stall_timeout without a '
-         'finished frame, or when the network hangs for backend_timeout. Its stamp is then the '
-         'time of the node.')
+         'finished frame, and before a network that hangs or is lost ends the process. Its stamp '
+         'is then the time of the node.')
 #: A field that is a copy of the input camera_info's.
 COPIED = "Copied from the camera's calibration."
 NOT_USED, NOT_BINNED = 'Always 0 (not used).', 'Always 0: there is no binning.'

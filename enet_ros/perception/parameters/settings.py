@@ -99,8 +99,9 @@ class DrivableSettings(CheckedSettings):
         'unknown pixel in it stays. An obstacle that looks smaller than this vanishes, too.',
         range=(0.0, 1.0))
     majority: int = parameter(  # Votes are counted in bytes.
-        1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
-        'than half of the last frames. Only frames of one size and frame_id vote together. '
+        1, 'Number of frames that vote on each pixel. A pixel is drivable if it is so in the '
+        'newest frame and in more than half of the last frames. So free ground appears a little '
+        'later, and an obstacle at once. Only frames of one size and frame_id vote together. '
         '1 turns voting off.', range=(1, 255))
 
 

@@ -1,10 +1,14 @@
 """Stamps that real drivers send, through a real node: votes, rates and ages."""
 
+import time
+
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from rclpy.clock import ClockType  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
@@ -147,15 +151,58 @@ def test_simulated_stamps_at_a_node_with_wall_time_name_use_sim_time(bench, road
     assert ('set use_sim_time to true' in error) if stamp_ns else ('its stamp is 0' in error)
 
 
+def tick(node, now_ns):
+    """Let simulated time be so late."""
+    clock = Clock(clock=Time(nanoseconds=now_ns).to_msg())
+    node.wait(lambda: node.send(clock, '/clock') or
+              node.node.get_clock().now().nanoseconds == now_ns, 'simulated time')
+
+
+@pytest.mark.parametrize('is_active', [False, True])
+def test_the_age_is_that_by_simulated_time_which_may_stand_or_race(
+        bench, road_frame, monkeypatch, is_active):
+    node = bench(max_frame_age=0.3, use_sim_time=is_active)
+    if not is_active:  # The clock may be changed at any time.
+        node.node.set_parameters([Parameter('use_sim_time', value=True)])
+    node.listen('labels')
+    tick(node, 100 * SEC)
+    infer, passed_ns = node.segmenter.backend.infer, []
+
+    def infer_slowly(batch, **options):
+        time.sleep(0.5)
+        for now_ns in passed_ns:
+            node.node.get_clock().set_ros_time_override(Time(
+                nanoseconds=now_ns, clock_type=ClockType.ROS_TIME))
+        return infer(batch, **options)
+
+    monkeypatch.setattr(node.segmenter.backend, 'infer', infer_slowly)
+    assert node.reply(stamped(node, road_frame, 99_900 * MS), 'labels')
+    passed_ns.append(102 * SEC)
+    error = error_of(node, stamped(node, road_frame, 99_950 * MS))
+    assert 'frame is 2.050 s old' in error and '2.000 s of that passed in the node' in error
+    assert node.reply(stamped(node, road_frame, 101_950 * MS), 'labels')
+
+
+def test_a_paused_simulator_is_no_stall(bench, pixels, road_frame):
+    node = bench(stall_timeout=0.3, use_sim_time=True)
+    node.listen('drivable_mask')
+    node.wait(lambda: node.camera.health.is_stalled, 'a stall without /clock')
+    tick(node, 100 * SEC)
+    node.reply(stamped(node, road_frame, 99_900 * MS), 'drivable_mask')
+    time.sleep(0.8)
+    assert not node.camera.health.is_stalled
+    tick(node, 101 * SEC)
+    node.wait(lambda: len(node.messages['drivable_mask']) == 2, 'the mask of a stall')
+    assert not pixels(node.messages['drivable_mask'][-1]).any()
+    assert 'for 1.0 s (stall_timeout 0.3)' in node.camera.health.last_error
+
+
 def test_wall_stamps_at_a_node_with_simulated_time_name_use_sim_time(bench, road_frame):
     node = bench(max_frame_age=1.0, use_sim_time=True)
     node.listen('labels')
     error = error_of(node, node.image(road_frame))
     assert 'stands at 0, since nothing publishes /clock' in error
-    clock = Clock()
-    clock.clock.sec = 100
-    node.wait(lambda: node.send(clock, '/clock') or
-              node.node.get_clock().now().nanoseconds == 100 * SEC, 'simulated time')
+    tick(node, 100 * SEC)
     error = error_of(node, node.image(road_frame))
     assert 'simulated time (use_sim_time is true)' in error
     assert 'its stamp is wall time; set use_sim_time to false' in error

@@ -290,7 +290,8 @@ class NodeSettings(CheckedSettings):
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. A frame that came before '
-        'that mask is dropped if it took longer than this. 0 turns this off.',
+        'that mask is dropped if it took longer than this. With use_sim_time these are seconds of '
+        'simulated time. 0 turns this off.',
         range=(0.0, 3600.0))
     backend_timeout: float = parameter(
         30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '

@@ -42,6 +42,8 @@ ARGUMENTS = {
     'camera_info_topic': ('camera_info', 'Topic of the calibration of that camera.'),
     'params_file': (PathJoinSubstitution([SHARE, 'config', 'segment.yaml']), 'Parameter file.'),
     'namespace': ('', 'Namespace of the node.'),
+    'namespaced_tf': ('false', 'Whether TF is on <namespace>/tf and <namespace>/tf_static. Nav2 '
+                               'puts it there if it starts in a namespace.'),
     'rviz': ('false', 'Whether to start RViz with camera, overlay, labels and drivable mask.'),
     'view': ('false', 'Whether to show the node in a browser. The URL is printed; see '
                       'docs/view.md.'),
@@ -124,6 +126,12 @@ def keep_scope(context):
     return restore
 
 
+def tf_remappings(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the remappings of TF, which are those of Nav2."""
+    return ([('/tf', 'tf'), ('/tf_static', 'tf_static')]
+            if flag('namespaced_tf', given['namespaced_tf']) else [])
+
+
 def start_node(given: dict[str, str], restore_scope, delay_sec: float = 0.0) -> GroupAction:
     """Return the action that starts the node after the delay, and starts it anew when it must."""
     start_sec = time.monotonic() + delay_sec
@@ -146,7 +154,7 @@ def start_node(given: dict[str, str], restore_scope, delay_sec: float = 0.0) -> 
         parameters=[given['params_file'], *([overrides] if overrides else [])],
         remappings=[('image', given['image_topic']),
                     ('image/compressed', given['image_topic'] + '/compressed'),
-                    ('camera_info', given['camera_info_topic'])],
+                    ('camera_info', given['camera_info_topic']), *tf_remappings(given)],
         on_exit=respawn if flag('respawn', given['respawn']) else None,
         arguments=['--ros-args', '--log-level', given['log_level']])
     return GroupAction([OpaqueFunction(function=restore_scope), node])
@@ -175,7 +183,7 @@ def rviz(given: dict[str, str]) -> Node:
     return Node(
         package='rviz2', executable='rviz2', namespace=given['namespace'],
         arguments=['-d', PathJoinSubstitution([SHARE, 'config', 'segment.rviz'])],
-        remappings=[('image', given['image_topic'])])
+        remappings=[('image', given['image_topic']), *tf_remappings(given)])
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -23,8 +23,9 @@ MAX_GAP_SEC = 1.0   # frames farther apart than this do not vote together
 class TemporalMajority:
     """A vote of the last frames on each pixel.
 
-    It spares a planner the flicker of single frames. A pixel that becomes drivable or not changes
-    after half of the frames. A pixel that becomes unknown changes at once.
+    It spares a planner ground that flickers. Votes only take away: a pixel becomes drivable
+    after half of the frames, and is no longer drivable at once. Otherwise an obstacle would
+    vanish that moves across the image, as all do while the vehicle turns.
 
     After a gap of more than ``MAX_GAP_SEC``, or if the stamps jump back, the frames before are
     forgotten.
@@ -43,21 +44,19 @@ class TemporalMajority:
         self._votes: np.ndarray | None = None
         self._order_sec = math.nan  # of the last frame
 
-    def update(self, mask: np.ndarray, labels: np.ndarray, order_sec: float) -> np.ndarray:
+    def update(self, mask: np.ndarray, order_sec: float) -> np.ndarray:
         """Add a frame and count the votes.
 
         A frame with the time of the last one takes its place, so that no frame votes twice. If
         there are fewer than ``count`` frames, all of them vote.
 
         Args:
-            mask: (H, W) uint8; 0 is not drivable.
-            labels: (H, W) uint8 of the same frame; 255 is unknown.
+            mask: (H, W) uint8: 255 is drivable, 0 is not drivable or unknown.
             order_sec: Time by which the frame votes; see
                 :class:`enet_ros.perception.stamps.FramePlace`.
 
         Returns:
-            (H, W) uint8: 255 where more than half of the frames are drivable and the newest is
-            not unknown, else 0.
+            (H, W) uint8: 255 where ``mask`` and more than half of the frames are drivable, else 0.
         """
         if self.count == 1:
             return mask
@@ -71,7 +70,7 @@ class TemporalMajority:
         self._add(cv2.threshold(mask, 0, 1, cv2.THRESH_BINARY)[1])
         half = len(self._frames) // 2
         most = cv2.threshold(self._votes, half, 255, cv2.THRESH_BINARY)[1]
-        return without_unknown(most, labels)
+        return cv2.bitwise_and(most, mask)
 
     def _add(self, frame: np.ndarray) -> None:
         if len(self._frames) == self.count:
@@ -115,7 +114,7 @@ class DrivableFilter:
         """Return the pixels of a mask that count.
 
         Args:
-            mask: (H, W) uint8; 0 is not drivable. See :func:`drivable_mask`.
+            mask: (H, W) uint8: 255 is drivable, else 0. See :func:`drivable_mask`.
             labels: (H, W) uint8 of the same frame; 255 is unknown. See
                 :func:`labels_above_floor`.
             order_sec: Time by which the frame votes; see
@@ -125,7 +124,7 @@ class DrivableFilter:
             (H, W) uint8: 255 is drivable, 0 is not drivable or unknown. It is ``mask`` itself if
             the settings change nothing.
         """
-        mask = self.majority.update(mask, labels, order_sec)
+        mask = self.majority.update(mask, order_sec)
         if self._settings.max_hole > 0.0:
             mask = close_holes(mask, labels, self._settings.max_hole)
         if self._settings.connected:
@@ -200,12 +199,6 @@ def drivable_contours(mask: np.ndarray, size: tuple[int, int]) -> list[np.ndarra
     scale = np.array([size[0] / mask.shape[1], size[1] / mask.shape[0]], np.float32)
     return [((contour + 0.5) * scale - 0.5).astype(np.float32)
             for contour in contours if len(contour) >= 3]
-
-
-def without_unknown(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return a mask, (H, W) uint8, that is 0 where the label is 255."""
-    known = cv2.threshold(labels, UNKNOWN - 1, 255, cv2.THRESH_BINARY_INV)[1]
-    return cv2.bitwise_and(mask, known)
 
 
 def close_holes(mask: np.ndarray, labels: np.ndarray, max_hole: float) -> np.ndarray:

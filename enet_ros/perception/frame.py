@@ -52,7 +52,8 @@ class FrameTimes:
         postprocessing: Perception and messages began.
         sending: All messages were made.
         sent: All messages were sent.
-        expires: From then on the frame is older than ``max_frame_age``.
+        expires: From then on the frame is older than ``max_frame_age``, or may be so: -infinity in
+            simulated time, which says nothing of the future.
     """
 
     received: float = 0.0

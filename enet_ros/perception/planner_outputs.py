@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from enet_ros.network.class_map import UNKNOWN
-from enet_ros.perception.drivable import without_unknown
 from enet_ros.perception.geometry.pose import Pose
 from enet_ros.perception.ground import GroundTable, ground_direction
 from enet_ros.perception.parameters.settings import ScanSettings
@@ -71,8 +70,8 @@ class RangeBins:
         blocked = np.full(self.count, np.nan, np.float32)
         if not self.pixel_indices.size:
             return blocked
-        free = without_unknown(mask, labels).ravel()[self.pixel_indices] != 0
         known = labels.ravel()[self.pixel_indices] != UNKNOWN
+        free = known & (mask.ravel()[self.pixel_indices] != 0)
         first = np.minimum.reduceat(np.where(free, np.float32(np.inf), self.ranges), self.starts)
         first[first < self.range_min] = -np.inf
         first[first > self.trusted_to] = np.nan

@@ -28,7 +28,7 @@ from enet_ros.perception.steps import decode_frame
 from enet_ros.ros.calibration import CalibrationTopic
 from enet_ros.ros.cdr import read_image_message
 from enet_ros.ros.compat import LabelInfo
-from enet_ros.ros.frame_gate import FrameGate
+from enet_ros.ros.frame_gate import FrameGate, sim_clock_of
 from enet_ros.ros.health import CameraHealth
 from enet_ros.ros.image_remarks import ImageRemarks
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
@@ -108,14 +108,13 @@ class Camera:
         """
         self.setup, self._node = setup, node
         self._parameters, self._store = parameters, store
-        self._gate = FrameGate(node)
+        self._gate, self.transforms = FrameGate(), transforms
         self._time_epoch, self._has_points = 0, False
         self._clock = FrameClock()  # of the receiving thread
         self._scratch, self._bit_depth = Scratch(), BitDepth()  # of the segmenting thread
         self._last_frame: tuple[tuple[int, int], CameraSettings] | None = None  # size, settings
         self._subscribed_outputs: list[Output] = []  # at the last frame
         self._last_published: tuple[Header, tuple[int, int]] | None = None  # header, mask size
-        self.transforms = transforms
         self._context = OutputContext(setup.name, setup.backend, setup.precision, transforms)
         with ExitStack() as created:  # If a topic cannot be created, the others are removed.
             self._publishers = {output.name: publisher_of(
@@ -134,6 +133,7 @@ class Camera:
         self._ground = GroundLocator(transforms, self.calibration, self.health.warnings,
                                      setup.resolution)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
+        self._gate.sim_clock = self.health.silence.sim_clock = sim_clock_of(node)
 
     def activate(self) -> None:
         """Start counting and publishing."""
@@ -194,6 +194,7 @@ class Camera:
         with self._gate.lock:
             self._time_epoch += 1
         self.health.forget_time()
+        self._gate.sim_clock = self.health.silence.sim_clock = sim_clock_of(self._node)
 
     def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> Dropped | None:
         """Decode a frame into the input of the network, if an output has a subscriber."""
@@ -202,7 +203,7 @@ class Camera:
         if frame.camera_settings is None:
             return Dropped(DropCause.INACTIVE)
         settings = frame.camera_settings.settings
-        max_age_sec = settings.max_frame_age or math.inf
+        max_age_sec = -math.inf if self._gate.sim_clock else settings.max_frame_age or math.inf
         age_sec = frame.age_at_receive_ms / 1e3 + frame.times.started - frame.times.received
         frame.times.expires = frame.times.started - age_sec + max_age_sec
         if ((frame.times.received < self._gate.oldest_sec or abs(age_sec) > max_age_sec)

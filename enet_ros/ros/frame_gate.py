@@ -6,6 +6,7 @@ import math
 import threading
 import time
 
+from rclpy.clock import Clock
 from rclpy.lifecycle import LifecycleNode
 
 from enet_ros.perception.frame import DropCause, Dropped, FrameInFlight, FrameTimes
@@ -16,7 +17,9 @@ FORGETTING = 0.8
 
 
 class FrameGate:
-    """Refuses frames that come too late. All times are those of ``time.perf_counter``.
+    """Refuses frames that come too late. Its times are those of ``time.perf_counter``.
+
+    In simulated time, ages and waits are read from the node's clock, which may stand or race.
 
     The executor's thread opens and closes it. Other threads ask it. Only the publishing thread
     calls :meth:`early_refusal`.
@@ -26,15 +29,14 @@ class FrameGate:
             time.
         activated_sec: When the camera was activated, or infinity while it is inactive.
         oldest_sec: Frames that were received earlier may be refused: :meth:`refusal` tells.
+        sim_clock: The node's clock if it is simulated time, else None. It may stand or race, so
+            that every step must ask :meth:`refusal`.
     """
 
-    def __init__(self, node: LifecycleNode):
-        """Be closed.
-
-        Args:
-            node: The node, whose clock gives the ages.
-        """
-        self._node, self.lock = node, threading.Lock()
+    def __init__(self):
+        """Be closed."""
+        self.lock = threading.Lock()
+        self.sim_clock: Clock | None = None
         self._last, self._publishing_sec = FrameTimes(), 0.0
         self.close()
 
@@ -60,7 +62,7 @@ class FrameGate:
         received_sec, settings = frame.times.received, frame.camera_settings.settings
         if received_sec < self.activated_sec or oldest_sec == math.inf:
             return Dropped(DropCause.INACTIVE)
-        waited_sec = time.perf_counter() - received_sec
+        waited_sec = self._waited_sec(frame)
         if received_sec < oldest_sec and waited_sec > settings.stall_timeout > 0.0:
             return Dropped(DropCause.FAILED, (
                 f'frame came {oldest_sec - received_sec:.3f} s before a stall made '
@@ -68,15 +70,16 @@ class FrameGate:
                 f'{settings.stall_timeout:g} s); raise stall_timeout if the node is always so '
                 'slow'))
         problem = age_problem(
-            self._age_sec(frame), frame.stamp_ns / 1e9, settings.max_frame_age,
-            waited_sec=waited_sec, use_sim_time=self._node.get_parameter('use_sim_time').value)
+            frame.age_at_receive_ms / 1e3 + waited_sec, frame.stamp_ns / 1e9,
+            settings.max_frame_age, waited_sec=waited_sec, use_sim_time=self.sim_clock is not None)
         return Dropped(DropCause.FAILED, problem) if problem else None
 
     def early_refusal(self, frame: FrameInFlight) -> Dropped | None:
         """Return why a frame is refused that is about to be published, or None.
 
         Where publishing is slow, frames wait for it. So a frame is refused, too, if it would be
-        too old once it is published. Without this all would be published in vain.
+        too old once it is published. Without this all would be published in vain. In simulated
+        time nobody knows how long publishing will take.
         """
         last, self._last = self._last, frame.times
         if last.sending:
@@ -84,15 +87,27 @@ class FrameGate:
         has_time = frame.times.expires - time.perf_counter() >= self._publishing_sec
         if has_time and frame.times.received >= self.oldest_sec:
             return None
-        if (refusal := self.refusal(frame)) or has_time:
+        if (refusal := self.refusal(frame)) or has_time or self.sim_clock is not None:
             return refusal
         self._publishing_sec *= FORGETTING  # What took long may have been done only once.
+        age_sec = frame.age_at_receive_ms / 1e3 + self._waited_sec(frame)
         return Dropped(DropCause.FAILED, (
-            f'frame is {self._age_sec(frame):.3f} s old, and would be too old once it is '
+            f'frame is {age_sec:.3f} s old, and would be too old once it is '
             f'published, wanted at most {frame.camera_settings.settings.max_frame_age:g} s '
             '(max_frame_age); lower the resolution or the rate of the camera, or raise '
             'max_frame_age'))
 
-    def _age_sec(self, frame: FrameInFlight) -> float:
-        """Return the age of a frame by its stamp."""
-        return frame.age_at_receive_ms / 1e3 + time.perf_counter() - frame.times.received
+    def _waited_sec(self, frame: FrameInFlight) -> float:
+        """Return for how long a frame has been in the node, by the clock of its age.
+
+        A clock of simulated time that stands at 0 has not come yet.
+        """
+        if (clock := self.sim_clock) is not None and (now_ns := clock.now().nanoseconds):
+            return (now_ns - frame.stamp_ns) / 1e9 - frame.age_at_receive_ms / 1e3
+        return time.perf_counter() - frame.times.received
+
+
+def sim_clock_of(node: LifecycleNode) -> Clock | None:
+    """Return the clock of a node if it is simulated time, or None if it is wall time."""
+    clock = node.get_clock()
+    return clock if clock.ros_time_is_active else None

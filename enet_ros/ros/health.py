@@ -12,12 +12,15 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
+from rclpy.clock import Clock
 
 from enet_ros.perception.frame import DropCause, Dropped
 from enet_ros.ros.logs import WARNING_PERIOD_SEC
 
 STATISTICS_FRAMES = 200     # Rates and percentiles look back over so many frames.
 RATE_WINDOW_SEC = 5.0
+#: Simulators are seldom faster. A stall is noted later where one is.
+SIM_SPEED = 10.0
 IDLE = 'idle'               # Effect of the warning that no output can be made.
 
 
@@ -113,6 +116,39 @@ class CameraWarnings:
         return '; '.join(f'{effect}: {reason}' for effect, reason in warnings.items() if reason)
 
 
+class Silence:
+    """How long no frame has finished: by simulated time where that runs, else by wall time.
+
+    Attributes:
+        sim_clock: The node's clock if it is simulated time, else None.
+        since_sec: When the last frame finished, by ``time.monotonic``.
+    """
+
+    def __init__(self):
+        self.sim_clock: Clock | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, since a frame finished."""
+        self.since_sec, self._since_sim_ns = time.monotonic(), self._sim_ns()
+
+    def seconds(self) -> float:
+        """Return how long it is.
+
+        Wall time counts until simulated time has come, and after it jumped back, so that a
+        ``use_sim_time`` that was set by mistake hides no stall.
+        """
+        silent_ns = self._sim_ns() - self._since_sim_ns
+        if self._since_sim_ns and silent_ns >= 0:
+            return silent_ns / 1e9
+        return time.monotonic() - self.since_sec
+
+    def _sim_ns(self) -> int:
+        """Return the simulated time, or 0 by wall time and before anything published it."""
+        clock = self.sim_clock  # Another thread may replace it.
+        return 0 if clock is None else clock.now().nanoseconds
+
+
 class CameraHealth:
     """Counts the frames of one camera, and says what is wrong.
 
@@ -134,11 +170,13 @@ class CameraHealth:
         last_error: The last reason for a drop or a stall, or ''.
         is_stalled: Whether no frame has finished for ``stall_timeout``.
         first_published_sec: When the first frame was published, by ``time.monotonic``, or 0.
+        silence: How long no frame has finished.
     """
 
     def __init__(self, topic: str, logger: Logger):
         self._topic, self.warnings = topic, CameraWarnings(topic, logger)
         self._lock = threading.Lock()
+        self.silence = Silence()
         self._reset()
 
     def _reset(self) -> None:
@@ -149,7 +187,7 @@ class CameraHealth:
         self.first_published_sec = 0.0
         self.facts: dict[str, str] = {}
         self._is_requested = True
-        self._last_finished_sec = time.monotonic()
+        self.silence.restart()
         self._finish_times: deque[float] = deque(maxlen=STATISTICS_FRAMES)
         self._latencies_ms: deque[float] = deque(maxlen=STATISTICS_FRAMES)
         self.warnings.clear()
@@ -177,13 +215,15 @@ class CameraHealth:
         """
         latency_ms = (time.perf_counter() - received_sec) * 1e3
         with self._lock:
-            self._last_finished_sec = time.monotonic()
+            self.silence.since_sec = finished_sec = time.monotonic()
+            if self.silence.sim_clock is not None:
+                self.silence.restart()
             if not self._is_requested:
                 self.warnings.keep(IDLE, '', lasts=True)
             self.is_stalled, self._failure, self._is_requested = False, '', True
             self.published += 1
-            self.first_published_sec = self.first_published_sec or self._last_finished_sec
-            self._finish_times.append(self._last_finished_sec)
+            self.first_published_sec = self.first_published_sec or finished_sec
+            self._finish_times.append(finished_sec)
             self._latencies_ms.append(latency_ms)
 
     def drop(self, dropped: Dropped) -> None:
@@ -191,7 +231,7 @@ class CameraHealth:
         is_idle = dropped.cause is DropCause.UNREQUESTED
         with self._lock:
             if is_idle:
-                self._last_finished_sec = time.monotonic()
+                self.silence.restart()
                 self.is_stalled = self._is_requested = False
                 self.warnings.keep_idle(dropped.reason)
             elif dropped.reason:
@@ -219,7 +259,8 @@ class CameraHealth:
         """
         if not (self.warnings.is_active and timeout_sec) or self.is_stalled:
             return math.inf
-        return max(0.0, timeout_sec + self._last_finished_sec - time.monotonic())
+        left_sec = max(0.0, timeout_sec - self.silence.seconds())
+        return left_sec if self.silence.sim_clock is None else left_sec / SIM_SPEED
 
     def note_stall(self, timeout_sec: float) -> bool:
         """Take note of a stall if one is due. Return whether it is.
@@ -231,7 +272,7 @@ class CameraHealth:
             if self.seconds_to_stall(timeout_sec) > 0.0:
                 return False
             self.is_stalled, self._stall_timeout_sec = True, timeout_sec
-            self.last_error = self._silence()
+            self.last_error = self._describe_silence()
             return True
 
     def fail(self, reason: str) -> None:
@@ -243,7 +284,7 @@ class CameraHealth:
         """Return a level and a sentence. The warnings since the last call are forgotten."""
         warnings = self.warnings.take()
         if self._failure or self.is_stalled:
-            return Level.ERROR, self._failure or self._silence()
+            return Level.ERROR, self._failure or self._describe_silence()
         if not self.received:
             return Level.WARN, f'no frame has come on {self._topic}'
         if warnings:
@@ -268,8 +309,8 @@ class CameraHealth:
                 'published': str(self.published), 'dropped': str(self.dropped),
                 'last_error': self.last_error, **self.facts}
 
-    def _silence(self) -> str:
+    def _describe_silence(self) -> str:
         """Say for how long no frame has come, or come to an end."""
-        silent_sec = time.monotonic() - self._last_finished_sec
+        silent_sec = self.silence.seconds()
         start = 'no frame finished' if self.received else f'no frame has come on {self._topic}'
         return f'{start} for {silent_sec:.1f} s (stall_timeout {self._stall_timeout_sec})'

@@ -63,7 +63,9 @@ class Transforms:
             is_known = buffer.can_transform(target, source, frame_time)
             stamped = buffer.lookup_transform(target, source, frame_time if is_known else Time())
         except Exception as error:  # The exceptions of tf2 have no narrower base class.
-            raise LookupError(f'no transform from {source} to {target}: {error}') from error
+            topic = self._node.resolve_topic_name('/tf')
+            raise LookupError(
+                f'no transform from {source} to {target} on {topic}: {error}') from error
         newest = Time.from_msg(stamped.header.stamp)  # 0 if all transforms are static
         if not is_known or (newest.nanoseconds and not frame_time.nanoseconds):
             self._check_age(buffer, f'the newest transform from {source} to {target}', newest,

@@ -83,8 +83,8 @@ def test_a_class_that_is_forbidden_is_not_drivable_from_the_next_frame_on():
                                   order_sec=order_sec).mask.all()
 
     assert all(drivable(before, PAVEMENT, index / 30) for index in range(15))
-    assert drivable(CameraSettings.of(voting, class_map), ROAD, .5)
-    assert drivable(before, UNKNOWN - 1, .51)  # outvoted: nothing has changed
+    assert not drivable(CameraSettings.of(voting, class_map), UNKNOWN - 1, .5)
+    assert drivable(before, ROAD, .51)  # with the votes before: nothing has changed
     assert not drivable(forbidden, PAVEMENT, .52)
     assert not drivable(forbidden, ROAD, .53)  # one vote of two
     assert drivable(forbidden, ROAD, .54)
@@ -102,18 +102,18 @@ def test_votes_are_forgotten_after_a_jump_of_time_and_in_another_view(change):
         return perceiver.perceive(segmentation(labels), camera_settings, needs=Need.MASK,
                                   order_sec=order_sec, vote_group=frame.vote_group).mask.all()
 
-    assert drivable(ROAD, 1.0) and drivable(ROAD, 1.1) and drivable(ROAD, 1.2)
-    assert drivable(PAVEMENT, 1.3)  # outvoted, as the next would be by 3 of 5
-    assert not drivable(PAVEMENT, 1.4, **change)
+    assert not any(drivable(PAVEMENT, order_sec) for order_sec in (1.0, 1.1, 1.2))
+    assert not drivable(ROAD, 1.3)  # outvoted, as the next would be by 3 of 5
+    assert drivable(ROAD, 1.4, **change)
 
 
 def test_votes_do_not_need_every_frame_to_need_a_mask():
     perceiver, camera_settings = Perceiver(), settings_of(drivable__majority=3)
     for needs, order_sec in ((Need.MASK, 1.0), (Need.NOTHING, 1.1), (Need.MASK, 1.2)):
-        perceiver.perceive(segmentation(), camera_settings, needs=needs, order_sec=order_sec)
-    last = perceiver.perceive(segmentation(PAVEMENT), camera_settings, needs=Need.MASK,
-                              order_sec=1.3)
-    assert last.mask.all()
+        perceiver.perceive(segmentation(PAVEMENT), camera_settings, needs=needs,
+                           order_sec=order_sec)
+    last = perceiver.perceive(segmentation(), camera_settings, needs=Need.MASK, order_sec=1.3)
+    assert not last.mask.any()
 
 
 def test_the_summary_without_a_ground_has_no_meters():

@@ -189,9 +189,11 @@ def test_votes_count_with_stamps_of_zero_and_with_jitter(bench, pixels, road_fra
     node = bench(drivable__majority=5, output_size='network')
     node.listen('drivable_mask')
     black = np.zeros_like(road_frame)
-    masks = vote_of(node, pixels, [road_frame] * 4 + [black], [ms * 1_000_000 for ms in stamps_ms])
-    assert masks[0].any()
-    assert np.array_equal(masks[4], masks[3])  # one dark frame is outvoted
+    masks = vote_of(node, pixels, [black] * 4 + [road_frame], [ms * 1_000_000 for ms in stamps_ms])
+    assert node.set(drivable__majority=1).successful
+    alone = vote_of(node, pixels, [road_frame], [20_000 * 1_000_000])[0]
+    assert alone[masks[3] == 0].any()
+    assert not masks[4][masks[3] == 0].any()  # The one road is outvoted.
 
 
 def test_stamps_of_zero_are_noted(started, pixels, road_frame):

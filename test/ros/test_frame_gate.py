@@ -19,7 +19,7 @@ SETTINGS = CameraSettings.of(make_settings({'max_frame_age': 10.0}), ClassMap.fr
 
 @pytest.fixture
 def gate():
-    gate = FrameGate(SimpleNamespace(get_parameter=lambda name: SimpleNamespace(value=False)))
+    gate = FrameGate()
     gate.open()
     return gate
 
@@ -99,3 +99,25 @@ def test_a_closed_gate_refuses_without_a_reason(gate, close):
     close(gate)
     assert gate.refusal(frame).cause is gate.early_refusal(frame).cause is DropCause.INACTIVE
     assert not gate.refusal(frame).reason
+
+
+@pytest.mark.parametrize(('now_sec', 'passed'), [(100.0, True), (109.9, True), (110.1, False)])
+def test_in_simulated_time_the_clock_gives_the_age_however_long_it_took(gate, now_sec, passed):
+    gate.sim_clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=now_sec * 1e9))
+    frame = frame_of(9.0)
+    frame.stamp_ns, frame.times.expires = 100.0 * 1e9, -math.inf
+    frame.times.received -= 100.0
+    gate.activated_sec, gate.oldest_sec = -math.inf, frame.times.received - 1.0
+    assert passes(gate, frame) == leaves_time(gate, frame) == passed
+
+
+def test_a_frame_from_before_a_stall_may_take_long_while_simulated_time_stands(gate):
+    frame = frame_of(9.0)
+    frame.stamp_ns = 99.0 * 1e9
+    frame.times.received -= 100.0
+    gate.activated_sec = -math.inf
+    gate.mark_stall()
+    for now_sec, passed in ((101.9, True), (102.1, False), (0.0, False)):  # stall_timeout is 2 s.
+        gate.sim_clock = SimpleNamespace(
+            now=lambda: SimpleNamespace(nanoseconds=now_sec * 1e9))  # noqa: B023
+        assert passes(gate, frame) == passed

@@ -1,6 +1,7 @@
 """The health of a camera, without a node: counts, rates, warnings and stalls."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.perception.frame import DropCause, Dropped  # noqa: E402
 from enet_ros.ros import health as health_module  # noqa: E402
-from enet_ros.ros.health import WARNING_PERIOD_SEC, CameraHealth, Counts, Level  # noqa: E402
+from enet_ros.ros.health import SIM_SPEED, WARNING_PERIOD_SEC, CameraHealth, Counts, Level  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -162,6 +163,41 @@ def test_a_stall_is_noted_once_and_ends_with_a_frame(health, clock):
     health.count_published(clock.now)
     assert health.summary() == (Level.OK, 'segmenting')
     assert health.seconds_to_stall(2.0) == pytest.approx(2.0)
+
+
+@pytest.fixture
+def sim_clock(health):
+    """Simulated time of the camera, which is ``sim_clock.nanoseconds``."""
+    now = SimpleNamespace(nanoseconds=0)
+    health.silence.sim_clock = SimpleNamespace(now=lambda: now)
+    return now
+
+
+@pytest.mark.parametrize('finish', [
+    lambda health: health.count_published(0.0), CameraHealth.activate,
+    lambda health: health.drop(Dropped(DropCause.UNREQUESTED))])
+def test_a_stall_counts_by_simulated_time(health, clock, sim_clock, finish):
+    sim_clock.nanoseconds = 50 * 10**9
+    finish(health)
+    clock.now += 100.0
+    assert not health.note_stall(2.0)
+    sim_clock.nanoseconds += 10**9
+    assert health.seconds_to_stall(2.0) == pytest.approx(1.0 / SIM_SPEED)
+    sim_clock.nanoseconds += 10**9
+    assert health.note_stall(2.0)
+    assert 'for 2.0 s' in health.last_error
+
+
+@pytest.mark.parametrize(('before_ns', 'after_ns'), [(0, 0), (0, 10**9), (10**9, 0)])
+def test_a_stall_counts_by_wall_time_before_simulated_time_comes_and_after_it_jumped_back(
+        health, clock, sim_clock, before_ns, after_ns):
+    sim_clock.nanoseconds = before_ns
+    health.count_published(0.0)
+    sim_clock.nanoseconds = after_ns
+    clock.now += 1.9
+    assert not health.note_stall(2.0)
+    clock.now += 0.2
+    assert health.note_stall(2.0)
 
 
 def test_a_failure_is_an_error_until_a_frame_is_published(health):

@@ -65,9 +65,10 @@ def launch_file(load_launch_file):
     return load_launch_file('segment.launch.py')
 
 
-def start_without_launch(launch_file, restore_scope=None):
+def start_without_launch(launch_file, restore_scope=None, **given):
     launch_file.start_node(dict.fromkeys(launch_file.ARGUMENTS, '') | {
-        'respawn': 'true', 'params_file': 'own.yaml'}, restore_scope)
+        'respawn': 'true', 'namespaced_tf': 'false', 'params_file': 'own.yaml', **given},
+        restore_scope)
 
 
 def crash(launch_file):
@@ -113,6 +114,20 @@ def test_a_node_that_is_started_anew_gets_the_scope_of_the_first(launch_file):
     assert context.launch_configurations == {'ros_namespace': '/robot1',
                                              'ros_remaps': [('/tf', 'tf')]}
     assert context.environment == {'ROBOT': '1'}
+
+
+@pytest.mark.parametrize(('text', 'topics'), [
+    ('true', {'/tf': 'tf', '/tf_static': 'tf_static'}), ('false', {})])
+def test_tf_is_in_the_namespace_if_asked_for_and_stays_there(
+        launch_file, monkeypatch, text, topics):
+    monkeypatch.setattr(launch_file, 'get_package_prefix', str)  # as if RViz was installed
+    start_without_launch(launch_file, namespaced_tf=text)
+    crash(launch_file)
+    launch_file.rviz({'namespace': 'r1', 'image_topic': 'image', 'namespaced_tf': text})
+    remappings = [dict(call.kwargs['remappings']) for call in launch_file.Node.call_args_list]
+    assert len(remappings) == 3
+    for each in remappings:
+        assert {name: each[name] for name in each if name.startswith('/tf')} == topics
 
 
 def test_launch_names_the_parameter_file_and_the_arguments_that_override_it(launch_file):
@@ -208,6 +223,7 @@ def test_demo_launch_brings_its_own_camera(launched):
     ('segment.launch.py', 'view:=yes', "view is 'yes', wanted true or false"),
     ('segment.launch.py', 'rviz:=maybe', "rviz is 'maybe', wanted true or false"),
     ('segment.launch.py', 'respawn:=maybe', "respawn is 'maybe', wanted true or false"),
+    ('segment.launch.py', 'namespaced_tf:=r1', "namespaced_tf is 'r1', wanted true or false"),
     ('segment.launch.py', 'rviz:=true', 'rviz2 is not installed: sudo apt install'),
     ('demo.launch.py', 'rate:=fast', "rate is 'fast', wanted a number"),
     ('demo.launch.py', 'view:=yes', "view is 'yes', wanted true or false")])

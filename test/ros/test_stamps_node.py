@@ -1,10 +1,14 @@
 """Stamps that real drivers send, through a real node: votes, rates and ages."""
 
+import time
+
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from rclpy.clock import ClockType  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
@@ -49,20 +53,24 @@ WHOLE_SECONDS = [1000 * SEC] * 4 + [1001 * SEC] * 4
     [1000 * SEC + (50 * i - 400 * (i == 4)) * MS for i in range(8)],        # one late frame
     [1000 * SEC + (50 * i - 100 * (i in (5, 6))) * MS for i in range(8)],   # frames overtook
 ], ids=['zero', 'still', 'whole seconds', 'jitter', 'steps back', 'late', 'overtaken'])
-def test_a_dark_frame_is_outvoted_whatever_the_stamps(voting, pixels, road_frame, stamps_ns):
+def test_a_road_after_dark_frames_is_outvoted_whatever_the_stamps(
+        voting, pixels, road_frame, stamps_ns):
     node, black = voting, np.zeros_like(road_frame)
-    frames = [road_frame] * 7 + [black]
+    frames = [black] * 7 + [road_frame]
     *before, last = masks_of(node, pixels, frames, stamps_ns)
-    assert before[-1].any()
-    assert np.array_equal(last, before[-1])
+    assert node.set(drivable__majority=1).successful
+    alone = masks_of(node, pixels, [road_frame], [2000 * SEC])[0]
+    assert alone[before[-1] == 0].any()
+    assert not last[before[-1] == 0].any()
 
 
-def test_dark_frames_win_when_stamps_are_zero(voting, pixels, road_frame):
+def test_road_frames_win_when_stamps_are_zero(voting, pixels, road_frame):
     """The votes follow the frames. They do not keep the first mask for ever."""
     node, black = voting, np.zeros_like(road_frame)
-    masks = masks_of(node, pixels, [road_frame] * 5 + [black] * 5, [0] * 10)
-    alone = masks_of(node, pixels, [black], [0])[0]
-    assert masks[4].any() and not np.array_equal(masks[4], masks[9])
+    masks = masks_of(node, pixels, [black] * 5 + [road_frame] * 5, [0] * 10)
+    assert node.set(drivable__majority=1).successful
+    alone = masks_of(node, pixels, [road_frame], [2000 * SEC])[0]
+    assert alone.any() and not np.array_equal(masks[4], masks[9])
     assert np.array_equal(masks[9], alone)
 
 
@@ -70,11 +78,11 @@ def test_dark_frames_win_when_stamps_are_zero(voting, pixels, road_frame):
 def test_a_real_jump_clears_votes_and_rates(voting, pixels, road_frame, back_ms):
     node, black = voting, np.zeros_like(road_frame)
     start = 1000 * SEC
-    *_, last = masks_of(node, pixels, [road_frame] * 4, [start + i * 50 * MS for i in range(4)])
+    *_, last = masks_of(node, pixels, [black] * 4, [start + i * 50 * MS for i in range(4)])
     health = node.camera.health
     node.wait(lambda: len(health._finish_times) == 4, 'four frames')
-    jumped = masks_of(node, pixels, [black], [start + (150 - back_ms) * MS])[0]
-    assert not np.array_equal(jumped, last)
+    jumped = masks_of(node, pixels, [road_frame], [start + (150 - back_ms) * MS])[0]
+    assert jumped[last == 0].any()
     node.wait(lambda: health.published == 5, 'the frame after the jump')
     assert len(health._finish_times) <= 1
 
@@ -143,15 +151,58 @@ def test_simulated_stamps_at_a_node_with_wall_time_name_use_sim_time(bench, road
     assert ('set use_sim_time to true' in error) if stamp_ns else ('its stamp is 0' in error)
 
 
+def tick(node, now_ns):
+    """Let simulated time be so late."""
+    clock = Clock(clock=Time(nanoseconds=now_ns).to_msg())
+    node.wait(lambda: node.send(clock, '/clock') or
+              node.node.get_clock().now().nanoseconds == now_ns, 'simulated time')
+
+
+@pytest.mark.parametrize('is_active', [False, True])
+def test_the_age_is_that_by_simulated_time_which_may_stand_or_race(
+        bench, road_frame, monkeypatch, is_active):
+    node = bench(max_frame_age=0.3, use_sim_time=is_active)
+    if not is_active:  # The clock may be changed at any time.
+        node.node.set_parameters([Parameter('use_sim_time', value=True)])
+    node.listen('labels')
+    tick(node, 100 * SEC)
+    infer, passed_ns = node.segmenter.backend.infer, []
+
+    def infer_slowly(batch, **options):
+        time.sleep(0.5)
+        for now_ns in passed_ns:
+            node.node.get_clock().set_ros_time_override(Time(
+                nanoseconds=now_ns, clock_type=ClockType.ROS_TIME))
+        return infer(batch, **options)
+
+    monkeypatch.setattr(node.segmenter.backend, 'infer', infer_slowly)
+    assert node.reply(stamped(node, road_frame, 99_900 * MS), 'labels')
+    passed_ns.append(102 * SEC)
+    error = error_of(node, stamped(node, road_frame, 99_950 * MS))
+    assert 'frame is 2.050 s old' in error and '2.000 s of that passed in the node' in error
+    assert node.reply(stamped(node, road_frame, 101_950 * MS), 'labels')
+
+
+def test_a_paused_simulator_is_no_stall(bench, pixels, road_frame):
+    node = bench(stall_timeout=0.3, use_sim_time=True)
+    node.listen('drivable_mask')
+    node.wait(lambda: node.camera.health.is_stalled, 'a stall without /clock')
+    tick(node, 100 * SEC)
+    node.reply(stamped(node, road_frame, 99_900 * MS), 'drivable_mask')
+    time.sleep(0.8)
+    assert not node.camera.health.is_stalled
+    tick(node, 101 * SEC)
+    node.wait(lambda: len(node.messages['drivable_mask']) == 2, 'the mask of a stall')
+    assert not pixels(node.messages['drivable_mask'][-1]).any()
+    assert 'for 1.0 s (stall_timeout 0.3)' in node.camera.health.last_error
+
+
 def test_wall_stamps_at_a_node_with_simulated_time_name_use_sim_time(bench, road_frame):
     node = bench(max_frame_age=1.0, use_sim_time=True)
     node.listen('labels')
     error = error_of(node, node.image(road_frame))
     assert 'stands at 0, since nothing publishes /clock' in error
-    clock = Clock()
-    clock.clock.sec = 100
-    node.wait(lambda: node.send(clock, '/clock') or
-              node.node.get_clock().now().nanoseconds == 100 * SEC, 'simulated time')
+    tick(node, 100 * SEC)
     error = error_of(node, node.image(road_frame))
     assert 'simulated time (use_sim_time is true)' in error
     assert 'its stamp is wall time; set use_sim_time to false' in error

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+import rclpy  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.clock import ClockType  # noqa: E402
 from rclpy.time import Time  # noqa: E402
@@ -77,6 +78,19 @@ def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
         return
     with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
         Transforms(None).lookup('odom', 'base_link', stamp)
+
+
+@pytest.mark.parametrize(('arguments', 'topic'), [([], '/tf'), (['-r', '/tf:=tf'], '/r1/tf')])
+def test_a_transform_that_is_missing_names_the_topic(monkeypatch, arguments, topic):
+    Tf2(monkeypatch)  # It knows no transform.
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('enet', namespace='r1', context=context,
+                             cli_args=['--ros-args', *arguments])
+    with pytest.raises(LookupError, match=f'no transform from cam to base_link on {topic}: '):
+        Transforms(node).lookup('base_link', 'cam', Time().to_msg())
+    node.destroy_node()
+    context.try_shutdown()
 
 
 class ClockAt:

@@ -99,8 +99,9 @@ class DrivableSettings(CheckedSettings):
         'unknown pixel in it stays. An obstacle that looks smaller than this vanishes, too.',
         range=(0.0, 1.0))
     majority: int = parameter(  # Votes are counted in bytes.
-        1, 'Number of frames that vote on each pixel. A pixel is drivable if it was so in more '
-        'than half of the last frames. Only frames of one size and frame_id vote together. '
+        1, 'Number of frames that vote on each pixel. A pixel is drivable if it is so in the '
+        'newest frame and in more than half of the last frames. So free ground appears a little '
+        'later, and an obstacle at once. Only frames of one size and frame_id vote together. '
         '1 turns voting off.', range=(1, 255))
 
 
@@ -289,7 +290,8 @@ class NodeSettings(CheckedSettings):
     stall_timeout: float = parameter(
         2.0, 'Time without a finished frame, in seconds, after which ~/drivable_mask is published '
         'once with nothing drivable. /diagnostics reports an error then. A frame that came before '
-        'that mask is dropped if it took longer than this. 0 turns this off.',
+        'that mask is dropped if it took longer than this. With use_sim_time these are seconds of '
+        'simulated time. 0 turns this off.',
         range=(0.0, 3600.0))
     backend_timeout: float = parameter(
         30.0, 'Time that the network may take for one frame, in seconds. If it takes longer, it '

@@ -61,6 +61,13 @@ def test_the_page_shows_how_to_build_it(name):
     assert 'nverified' in (REPOSITORY / 'docker' / name).read_text()
 
 
+@pytest.mark.parametrize('name', FILES)
+def test_a_container_on_the_hosts_network_shares_its_memory(name):
+    page = (REPOSITORY / FILES[name][1]).read_text().replace('\\\n', ' ')
+    command, = re.findall(r'^docker run .*--network host.*$', page, re.MULTILINE)
+    assert '--ipc host' in command  # else messages within the machine are lost: Fast DDS #2624
+
+
 def test_runs_and_environments_stay_out_of_an_image():
     ignored = (REPOSITORY / '.dockerignore').read_text().split()
     assert {'.git', '.venv*', '.colcon', 'runs'} <= set(ignored)

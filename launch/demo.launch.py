@@ -46,9 +46,9 @@ def check_rate(context) -> list:
 
 
 def enlarge_shared_memory(context) -> list:
-    """Give Fast DDS config/fastdds.xml, unless the user gives it a profile."""
+    """Give Fast DDS config/fastdds.xml, unless the user gives it a profile or transports."""
     older, newer = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
-    if context.environment.get(older) or context.environment.get(newer):
+    if any(map(context.environment.get, (older, newer, 'FASTDDS_BUILTIN_TRANSPORTS'))):
         return []
     name = older if context.environment.get('ROS_DISTRO') in ('humble', 'jazzy') else newer
     return [SetEnvironmentVariable(name, PathJoinSubstitution([SHARE, 'config', 'fastdds.xml']))]

@@ -47,8 +47,10 @@ export LD_LIBRARY_PATH="$_enet_prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 [ ! -d "$_enet_prefix" ] || export AMENT_PREFIX_PATH="$_enet_prefix:$AMENT_PREFIX_PATH"
 export VIRTUAL_ENV="$_enet_venv"
 export PATH="$_enet_prefix/lib/enet_ros:$_enet_venv/bin:$PATH"
-# Shared memory for whole frames; the file says why. A profile of one's own stays.
-if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE:-}${FASTRTPS_DEFAULT_PROFILES_FILE:-}" ]; then
+# Shared memory for whole frames; the file says why. A profile of one's own stays, and so does a choice
+# of transports, which Fast DDS would ignore beside the profile.
+if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE:-}${FASTRTPS_DEFAULT_PROFILES_FILE:-}\
+${FASTDDS_BUILTIN_TRANSPORTS:-}" ]; then
     case $ROS_DISTRO in
         humble|jazzy) export FASTRTPS_DEFAULT_PROFILES_FILE="$_enet_root/config/fastdds.xml" ;;
         *) export FASTDDS_DEFAULT_PROFILES_FILE="$_enet_root/config/fastdds.xml" ;;

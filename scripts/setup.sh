@@ -179,16 +179,23 @@ for line in sys.argv[1].splitlines():
 PYTHON
 }
 
+is_jetpack6() {  # the kernel tells it in a container, which has no such file or an empty one
+    grep -qs '^# R3[0-7] ' /etc/nv_tegra_release || [[ $(uname -r) = 5.*-tegra ]]
+}
+
 install_ros_packages() {  # $1: requirements
-    local packages rerun
+    local packages rerun problem
     packages=$(fitting_packages "$1")
     .venv/bin/python -c '' 2>/dev/null || {
         rm -rf .venv/bin .venv/lib
         "$PYTHON" -m venv --system-site-packages .venv
     }
-    if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-        [ "$(uname -m)" = x86_64 ] || stop "found no torch, wanted NVIDIA's own on this machine:" \
-            "see docs/jetson.md. pip's torch has no CUDA for a Jetson."
+    if ! problem=$(.venv/bin/python -c 'import torch' 2>&1); then
+        ! .venv/bin/python -c 'from importlib import metadata; metadata.version("torch")' \
+            2>/dev/null || stop "torch is installed and cannot be imported: ${problem##*$'\n'}." \
+            "Install what it lacks (on a Jetson: docs/jetson.md, step 1), and run this again"
+        ! is_jetpack6 || stop "found no torch, wanted NVIDIA's own on this machine:" \
+            "see docs/jetson.md. pip's torch has no CUDA for JetPack 6."
         pip_install constraints/ros.txt torch --extra-index-url https://download.pytorch.org/whl/cpu
     fi
     { cat constraints/ros.txt
@@ -249,6 +256,8 @@ install_gpu_packages() {  # the choice and its reasons are in enet_ros/cli/gpu_p
     lines=$(PYTHONPATH=. .venv/bin/python -m enet_ros.cli.gpu_packages --torch "$version") ||
         stop "$lines"
     say "${lines%%$'\n'*}"
+    # Packages of a Jetson come without what they need.
+    [[ $lines != *--no-deps* ]] || pip_install "$constraints" "$(cat constraints/jetson.txt)"
     say "installing $(tail -n +2 <<< "$lines" | tr '\n' ' ')"
     # shellcheck disable=SC2046
     .venv/bin/python -m pip install --disable-pip-version-check --constraint "$constraints" \

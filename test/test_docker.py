@@ -61,6 +61,20 @@ def test_the_page_shows_how_to_build_it(name):
     assert 'nverified' in (REPOSITORY / 'docker' / name).read_text()
 
 
+def test_the_image_and_the_page_of_a_jetson_install_the_same():
+    for path in ('docker/Dockerfile.l4t', 'docs/jetson.md'):
+        text = (REPOSITORY / path).read_text()
+        for part in ('libcusparse_lt-linux-sbsa-0.5.2.1-archive', 'constraints/jetson.txt'):
+            assert part in text, (path, part)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_container_on_the_hosts_network_shares_its_memory(name):
+    page = (REPOSITORY / FILES[name][1]).read_text().replace('\\\n', ' ')
+    command, = re.findall(r'^docker run .*--network host.*$', page, re.MULTILINE)
+    assert '--ipc host' in command  # else messages within the machine are lost: Fast DDS #2624
+
+
 def test_runs_and_environments_stay_out_of_an_image():
     ignored = (REPOSITORY / '.dockerignore').read_text().split()
     assert {'.git', '.venv*', '.colcon', 'runs'} <= set(ignored)

@@ -166,6 +166,47 @@ def test_the_viewer_is_installed_beside_the_numpy_of_a_distribution(apt_machine)
     assert done.returncode == 0 and log.count('--no-deps') == 1 and log.count('rerun-sdk') == 2
 
 
+def fake_torch(checkout, *, installed, kernel='6.8.0-generic'):
+    """Let torch fail to be imported, and pip and uname answer."""
+    python, uname = checkout / '.venv/bin/python', checkout / 'tools/uname'
+    python.write_text('#!/bin/sh\ncase "$*" in *metadata.version*) exit ' + str(1 - installed)
+                      + ';; *"import torch"*) echo Traceback >&2; echo "ImportError: '
+                      'libcusparseLt.so.0: no such file" >&2; exit 1;;'
+                      + python.read_text().partition(' in ')[2])
+    uname.write_text(f'#!/bin/sh\ncase $1 in -r) echo {kernel};; *) echo aarch64;; esac\n')
+    uname.chmod(stat.S_IRWXU)
+
+
+def test_why_an_installed_torch_cannot_be_imported_is_said(apt_machine, shimmed_checkout):
+    fake_torch(shimmed_checkout, installed=True)
+    done, log = apt_machine('humble', '1.21.5')
+    assert done.returncode == 1 and log == ''
+    assert 'torch is installed and cannot be imported: ImportError: libcusparseLt.so.0: no such' \
+        in done.stderr
+
+
+def test_an_arm_machine_takes_the_torch_of_its_cpu_and_a_jetson_does_not(
+        apt_machine, shimmed_checkout):
+    fake_torch(shimmed_checkout, installed=False)
+    done, log = apt_machine('jazzy', '1.26.4')
+    assert done.returncode == 0, done.stderr
+    assert '--extra-index-url https://download.pytorch.org/whl/cpu' in log
+    fake_torch(shimmed_checkout, installed=False, kernel='5.15.148-tegra')
+    done, _ = apt_machine('humble', '1.21.5')
+    assert done.returncode == 1 and "found no torch, wanted NVIDIA's own" in done.stderr
+
+
+def test_what_the_packages_of_a_jetson_need_is_installed_before_them(
+        apt_machine, shimmed_checkout):
+    python = shimmed_checkout / '.venv/bin/python'
+    python.write_text(python.read_text().replace(
+        ' in ', ' in *gpu_packages*) printf "a Jetson\\n--no-deps\\ntorch==2.8.0\\n";; ', 1))
+    done, log = apt_machine('humble', '1.21.5', 'gpu')
+    assert done.returncode == 0, done.stderr
+    first, second = log.split('--no-deps')
+    assert '\ndllist\n' in first and 'torch==2.8.0' in second
+
+
 @pytest.mark.parametrize('extra', ['bench', 'export', 'int8'])
 def test_extras_that_need_a_newer_numpy_are_refused_before_anything_is_installed(
         apt_machine, extra):
@@ -186,6 +227,7 @@ def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(('distribution', 'given', 'profile'), [
     ('jazzy', {}, 'FASTRTPS_DEFAULT_PROFILES_FILE={root}/config/fastdds.xml'),
     ('kilted', {}, 'FASTDDS_DEFAULT_PROFILES_FILE={root}/config/fastdds.xml'),
+    ('jazzy', {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}, ''),
     *((distribution, {name: 'own.xml'}, f'{name}=own.xml') for distribution in ('jazzy', 'kilted')
       for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'))])
 def test_the_environment_has_one_profile_of_fast_dds(tmp_path, distribution, given, profile):
@@ -197,8 +239,8 @@ def test_the_environment_has_one_profile_of_fast_dds(tmp_path, distribution, giv
         (tmp_path / '.colcon' / name).write_text(text)
     done = subprocess.run(['sh', '-c', '. scripts/ros_env.sh; env'], cwd=tmp_path, text=True,
                           env={'PATH': os.environ['PATH'], **given}, capture_output=True)
-    assert [line for line in done.stdout.splitlines() if '_DEFAULT_PROFILES_FILE' in line] == [
-        profile.format(root=tmp_path)]
+    assert [line for line in done.stdout.splitlines() if '_DEFAULT_PROFILES_FILE' in line] == (
+        [profile.format(root=tmp_path)] if profile else [])
 
 
 @pytest.mark.parametrize('shell', ['bash', 'sh', 'zsh'])

@@ -111,7 +111,8 @@ def _rows(machine: MachineReport) -> list[tuple[str, str]]:
 def _gpu_rows(machine: MachineReport, absent: str) -> list[tuple[str, str]]:
     memory = (f'{machine.free_mb} of {machine.total_mb} MiB free' if machine.total_mb
               else 'not known')
-    return [('L4T', machine.l4t or 'no Jetson'), ('JetPack', machine.jetpack or absent),
+    return [('L4T', machine.l4t or (absent if machine.has_jetpack6() else 'no Jetson')),
+            ('JetPack', machine.jetpack or absent),
             ('CUDA driver', machine.driver_cuda or absent),
             ('CUDA of torch', machine.torch_cuda or absent),
             ('GPU', '; '.join(machine.gpus) or absent), ('GPU memory', memory),

@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 
 from enet_ros.backends.select import explain_auto
-from enet_ros.cli.doctor_machine import MachineReport
+from enet_ros.cli.doctor_machine import MachineReport, version_tuple
 
 OLDEST_TORCH_TENSORRT = (2, 8)
 JETSON_INDEX = 'https://pypi.jetson-ai-lab.io/jp6/cu126'
+JETSON_TORCH = '2.8.0'  # the last for JetPack 6
+#: Else pip keeps PyPI's torch, which has the same version and no CUDA. The index has only Jetson's
+#: wheels, and not what they need.
+FROM_JETSON_INDEX = f'pip install --force-reinstall --no-deps --index-url {JETSON_INDEX}'
+UPDATE_DRIVER = ('update the NVIDIA driver, or take a torch for that CUDA or an older one from '
+                 'https://download.pytorch.org/whl/')
+TORCH_CUDA = '13.0'  # of PyPI's torch of the version that constraints/bare.txt pins
 
 
-def version_tuple(version: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version: '2.8.0a0+cu126' is (2, 8, 0)."""
-    return tuple(int(number) for number in re.findall(r'\d+', version.partition('+')[0])[:3])
+def driver_is_older(machine: MachineReport, cuda: str) -> bool:
+    """Say whether the driver cannot run what is built for a CUDA; minor versions fit."""
+    return version_tuple(machine.driver_cuda)[:1] < version_tuple(cuda)[:1]
 
 
 def choice(machine: MachineReport) -> str:
@@ -58,6 +65,9 @@ def _gpu_shortfalls(machine: MachineReport) -> list[str]:
                 'a Jetson with --runtime nvidia; else see dmesg']
     if not machine.torch:
         return []
+    if machine.torch_problem:
+        return [f'torch {machine.torch} cannot be imported ({machine.torch_problem}): '
+                + _mend_import(machine, machine.torch_problem, _install_torch(machine))]
     if not machine.torch_sees_gpu:
         built = (f'is built for CUDA {machine.torch_cuda}, the driver knows '
                  f'{machine.driver_cuda}' if machine.torch_cuda else 'is built without CUDA')
@@ -77,18 +87,34 @@ def _tensorrt_shortfalls(machine: MachineReport) -> list[str]:
         return [f'torch_tensorrt is {machine.torch_tensorrt}, wanted 2.8 or newer: update torch '
                 'and torch_tensorrt together']
     if not machine.tensorrt_works:
-        return [f'torch_tensorrt cannot be imported ({machine.problem}): {install}']
+        return [f'torch_tensorrt cannot be imported ({machine.problem}): '
+                + _mend_import(machine, machine.problem, install)]
     return []
 
 
+def _mend_import(machine: MachineReport, problem: str, install: str) -> str:
+    """Say what to do about an import that failed; ``install`` installs the package again."""
+    if 'libcusparseLt' in problem:
+        return 'install cuSPARSELt: docs/jetson.md, step 1' if machine.has_jetpack6() \
+            else 'pip install --force-reinstall torch'
+    module = re.search(r"No module named '(\w+)'", problem)
+    if module and module[1] == 'tensorrt' and machine.has_jetpack6():
+        return ('sudo apt-get install python3-libnvinfer, and make the virtual environment with '
+                '--system-site-packages')
+    return f'pip install {module[1]}' if module else install
+
+
 def _install_torch(machine: MachineReport) -> str:
-    if machine.l4t:
-        return f'pip install torch==2.8.0 --index-url {JETSON_INDEX}'
+    if machine.has_jetpack6():
+        return (f'{FROM_JETSON_INDEX} torch=={JETSON_TORCH}; what else it needs is in '
+                'docs/jetson.md, step 3')
     if not machine.gpu_asked:
         return 'pip install torch --index-url https://download.pytorch.org/whl/cpu'
+    if not machine.torch_cuda and driver_is_older(machine, TORCH_CUDA):
+        return (f"the driver knows CUDA {machine.driver_cuda}, and PyPI's torch wants "
+                f'{TORCH_CUDA}: {UPDATE_DRIVER}')
     if version_tuple(machine.torch_cuda) > version_tuple(machine.driver_cuda):
-        return ('update the NVIDIA driver, or take a torch for that CUDA or an older one from '
-                'https://download.pytorch.org/whl/')
+        return UPDATE_DRIVER
     return "pip install --force-reinstall torch (PyPI's is built with CUDA)"
 
 
@@ -96,6 +122,6 @@ def _install_torch_tensorrt(machine: MachineReport) -> str:
     wanted = '.'.join(map(str, version_tuple(machine.torch)[:2]))
     if machine.tensorrt_kind == 'TensorRT-RTX':
         return f"pip install 'torch-tensorrt-rtx=={wanted}.*'"
-    if machine.l4t:
-        return f'pip install torch-tensorrt=={wanted}.0 --no-deps --index-url {JETSON_INDEX}'
+    if machine.has_jetpack6():
+        return f'{FROM_JETSON_INDEX} torch-tensorrt=={wanted}.0'
     return f"pip install 'torch-tensorrt=={wanted}.*'"

@@ -23,13 +23,19 @@ from enet_ros.machine import (
 )
 
 PROBE_TIMEOUT_SEC = 180.0
+ORIN = (8, 7)  # compute capability, which no other GPU has
+FIRST_L4T_OF_JETPACK_7 = (38,)
 
 #: Run in a process of its own: a library that does not fit its driver may crash.
 PROBE = """
 import json, sys
 found = {}
 try:
-    import torch
+    try:
+        import torch
+    except Exception as error:
+        found['torch_problem'] = f'{type(error).__name__}: {error}'
+        raise
     found['torch_sees_gpu'] = torch.cuda.is_available()
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -42,6 +48,23 @@ except Exception as error:
     found['problem'] = f'{type(error).__name__}: {error}'
 print('FOUND ' + json.dumps(found))
 """
+
+
+def version_tuple(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: '2.8.0a0+cu126' is (2, 8, 0)."""
+    return tuple(int(number) for number in re.findall(r'\d+', version.partition('+')[0])[:3])
+
+
+def capability(gpu: str) -> tuple[int, int]:
+    """Read (8, 9) from a line such as 'RTX 4090, compute capability 8.9, 128 multiprocessors'.
+
+    Raises:
+        ValueError: The line has no compute capability.
+    """
+    match = re.search(r'compute capability (\d+)\.(\d+)', gpu)
+    if match is None:
+        raise ValueError(f"the GPU is '{gpu}', wanted a line with its compute capability")
+    return int(match[1]), int(match[2])
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ class MachineReport:
         tensorrt_kind: 'TensorRT' or 'TensorRT-RTX', by the installed distribution.
         tensorrt_works: Whether tensorrt and torch_tensorrt can be imported.
         free_mb, total_mb: Memory of the first GPU in MiB, 0 if not known.
+        torch_problem: Why torch cannot be imported.
         problem: Why torch or torch_tensorrt cannot be imported.
         gpu_asked: Whether the GPU was looked at.
         absent: Distributions of pip that are required and absent, but torch and OpenVINO.
@@ -89,6 +113,7 @@ class MachineReport:
     tensorrt_works: bool = False
     free_mb: int = 0
     total_mb: int = 0
+    torch_problem: str = ''
     problem: str = ''
     gpu_asked: bool = False
     absent: tuple[str, ...] = ()
@@ -102,6 +127,17 @@ class MachineReport:
         works = self.tensorrt_works if self.gpu_asked else bool(self.torch_tensorrt)
         return BackendSupport(bool(self.gpus), works, bool(self.gpus and sees),
                               bool(self.openvino), bool(self.torch), self.bfloat16)
+
+    def has_jetpack6(self) -> bool:
+        """Say whether this is a Jetson Orin with JetPack 6 or older, whose torch is NVIDIA's own.
+
+        JetPack 7 takes the same packages as other machines with an Arm CPU. In a container the
+        file of L4T is absent or empty, so the GPU and its driver answer.
+        """
+        if self.l4t:
+            return version_tuple(self.l4t) < FIRST_L4T_OF_JETPACK_7
+        return (bool(self.gpus) and capability(self.gpus[0]) == ORIN
+                and version_tuple(self.driver_cuda) < (13,))
 
 
 def gather(*, gpu: bool) -> MachineReport:

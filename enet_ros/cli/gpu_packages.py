@@ -9,16 +9,20 @@ The first line says what was chosen and why, and each further line is an argumen
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from dataclasses import dataclass
 
-from enet_ros.cli.doctor_advice import JETSON_INDEX
-from enet_ros.cli.doctor_machine import MachineReport, gather
+from enet_ros.cli.doctor_advice import (
+    JETSON_INDEX,
+    JETSON_TORCH,
+    TORCH_CUDA,
+    driver_is_older,
+)
+from enet_ros.cli.doctor_machine import MachineReport, capability, gather
 
 #: Compute capabilities in TensorRT-RTX's support matrix; newer ones than the last are as well.
 RTX_CAPABILITIES = {(7, 5), (8, 6), (8, 9), (12, 0)}
-JETSON_TORCH = '2.8.0'  # the last for JetPack 6
+JETSON_CUDA = '12.6'  # of JetPack 6's torch
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,6 @@ class GpuPackages:
     arguments: tuple[str, ...] = ()
 
 
-def capability(gpu: str) -> tuple[int, int]:
-    """Read (8, 9) from a line such as 'RTX 4090, compute capability 8.9, 128 multiprocessors'.
-
-    Raises:
-        ValueError: The line has no compute capability.
-    """
-    match = re.search(r'compute capability (\d+)\.(\d+)', gpu)
-    if match is None:
-        raise ValueError(f"the GPU is '{gpu}', wanted a line with its compute capability")
-    return int(match[1]), int(match[2])
-
-
 def gpu_packages(machine: MachineReport, torch: str) -> GpuPackages:
     """Choose the packages for the first GPU of a machine.
 
@@ -57,17 +49,26 @@ def gpu_packages(machine: MachineReport, torch: str) -> GpuPackages:
         return GpuPackages('no CUDA device was found, so there is nothing to install for a GPU: '
                            'enet-ros doctor --gpu says what is missing')
     gpu = machine.gpus[0]
-    if machine.l4t:
+    cuda = JETSON_CUDA if machine.has_jetpack6() else TORCH_CUDA
+    if driver_is_older(machine, cuda):
+        version = JETSON_TORCH if machine.has_jetpack6() else torch
+        return GpuPackages(f'{gpu}: the driver knows CUDA {machine.driver_cuda}, and torch '
+                           f'{version} wants {cuda}: update the NVIDIA driver (on a Jetson, '
+                           'JetPack)')
+    if machine.has_jetpack6():
         replace = () if machine.torch_cuda else ('--force-reinstall',)  # not NVIDIA's
         return GpuPackages(
-            f'{gpu}: a Jetson takes torch and torch-tensorrt {JETSON_TORCH} of NVIDIA, and '
-            'TensorRT of its JetPack',
+            f'{gpu}: a Jetson with JetPack 6 takes torch and torch-tensorrt {JETSON_TORCH} of '
+            'NVIDIA, and TensorRT of its JetPack',
             (*replace, '--no-deps', '--index-url', JETSON_INDEX, f'torch=={JETSON_TORCH}',
              f'torch-tensorrt=={JETSON_TORCH}'))
     found = capability(gpu)
     # The set-up's own torch, 2.13.0+cpu, is == 2.13.0 and not === 2.13.0: pip replaces it once it
     # has the other one. Were it removed before, a failed download would leave no torch.
     wanted = f'torch==={torch}'
+    if machine.machine == 'aarch64':
+        return GpuPackages(f'{gpu}: TensorRT-RTX has no package for Arm, so TensorRT itself is '
+                           'taken', (wanted, f'torch-tensorrt=={torch}'))
     if found in RTX_CAPABILITIES or found > max(RTX_CAPABILITIES):
         return GpuPackages(f'{gpu}: TensorRT-RTX supports it and comes from PyPI',
                            (wanted, f'torch-tensorrt-rtx=={torch}'))

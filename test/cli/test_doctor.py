@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,9 @@ ORIN = MachineReport(
 PC = replace(ORIN, machine='x86_64', l4t='', jetpack='', torch='2.13.0', driver_cuda='13.0',
              torch_cuda='13.0', torch_tensorrt='2.13.0', tensorrt='11.0.0',
              gpus=('RTX 4090, compute capability 8.9, 128 multiprocessors',))
+THOR = replace(PC, machine='aarch64', l4t='38.2.0', jetpack='7.0',
+               gpus=('NVIDIA Thor, compute capability 11.0, 20 multiprocessors',))
+NO_CUSPARSELT = 'ImportError: libcusparseLt.so.0: cannot open shared object file'
 CPU_BUILD = replace(PC, torch='2.13.0+cpu', torch_cuda='', torch_sees_gpu=False,
                     torch_tensorrt='', tensorrt_works=False, openvino='2025.4', gpu_asked=False)
 
@@ -71,7 +75,7 @@ def test_openvino_is_not_missed_where_torch_takes_the_gpu():
     assert missing.startswith('OpenVINO is not installed')
 
 
-@pytest.mark.parametrize('machine', [ORIN, PC, ROBOT])
+@pytest.mark.parametrize('machine', [ORIN, PC, THOR, ROBOT])
 def test_a_whole_machine_falls_short_of_nothing(machine):
     assert shortfalls(machine) == []
     assert 'falls short      nothing' in report(machine, [])
@@ -86,10 +90,28 @@ def test_a_whole_machine_falls_short_of_nothing(machine):
     (replace(PC, driver_cuda='12.6', torch_sees_gpu=False),
      'torch 2.13.0 is built for CUDA 13.0, the driver knows 12.6: update the NVIDIA driver'),
     (replace(ORIN, torch='2.8.0+cpu', torch_cuda='', torch_sees_gpu=False),
-     f'pip install torch==2.8.0 --index-url {doctor_advice.JETSON_INDEX}'),
+     f'{doctor_advice.FROM_JETSON_INDEX} torch==2.8.0; what else it needs is in docs/jetson.md'),
+    (replace(ORIN, l4t='', torch='2.8.0', torch_cuda='', torch_sees_gpu=False),  # in a container
+     f'{doctor_advice.FROM_JETSON_INDEX} torch==2.8.0'),
+    (replace(THOR, torch_cuda='', torch_sees_gpu=False),
+     "pip install --force-reinstall torch (PyPI's is built with CUDA)"),
+    (replace(THOR, torch_tensorrt=''), "pip install 'torch-tensorrt==2.13.*'"),
+    (replace(PC, torch='2.13.0+cpu', driver_cuda='12.2', torch_cuda='', torch_sees_gpu=False),
+     "the driver knows CUDA 12.2, and PyPI's torch wants 13.0: update the NVIDIA driver"),
+    (replace(ORIN, torch_sees_gpu=False, torch_problem=NO_CUSPARSELT, problem=NO_CUSPARSELT),
+     f'torch 2.8.0 cannot be imported ({NO_CUSPARSELT}): install cuSPARSELt: docs/jetson.md, '
+     'step 1'),
+    (replace(ORIN, torch_sees_gpu=False, torch_problem='OSError: x.so: no symbol'),
+     f'(OSError: x.so: no symbol): {doctor_advice.FROM_JETSON_INDEX} torch==2.8.0'),
+    (replace(ORIN, tensorrt_works=False, problem="BackendError: No module named 'dllist'"),
+     'pip install dllist'),
+    (replace(ORIN, tensorrt_works=False, problem="BackendError: No module named 'tensorrt'"),
+     'sudo apt-get install python3-libnvinfer, and make the virtual environment with --system'),
+    (replace(ORIN, tensorrt_works=False, problem='ImportError: libnvinfer.so.10'),
+     f'{doctor_advice.FROM_JETSON_INDEX} torch-tensorrt==2.8.0'),
     (replace(ORIN, torch_tensorrt='', tensorrt_works=False),
-     'torch_tensorrt is not installed: pip install torch-tensorrt==2.8.0 --no-deps --index-url '
-     + doctor_advice.JETSON_INDEX),
+     'torch_tensorrt is not installed: pip install --force-reinstall --no-deps --index-url '
+     + doctor_advice.JETSON_INDEX + ' torch-tensorrt==2.8.0'),
     (replace(PC, torch_tensorrt='', tensorrt_works=False),
      "torch_tensorrt is not installed: pip install 'torch-tensorrt==2.13.*'"),
     (replace(PC, torch_tensorrt='2.9.0'), 'is made for another torch than 2.13.0'),
@@ -200,6 +222,13 @@ def test_reads_the_files_of_a_jetson():
         'bf16', 'half-precision vectors')
     assert processor_features('flags : avx512f avx512_bf16 amx_bf16\n') == (
         'AVX-512 bf16', 'AMX bf16')
+
+
+def test_why_torch_cannot_be_imported_is_told_apart(monkeypatch, tmp_path):
+    (tmp_path / 'torch.py').write_text('raise ImportError("libcusparseLt.so.0")')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
+    found = doctor_machine._probe()
+    assert found['torch_problem'] == found['problem'] == 'ImportError: libcusparseLt.so.0'
 
 
 def test_a_library_that_crashes_does_not_take_the_doctor_with_it(monkeypatch):

@@ -8,15 +8,18 @@ from packaging.specifiers import SpecifierSet
 
 from enet_ros.cli import doctor_machine
 from enet_ros.cli.doctor_advice import JETSON_INDEX
-from enet_ros.cli.doctor_machine import MachineReport
-from enet_ros.cli.gpu_packages import capability, gpu_packages, main
+from enet_ros.cli.doctor_machine import MachineReport, capability
+from enet_ros.cli.gpu_packages import gpu_packages, main
 from enet_ros.machine import CudaDriver
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def machine(gpu, **fields):
-    return MachineReport(gpus=(gpu,), driver_cuda='13.0', **fields)
+    return MachineReport(gpus=(gpu,), **{'driver_cuda': '13.0', **fields})
+
+
+ORIN = 'Orin, compute capability 8.7, 16 multiprocessors'
 
 
 @pytest.mark.parametrize(('gpu', 'package', 'words'), [
@@ -34,17 +37,34 @@ def test_the_kind_of_tensorrt_follows_the_gpu(gpu, package, words):
     assert gpu in packages.choice and words in packages.choice
 
 
-def test_a_jetson_takes_nvidias_packages_alone():
-    packages = gpu_packages(machine('Orin, compute capability 8.7, 16 multiprocessors',
-                                    l4t='36.4.3'), '2.13.0')
+@pytest.mark.parametrize('l4t', ['36.4.3', ''])  # a container has no file that says it
+def test_a_jetson_with_jetpack_6_takes_nvidias_packages_alone(l4t):
+    packages = gpu_packages(machine(ORIN, l4t=l4t, driver_cuda='12.6'), '2.13.0')
     assert JETSON_INDEX in packages.arguments and '--no-deps' in packages.arguments
     assert {'torch==2.8.0', 'torch-tensorrt==2.8.0'} <= set(packages.arguments)
+
+
+@pytest.mark.parametrize(('gpu', 'l4t'), [
+    ('NVIDIA Thor, compute capability 11.0, 20 multiprocessors', '38.2.0'), (ORIN, '38.4.0'),
+    (ORIN, ''), ('NVIDIA GB10, compute capability 12.1, 48 multiprocessors', '')])
+def test_jetpack_7_and_other_arm_machines_take_the_packages_of_pypi(gpu, l4t):
+    packages = gpu_packages(machine(gpu, machine='aarch64', l4t=l4t), '2.13.0')
+    assert packages.arguments == ('torch===2.13.0', 'torch-tensorrt==2.13.0')
+
+
+@pytest.mark.parametrize(('gpu', 'l4t', 'driver', 'words'), [
+    ('RTX 3060, compute capability 8.6, 28 multiprocessors', '', '12.2',
+     'knows CUDA 12.2, and torch 2.13.0 wants 13.0: update the NVIDIA driver'),
+    (ORIN, '35.4.1', '11.4', 'knows CUDA 11.4, and torch 2.8.0 wants 12.6: update')])
+def test_what_the_driver_cannot_run_is_not_installed(gpu, l4t, driver, words):
+    packages = gpu_packages(machine(gpu, l4t=l4t, driver_cuda=driver), '2.13.0')
+    assert packages.arguments == () and words in packages.choice
 
 
 def test_a_torch_without_cuda_is_replaced_and_never_removed_before():
     assert not SpecifierSet('===2.13.0').contains('2.13.0+cpu')  # as == does
     assert 'uninstall' not in (REPOSITORY / 'scripts' / 'setup.sh').read_text()
-    orin = machine('Orin, compute capability 8.7, 16 multiprocessors', l4t='36.4.3')
+    orin = machine(ORIN, l4t='36.4.3')
     assert '--force-reinstall' in gpu_packages(orin, '2.13.0').arguments
     assert '--force-reinstall' not in gpu_packages(
         replace(orin, torch_cuda='12.6'), '2.13.0').arguments

@@ -1,12 +1,15 @@
 """The rules of the doctor that need no running graph: files, variables, names and frames."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from enet_ros.network.checkpoint import read_checkpoint, weights_path  # noqa: E402
+from enet_ros.ros.graph_doctor import look as look_module  # noqa: E402
 from enet_ros.ros.graph_doctor import machine_settings  # noqa: E402
 from enet_ros.ros.graph_doctor.findings import Finding, Kind, Severity, exit_code, table  # noqa: E402
 from enet_ros.ros.graph_doctor.graph_findings import graph_findings  # noqa: E402
@@ -14,6 +17,7 @@ from enet_ros.ros.graph_doctor.input_findings import Sample, _transform_findings
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source, read_nav2_file  # noqa: E402
 from enet_ros.ros.graph_doctor.observation import Observation  # noqa: E402
+from enet_ros.ros.graph_doctor.observer import Observer  # noqa: E402
 
 pytestmark = pytest.mark.ros
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,6 +51,24 @@ def test_variables_of_the_middleware(variables, wanted):
 
 def test_a_domain_that_is_no_number_keeps_the_doctor_out_of_the_graph():
     assert kinds(look_at_graph({'ROS_DOMAIN_ID': 'x'}).findings) == [Kind.DOMAIN_ID]
+
+
+def test_a_node_behind_another_shared_memory_is_told_by_its_topics(monkeypatch):
+    node = SimpleNamespace(
+        get_name=lambda: 'doctor', get_node_names_and_namespaces=lambda: [('camera', '/')],
+        get_topic_names_and_types=lambda: [('/image', ['sensor_msgs/msg/Image']),
+                                           ('/imu', ['sensor_msgs/msg/Imu']),
+                                           ('/enet/timing', ['enet_ros/msg/FrameTiming'])],
+        get_publishers_info_by_topic=lambda topic: [SimpleNamespace(
+            node_name='camera' if topic == '/image' else '_NODE_NAME_UNKNOWN_')])
+    observer = Observer.__new__(Observer)
+    observer._node = node
+    monkeypatch.setattr(observer, 'find', lambda name: [])
+    monkeypatch.setattr(look_module, 'open_observer', lambda: nullcontext(observer))
+    monkeypatch.setattr(look_module, 'local_nodes', lambda: iter(()))
+    [finding] = look_at_graph({}).findings
+    assert finding.kind is Kind.NO_NODE_INFO
+    assert finding.text == '/enet/timing has a publisher whose node is not known'
 
 
 def test_a_node_of_another_domain_or_middleware_is_named(tmp_path):

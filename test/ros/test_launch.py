@@ -144,7 +144,8 @@ def test_launch_names_the_parameter_file_and_the_arguments_that_override_it(laun
     ({'ROS_DISTRO': 'jazzy'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
     ({'ROS_DISTRO': 'kilted'}, ['FASTDDS_DEFAULT_PROFILES_FILE']),
     ({'ROS_DISTRO': 'kilted', 'FASTDDS_DEFAULT_PROFILES_FILE': 'own.xml'}, []),
-    ({'ROS_DISTRO': 'kilted', 'FASTRTPS_DEFAULT_PROFILES_FILE': 'own.xml'}, [])])
+    ({'ROS_DISTRO': 'kilted', 'FASTRTPS_DEFAULT_PROFILES_FILE': 'own.xml'}, []),
+    ({'ROS_DISTRO': 'jazzy', 'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}, [])])
 def test_the_demo_leaves_the_profile_of_a_user_alone(load_launch_file, environment, names):
     demo = load_launch_file('demo.launch.py')
     demo.enlarge_shared_memory(SimpleNamespace(environment=environment))

@@ -29,6 +29,8 @@ class Advice:
     remedy: str
 
 
+SHARE_MEMORY = ('Start containers with --ipc=host, and all nodes as one user; else set '
+                'FASTDDS_BUILTIN_TRANSPORTS=UDPv4 in the container.')
 W, E = Severity.WARNING, Severity.ERROR
 
 
@@ -39,6 +41,9 @@ class Kind(Enum):
                      'Nothing to do.')
     NO_NODE = Advice(E, 'The node that was asked for is not in the graph.',
                      'Start the node, or name it with --node as `ros2 node list` shows it.')
+    NO_NODE_INFO = Advice(E, 'Topics of enet_ros are there, and the name of their node does not '
+                             'arrive, nor do messages.',
+                          SHARE_MEMORY)
     SAME_NAME = Advice(E, 'Two nodes have one name.',
                        'Stop one, or start it with another name: --ros-args -r __node:=NAME.')
     NO_ANSWER = Advice(W, 'The node does not answer its services.',
@@ -64,8 +69,8 @@ class Kind(Enum):
                  'Set the named policy of the node by qos_overrides.TOPIC.subscription.POLICY (an '
                  'input) or .publisher.POLICY (an output), or change the other side.')
     NO_FRAMES = Advice(E, 'A publisher is there, and no message came from it.',
-                       'Look at the driver and the network: `ros2 topic hz TOPIC`. Between '
-                       'containers, share /dev/shm (--ipc=host) or turn shared memory off.')
+                       'Look at the driver and the network: `ros2 topic hz TOPIC`. '
+                       + SHARE_MEMORY)
     IMAGE = Advice(E, 'The node cannot read the images: encoding, size or data are wrong.',
                    'Let the driver send one of the encodings of docs/images.md, with sizes that '
                    'fit the data.')

@@ -56,6 +56,11 @@ def look_at_graph(environment: dict[str, str], node: str = '', nav2: str = '',
         for name in report.nodes:
             report.findings += graph_findings(observer.observe(name, seconds, topics), sources)
         others = len(observer.names())
+        nameless = observer.nameless_topics()
+    if nameless:
+        report.findings.append(Finding(
+            Kind.NO_NODE_INFO, f"{', '.join(nameless)} {'has' if len(nameless) == 1 else 'have'} "
+                               'a publisher whose node is not known'))
     own = settings_of(environment)
     elsewhere = process_findings(local_nodes(), own, is_error=not report.nodes)
     if not report.nodes and (node or nav2):

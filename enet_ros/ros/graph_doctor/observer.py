@@ -43,6 +43,7 @@ except ImportError:  # They are not among the ROS 2 wheels.
 DISCOVERY_SEC = 2.0
 ANSWER_SEC = 2.0
 MOST_FRAMES = 1000  # pairs of frames of TF that are kept
+NAMELESS = '_NODE_NAME_UNKNOWN_'  # what rmw says of the node of a publisher
 #: Parameters that findings depend on. A node that has the first is one of ours.
 PARAMETERS = ('suspect_frames', 'use_sim_time', 'max_frame_age', 'ground.pose', 'base_frame',
               'odom_frame', 'rectified')
@@ -88,6 +89,17 @@ class Observer:
                       for name, namespace in self._node.get_node_names_and_namespaces()
                       if name != self._node.get_name())
 
+    def nameless_topics(self) -> list[str]:
+        """Return topics of our types whose publisher is discovered without its node.
+
+        Discovery comes by multicast, and node names like all messages. So these do not arrive if
+        the publisher has another ``/dev/shm``, or one that this user may not open.
+        """
+        return [topic for topic, (kind, *_) in self._node.get_topic_names_and_types()
+                if kind.startswith('enet_ros/msg/')
+                and any(publisher.node_name == NAMELESS
+                        for publisher in self._node.get_publishers_info_by_topic(topic))]
+
     def find(self, node_name: str = '') -> list[str]:
         """Return the names of our nodes, or of the one that is asked for if it is there."""
         deadline = time.monotonic() + DISCOVERY_SEC
@@ -106,20 +118,10 @@ class Observer:
         return f'{name}/drivable_mask' in outputs or bool(self._parameters(name))
 
     def _services(self, name: str) -> list[tuple[str, list[str]]]:
-        return self._by_node(self._node.get_service_names_and_types_by_node, name)
-
-    @staticmethod
-    def _by_node(ask, name: str) -> list[tuple[str, list[str]]]:
-        namespace, _, base = name.rpartition('/')
-        try:
-            return ask(base, namespace or '/')
-        except Exception as error:  # rclpy's own kinds; the node has just gone
-            if 'NodeNameNonExistent' not in type(error).__name__:
-                raise
-            return []
+        return _by_node(self._node.get_service_names_and_types_by_node, name)
 
     def _topics(self, ask, name: str) -> dict[str, str]:
-        return {topic: types[0] for topic, types in self._by_node(ask, name)}
+        return {topic: types[0] for topic, types in _by_node(ask, name)}
 
     def _call(self, kind: type, service: str, request: object):
         """Return the answer of a service, or None if none came in time."""
@@ -224,6 +226,16 @@ class Observer:
 
     def _keep_clock(self, message: Clock) -> None:
         self._clock_ns = ns_of_stamp(message.clock)
+
+
+def _by_node(ask, name: str) -> list[tuple[str, list[str]]]:
+    namespace, _, base = name.rpartition('/')
+    try:
+        return ask(base, namespace or '/')
+    except Exception as error:  # rclpy's own kinds; the node has just gone
+        if 'NodeNameNonExistent' not in type(error).__name__:
+            raise
+        return []
 
 
 def _keep_statuses(observation: Observation, message: DiagnosticArray) -> None:

@@ -169,6 +169,6 @@ class GroundLocator:
         settings, ground = camera_settings.settings, camera_settings.settings.ground
         if ground.pose == 'tf':
             return Pose.from_quaternion(*self._transforms.lookup(
-                settings.base_frame, header.frame_id, header.stamp))
+                settings.base_frame, header.frame_id, header.stamp, settings.tf_timeout))
         return Pose.from_mount(ground.height, ground.pitch, ground.roll, ground.yaw, ground.x,
                                ground.y)

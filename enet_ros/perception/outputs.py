@@ -115,7 +115,7 @@ def grid_of(frame: FrameInFlight,
         return cells, spec.origin_m, settings.base_frame
     try:
         (x, y, _), quaternion = transforms.lookup(settings.odom_frame, settings.base_frame,
-                                                  frame.header.stamp)
+                                                  frame.header.stamp, settings.tf_timeout)
     except LookupError as error:
         raise OutputError(str(error)) from error
     return *rotated_grid(cells, spec, (x, y), yaw_of(quaternion)), settings.odom_frame

@@ -58,11 +58,11 @@ class FramePlace:
 
     Attributes:
         order_sec: Time by which the frame votes.
-        has_jumped: Whether time jumped back before this frame.
+        jump_ns: How far time jumped back before this frame, or 0.
     """
 
     order_sec: float
-    has_jumped: bool
+    jump_ns: int = 0
 
 
 class FrameClock:
@@ -101,14 +101,14 @@ class FrameClock:
         if self.newest_ns == NEVER_NS:
             return self._place_by_arrival(stamp_ns, received_sec)
         if stamp_ns < self.newest_ns - JUMP_NS:
-            back_sec = (self.newest_ns - stamp_ns) / 1e9
-            self._note = f'stamps jumped back by {back_sec:.3g} s; votes and rates began anew'
+            jump_ns = self.newest_ns - stamp_ns
+            self._note = f'stamps jumped back by {jump_ns / 1e9:.3g} s; votes and rates began anew'
             self.newest_ns = self._order_ns = stamp_ns
-            return FramePlace(stamp_ns / 1e9, True)
+            return FramePlace(stamp_ns / 1e9, jump_ns)
         if stamp_ns == self.newest_ns:
-            return FramePlace(self._order_of_repeated(stamp_ns, received_sec), False)
+            return FramePlace(self._order_of_repeated(stamp_ns, received_sec))
         self._order_ns = max(self.newest_ns, self._order_ns) + ORDER_STEP_NS
-        return FramePlace(self._order_ns / 1e9, False)
+        return FramePlace(self._order_ns / 1e9)
 
     def _order_of_repeated(self, stamp_ns: int, received_sec: float) -> float:
         """Return the order of a frame with the stamp of the frame before, in seconds."""
@@ -122,16 +122,17 @@ class FrameClock:
 
     def _place_by_arrival(self, stamp_ns: int, received_sec: float) -> FramePlace:
         """Return the place of a frame while stamps stand still."""
-        has_jumped = stamp_ns < self._still_ns - JUMP_NS
+        jump_ns = max(self._still_ns - stamp_ns, 0)
+        has_jumped = jump_ns > JUMP_NS
         self._advances = self._advances + 1 if stamp_ns > self._still_ns else 0
         self._still_ns = stamp_ns if has_jumped else max(stamp_ns, self._still_ns)
         if self._advances >= ADVANCING_FRAMES:  # The stamps run again.
             self.newest_ns = self._order_ns = stamp_ns
             self._repeats = 0
-            return FramePlace(stamp_ns / 1e9, False)
+            return FramePlace(stamp_ns / 1e9)
         sec = f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}'.rstrip('0').rstrip('.')
         self._note = f'stamps stand still at {sec} s; frames vote in the order of arrival'
-        return FramePlace(received_sec, has_jumped)
+        return FramePlace(received_sec, jump_ns if has_jumped else 0)
 
 
 def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,

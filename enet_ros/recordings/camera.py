@@ -170,7 +170,7 @@ class RecordedCamera:
             self._clock.newest_ns = stamp_ns
             return stamp_ns / 1e9
         place = self._clock.place_late(stamp_ns, log_sec)
-        self._time_epoch += place.has_jumped
+        self._time_epoch += place.jump_ns > 0
         return place.order_sec
 
     def _infer(self, frame: FrameInFlight) -> None:

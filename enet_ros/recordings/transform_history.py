@@ -8,7 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enet_ros.perception.geometry.transforms import MAX_TRANSFORM_AGE_SEC
+from enet_ros.perception.geometry.transforms import (
+    MAX_TRANSFORM_AGE_SEC,
+    Transform,
+    is_same,
+    times_before,
+)
 from enet_ros.perception.stamps import JUMP_NS
 
 #: Transforms one after the other with stamps that have fallen back, after which time began anew.
@@ -106,7 +111,8 @@ class TransformHistory:
                 long before.
 
         Raises:
-            LookupError: The nearest transform is too far from that time.
+            LookupError: The nearest transform is too far from that time, or all are later, or the
+                last one came before while they changed.
         """
         if self._edges[epoch] == self._edges[epoch + 1]:
             raise LookupError('was recorded only before or after a jump of time')
@@ -122,9 +128,22 @@ class TransformHistory:
         next_parent, next_values = self._placement(self._order[after])
         if stamp_ns == last:
             return next_parent, next_values
+        if stamp_ns < first:
+            raise LookupError(f'begins {age_sec:.3f} s after the frame')
+        if stamp_ns > last and not self._is_still(last, stamp_ns, epoch):
+            raise LookupError(f'ends {age_sec:.3f} s before the frame, and changes')
         if not first < stamp_ns < last or parent != next_parent:
             return parent, values
         return parent, _between(values, next_values, (stamp_ns - first) / (last - first))
+
+    def _is_still(self, last_ns: int, stamp_ns: int, epoch: int) -> bool:
+        """Tell whether the last transform hardly changed for as long as a stamp is after it."""
+        times_ns = times_before(last_ns, stamp_ns)
+        if min(times_ns) < self._sorted_ns[self._edges[epoch]]:
+            return False
+        newest, *earlier = (Transform(tuple(values[:3]), tuple(values[3:])) for _, values in (
+            self.at(time_ns, epoch, 0) for time_ns in (last_ns, *times_ns)))
+        return all(is_same(newest, each) for each in earlier)
 
     def distance(self, stamp_ns: int, epoch: int, now_ns: int) -> tuple[int, int] | None:
         """Return how far an epoch is from a frame.

@@ -91,13 +91,14 @@ class RecordedTransforms:
             self._epochs = Epochs(self._moving)
         return self._epochs
 
-    def lookup(self, target: str, source: str, stamp: Stamp) -> Transform:
+    def lookup(self, target: str, source: str, stamp: Stamp, wait_sec: float = 0.0) -> Transform:
         """Return the transform from source to target.
 
         Args:
             target: Frame to transform into.
             source: Frame to transform from.
             stamp: Time of the transform.
+            wait_sec: Not used, since all transforms have been read.
 
         Raises:
             LookupError: The recording has no such transform at that time.

@@ -181,9 +181,9 @@ class Camera:
         else:
             place = clock.place_late(stamp_ns, times.received)
             order_sec = place.order_sec
-            if place.has_jumped:
+            if place.jump_ns:
                 self.forget_time()
-                self.transforms.clear()
+                self.transforms.jumps.note(self.setup.name, stamp_ns + place.jump_ns, stamp_ns)
         age_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
         if self._store(FrameInFlight(self.setup.index, header, source, stamp_ns, order_sec,
                                      age_ms, self._time_epoch, times)):

@@ -220,6 +220,8 @@ class SegmentNode(LifecycleNode):
             camera.forget_time()
         if self._transforms is not None:
             self._transforms.clear()
+            now_ns = self.get_clock().now().nanoseconds
+            self._transforms.jumps.note('/clock', now_ns - jump.delta.nanoseconds, now_ns)
 
 
 def _reason_of(error: Exception) -> str:

@@ -43,7 +43,26 @@ def test_transforms_are_interpolated_and_chained():
                                                         np.cos(np.pi / 8))).rotation_matrix)
     back, _ = made.lookup('cam', 'map', stamp(1.0))
     assert back == pytest.approx((-1.0, 0.0, -1.0))
-    assert made.lookup('map', 'base', stamp(2.4))[0] == pytest.approx((2.0, 0.0, 0.5))
+
+
+@pytest.mark.parametrize(('x', 'yaw', 'sec', 'known'), [
+    (0.04, 0.0, 12.4, True), (0.2, 0.0, 12.4, False), (0.2, 0.0, 12.04, True),
+    (0.0, 0.02, 12.4, False), (0.0, 0.02, 12.04, True), (0.0, 0.0, 9.9, False)])
+def test_the_last_transform_serves_later_frames_only_while_it_hardly_changes(x, yaw, sec, known):
+    made = transforms_of(*(('map', 'base', k, x * k, yaw * k) for k in (10, 11, 12)))
+    if known:
+        assert made.lookup('map', 'base', stamp(sec))[0] == pytest.approx((12 * x, 0.0, 0.5))
+        return
+    reason = ('ends 0.400 s before the frame, and changes' if sec > 12 else
+              'begins 0.100 s after the frame')
+    with pytest.raises(LookupError, match=reason):
+        made.lookup('map', 'base', stamp(sec))
+
+
+def test_a_last_transform_without_one_before_may_have_changed():
+    made = transforms_of(('map', 'base', 10, 0.0, 0.0))
+    with pytest.raises(LookupError, match='ends 0.400 s before the frame, and changes'):
+        made.lookup('map', 'base', stamp(10.4))
 
 
 def test_transforms_that_are_not_there_are_refused_in_words():

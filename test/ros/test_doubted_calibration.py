@@ -120,7 +120,7 @@ def test_the_body_frame_instead_of_the_optical_one_is_asked_about(started, road_
     node = started(calibration(), 'points', ground__pose='tf')
     asked = []
 
-    def lookup(target, source, stamp):
+    def lookup(target, source, stamp, wait_sec):
         asked.append((target, source))
         return (0.0, 0.0, 1.4), (0.0, 0.0, 0.0, 1.0)
 
@@ -137,7 +137,7 @@ class AskedTf2(Tf2):
         super().__init__(monkeypatch)
         self.asked = []
 
-    def can_transform(self, target, source, time):
+    def lookup_transform(self, target, source, time):
         self.asked.append((target, source))
         raise RuntimeError('nothing is known')
 

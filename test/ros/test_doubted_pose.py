@@ -9,7 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.time import Time  # noqa: E402
 from support.ground import SCENE, calibration, table, xyz  # noqa: E402
-from support.tf2 import Tf2  # noqa: E402
+from support.tf2 import Tf2, TimedTf2  # noqa: E402
 
 from enet_ros.ros.transforms import Transforms  # noqa: E402
 
@@ -156,12 +156,7 @@ def test_tf_is_listened_to_when_a_parameter_first_needs_it(bench, monkeypatch):
     (1_790_000_000, 30, 'the frame is stamped with wall time and TF with simulated time'),
     (30, 1_790_000_000, 'TF is stamped with wall time and the frame with simulated time')])
 def test_tf_of_another_clock_names_use_sim_time(monkeypatch, frame_sec, tf_sec, text):
-    from geometry_msgs.msg import TransformStamped
-    tf2 = Tf2(monkeypatch)
-    found = TransformStamped()
-    found.header.stamp.sec = tf_sec
-    tf2.can_transform = lambda *frames: False
-    tf2.lookup_transform = lambda *frames: found
+    TimedTf2(monkeypatch, tf_sec, tf_sec)
     with pytest.raises(LookupError) as error:
         Transforms(None).lookup('base_link', 'cam', Time(seconds=frame_sec).to_msg())
     assert text in str(error.value) and 'use_sim_time' in str(error.value)

@@ -49,7 +49,7 @@ def load(name: str) -> tuple[str, dict]:
     return str(path), yaml.safe_load(path.read_text())
 
 
-def known_transforms(target, source, stamp):
+def known_transforms(target, source, stamp, wait_sec):
     """A robot at (3.2, -1.7) in odom that looks to the left, with the scene's camera."""
     half = SCENE.camera.pitch_rad / 2
     if (target, source) == ('odom', 'base_footprint'):

@@ -1,21 +1,23 @@
 """Poses from TF: which transform is taken, and how long TF is listened to."""
 
 
+import contextlib
+
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 import rclpy  # noqa: E402
-from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.clock import ClockType  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from support.ground import GROUND, SCENE, calibration, table, xyz  # noqa: E402
-from support.tf2 import Tf2  # noqa: E402
+from support.tf2 import TimedTf2  # noqa: E402
 
 from enet_ros.ros.transforms import Transforms  # noqa: E402
 
 pytestmark = pytest.mark.ros
+SECOND = 10**9
 
 
 def test_tf_that_is_not_there_leaves_the_masks_alone(bench, road_frame):
@@ -38,7 +40,7 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
             w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2, w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2)
     asked = []
 
-    def lookup(target, source, stamp):
+    def lookup(target, source, stamp, wait_sec):
         asked.append((target, source))
         return (0.0, 0.0, SCENE.camera.height_m), turn
 
@@ -48,36 +50,79 @@ def test_a_pose_from_tf_gives_the_points_of_that_pose(metric, road_frame):
     assert np.allclose(xyz(cloud), table().points, atol=1e-3, equal_nan=True)
 
 
-class StampedTf2(Tf2):
-    """A stand-in for tf2_ros that knows one transform, of a time of its own."""
-
-    def __init__(self, monkeypatch, stamp_sec):
-        super().__init__(monkeypatch)
-        self.stamp_sec, self.cleared = stamp_sec, 0
-
-    def clear(self):
-        self.cleared += 1
-
-    def can_transform(self, target, source, time):
-        return time.nanoseconds in (0, self.stamp_sec * 1e9)  # 0 is the newest
-
-    def lookup_transform(self, target, source, time):
-        found = TransformStamped()
-        found.header.stamp.sec, found.transform.translation.x = self.stamp_sec, 7.0
-        return found
+def lookup(transforms, sec, wait_sec=0.0):
+    """Return the transform of a frame of a time in seconds."""
+    stamp = Time(nanoseconds=round(sec * 1e9)).to_msg()
+    return transforms.lookup('odom', 'base_link', stamp, wait_sec)
 
 
-@pytest.mark.parametrize(('stamp_ns', 'known'), [
-    (100_000_000_000, True), (100_400_000_000, True), (99_600_000_000, True),
-    (100_600_000_000, False), (3_000_000_000_000, False), (99_400_000_000, False)])
-def test_a_transform_far_from_the_frame_is_none(monkeypatch, stamp_ns, known):
-    StampedTf2(monkeypatch, 100)
-    stamp = Time(nanoseconds=stamp_ns).to_msg()
+@pytest.mark.parametrize(('sec', 'known'), [
+    (100.0, True), (100.4, True), (100.6, False), (3000.0, False), (98.9, False), (99.4, True)])
+def test_a_transform_far_from_the_frame_is_none(monkeypatch, sec, known):
+    tf2 = TimedTf2(monkeypatch, 99, 100)
     if known:
-        assert Transforms(None).lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
-        return
-    with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
-        Transforms(None).lookup('odom', 'base_link', stamp)
+        assert lookup(Transforms(None), sec)[0] == (7.0, 0.0, 0.0)
+    else:
+        with pytest.raises(LookupError, match='the newest transform from base_link to odom is '):
+            lookup(Transforms(None), sec, 1.0)
+    assert tf2.polls == 0
+
+
+@pytest.mark.parametrize('yaw', [
+    lambda sec: 0.06 * (sec - 100), lambda sec: 0.02 * np.cos(2 * np.pi * 4 * (sec - 99.95))])
+def test_the_newest_transform_serves_no_later_frame_while_it_changes(monkeypatch, yaw):
+    """One turns, the other swings, and was the same 0.1 s before."""
+    TimedTf2(monkeypatch, 99, 100, yaw)
+    with pytest.raises(LookupError, match=r'0\.100 s older than the frame, and it changes; .* '
+                                          r'within 0 s \(tf_timeout\): publish TF sooner'):
+        lookup(Transforms(None), 100.1)
+    assert lookup(Transforms(None), 100.002)[0] == (7.0, 0.0, 0.0)
+
+
+def test_a_single_transform_may_be_changing(monkeypatch):
+    TimedTf2(monkeypatch, 100, 100)
+    with pytest.raises(LookupError, match='and it changes'):
+        lookup(Transforms(None), 100.1)
+
+
+def test_a_frame_waits_for_the_transform_of_its_time(monkeypatch):
+    tf2 = TimedTf2(monkeypatch, 99, 100, lambda sec: sec)
+
+    def come():
+        tf2.newest_sec = 100.1 if tf2.polls > 2 else 100.0
+
+    tf2.on_poll = come
+    assert lookup(Transforms(None), 100.05, 10.0).quaternion[2] == pytest.approx(
+        np.sin(100.05 / 2))
+    assert tf2.polls == 3
+
+
+def test_no_frame_waits_again_for_a_tf_that_died(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 100, lambda sec: sec), Transforms(None)
+    for sec, waits in ((100.1, True), (100.2, False), (100.3, False)):
+        tf2.polls = 0
+        with pytest.raises(LookupError, match=r'within 0\.02 s'):
+            lookup(transforms, sec, 0.02)
+        assert (tf2.polls > 0) == waits
+
+
+def test_a_tf_that_is_always_late_delays_few_frames(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 100, lambda sec: sec), Transforms(None)
+    waits = 0
+    for _ in range(10):
+        tf2.newest_sec += 0.1
+        with pytest.raises(LookupError):
+            lookup(transforms, tf2.newest_sec + 0.3, 0.01)
+        waits, tf2.polls = waits + (tf2.polls > 0), 0
+    assert waits == 3
+
+
+def test_the_wait_ends_with_the_topics(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 100, lambda sec: sec), Transforms(None)
+    tf2.on_poll = transforms.close
+    with pytest.raises(LookupError):
+        lookup(transforms, 100.1, 60.0)
+    assert tf2.polls == 1
 
 
 @pytest.mark.parametrize(('arguments', 'topic'), [([], '/tf'), (['-r', '/tf:=tf'], '/r1/tf')])
@@ -106,7 +151,7 @@ class ClockAt:
     (0, 3000, True)])  # A stamp of 0 is that of transforms that are all static.
 def test_a_frame_with_stamp_zero_gets_the_newest_transform_of_now(
         monkeypatch, transform_sec, now_sec, known):
-    StampedTf2(monkeypatch, transform_sec)
+    TimedTf2(monkeypatch, transform_sec, transform_sec)
     transforms, stamp = Transforms(ClockAt(now_sec)), Time().to_msg()
     if known:
         assert transforms.lookup('odom', 'base_link', stamp)[0] == (7.0, 0.0, 0.0)
@@ -117,7 +162,7 @@ def test_a_frame_with_stamp_zero_gets_the_newest_transform_of_now(
 
 def test_tf_is_listened_to_once_a_node_and_no_longer_than_it_is_configured(
         metric, monkeypatch, road_frame):
-    tf2 = StampedTf2(monkeypatch, 100)
+    tf2 = TimedTf2(monkeypatch, 100, 100)
     node = metric('points', 'labels', ground__pose='tf')
     for _ in range(2):
         node.wait(lambda: node.camera.calibration.newest() is not None)
@@ -132,16 +177,17 @@ def test_tf_is_listened_to_once_a_node_and_no_longer_than_it_is_configured(
 
 
 def test_a_bag_that_begins_again_clears_what_tf_said(metric, monkeypatch, road_frame):
-    tf2 = StampedTf2(monkeypatch, 100)
+    tf2 = TimedTf2(monkeypatch, 61, 62)
     node = metric('points', 'labels', ground__pose='tf')
-    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 2)):
-        # The last one is cleared twice, since this TF goes on to know a transform of 100 s.
+    for stamp_ns, cleared in ((60 * 10**9, 0), (59_500_000_000, 0), (10 * 10**9, 1),
+                              (11 * 10**9, 2), (12 * 10**9, 3), (13 * 10**9, 3)):
+        # It is cleared again, since this TF goes on to know a transform of 62 s.
         node.reply(node.image(road_frame, stamp_ns=stamp_ns), 'labels')
         assert tf2.cleared == cleared
 
 
 def test_cameras_share_what_tf_says(bench, monkeypatch):
-    tf2 = StampedTf2(monkeypatch, 100)
+    tf2 = TimedTf2(monkeypatch, 100, 100)
     node = bench(cameras=['front', 'left', 'rear'], ground__pose='tf')
     assert tf2.listening == 1
     assert len({id(camera.transforms) for camera in node.cameras}) == 1
@@ -152,24 +198,58 @@ def test_cameras_share_what_tf_says(bench, monkeypatch):
 
 def test_a_transform_of_before_a_jump_that_comes_after_it_is_forgotten(monkeypatch):
     """tf2 refuses what is 10 s older than its newest, so one late message would spoil a loop."""
-    tf2 = StampedTf2(monkeypatch, 100)
-    transforms, early = Transforms(None), Time(nanoseconds=40 * 10**9).to_msg()
+    tf2, transforms = TimedTf2(monkeypatch, 100, 100), Transforms(None)
     for cleared in (0, 0):  # Without a jump it is another clock, and stays.
-        with pytest.raises(LookupError, match='is 60.0 s from the frame'):
-            transforms.lookup('odom', 'base_link', early)
+        with pytest.raises(LookupError, match='is 60.000 s newer than the frame'):
+            lookup(transforms, 40)
         assert tf2.cleared == cleared
     transforms.clear()
-    with pytest.raises(LookupError, match='is 60.0 s from the frame'):
-        transforms.lookup('odom', 'base_link', early)
+    transforms.jumps.note('/clock', 100 * SECOND, 40 * SECOND)
+    with pytest.raises(LookupError, match='is 60.000 s newer than the frame'):
+        lookup(transforms, 40)
     assert tf2.cleared == 2
-    tf2.stamp_sec = 49  # It would be known 9 s later, and is kept.
-    with pytest.raises(LookupError, match='is 9.0 s from the frame'):
-        transforms.lookup('odom', 'base_link', early)
+    tf2.first_sec = tf2.newest_sec = 49  # It would be known 9 s later, and is kept.
+    with pytest.raises(LookupError, match='is 9.000 s newer than the frame'):
+        lookup(transforms, 40)
     assert tf2.cleared == 2
+
+
+def test_a_reset_of_the_simulator_clears_once(monkeypatch):
+    """The cameras' stamps fall back later, when TF has new transforms already."""
+    tf2, transforms = TimedTf2(monkeypatch, 99, 104), Transforms(None)
+    transforms.listen()
+    transforms.clear()
+    transforms.jumps.note('/clock', 104 * SECOND, 50 * SECOND)
+    tf2.first_sec, tf2.newest_sec = 50, 50.3
+    for camera, sec in (('front', 50.2), ('rear', 50.25), ('rear', 49.9)):
+        transforms.jumps.note(camera, 104 * SECOND, round(sec * SECOND))
+        with contextlib.suppress(LookupError):
+            lookup(transforms, sec)
+    assert tf2.cleared == 1
+
+
+def test_a_jump_that_no_output_in_meters_saw_is_cleared_later(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 104), Transforms(None)
+    transforms.jumps.note('front', 104 * SECOND, 50 * SECOND)
+    monkeypatch.setattr('enet_ros.ros.time_jumps.time.monotonic', lambda: 1e9)
+    with pytest.raises(LookupError):
+        lookup(transforms, 80)
+    assert tf2.cleared == 1
+
+
+@pytest.mark.parametrize(('before_sec', 'after_sec'), [(1003, 5), (100, 99)])
+def test_jumps_of_a_foreign_clock_or_within_the_history_clear_nothing(
+        monkeypatch, before_sec, after_sec):
+    tf2, transforms = TimedTf2(monkeypatch, 95, 100), Transforms(None)
+    transforms.jumps.note('front', before_sec * SECOND, after_sec * SECOND)
+    for sec in (5, 6, after_sec):
+        with contextlib.suppress(LookupError):
+            lookup(transforms, sec)
+    assert tf2.cleared == 0
 
 
 def test_tf_is_never_listened_to_again_after_its_end(monkeypatch):
-    tf2, transforms = StampedTf2(monkeypatch, 100), Transforms(None)
+    tf2, transforms = TimedTf2(monkeypatch, 100, 100), Transforms(None)
     transforms.listen()
     assert tf2.listening == 1
     transforms.close()

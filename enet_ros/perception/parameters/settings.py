@@ -327,6 +327,11 @@ class NodeSettings(CheckedSettings):
         '', 'Fixed frame of ~/grid. The grid is moved into it through TF. If empty, the grid '
         'stays in base_frame. With it, (grid.length + grid.width) / grid.resolution may be at '
         'most 2828.', accepts='a frame, or empty', check=_check_frame_id_or_empty)
+    tf_timeout: float = parameter(
+        0.1, 'Greatest time that a frame waits for its transform, in seconds, while TF is late '
+        'and the transform changes. If it does not come, the outputs that need it are missing. '
+        'All outputs of all cameras wait with that frame. 0 turns waiting off.', range=(0.0, 1.0),
+        per_camera=True)
     ground: GroundSettings = group(
         GroundSettings, 'These parameters place the camera above a flat ground. ~/points, '
         '~/obstacles, ~/free_space, ~/grid and the metric fields of ~/drivable_area need them.',

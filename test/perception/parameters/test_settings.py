@@ -101,7 +101,7 @@ def test_the_readme_names_what_each_camera_may_have_of_its_own():
     names = re.findall(r'`([a-z_]+(?:\.\*)?)`', text)
     assert sorted(names) == ['bit_depth', 'confidence_floor', 'drivable.*', 'frozen_timeout',
                              'grid.*', 'ground.*', 'rectified', 'rotate', 'scan.*',
-                             'suspect_frames', 'valid_mask']
+                             'suspect_frames', 'tf_timeout', 'valid_mask']
     assert {parameter.name for parameter in PARAMETERS if parameter.per_camera} == {
         name for name in BY_NAME if name in names or name.partition('.')[0] + '.*' in names}
 

@@ -27,11 +27,19 @@ def storage_files(folder: Path) -> list[Path]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files of a recording: the one, or those of its folder with metadata.yaml."""
-    if not path.is_dir():
-        return [path]
+    """Return the files of a recording: the one, or those of its folder with metadata.yaml.
+
+    What SQLite has not written into a .db3 yet lies in a file beside it.
+    """
+    files = storage_files(path) if path.is_dir() else [path]
     metadata = path / METADATA
-    return storage_files(path) + [metadata] * metadata.is_file()
+    return files + [*filter(None, map(write_ahead_log, files))] + [metadata] * metadata.is_file()
+
+
+def write_ahead_log(file: Path) -> Path | None:
+    """Return the log in which SQLite keeps the newest messages of a .db3, if it has any."""
+    log = Path(f'{file.resolve()}-wal')
+    return log if log.is_file() and log.stat().st_size else None
 
 
 def located(path: Path) -> Path:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from enet_ros.common.file_lock import LOCK
 from enet_ros.common.whole_files import WRITING, write_whole
-from enet_ros.recordings.files import files_of, located, name_of
+from enet_ros.recordings.files import MANIFEST, files_of, located, name_of
 from enet_ros.recordings.reader import RecordingError
 from enet_ros.recordings.writer import lock_result, read_provenance
 
-MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
 NO_FRAME = 'no frame was labeled: the warnings say why; remove the result to try again'
 CHANGED = 'the recording has changed since it was labeled: remove its result to label it again'

@@ -117,7 +117,9 @@ def _image_topics(recording: Recording) -> tuple[dict[str, Topic], list[str]]:
         first = images.setdefault(topic.name, topic)
         if first is not topic:
             remarks.append(f'{topic.name} is left out as {topic.type}: it is labeled as '
-                           f'{first.type}')
+                           f'{first.type}' if first.type != topic.type else
+                           f'{recording.count(topic)} messages of {topic.name} are left out: '
+                           f'their definition of {topic.type} is not that of the others')
     return {topic.name: topic for topic in topics if images[topic.name] is topic}, remarks
 
 

@@ -132,10 +132,20 @@ class Recording:
     @property
     def remarks(self) -> list[str]:
         """Sentences about what is doubtful in its files."""
-        return [f'{topic.name} stays without a definition of {topic.type}: the recording has '
-                'none, and does not say which distribution recorded it'
-                for topic in self.topics
-                if not topic.definition and topic.type in typestore().types]
+        undefined = [f'{topic.name} stays without a definition of {topic.type}: the recording has '
+                     'none, and does not say which distribution recorded it'
+                     for topic in self.topics
+                     if not topic.definition and topic.type in typestore().types]
+        return undefined + [f"'{file}' is left out: metadata.yaml beside it does not list it; "
+                            "'ros2 bag reindex' lists all files" for file in self._unlisted_files()]
+
+    def _unlisted_files(self) -> list[Path]:
+        """Return the files of a folder that its metadata.yaml does not list."""
+        if not (self.path / METADATA).exists():
+            return []
+        read = {Path(part.path).name for reader in self._readers for part in _storages(reader)}
+        return [file for file in storage_files(self.path)
+                if not {file.name, file.stem} & read]  # compressed files are read without .zstd
 
     def messages(self, topics: Collection[Topic] | None = None
                  ) -> Iterator[tuple[Topic, int, bytes]]:

@@ -283,6 +283,31 @@ def test_parts_of_other_quality_of_service_are_labeled_or_refused(bag, tmp_path,
     assert len(recordings.decoded(tmp_path / 'out')['/image']) == 4
 
 
+@pytest.mark.parametrize('compression', [None, 'file'])
+def test_files_that_metadata_does_not_list_are_named(bag, tmp_path, compression):
+    path = recordings.write(tmp_path / 'drive', recordings.street(2), compression=compression)
+    file, = (entry for entry in path.iterdir() if entry.name != 'metadata.yaml')
+    shutil.copy(file, path / 'other.mcap')
+    code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels')
+    assert code == 0 and text.count('does not list') == 1
+    assert f"warning: '{path / 'other.mcap'}' is left out: metadata.yaml beside it does" in text
+
+
+def test_messages_of_another_definition_of_the_same_type_are_counted(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(3), storage='sqlite3')
+    (path / 'metadata.yaml').unlink()
+    with sqlite3.connect(path / 'drive.db3') as connection:
+        connection.execute("INSERT INTO topics SELECT 99, name, type, 'cdr', '', 'RIHS01_other' "
+                           "FROM topics WHERE name = '/image'")
+        connection.execute('UPDATE messages SET topic_id = 99 WHERE id = (SELECT MIN(id) FROM '
+                           "messages WHERE topic_id = (SELECT id FROM topics WHERE name = "
+                           "'/image' AND id != 99))")
+    connection.close()
+    code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels')
+    assert code == 0 and '2 frames labeled' in text
+    assert f'warning: 1 messages of /image are left out: their definition of {RAW} is not' in text
+
+
 def test_a_damaged_message_of_zstd_is_one_sentence(bag, tmp_path):
     types, rows = recordings.store(), []
     for i, (topic, kind, log_ns, message) in enumerate(recordings.street(2)):

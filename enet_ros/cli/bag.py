@@ -84,9 +84,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from enet_ros.recordings.inputs import find_recordings
+    from enet_ros.recordings.inputs import find_recordings, left_out
     options = _options(args)
     paths, is_one = find_recordings(args.inputs)
+    for sentence in left_out(args.inputs):
+        say(f'warning: {sentence}')
     if is_one and args.jobs is None and args.cluster is None:
         return _run_one(paths[0], args.out, options)
     from enet_ros.cli.bag_fleet import run_many

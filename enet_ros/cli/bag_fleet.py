@@ -10,9 +10,10 @@ from pathlib import Path
 
 from enet_ros.cli.say import say
 from enet_ros.common.one_line_error import printable
+from enet_ros.recordings.files import MANIFEST
 from enet_ros.recordings.fleet import RayRunner, asked_of, run_all, run_here
 from enet_ros.recordings.local_jobs import LocalRunner
-from enet_ros.recordings.manifest import DONE, FAILED, MANIFEST, Entry, Manifest
+from enet_ros.recordings.manifest import DONE, FAILED, Entry, Manifest
 from enet_ros.recordings.segment import BagOptions
 
 

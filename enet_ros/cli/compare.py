@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from enet_ros.cli.options import BACKENDS, add_force, resolution, threads
+from enet_ros.cli.say import say
 from enet_ros.common.overwrite import check_outputs
 
 DESCRIPTION = """\
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     from enet_ros.comparison.truth import find_truth
     check_outputs([args.out, args.json], force=args.force)
     recording = open_recording(args.recording, args.topic)
+    for remark in recording.remarks:
+        say(f'warning: {remark}')
     truth = find_truth(recording.path)
     options = Options(args.resolution, args.backend, args.threads, args.node)
     a, b = Side(args.a, options), Side(args.b, options)

@@ -34,13 +34,14 @@ def open_bag(path: Path, topic: str = '') -> ComparedRecording:
         ValueError: It cannot be read, or has no such camera.
     """
     with Recording(path) as bag:
-        cameras, _ = find_cameras(bag, [topic] if topic else [])
+        cameras, remarks = find_cameras(bag, [topic] if topic else [])
         if len(cameras) > 1:
             raise SourceError(f"'{path}' has several cameras: "
                               f'{", ".join(camera.topic.name for camera in cameras)}; wanted '
                               '--topic with one of them')
-        count = bag.count(cameras[0].topic)
-    return ComparedRecording(path, count, FPS, lambda skip: _frames(path, cameras[0], skip))
+        count, remarks = bag.count(cameras[0].topic), bag.remarks + remarks
+    return ComparedRecording(path, count, FPS, lambda skip: _frames(path, cameras[0], skip),
+                             remarks)
 
 
 def _frames(path: Path, camera: CameraTopic,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,11 @@ class ComparedRecording:
         count: Number of frames that the file says it has, or 0 if it does not.
         fps: Frames a second.
         open: Returns the frames. It calls its argument with a sentence for each that is skipped.
+        remarks: Sentences about what is left out or doubtful in it.
     """
 
     path: Path
     count: int
     fps: float
     open: Callable[[Callable[[str], None]], Iterator[RecordedFrame]]
+    remarks: Sequence[str] = ()

@@ -21,6 +21,8 @@ _IMAGE_OUTPUTS = {name.removesuffix('/compressed') for name, output in OUTPUTS.i
                   if output.type in IMAGE_TYPES}
 _SIGNS = {*_IMAGE_OUTPUTS, LABEL_INFO, 'drivable_area'}
 _DEPTH_ENCODINGS = ('16uc1', '32fc1')
+#: A transport is taken instead of the raw images from that many times their number on.
+_CLEARLY_MORE = 1.5
 _LOOKED_AT = 5  # messages of a topic, since one may be damaged
 _NOT_A_NAME = re.compile(r'image(_\w+)?|compressed|rgb|colou?r')
 
@@ -115,7 +117,9 @@ def _image_topics(recording: Recording) -> tuple[dict[str, Topic], list[str]]:
         first = images.setdefault(topic.name, topic)
         if first is not topic:
             remarks.append(f'{topic.name} is left out as {topic.type}: it is labeled as '
-                           f'{first.type}')
+                           f'{first.type}' if first.type != topic.type else
+                           f'{recording.count(topic)} messages of {topic.name} are left out: '
+                           f'their definition of {topic.type} is not that of the others')
     return {topic.name: topic for topic in topics if images[topic.name] is topic}, remarks
 
 
@@ -167,10 +171,35 @@ def _why_not(recording: Recording, images: dict[str, Topic], topic: Topic, node:
         return f'it is an output of a node, as {sign} beside it shows'
     if topic.name.endswith('/compressedDepth'):
         return 'it is depth'
-    # Other transports than compressed write CompressedImage beside the raw images, such as zstd.
     above = topic.name.rpartition('/')[0]
-    if above in images and (topic.type == IMAGE_TYPES[1] or above == base_of(topic.name)):
-        return f'{above} has the same images'
+    raw = images[above] if above in images and _has_images_of(topic, above) else topic
+    taken = _fullest(recording, images, raw)
+    if topic is not taken:
+        return f'{taken.name} has the same images' + (
+            f', and {recording.count(taken)} of them instead of {recording.count(topic)}'
+            if topic is raw else '')
+    return _why_unreadable(recording, topic)
+
+
+def _has_images_of(topic: Topic, above: str) -> bool:
+    """Tell whether a topic is a transport of the raw images of the topic above it.
+
+    Other transports than compressed write CompressedImage beside the raw images, such as zstd.
+    """
+    return topic.name.rpartition('/')[0] == above and (
+        topic.type == IMAGE_TYPES[1] or above == base_of(topic.name))
+
+
+def _fullest(recording: Recording, images: dict[str, Topic], raw: Topic) -> Topic:
+    """Return the raw images, or the transport of them that clearly more arrived of."""
+    fuller = [topic for topic in images.values() if _has_images_of(topic, raw.name)
+              and recording.count(topic) >= max(1, _CLEARLY_MORE * recording.count(raw))
+              and not _why_unreadable(recording, topic)]
+    return max(fuller, key=recording.count, default=raw)
+
+
+def _why_unreadable(recording: Recording, topic: Topic) -> str:
+    """Return why no frame of a camera can be read from a topic of images, or ''."""
     reasons = []
     for message in islice(_first_messages(recording, topic), _LOOKED_AT):
         if not (reason := _why_never_read(message, topic.type)):

@@ -17,10 +17,14 @@ OWN_TYPES = {'enet_ros/msg/DrivableArea': 'DrivableArea.msg',
              'vision_msgs/msg/LabelInfo': 'LabelInfo.msg'}
 
 
-@cache
 def typestore() -> Typestore:
     """Return the types of ROS 2 Jazzy, ours and those of ``~/label_info``."""
-    store = get_typestore(Stores.ROS2_JAZZY)
+    return _typestore_of('jazzy')
+
+
+@cache
+def _typestore_of(distribution: str) -> Typestore:
+    store = get_typestore(Stores(f'ros2_{distribution}'))
     types = {}
     for name, file in OWN_TYPES.items():
         types.update(get_types_from_msg((_FOLDER / file).read_text(), name))
@@ -28,16 +32,21 @@ def typestore() -> Typestore:
     return store
 
 
-def definition_of(type_name: str) -> tuple[str, str]:
+def definition_of(type_name: str, distribution: str = 'jazzy') -> tuple[str, str]:
     """Return the definition of a type with all that it holds, and its RIHS01 hash.
 
     Args:
         type_name: Such as 'sensor_msgs/msg/Image'.
+        distribution: Name of the distribution whose definition it is.
 
     Returns:
-        Both empty if the type is not known.
+        Both empty if the type is not known, or if the distribution is not and the definition
+        differs between Humble and Jazzy.
     """
-    store = typestore()
+    if f'ros2_{distribution}' not in {store.value for store in Stores}:
+        definition = definition_of(type_name)
+        return definition if definition == definition_of(type_name, 'humble') else ('', '')
+    store = _typestore_of(distribution)
     if type_name not in store.types:
         return '', ''
     return store.generate_msgdef(type_name, ros_version=2)[0], store.hash_rihs01(type_name)

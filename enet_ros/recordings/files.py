@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from enet_ros.media import is_hidden
 
 METADATA = 'metadata.yaml'
+MANIFEST = 'manifest.json'  # lies beside the results of many recordings
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 ZSTD_SUFFIXES = ('.zstd', '.zst')
 PARTIAL = '.partial'  # ends the name of the folder of an unfinished recording of ours
@@ -27,11 +30,19 @@ def storage_files(folder: Path) -> list[Path]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files of a recording: the one, or those of its folder with metadata.yaml."""
-    if not path.is_dir():
-        return [path]
+    """Return the files of a recording: the one, or those of its folder with metadata.yaml.
+
+    What SQLite has not written into a .db3 yet lies in a file beside it.
+    """
+    files = storage_files(path) if path.is_dir() else [path]
     metadata = path / METADATA
-    return storage_files(path) + [metadata] * metadata.is_file()
+    return files + [*filter(None, map(write_ahead_log, files))] + [metadata] * metadata.is_file()
+
+
+def write_ahead_log(file: Path) -> Path | None:
+    """Return the log in which SQLite keeps the newest messages of a .db3, if it has any."""
+    log = Path(f'{file.resolve()}-wal')
+    return log if log.is_file() and log.stat().st_size else None
 
 
 def located(path: Path) -> Path:
@@ -73,6 +84,29 @@ def is_recording_folder(folder: Path) -> bool:
 def recordings_in(folder: Path) -> list[Path]:
     """Return the recordings that lie in a folder: folders, then files."""
     return sorted(filter(_may_be_recording, folder.iterdir())) + storage_files(folder)
+
+
+def folders_of_recordings(folder: Path) -> list[Path]:
+    """Return the subfolders that are no recordings and hold some, at any depth.
+
+    Results of many recordings and unfinished ones are none.
+    """
+    return sorted(path for path in folder.iterdir()
+                  if path.is_dir() and not _is_passed_over(path) and not _may_be_recording(path)
+                  and any(name == METADATA or storage_suffix(Path(name))
+                          for name in _files_below(path)))
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Yield the names of files at any depth, without folders that may not be read."""
+    for parent, names, files in os.walk(folder):
+        names[:] = [name for name in names if not _is_passed_over(Path(parent, name))]
+        yield from (name for name in files if not is_hidden(Path(name)))
+
+
+def _is_passed_over(folder: Path) -> bool:
+    return is_hidden(Path(folder.name)) or folder.name.endswith(PARTIAL) \
+        or os.path.exists(folder / MANIFEST)
 
 
 def _may_be_recording(path: Path) -> bool:

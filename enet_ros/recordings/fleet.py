@@ -117,7 +117,7 @@ def run_all(manifest: Manifest, out: Path, options: BagOptions, runner: Runner, 
                     str((out / manifest.entries[index].output).resolve()), options)
                 for index in waiting]
         for job in jobs:
-            manifest.entries[job.index].attempts += 1
+            manifest.entries[job.index].begin_try()
         manifest.write()
         waiting = []
         for outcome in runner(jobs):

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from enet_ros.recordings.files import is_recording_folder, located, name_of, recordings_in
+from enet_ros.recordings.files import (
+    folders_of_recordings,
+    is_recording_folder,
+    located,
+    name_of,
+    recordings_in,
+)
 from enet_ros.recordings.reader import ROS_1_ADVICE, RecordingError
 
 
@@ -42,10 +48,21 @@ def find_recordings(inputs: Sequence[Path]) -> tuple[list[Path], bool]:
     return paths, is_one
 
 
+def left_out(inputs: Sequence[Path]) -> list[str]:
+    """Return a sentence for each folder whose recordings lie too deep to be found.
+
+    Their results would have clashing names, such as the same day of two robots.
+    """
+    return [f"'{path}' holds recordings that are left out: give that folder by itself, with "
+            'another -o' for folder in inputs if folder.is_dir()
+            for path in folders_of_recordings(folder)]
+
+
 def _recordings_in(folder: Path) -> list[Path]:
     found = recordings_in(folder)
     if not found:
+        deeper = ''.join(f'; {sentence}' for sentence in left_out([folder]))
         is_ros_1 = any(path.suffix.lower() == '.bag' for path in folder.iterdir())
         raise RecordingError(f"'{folder}' holds no recording: no metadata.yaml, and no file that "
-                             f'ends in .mcap or .db3{ROS_1_ADVICE if is_ros_1 else ""}')
+                             f'ends in .mcap or .db3{ROS_1_ADVICE if is_ros_1 else ""}{deeper}')
     return found

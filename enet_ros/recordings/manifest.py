@@ -9,13 +9,13 @@ from pathlib import Path
 
 from enet_ros.common.file_lock import LOCK
 from enet_ros.common.whole_files import WRITING, write_whole
-from enet_ros.recordings.files import located, name_of
+from enet_ros.recordings.files import MANIFEST, files_of, located, name_of
 from enet_ros.recordings.reader import RecordingError
 from enet_ros.recordings.writer import lock_result, read_provenance
 
-MANIFEST = 'manifest.json'
 WAITING, DONE, FAILED = 'waiting', 'done', 'failed'
 NO_FRAME = 'no frame was labeled: the warnings say why; remove the result to try again'
+CHANGED = 'the recording has changed since it was labeled: remove its result to label it again'
 #: Facts that decide whether two machines give the same bytes.
 KIND = ('weights_sha256', 'resolution', 'backend', 'precision', 'processor', 'versions')
 _BEFORE_MANIFEST = {LOCK, MANIFEST + WRITING}  # files of a run that has just begun, or was killed
@@ -39,6 +39,7 @@ class Entry:
         facts: Weights, backend, precision, processor and versions.
         host: Name of the machine.
         seconds: Time that the last try took.
+        files: Names and sizes of the files of the recording when the last try began.
     """
 
     input: str
@@ -52,6 +53,12 @@ class Entry:
     facts: dict[str, str] = field(default_factory=dict)
     host: str = ''
     seconds: float = 0.0
+    files: list[list[object]] = field(default_factory=list)
+
+    def begin_try(self) -> None:
+        """Count a try, and note what it reads."""
+        self.attempts += 1
+        self.files = _sizes_of(self.input)
 
 
 class Manifest:
@@ -113,9 +120,19 @@ class Manifest:
         self.entries = [before.get(entry.input, entry) for entry in self.entries] + [
             entry for name, entry in before.items() if name not in mine and entry.state == DONE]
         for entry in self.entries:
-            has_no_frame = entry.error == NO_FRAME and (self._out / entry.output).exists()
-            if entry.state == FAILED and not has_no_frame:
+            if entry.input in mine and (entry.state == DONE or entry.error == CHANGED):
+                self._compare_files(entry)
+            has_result = (self._out / entry.output).exists()
+            if entry.state == FAILED and not (has_result and entry.error in (NO_FRAME, CHANGED)):
                 entry.state, entry.error = WAITING, ''
+
+    def _compare_files(self, entry: Entry) -> None:
+        """Take a recording that has grown or was replaced since it was labeled for failed.
+
+        Manifests of earlier versions have no sizes.
+        """
+        is_same = not entry.files or entry.files == _sizes_of(entry.input)
+        entry.state, entry.error = (DONE, '') if is_same else (FAILED, CHANGED)
 
     def _refuse_names_of(self, before: Mapping[str, Entry]) -> None:
         """Refuse a recording whose result would lie where that of another recording does.
@@ -173,3 +190,8 @@ class Manifest:
         write_whole(self._path, json.dumps({
             'asked': self._asked, 'is_mixed': len(kinds) > 1, 'kinds': kinds,
             'recordings': [asdict(entry) for entry in self.entries]}, indent=1).encode())
+
+
+def _sizes_of(path: str) -> list[list[object]]:
+    """Return names and sizes of the files of a recording, as they come back from JSON."""
+    return [[file.name, file.stat().st_size] for file in files_of(Path(path)) if file.exists()]

@@ -13,7 +13,7 @@ from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import dump_qos_v8
 
-from enet_ros.recordings.definitions import definition_of
+from enet_ros.recordings.definitions import definition_of, typestore
 from enet_ros.recordings.files import (
     METADATA,
     STORAGE_SUFFIXES,
@@ -21,6 +21,7 @@ from enet_ros.recordings.files import (
     storage_files,
     storage_suffix,
 )
+from enet_ros.recordings.storages import extend_rosbags
 from enet_ros.recordings.unpack import (
     UnpackedFile,
     UnpackError,
@@ -30,6 +31,7 @@ from enet_ros.recordings.unpack import (
 )
 
 limit_rosbags()
+extend_rosbags()
 #: Of metadata.yaml. A recording of 10,000 files has one of 2 MB.
 MAX_METADATA_BYTES = 4 << 20
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # No message in CDR begins so.
@@ -101,7 +103,7 @@ class Recording:
         self._readers.sort(key=lambda reader: reader.start_time)
         topic_of: dict[tuple, Topic] = {}  # The parts of a topic may offer different QoS.
         self._topics = [[topic_of.setdefault(topic.identity, topic)
-                         for topic in map(_topic_of, reader.connections)]
+                         for topic in _topics_of(reader)]
                         for reader in self._readers]
         self.topics = list(topic_of.values())
 
@@ -125,7 +127,25 @@ class Recording:
     @property
     def ros_distro(self) -> str:
         """Name of the distribution that recorded it, or '' if it does not say so."""
-        return next((str(reader.ros_distro) for reader in self._readers if reader.ros_distro), '')
+        return next(filter(None, map(_distribution_of, self._readers)), '')
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about what is doubtful in its files."""
+        undefined = [f'{topic.name} stays without a definition of {topic.type}: the recording has '
+                     'none, and does not say which distribution recorded it'
+                     for topic in self.topics
+                     if not topic.definition and topic.type in typestore().types]
+        return undefined + [f"'{file}' is left out: metadata.yaml beside it does not list it; "
+                            "'ros2 bag reindex' lists all files" for file in self._unlisted_files()]
+
+    def _unlisted_files(self) -> list[Path]:
+        """Return the files of a folder that its metadata.yaml does not list."""
+        if not (self.path / METADATA).exists():
+            return []
+        read = {Path(part.path).name for reader in self._readers for part in _storages(reader)}
+        return [file for file in storage_files(self.path)
+                if not {file.name, file.stem} & read]  # compressed files are read without .zstd
 
     def messages(self, topics: Collection[Topic] | None = None
                  ) -> Iterator[tuple[Topic, int, bytes]]:
@@ -243,11 +263,22 @@ def _check_parts(path: Path, reader: Reader) -> None:
                     'by itself')
 
 
-def _topic_of(connection: Connection) -> Topic:
+def _distribution_of(reader: Reader) -> str:
+    """Return the name of the distribution that recorded it, or ''."""
+    names = [reader.ros_distro, *(part.metadata.ros_distro for part in _storages(reader))]
+    return next((str(name) for name in names if name), '')
+
+
+def _topics_of(reader: Reader) -> list[Topic]:
+    distribution = _distribution_of(reader)
+    return [_topic_of(connection, distribution) for connection in reader.connections]
+
+
+def _topic_of(connection: Connection, distribution: str) -> Topic:
     definition, type_hash = connection.msgdef.data, connection.digest
     definition_format = _DEFINITION_FORMATS.get(connection.msgdef.format, '')
     if not definition:  # Recordings of ROS 2 Humble and before have none.
-        definition, known_hash = definition_of(connection.msgtype)
+        definition, known_hash = definition_of(connection.msgtype, distribution)
         definition_format, type_hash = 'ros2msg' if definition else '', type_hash or known_hash
     return Topic(connection.topic, connection.msgtype, definition, definition_format, type_hash,
                  dump_qos_v8(connection.ext.offered_qos_profiles),
@@ -264,6 +295,11 @@ def _unreadable(path: Path, error: Exception, plain: Path | None = None) -> Reco
     elif isinstance(error, KeyError) and error.args[0] in _OTHER_DEFINITIONS:
         reason = f'a topic has messages of {error.args[0]}, wanted ros2msg or ros2idl on all'
         advice = "; 'mcap filter' leaves topics out"
+    elif isinstance(error, KeyError):
+        reason = f'it has no entry {reason}, or an unknown one'
+    elif reason.startswith('Unindexed'):
+        reason = 'its messages are out of order, and it has no index'
+        advice = "; 'mcap recover FILE' makes a file with an index"
     elif 'end magic' in reason or 'footer' in reason.lower():
         advice = ("; it has no end, as when a recorder is killed: 'mcap recover FILE' makes a "
                   'whole file of what is there')

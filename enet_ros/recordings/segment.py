@@ -138,7 +138,8 @@ class _Run:
 
     def __init__(self, recording: Recording, options: BagOptions, segmenter: Segmenter):
         self._recording, self._options, self._segmenter = recording, options, segmenter
-        cameras, self._remarks = find_cameras(recording, options.topics, node=options.node)
+        cameras, remarks = find_cameras(recording, options.topics, node=options.node)
+        self._remarks = recording.remarks + remarks
         survey = survey_cameras(recording, cameras)
         values, unused = _without_absent_cameras(options.values, cameras)
         self._remarks += unused

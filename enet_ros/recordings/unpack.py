@@ -167,10 +167,23 @@ class UnpackedFile:
         if size > self._most:
             raise UnpackError(f'its {self._packed_bytes:,} bytes unpack to more than '
                               f'{self._most / 1e9:.1f} GB, the limit for a file of that size')
-        folder = tempfile.gettempdir()
-        disk = shutil.disk_usage(folder)
-        free = disk.free - min(RESERVE_BYTES, disk.total // 20)
-        if more > max(free, 0):
-            raise UnpackError(f"it unpacks to more than '{folder}' has room for: "
-                              f'{max(free, 0) / 1e9:.1f} GB beside a reserve; let TMPDIR name a '
-                              'folder with more')
+        check_room(more)
+
+
+def check_room(size: int, verb: str = 'unpacks to') -> None:
+    """Check that the disk for temporary files has room.
+
+    Args:
+        size: Bytes that will be written.
+        verb: What a file does that has that size.
+
+    Raises:
+        UnpackError: It has not.
+    """
+    folder = tempfile.gettempdir()
+    disk = shutil.disk_usage(folder)
+    free = disk.free - min(RESERVE_BYTES, disk.total // 20)
+    if size > max(free, 0):
+        raise UnpackError(f"it {verb} more than '{folder}' has room for: "
+                          f'{max(free, 0) / 1e9:.1f} GB beside a reserve; let TMPDIR name a '
+                          'folder with more')

@@ -221,7 +221,7 @@ class RecordingWriter:
         """
         metadata = {**self._metadata(), 'custom_data': {
             **custom_data, **{_PREFIX + name: value for name, value in provenance.items()}},
-            'ros_distro': ros_distro or 'jazzy'}
+            'ros_distro': ros_distro or 'unknown'}
         write_whole(self._folder / METADATA, yaml.safe_dump(
             {'rosbag2_bagfile_information': metadata}, sort_keys=False).encode())
         refuse_existing(self._out)

@@ -71,3 +71,19 @@ def test_a_recording_that_is_given_twice_is_refused(tmp_path, drive):
     for again in (drive.parent, tmp_path / 'link'):
         with pytest.raises(RecordingError, match=f"'{again}' is given twice, or by a link"):
             find_recordings([drive.parent, again])
+
+
+def test_recordings_that_lie_too_deep_are_named(bag, tmp_path, drive):
+    drives = tmp_path / 'drives'
+    for folder in ('robot1/2026/day', 'results/day', '.hidden/day', 'old.partial/day'):
+        shutil.copytree(drive.parent, drives / folder)
+    (drives / 'images').mkdir()
+    (drives / 'results' / 'manifest.json').write_bytes(b'')
+    sentence = f"'{drives / 'robot1'}' holds recordings that are left out: give that folder by it"
+    code, text = bag(drives, '-o', tmp_path / 'out')
+    assert code == 2 and 'holds no recording' in text and text.count('are left out') == 1
+    assert sentence in text
+    shutil.copytree(drive.parent, drives / 'drive')
+    code, text = bag(drives, '-o', tmp_path / 'out', '--outputs', 'labels')
+    assert code == 0 and f'warning: {sentence}' in text and text.count('are left out') == 1
+    assert [path.name for path in find_recordings([drives])[0]] == ['drive']

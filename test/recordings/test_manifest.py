@@ -95,3 +95,33 @@ def test_a_file_system_without_locks_is_said_and_used(bag, tmp_path, drives, mon
     advice = 'is on a file system without locks: start no second run there'
     assert f"warning: '{tmp_path / 'out'}' {advice}" in text
     assert f"warning: monday: '{tmp_path / 'out' / 'monday.partial'}' {advice}" in text
+
+
+@pytest.mark.parametrize('is_old', [False, True])
+def test_a_recording_that_has_changed_since_is_not_done(bag, tmp_path, drives, is_old):
+    out = tmp_path / 'out'
+    assert bag(drives, '-o', out, '--outputs', 'labels')[0] == 0
+    monday, whole = drives / 'monday', tmp_path / 'whole'
+    shutil.move(monday, whole)
+    recordings.write(monday, recordings.street(5))
+    if is_old:  # an earlier version has written no sizes
+        manifest = json.loads((out / 'manifest.json').read_text())
+        for row in manifest['recordings']:
+            del row['files']
+        (out / 'manifest.json').write_text(json.dumps(manifest))
+    code, text = bag(drives, '-o', out, '--outputs', 'labels')
+    if is_old:
+        assert code == 0 and '3 recordings, 3 done before' in text
+        return
+    for _ in range(2):
+        assert code == 1 and '2 recordings done, 1 failed' in text
+        assert f'{monday}: the recording has changed since it was labeled: remove its res' in text
+        code, text = bag(drives, '-o', out, '--outputs', 'labels')
+    shutil.move(monday, tmp_path / 'new')
+    shutil.move(whole, monday)
+    assert bag(drives, '-o', out, '--outputs', 'labels')[0] == 0  # the same again
+    shutil.rmtree(monday)
+    shutil.move(tmp_path / 'new', monday)
+    shutil.rmtree(out / 'monday')
+    code, text = bag(drives, '-o', out, '--outputs', 'labels')
+    assert code == 0 and 'monday: 5 frames on' in text

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 import zstandard  # noqa: E402
 from support import recordings  # noqa: E402
 
+from enet_ros.cli.main import main  # noqa: E402
 from enet_ros.perception.geometry.camera_model import CameraModel  # noqa: E402
 from enet_ros.perception.images.write_compressed import CompressionError  # noqa: E402
 from enet_ros.recordings.reader import _unreadable  # noqa: E402
@@ -151,6 +153,29 @@ def test_outputs_of_a_node_of_any_name_are_no_cameras(bag, tmp_path):
     assert '/again/labels' in recordings.decoded(tmp_path / 'out')
 
 
+@pytest.mark.parametrize('count', [0, 1, 3])
+def test_raw_images_that_hardly_arrived_hide_no_compressed_ones(bag, tmp_path, capsys, count):
+    rows = [row for row in recordings.street(4) if row[1] == RAW][:max(count, 1)]
+    rows += recordings.street(4, ('/image/compressed',), kind='sensor_msgs/msg/CompressedImage')
+    path = recordings.write(tmp_path / 'drive', sorted(rows, key=lambda row: row[2]),
+                            storage='sqlite3')
+    (path / 'metadata.yaml').unlink()
+    if not count:
+        with sqlite3.connect(path / 'drive.db3') as connection:
+            connection.execute('DELETE FROM messages WHERE topic_id = (SELECT id FROM topics '
+                               "WHERE name = '/image')")
+        connection.close()
+    code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels')
+    remark = 'warning: ' + ('/image/compressed is left out: /image has the same images\n'
+                            if count == 3 else '/image is left out: /image/compressed has the same'
+                            f' images, and 4 of them instead of {count}\n')
+    assert code == 0 and remark in text, text
+    assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == (3 if count == 3 else 4)
+    assert main(['compare', 'enet_camvid', 'enet_camvid', str(path), '-o',
+                 str(tmp_path / 'page.html'), '--resolution', '160x96']) == 0
+    assert remark in capsys.readouterr().err
+
+
 def test_a_topic_that_is_given_twice_is_refused(bag, tmp_path):
     path = recordings.write(tmp_path / 'drive', recordings.street(1))
     code, text = bag(path, '-o', tmp_path / 'out', '--topic', 'front=/image', '--topic',
@@ -256,6 +281,31 @@ def test_parts_of_other_quality_of_service_are_labeled_or_refused(bag, tmp_path,
     assert code == 0, text
     assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 4
     assert len(recordings.decoded(tmp_path / 'out')['/image']) == 4
+
+
+@pytest.mark.parametrize('compression', [None, 'file'])
+def test_files_that_metadata_does_not_list_are_named(bag, tmp_path, compression):
+    path = recordings.write(tmp_path / 'drive', recordings.street(2), compression=compression)
+    file, = (entry for entry in path.iterdir() if entry.name != 'metadata.yaml')
+    shutil.copy(file, path / 'other.mcap')
+    code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels')
+    assert code == 0 and text.count('does not list') == 1
+    assert f"warning: '{path / 'other.mcap'}' is left out: metadata.yaml beside it does" in text
+
+
+def test_messages_of_another_definition_of_the_same_type_are_counted(bag, tmp_path):
+    path = recordings.write(tmp_path / 'drive', recordings.street(3), storage='sqlite3')
+    (path / 'metadata.yaml').unlink()
+    with sqlite3.connect(path / 'drive.db3') as connection:
+        connection.execute("INSERT INTO topics SELECT 99, name, type, 'cdr', '', 'RIHS01_other' "
+                           "FROM topics WHERE name = '/image'")
+        connection.execute('UPDATE messages SET topic_id = 99 WHERE id = (SELECT MIN(id) FROM '
+                           "messages WHERE topic_id = (SELECT id FROM topics WHERE name = "
+                           "'/image' AND id != 99))")
+    connection.close()
+    code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels')
+    assert code == 0 and '2 frames labeled' in text
+    assert f'warning: 1 messages of /image are left out: their definition of {RAW} is not' in text
 
 
 def test_a_damaged_message_of_zstd_is_one_sentence(bag, tmp_path):

@@ -12,7 +12,7 @@ import rclpy  # noqa: E402
 from rclpy.clock import ClockType  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 from support.ground import GROUND, SCENE, calibration, table, xyz  # noqa: E402
-from support.tf2 import TimedTf2  # noqa: E402
+from support.tf2 import Tf2, TimedTf2  # noqa: E402
 
 from enet_ros.ros.transforms import Transforms  # noqa: E402
 

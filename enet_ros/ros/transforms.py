@@ -104,8 +104,7 @@ class Transforms:
             if newest_ns:  # 0 if all transforms are static
                 self._check_age(buffer, pair, newest_ns)
             return newest
-        lag_sec = (frame_ns - newest_ns) / 1e9
-        if not 0 < lag_sec <= MAX_TRANSFORM_AGE_SEC:
+        if not 0 < frame_ns - newest_ns <= MAX_TRANSFORM_AGE_SEC * 1e9:
             return self._lookup_far(buffer, pair, newest_ns, frame_ns)
         with contextlib.suppress(LookupError):
             if all(is_same(newest, _lookup(buffer, pair, time_ns)[0])
@@ -114,9 +113,9 @@ class Transforms:
         if self._wait(buffer, pair, newest_ns, frame_ns, wait_sec):
             return _lookup(buffer, pair, frame_ns)[0]
         raise LookupError(
-            f'the newest transform {pair} is {lag_sec:.3f} s older than the frame, and it '
-            f'changes; wanted that of the frame within {wait_sec:g} s (tf_timeout): publish TF '
-            'sooner or more often, or raise tf_timeout')
+            f'the newest transform {pair} is {(frame_ns - newest_ns) / 1e9:.3f} s older than the '
+            f'frame, and it changes; wanted that of the frame within {wait_sec:g} s (tf_timeout): '
+            'publish TF sooner or more often, or raise tf_timeout')
 
     def _lookup_far(self, buffer, pair: FramePair, newest_ns: int, frame_ns: int) -> Transform:
         """Return the transform of a frame that is older than the newest, if it came just now."""

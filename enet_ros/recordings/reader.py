@@ -136,9 +136,9 @@ class Recording:
                      'none, and does not say which distribution recorded it'
                      for topic in self.topics
                      if not topic.definition and topic.type in typestore().types]
-        return undefined + [f"'{path}' is left out: metadata.yaml beside it does not list it; "
-                            "'ros2 bag reindex' lists all files"
-                            for path in self._unlisted_files()]
+        unlisted = [f"'{file}' is left out: metadata.yaml beside it does not list it; 'ros2 bag "
+                    "reindex' lists all files" for file in self._unlisted_files()]
+        return undefined + unlisted
 
     def _unlisted_files(self) -> list[Path]:
         """Return the files of a folder that its metadata.yaml does not list."""

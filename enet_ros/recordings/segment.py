@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,15 +124,20 @@ def segment_recording(path: Path, out: Path, options: BagOptions, segmenter: Seg
         RecordingError: The recording cannot be read.
         UnfinishedError: An unfinished result of other options is in the way.
         FileExistsError: The result exists already.
+        OSError: The disk is full, or fails otherwise.
     """
     refuse_existing(out)
     with Recording(path) as recording:
         run = _Run(recording, options, segmenter)
-        writer = RecordingWriter(out, [*recording.topics, *run.topics], run.plan())
         try:
-            return run.write(writer, progress)
-        finally:
-            writer.close()
+            with closing(RecordingWriter(out, [*recording.topics, *run.topics],
+                                         run.plan())) as writer:
+                return run.write(writer, progress)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OSError(f"no space is left on the disk for '{out}'; free some, and the same "
+                          'command goes on from the last whole part') from error
 
 
 class _Run:

@@ -1,5 +1,6 @@
 """Recordings with bad frames, missing transforms and names that clash."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from support import recordings  # noqa: E402
 from enet_ros.cli.main import main  # noqa: E402
 from enet_ros.perception.geometry.camera_model import CameraModel  # noqa: E402
 from enet_ros.perception.images.write_compressed import CompressionError  # noqa: E402
+from enet_ros.recordings.fleet import run_here  # noqa: E402
 from enet_ros.recordings.reader import _unreadable  # noqa: E402
 
 RAW = 'sensor_msgs/msg/Image'
@@ -281,6 +283,23 @@ def test_parts_of_other_quality_of_service_are_labeled_or_refused(bag, tmp_path,
     assert code == 0, text
     assert len(recordings.decoded(tmp_path / 'out')['/enet/labels']) == 4
     assert len(recordings.decoded(tmp_path / 'out')['/image']) == 4
+
+
+@pytest.mark.parametrize('options', [(), ('--jobs', 1)])
+def test_a_full_disk_is_named_with_what_to_do(bag, tmp_path, monkeypatch, options):
+    def fail(file):  # the manifest lies elsewhere
+        if '.partial' in os.readlink(f'/proc/self/fd/{file}'):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    path = recordings.write(tmp_path / 'drive', recordings.street(2))
+    with monkeypatch.context() as patch:
+        patch.setattr('enet_ros.recordings.writer.os.fsync', fail)
+        patch.setattr('enet_ros.recordings.local_jobs.LocalRunner.__call__',
+                      lambda self, jobs: run_here(jobs))
+        code, text = bag(path, '-o', tmp_path / 'out', '--outputs', 'labels', *options)
+    out = tmp_path / 'out' / 'drive' if options else tmp_path / 'out'
+    assert code == 2 and f"no space is left on the disk for '{out}'; free some, and" in text
+    assert bag(path, '-o', tmp_path / 'out', '--outputs', 'labels', *options)[0] == 0
 
 
 @pytest.mark.parametrize('compression', [None, 'file'])

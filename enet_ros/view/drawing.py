@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -11,7 +12,8 @@ import rerun as rr
 
 from enet_ros.network.class_map import UNKNOWN, ClassMap
 
-TIMELINE = 'stamp'
+#: The page follows the time of arrival: stamps fall back, as when a bag begins again.
+ARRIVAL, STAMP = 'arrival', 'stamp'
 DRIVABLE = 255
 LEGEND, LEGEND_COLUMNS = 'legend', 3
 LEGEND_CELL = 3.5  # width of a name beside its height
@@ -24,6 +26,8 @@ LATENCIES = {'latency_p50_ms': (140, 110, 230), 'latency_p95_ms': (255, 90, 90)}
 FRAMES = {'rate_hz': (90, 170, 255), 'dropped': (255, 90, 90)}
 LEVELS = ('INFO', 'WARN', 'ERROR')  # of Rerun's log, for OK, WARN, ERROR and STALE
 
+#: Wall time at 0 of the monotonic clock. The sum of both never falls back, even if a clock is set.
+_MONOTONIC_START_NS = time.time_ns() - time.monotonic_ns()
 _NOT_DRIVABLE_COLOR, _DRIVABLE_COLOR = (45, 45, 50), (70, 190, 90)
 _OBSTACLE_COLOR, _FREE_COLOR, _RING_COLOR = (255, 80, 60), (90, 220, 120), (190, 190, 200)
 _TEXT_COLOR = (20, 20, 25)
@@ -63,7 +67,7 @@ def legend_size(class_map: ClassMap) -> tuple[float, float]:
 
 
 class CameraDrawing:
-    """Draws what one camera shows, at the stamps of its frames."""
+    """Draws what one camera shows, at the time when it comes. The stamp is a second timeline."""
 
     def __init__(self, recording: rr.RecordingStream, camera: str, class_map: ClassMap,
                  opacity: float, range_m: float = 30.0):
@@ -97,8 +101,10 @@ class CameraDrawing:
         self._log('image', annotations(class_map), static=True)
 
     def at(self, stamp_ns: int) -> None:
-        """Set the time of what is drawn next."""
-        self._recording.set_time(TIMELINE, timestamp=np.datetime64(stamp_ns, 'ns'))
+        """Set the stamp of what is drawn next, and let it arrive now."""
+        now_ns = _MONOTONIC_START_NS + time.monotonic_ns()
+        for timeline, time_ns in ((ARRIVAL, now_ns), (STAMP, stamp_ns)):
+            self._recording.set_time(timeline, timestamp=np.datetime64(time_ns, 'ns'))
 
     def camera(self, rgb: np.ndarray, size: tuple[int, int] | None = None) -> None:
         """Draw a frame.
@@ -118,11 +124,11 @@ class CameraDrawing:
                                                          draw_order=1.0))
 
     def clear_labels(self) -> None:
-        """Take the labels away, from this stamp on."""
+        """Take the labels away, from now on."""
         self._log('image/labels', rr.Clear(recursive=False))
 
     def clear_camera(self) -> None:
-        """Take the frame away, from this stamp on."""
+        """Take the frame away, from now on."""
         self._log('image/camera', rr.Clear(recursive=False))
 
     def mask(self, mask: np.ndarray) -> None:

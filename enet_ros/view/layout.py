@@ -9,7 +9,7 @@ import rerun.blueprint as rrb
 from rerun.blueprint.archetypes import TextLogColumns
 
 from enet_ros.network.class_map import ClassMap
-from enet_ros.view.drawing import LEGEND, TIMELINE, entity_name, legend_size
+from enet_ros.view.drawing import ARRIVAL, LEGEND, entity_name, legend_size
 
 HISTORY_SEC = 60.0
 #: What the option --show takes, in the order of the page.
@@ -35,7 +35,7 @@ def layout(cameras: Sequence[str], show: Sequence[str], class_map: ClassMap) -> 
     return rrb.Blueprint(
         rrb.Vertical(*rows, row_shares=[3, 1][:len(rows)]),
         rrb.BlueprintPanel(state='collapsed'), rrb.SelectionPanel(state='collapsed'),
-        rrb.TimePanel(state='collapsed', timeline=TIMELINE, play_state='following'),
+        rrb.TimePanel(state='collapsed', timeline=ARRIVAL, play_state='following'),
         auto_views=False, auto_layout=False, collapse_panels=True)
 
 
@@ -76,7 +76,7 @@ def _plots(cameras: Sequence[str], show: Sequence[str],
     """Return the row of the legend, the plots and the diagnostics."""
     paths = ['/' + entity_name(name) for name in cameras]
     recent = rr.VisibleTimeRange(
-        TIMELINE, start=rr.TimeRangeBoundary.cursor_relative(seconds=-HISTORY_SEC),
+        ARRIVAL, start=rr.TimeRangeBoundary.cursor_relative(seconds=-HISTORY_SEC),
         end=rr.TimeRangeBoundary.cursor_relative())
     views, shares = [], []
     if 'labels' in show:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import selectors
 import shutil
 import socket
 import threading
@@ -20,9 +19,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from enet_ros.view.access import host_of, is_from_own_page
 from enet_ros.view.connections import REQUEST_TIMEOUT_SEC, BoundedServer
+from enet_ros.view.reconnect import SCRIPT
+from enet_ros.view.relay import Backlogs, relay
 
 UPSTREAM_TIMEOUT_SEC = 30.0
-STALLED_SEC = 60.0  # after which a page that reads no data is cut off
 #: Files of the page. All else is answered by 404.
 FILES = ('/', '/index.html', '/favicon.ico', '/apple-touch-icon.png', '/re_viewer.js',
          '/re_viewer_bg.wasm')
@@ -48,7 +48,8 @@ _REFUSED = ('The viewer answers its own page only, opened by an IP address, loca
 class PageServer:
     """The page, served by threads of its own until :meth:`stop`."""
 
-    def __init__(self, bind: str, port: int, pages: tuple[str, int], data: tuple[str, int]):
+    def __init__(self, bind: str, port: int, pages: tuple[str, int], data: tuple[str, int],
+                 max_backlog_bytes: int):
         """Listen.
 
         Args:
@@ -56,12 +57,15 @@ class PageServer:
             port: TCP port.
             pages: Address and port at which rerun serves its own page.
             data: Address and port at which rerun serves its data.
+            max_backlog_bytes: Greatest memory for data that pages have not taken yet. It has to
+                hold what rerun keeps, since a new page gets that at once.
 
         Raises:
             OSError: The port is taken.
         """
         self._server = BoundedServer(bind, port, _Page)
         self._server.pages, self._server.data = pages, data
+        self._server.backlogs = Backlogs(max_backlog_bytes)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
@@ -119,7 +123,8 @@ class _Page(BaseHTTPRequestHandler):
                     self.send_header(name, value)
             self.end_headers()
             if path in FILES[:2]:
-                self.wfile.write(_OUTSIDE_LINK.sub(b'', answer.read()))
+                page = _OUTSIDE_LINK.sub(b'', answer.read())
+                self.wfile.write(page.replace(b'<head>', b'<head>' + SCRIPT, 1))
             else:
                 shutil.copyfileobj(answer, self.wfile)
         except (OSError, http.client.HTTPException):
@@ -152,22 +157,9 @@ class _Page(BaseHTTPRequestHandler):
                                  f'Content-Type: {GRPC_WEB}\r\nX-Grpc-Web: 1\r\n'
                                  f'Content-Length: {len(body)}\r\nConnection: close\r\n\r\n'
                                  .encode() + body)
-                self.connection.settimeout(STALLED_SEC)
-                _relay(upstream, self.connection)
+                relay(upstream, self.connection, self.server.backlogs)
         except OSError:
-            pass  # The browser went away or does not read, or rerun has ended.
+            pass  # The browser went away, or rerun has ended.
 
     def log_message(self, *_) -> None:
         """Say nothing: a request is no news."""
-
-
-def _relay(upstream: socket.socket, client: socket.socket) -> None:
-    """Copy an answer as it is, until its end or that of the client, which asks no more."""
-    with selectors.DefaultSelector() as ready:
-        for end in (upstream, client):
-            ready.register(end, selectors.EVENT_READ)
-        while client not in [key.fileobj for key, _ in ready.select()]:
-            data = upstream.recv(1 << 16)
-            if not data:
-                return
-            client.sendall(data)

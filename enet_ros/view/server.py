@@ -27,10 +27,11 @@ from enet_ros.view.page import PageServer
 
 START_TIMEOUT_SEC = 60.0
 STOP_TIMEOUT_SEC = 5.0
+MIN_BACKLOG_BYTES = 64 * 2**20  # rerun keeps the layout and the legend beyond its limit
 LOOPBACK = '127.0.0.1'
 _EVERY_ADDRESS = ('0.0.0.0', '::')
 #: What rerun reads as memory.
-_SIZE = re.compile(r'[1-9][0-9]{0,5}(\.[0-9]{1,3})?([kMGT]B|[KMGT]iB)|([1-9][0-9]?|100)%')
+_SIZE = re.compile(r'([1-9][0-9]{0,5}(?:\.[0-9]{1,3})?)([kMGT]B|[KMGT]iB)|([1-9][0-9]?|100)%')
 
 
 class ServerError(RuntimeError):
@@ -89,6 +90,15 @@ def checked_address(bind: str, port: int, memory: str) -> Address:
                          'another with --port, or --port 0 for any free one') from error
 
 
+def memory_bytes(memory: str) -> int:
+    """Return a size as rerun reads it, such as 256MB or 25% of this machine, in bytes."""
+    number, unit, percent = _SIZE.fullmatch(memory).groups()
+    if percent:
+        return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') * int(percent) // 100
+    power = 'KMGT'.index(unit[0].upper()) + 1
+    return int(float(number) * (1024 if 'i' in unit else 1000) ** power)
+
+
 def _free_port(bind: str, port: int = 0) -> int:
     family = socket.AF_INET6 if ':' in bind else socket.AF_INET
     with socket.socket(family) as trial:
@@ -137,7 +147,8 @@ class ViewServer:
             env={**os.environ, **self._without_analytics()})
         try:
             self._wait()
-            self._page = PageServer(address.bind, address.port, self._pages, self._data)
+            self._page = PageServer(address.bind, address.port, self._pages, self._data,
+                                    max(2 * memory_bytes(address.memory), MIN_BACKLOG_BYTES))
         except (ServerError, OSError):
             self.stop()
             raise

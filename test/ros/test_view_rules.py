@@ -15,7 +15,7 @@ from enet_ros.ros.tools.view_node import FrameHistory, Thinning  # noqa: E402
 from enet_ros.ros.tools.view_target import COMPRESSED, IMAGE, image_topic  # noqa: E402
 from enet_ros.view.drawing import annotations  # noqa: E402
 from enet_ros.view.layout import SHOWN  # noqa: E402
-from enet_ros.view.server import Address, checked_address  # noqa: E402
+from enet_ros.view.server import Address, checked_address, memory_bytes  # noqa: E402
 
 
 def test_frames_above_the_rate_are_left_out_on_every_topic_alike():
@@ -98,6 +98,8 @@ def test_addresses_that_cannot_be_used_are_refused():
 def test_memory_is_what_rerun_reads():
     for memory in ('256MB', '1.5GiB', '25%', '100%', '64kB'):
         assert checked_address('127.0.0.1', 0, memory).memory == memory
+    assert [memory_bytes(memory) for memory in ('64kB', '1.5GiB')] == [64_000, 3 * 2**29]
+    assert memory_bytes('50%') * 2 == pytest.approx(memory_bytes('100%'), rel=1e-6)
     for memory in ('lots', '', '256', '0MB', '-1MB', '150%', '1gb', '1KB', '1MB\n', '1MB --x'):
         with pytest.raises(ValueError, match='wanted a size such as 256MB'):
             checked_address('127.0.0.1', 0, memory)

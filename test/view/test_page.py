@@ -2,21 +2,25 @@
 
 import http.client
 import socket
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.absence import import_or_skip
+from support.browser import Browser
 from support.sockets import listening
 
 rr = import_or_skip('rerun', 'rerun-sdk is not installed: scripts/setup.sh view')
 
-from enet_ros.view import access, connections  # noqa: E402
+from enet_ros.view import access, connections, page  # noqa: E402
 from enet_ros.view.page import FILES, GRPC_WEB, READ_MESSAGES  # noqa: E402
 from enet_ros.view.server import ViewServer, checked_address  # noqa: E402
 
 PIXEL = 173  # of the frame that is sent
+REQUEST = (f'POST {READ_MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {GRPC_WEB}\r\n'
+           'Content-Length: 5\r\n\r\n').encode() + bytes(5)
 
 
 @pytest.fixture(scope='module')
@@ -113,14 +117,18 @@ def test_http_2_which_rerun_speaks_to_programs_is_refused(server):
         assert b'505' in connection.recv(1000).partition(b'\r\n')[0]
 
 
+def reader_of(server):
+    """Return a connection that has asked for the data."""
+    connection = socket.create_connection(('127.0.0.1', server.address.port), 5)
+    connection.sendall(REQUEST)
+    return connection
+
+
 def test_each_connection_carries_one_request(server):
     """A second head behind a stream would not be checked."""
-    head = (f'POST {READ_MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {GRPC_WEB}\r\n'
-            'Content-Length: 5\r\n\r\n').encode() + bytes(5)
-    with socket.create_connection(('127.0.0.1', server.address.port), 5) as connection:
-        connection.sendall(head)
+    with reader_of(server) as connection:
         assert connection.recv(12) == b'HTTP/1.1 200'
-        connection.sendall(head.replace(b'localhost', b'evil.example'))
+        connection.sendall(REQUEST.replace(b'localhost', b'evil.example'))
         deadline = time.monotonic() + 5
         while connection.recv(1 << 20):
             assert time.monotonic() < deadline, 'the stream went on'
@@ -183,3 +191,77 @@ def answers(server):
         return ask(server, 'GET', '/favicon.ico')[0] == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+@pytest.mark.timeout(120)
+def test_a_page_that_reads_nothing_is_closed_and_holds_up_no_other():
+    """Rerun waits for its slowest reader once 128 MiB lie before it."""
+    server = ViewServer(checked_address('127.0.0.1', 0, '20MB'))
+    recording = rr.RecordingStream('enet_ros')
+    recording.connect_grpc(server.data_url)
+    received = bytearray(1 << 20)
+    stalled, reader = reader_of(server), reader_of(server)
+    try:
+        assert stalled.recv(12) == b'HTTP/1.1 200'
+        noise = np.random.default_rng(0).integers(0, 256, (1000, 1000), np.uint8)
+
+        def send():
+            for _ in range(220):
+                recording.log('frame', rr.Image(noise))
+        threading.Thread(target=send, daemon=True).start()
+        count, deadline = 0, time.monotonic() + 40
+        while count < 210e6 and time.monotonic() < deadline:
+            count += reader.recv_into(received)
+        assert count >= 210e6
+        assert has_ended(stalled)
+    finally:
+        stalled.close()
+        reader.close()
+        server.stop()
+        recording.disconnect()
+
+
+def has_ended(connection):
+    """Tell whether a connection ends behind what lies in it."""
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_page_whose_data_stop_says_so_and_loads_anew(tmp_path, monkeypatch):
+    asked, relay = threading.Event(), page.relay
+    monkeypatch.setattr(page, 'relay', lambda *ends: (asked.set(), relay(*ends)))
+    server = ViewServer(checked_address('127.0.0.1', 0, '20MB'))
+    browser = Browser(server.address.page_url(), tmp_path / 'profile', (800, 500))
+    try:
+        assert asked.wait(120)
+        assert not has_notice(browser)
+        server.stop()
+        until(lambda: has_notice(browser))
+        asked.clear()
+        server = ViewServer(server.address)
+        assert asked.wait(120), 'the page did not load anew'  # No screenshot while it loads.
+        until(lambda: not has_notice(browser))
+    finally:
+        browser.close()
+        server.stop()
+
+
+def has_notice(browser):
+    """Tell whether there is a red bar at the lower border of a page."""
+    return (browser.screenshot()[-20:, :100] == (187, 0, 0)).all(axis=2).mean() > 0.5
+
+
+def until(condition):
+    """Wait for a condition."""
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(1)

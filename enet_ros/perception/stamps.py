@@ -146,7 +146,7 @@ def age_problem(age_sec: float, stamp_sec: float, max_age_sec: float, *,
         stamp_sec: Stamp of the frame.
         max_age_sec: Greatest age, in seconds, in either direction. 0 allows every age.
         use_sim_time: Whether the node's clock is simulated time.
-        waited_sec: Part of the age since the frame was received, by a clock that never stands.
+        waited_sec: Part of the age since the frame was received.
     """
     if not max_age_sec or abs(age_sec) <= max_age_sec:
         return ''

@@ -133,7 +133,7 @@ class Camera:
         self._ground = GroundLocator(transforms, self.calibration, self.health.warnings,
                                      setup.resolution)
         self._remarks = ImageRemarks(self.images.topic_name, self.health, node.get_logger())
-        self._gate.sim_clock = self.health.silence.sim_clock = sim_clock_of(node)
+        self.forget_time()  # It takes the clock.
 
     def activate(self) -> None:
         """Start counting and publishing."""
@@ -193,8 +193,8 @@ class Camera:
         """Clear rates and votes after a jump of stamps or of the clock. Frames go on."""
         with self._gate.lock:
             self._time_epoch += 1
-        self.health.forget_time()
-        self._gate.sim_clock = self.health.silence.sim_clock = sim_clock_of(self._node)
+        self._gate.sim_clock = sim_clock_of(self._node)
+        self.health.forget_time(self._gate.sim_clock)
 
     def decode(self, frame: FrameInFlight, network_input: np.ndarray) -> Dropped | None:
         """Decode a frame into the input of the network, if an output has a subscriber."""

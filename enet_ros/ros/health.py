@@ -128,6 +128,10 @@ class Silence:
         self.sim_clock: Clock | None = None
         self.restart()
 
+    def use(self, sim_clock: Clock | None) -> None:
+        """Count by another clock, or by one that has jumped: by wall time until the next frame."""
+        self.sim_clock, self._since_sim_ns = sim_clock, 0
+
     def restart(self) -> None:
         """Begin anew, since a frame finished."""
         self.since_sec, self._since_sim_ns = time.monotonic(), self._sim_ns()
@@ -242,20 +246,25 @@ class CameraHealth:
         if dropped.reason:
             self.warnings.log(IDLE if is_idle else 'frame dropped', dropped.reason)
 
-    def forget_time(self) -> None:
-        """Clear the rates after a jump of stamps or of the clock."""
+    def forget_time(self, sim_clock: Clock | None = None) -> None:
+        """Clear the rates after a jump of stamps or of the clock.
+
+        Args:
+            sim_clock: The node's clock from now on if it is simulated time, else None.
+        """
         with self._lock:
+            self.silence.use(sim_clock)
             self._finish_times.clear()
             self._latencies_ms.clear()
 
     def seconds_to_stall(self, timeout_sec: float) -> float:
-        """Return in how many seconds the camera stalls if no frame finishes.
+        """Return how long to wait before the next look for a stall.
 
         Args:
             timeout_sec: Time without a finished frame that is a stall. 0 turns this off.
 
         Returns:
-            Seconds, 0 if a stall is due, or infinity if none can come or it is noted already.
+            Seconds by wall time, 0 if a stall is due, or infinity if none can come or it is noted already.
         """
         if not (self.warnings.is_active and timeout_sec) or self.is_stalled:
             return math.inf

@@ -221,7 +221,8 @@ class SegmentNode(LifecycleNode):
         if self._transforms is not None:
             self._transforms.clear()
             now_ns = self.get_clock().now().nanoseconds
-            self._transforms.jumps.note('/clock', now_ns - jump.delta.nanoseconds, now_ns)
+            self._transforms.jumps.note('/clock', now_ns - jump.delta.nanoseconds, now_ns,
+                                        clears=1)
 
 
 def _reason_of(error: Exception) -> str:

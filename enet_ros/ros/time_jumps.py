@@ -12,7 +12,7 @@ from enet_ros.perception.stamps import JUMP_NS
 CACHE_NS = 10_000_000_000
 #: A transform from before a jump of time may come so long after it, since messages wait in queues.
 LATE_SEC = 60.0
-#: TF is cleared so often at most for one jump: once for the jump, and for what came late.
+#: TF is cleared so often at most for one jump of a clock: once for the jump, and for what came late.
 MOST_CLEARS = 3
 
 
@@ -29,24 +29,26 @@ class Jump:
 class TimeJumps:
     """The last jump back of each clock: those of the cameras, and that of the node.
 
-    Any thread calls :meth:`note`, and the publishing thread :meth:`is_stale`.
+    Any thread calls :meth:`note`, and the publishing thread :meth:`take_clear`.
     """
 
     def __init__(self):
         self._jumps: dict[str, Jump] = {}
 
-    def note(self, clock: str, before_ns: int, after_ns: int) -> None:
-        """Take note of a jump.
+    def note(self, clock: str, before_ns: int, after_ns: int, *, clears: int = 0) -> None:
+        """Take note of a jump. A small one is none, and hides no greater one before it.
 
         Args:
             clock: Name of the clock.
             before_ns: Its last time before.
             after_ns: Its first time after.
+            clears: How often TF has been cleared for it already.
         """
-        self._jumps[clock] = Jump(before_ns, after_ns)
+        if before_ns - after_ns > JUMP_NS:
+            self._jumps[clock] = Jump(before_ns, after_ns, clears)
 
-    def is_stale(self, newest_ns: int, frame_ns: int) -> bool:
-        """Tell whether TF is still at a time before a jump, so that it must be cleared.
+    def take_clear(self, newest_ns: int, frame_ns: int) -> bool:
+        """Tell whether TF is still at a time before a jump. The caller then clears it.
 
         Then tf2 would refuse the transforms of the frame's time. A clock that was never near TF
         is a foreign one, as of a camera that counts from its start: its jumps do not count.

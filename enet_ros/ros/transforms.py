@@ -65,7 +65,8 @@ class Transforms:
         self._lock = threading.Lock()  # guards making and removing the listener
         self._buffer = self._listener = None
         self._closed = threading.Event()
-        self._vain: dict[FramePair, VainWaits] = {}  # of the publishing thread
+        # Of the publishing thread. Cameras may wait for the same transform, each its own time.
+        self._vain: dict[tuple[FramePair, float], VainWaits] = {}
         self.jumps = TimeJumps()
 
     def listen(self) -> None:
@@ -94,15 +95,14 @@ class Transforms:
         pair, buffer = FramePair(*frame_names(target, source)), self._listening()
         if frame_ns:
             with contextlib.suppress(LookupError):
-                return _lookup(buffer, pair, frame_ns)[0]
-        try:
-            newest, newest_ns = _lookup(buffer, pair, 0)
-        except LookupError as error:
-            topic = self._node.resolve_topic_name('/tf')
-            raise LookupError(f'no transform {pair} on {topic}: {error}') from error
+                known = _lookup(buffer, pair, frame_ns)[0]
+                self._vain.pop((pair, wait_sec), None)
+                return known
+        newest, newest_ns = self._newest(buffer, pair)
+        if not newest_ns:  # All transforms are static.
+            return newest
         if not frame_ns:
-            if newest_ns:  # 0 if all transforms are static
-                self._check_age(buffer, pair, newest_ns)
+            self._check_age(buffer, pair, newest_ns)
             return newest
         if not 0 < frame_ns - newest_ns <= MAX_TRANSFORM_AGE_SEC * 1e9:
             return self._lookup_far(buffer, pair, newest_ns, frame_ns)
@@ -117,6 +117,14 @@ class Transforms:
             f'frame, and it changes; wanted that of the frame within {wait_sec:g} s (tf_timeout): '
             'publish TF sooner or more often, or raise tf_timeout')
 
+    def _newest(self, buffer, pair: FramePair) -> tuple[Transform, int]:
+        """Return the newest transform and its time, which is 0 if all transforms are static."""
+        try:
+            return _lookup(buffer, pair, 0)
+        except LookupError as error:
+            topic = self._node.resolve_topic_name('/tf')
+            raise LookupError(f'no transform {pair} on {topic}: {error}') from error
+
     def _lookup_far(self, buffer, pair: FramePair, newest_ns: int, frame_ns: int) -> Transform:
         """Return the transform of a frame that is older than the newest, if it came just now."""
         distance_sec = abs(frame_ns - newest_ns) / 1e9
@@ -127,7 +135,7 @@ class Transforms:
             with contextlib.suppress(LookupError):
                 return _lookup(buffer, pair, frame_ns)[0]
             problem = f'is {distance_sec:.3f} s newer than the frame, and TF knows none so old'
-            if self.jumps.is_stale(newest_ns, frame_ns):
+            if self.jumps.take_clear(newest_ns, frame_ns):
                 buffer.clear()
         raise LookupError(f'the newest transform {pair} {problem}'
                           f'{_clock_advice(frame_ns, newest_ns)}')
@@ -135,7 +143,7 @@ class Transforms:
     def _wait(self, buffer, pair: FramePair, newest_ns: int, frame_ns: int,
               wait_sec: float) -> bool:
         """Wait until TF knows the time of a frame. Return False if it does not in time."""
-        now_sec, vain = time.monotonic(), self._vain.get(pair)
+        now_sec, vain = time.monotonic(), self._vain.get((pair, wait_sec))
         if not wait_sec or vain is not None and (newest_ns == vain.newest_ns or (
                 vain.count >= MOST_VAIN_WAITS and now_sec < vain.ended_sec + WAIT_PERIOD_SEC)):
             return False
@@ -144,15 +152,16 @@ class Transforms:
             if self._closed.wait(min(left_sec, POLL_SEC)):
                 break
             if buffer.can_transform(pair.target, pair.source, time_of_frame):
-                self._vain.pop(pair, None)
+                self._vain.pop((pair, wait_sec), None)
                 return True
-        self._vain[pair] = VainWaits(vain.count + 1 if vain else 1, newest_ns, time.monotonic())
+        self._vain[pair, wait_sec] = VainWaits(
+            vain.count + 1 if vain else 1, newest_ns, time.monotonic())
         return False
 
     def _check_age(self, buffer, pair: FramePair, newest_ns: int) -> None:
         """Raise a LookupError if the newest transform is too far from the node's clock."""
         now_ns = self._node.get_clock().now().nanoseconds
-        if self.jumps.is_stale(newest_ns, now_ns):
+        if self.jumps.take_clear(newest_ns, now_ns):
             buffer.clear()
         age_sec = abs(now_ns - newest_ns) / 1e9
         if age_sec > MAX_TRANSFORM_AGE_SEC:

@@ -16,7 +16,7 @@ from enet_ros.ros.graph_doctor.graph_findings import graph_findings  # noqa: E40
 from enet_ros.ros.graph_doctor.input_findings import Sample, _transform_findings  # noqa: E402
 from enet_ros.ros.graph_doctor.look import look_at_graph  # noqa: E402
 from enet_ros.ros.graph_doctor.nav2_file import Nav2Source, read_nav2_file  # noqa: E402
-from enet_ros.ros.graph_doctor.observation import Observation  # noqa: E402
+from enet_ros.ros.graph_doctor.observation import Observation, Topic  # noqa: E402
 from enet_ros.ros.graph_doctor.observer import Observer  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -138,6 +138,10 @@ def test_frames_that_tf_does_not_connect():
     # A slash before a name means nothing.
     observation.parameters |= {'base_frame': '/base', 'odom_frame': '/mast'}
     assert list(_transform_findings(observation, [Sample((1, 1), '/cam', 1, 0)])) == []
+    observation.frames = set()
+    observation.inputs = [Topic('/r1/tf', 'tf2_msgs/msg/TFMessage', [], [])]
+    text = next(iter(_transform_findings(observation, [sample]))).text
+    assert text.endswith('frames that came on /r1/tf: none')
     observation.frames = None  # without tf2_msgs nothing is known
     assert list(_transform_findings(observation, [sample])) == []
 
@@ -147,7 +151,7 @@ def test_a_stamp_before_1970_is_named():
     from sensor_msgs.msg import Image
 
     from enet_ros.ros.graph_doctor.input_findings import _read_samples
-    from enet_ros.ros.graph_doctor.observation import IMAGE, Topic
+    from enet_ros.ros.graph_doctor.observation import IMAGE
     message = Image(height=4, width=4, encoding='mono8', step=4, data=bytes(16))
     message.header.stamp.sec = -5
     topic = Topic('/image', IMAGE, [], [])

@@ -242,3 +242,14 @@ def test_a_fact_is_shown_until_a_newer_one_replaces_it(health):
     health.facts['bit_depth'] = '14'
     assert health.statistics()['bit_depth'] == '14'
     assert health.summary()[0] is not Level.ERROR
+
+
+def test_a_stall_counts_by_wall_time_after_a_jump_until_the_next_frame(health, clock, sim_clock):
+    sim_clock.nanoseconds = 50 * 10**9
+    health.count_published(0.0)
+    sim_clock.nanoseconds = 48 * 10**9
+    health.forget_time(health.silence.sim_clock)
+    sim_clock.nanoseconds = 53 * 10**9  # beyond the time of the frame before
+    assert not health.note_stall(2.0)
+    clock.now += 2.1
+    assert health.note_stall(2.0)

@@ -1,6 +1,5 @@
 """Poses from TF: which transform is taken, and how long TF is listened to."""
 
-
 import contextlib
 
 import numpy as np
@@ -115,6 +114,33 @@ def test_a_tf_that_is_always_late_delays_few_frames(monkeypatch):
             lookup(transforms, tf2.newest_sec + 0.3, 0.01)
         waits, tf2.polls = waits + (tf2.polls > 0), 0
     assert waits == 3
+
+
+def test_a_short_wait_of_one_camera_spares_no_other_its_own(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 100, lambda sec: sec), Transforms(None)
+    with pytest.raises(LookupError):
+        lookup(transforms, 100.1, 0.01)
+    tf2.on_poll = lambda: setattr(tf2, 'newest_sec', 100.1)
+    lookup(transforms, 100.1, 1.0)
+
+
+def test_waits_in_vain_count_only_in_a_row(monkeypatch):
+    tf2, transforms = TimedTf2(monkeypatch, 99, 100, lambda sec: sec), Transforms(None)
+    for _ in range(5):
+        tf2.newest_sec += 0.1
+        with pytest.raises(LookupError):
+            lookup(transforms, tf2.newest_sec + 0.3, 0.01)
+        assert tf2.polls
+        lookup(transforms, tf2.newest_sec, 0.01)
+        tf2.polls = 0
+
+
+def test_a_small_jump_hides_no_great_one_before_it():
+    transforms = Transforms(None)
+    transforms.jumps.note('/clock', 100 * SECOND, 40 * SECOND, clears=1)
+    transforms.jumps.note('/clock', 40 * SECOND + 5, 40 * SECOND)
+    cleared = [transforms.jumps.take_clear(100 * SECOND, 41 * SECOND) for _ in range(3)]
+    assert cleared == [True, True, False]
 
 
 def test_the_wait_ends_with_the_topics(monkeypatch):

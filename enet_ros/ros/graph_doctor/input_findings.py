@@ -181,7 +181,8 @@ def _transform_findings(observation: Observation, samples: list[Sample]) -> Iter
         if end not in _reached(start, observation.frames):
             names = sorted({name for pair in observation.frames for name in pair})
             yield Finding(Kind.NO_TF, f"TF does not connect '{start}' and '{end}'; frames that "
-                                      f'came: {", ".join(names) or "none"}')
+                                      f'came on {" and ".join(observation.tf_topics)}: '
+                                      f'{", ".join(names) or "none"}')
 
 
 def _reached(start: str, frames: set[tuple[str, str]]) -> set[str]:

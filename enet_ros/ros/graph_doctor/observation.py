@@ -95,3 +95,9 @@ class Observation:
     def of_type(self, *type_names: str) -> list[Topic]:
         """Return the inputs of some types."""
         return [topic for topic in self.inputs if topic.type_name in type_names]
+
+    @property
+    def tf_topics(self) -> list[str]:
+        """Names of the topics of TF that the node reads, in a namespace as well."""
+        return [topic.name for topic in self.of_type('tf2_msgs/msg/TFMessage')] or [
+            '/tf', '/tf_static']

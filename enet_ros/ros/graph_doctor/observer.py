@@ -207,8 +207,10 @@ class Observer:
         if TFMessage is None:
             observation.frames = None
         else:
-            subscriptions += [subscribe(TFMessage, topic, partial(_keep_frames, observation), qos)
-                              for topic, qos in (('/tf', TF_QOS), ('/tf_static', STATIC_TF_QOS))]
+            subscriptions += [
+                subscribe(TFMessage, topic, partial(_keep_frames, observation),
+                          STATIC_TF_QOS if topic.endswith('_static') else TF_QOS)
+                for topic in observation.tf_topics]
         if LabelInfo is not None:
             subscriptions += [subscribe(LabelInfo, topic.name, partial(_keep_names, observation),
                                         copy_of(LATCHED_QOS))

@@ -264,7 +264,8 @@ class CameraHealth:
             timeout_sec: Time without a finished frame that is a stall. 0 turns this off.
 
         Returns:
-            Seconds by wall time, 0 if a stall is due, or infinity if none can come or it is noted already.
+            Seconds by wall time, 0 if a stall is due, or infinity if none can come or it is noted
+            already.
         """
         if not (self.warnings.is_active and timeout_sec) or self.is_stalled:
             return math.inf

@@ -12,7 +12,7 @@ from enet_ros.perception.stamps import JUMP_NS
 CACHE_NS = 10_000_000_000
 #: A transform from before a jump of time may come so long after it, since messages wait in queues.
 LATE_SEC = 60.0
-#: TF is cleared so often at most for one jump of a clock: once for the jump, and for what came late.
+#: TF is cleared so often at most for one jump of a clock, since some transforms come late.
 MOST_CLEARS = 3
 
 

@@ -98,10 +98,12 @@ def _mend_import(machine: MachineReport, problem: str, install: str) -> str:
         return 'install cuSPARSELt: docs/jetson.md, step 1' if machine.has_jetpack6() \
             else 'pip install --force-reinstall torch'
     module = re.search(r"No module named '(\w+)'", problem)
-    if module and module[1] == 'tensorrt' and machine.has_jetpack6():
+    if module is None or not machine.has_jetpack6():
+        return install
+    if module[1] == 'tensorrt':
         return ('sudo apt-get install python3-libnvinfer, and make the virtual environment with '
                 '--system-site-packages')
-    return f'pip install {module[1]}' if module else install
+    return f'pip install {module[1]}'
 
 
 def _install_torch(machine: MachineReport) -> str:

@@ -40,7 +40,7 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"'{path.parent}' is no folder, wanted one to write {path.name} to")
     if path.is_dir():
         raise ValueError(f"'{path}' is a folder, wanted the name of a file to write")
-    if os.access(path, os.W_OK):  # A terminal can be written to in a folder that cannot.
+    if path.exists() and not path.is_file() and os.access(path, os.W_OK):  # as /dev/stdout
         return
     try:
         with tempfile.TemporaryFile(dir=folder):

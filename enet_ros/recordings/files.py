@@ -39,6 +39,11 @@ def files_of(path: Path) -> list[Path]:
     return files + [*filter(None, map(write_ahead_log, files))] + [metadata] * metadata.is_file()
 
 
+def sizes_of(path: Path) -> list[list[object]]:
+    """Return name and size of each file of a recording, as they come back from JSON."""
+    return [[file.name, file.stat().st_size] for file in files_of(path) if file.exists()]
+
+
 def write_ahead_log(file: Path) -> Path | None:
     """Return the log in which SQLite keeps the newest messages of a .db3, if it has any."""
     log = Path(f'{file.resolve()}-wal')

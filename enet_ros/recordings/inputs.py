@@ -53,9 +53,11 @@ def left_out(inputs: Sequence[Path]) -> list[str]:
 
     Their results would have clashing names, such as the same day of two robots.
     """
+    resolved = [path.resolve() for path in inputs]
+    given = {*resolved, *(parent for path in resolved for parent in path.parents)}
     return [f"'{path}' holds recordings that are left out: give that folder by itself, with "
             'another -o' for folder in inputs if folder.is_dir()
-            for path in folders_of_recordings(folder)]
+            for path in folders_of_recordings(folder) if path.resolve() not in given]
 
 
 def _recordings_in(folder: Path) -> list[Path]:

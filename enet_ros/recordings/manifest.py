@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enet_ros.common.file_lock import LOCK
 from enet_ros.common.whole_files import WRITING, write_whole
-from enet_ros.recordings.files import MANIFEST, files_of, located, name_of
+from enet_ros.recordings.files import MANIFEST, located, name_of, sizes_of
 from enet_ros.recordings.reader import RecordingError
 from enet_ros.recordings.writer import lock_result, read_provenance
 
@@ -58,7 +58,7 @@ class Entry:
     def begin_try(self) -> None:
         """Count a try, and note what it reads."""
         self.attempts += 1
-        self.files = _sizes_of(self.input)
+        self.files = sizes_of(Path(self.input))
 
 
 class Manifest:
@@ -131,8 +131,10 @@ class Manifest:
 
         Manifests of earlier versions have no sizes.
         """
-        is_same = not entry.files or entry.files == _sizes_of(entry.input)
-        entry.state, entry.error = (DONE, '') if is_same else (FAILED, CHANGED)
+        if entry.files and entry.files != sizes_of(Path(entry.input)):
+            entry.state, entry.error = FAILED, CHANGED
+        elif (self._out / entry.output).exists():
+            entry.state, entry.error = DONE, ''
 
     def _refuse_names_of(self, before: Mapping[str, Entry]) -> None:
         """Refuse a recording whose result would lie where that of another recording does.
@@ -190,8 +192,3 @@ class Manifest:
         write_whole(self._path, json.dumps({
             'asked': self._asked, 'is_mixed': len(kinds) > 1, 'kinds': kinds,
             'recordings': [asdict(entry) for entry in self.entries]}, indent=1).encode())
-
-
-def _sizes_of(path: str) -> list[list[object]]:
-    """Return names and sizes of the files of a recording, as they come back from JSON."""
-    return [[file.name, file.stat().st_size] for file in files_of(Path(path)) if file.exists()]

@@ -21,7 +21,7 @@ from enet_ros.perception.segmenter import Segmenter
 from enet_ros.recordings.camera import UNREADABLE, RecordedCamera
 from enet_ros.recordings.cameras import CameraTopic, find_cameras
 from enet_ros.recordings.definitions import typestore
-from enet_ros.recordings.files import files_of
+from enet_ros.recordings.files import sizes_of
 from enet_ros.recordings.outputs import (
     DEFAULT_OUTPUTS,
     LABEL_INFO,
@@ -188,7 +188,7 @@ class _Run:
         path = self._recording.path
         return {
             'version': package_version('enet_ros'), 'recording': str(path.resolve()),
-            'files': [[file.name, file.stat().st_size] for file in files_of(path)],
+            'files': sizes_of(path),
             'cameras': [[camera.name, topic.name] for topic, camera in self._cameras.items()],
             'outputs': list(self._options.outputs), 'node': self._options.node,
             'part bytes': self._options.part_bytes, **self._provenance(),

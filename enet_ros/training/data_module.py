@@ -47,7 +47,7 @@ def explain_shared_memory(error: RuntimeError) -> str:
         error: What the trainer raised. It ends with the error of the loading process.
     """
     text = f'{error.__cause__ or ""}\n{error}'.strip()
-    if 'shared memory' not in text:
+    if 'shared memory' not in text or 'Too many open files' in text:
         return ''
     return ('the loading processes have too little shared memory '
             f'({text.splitlines()[-1].strip()}): start the container with --ipc=host or '

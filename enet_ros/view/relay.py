@@ -75,7 +75,8 @@ class _Backlog:
 def relay(upstream: socket.socket, client: socket.socket, backlogs: Backlogs) -> None:
     """Copy an answer as it is, until its end or that of the client, which asks no more.
 
-    A client that stalls, or that is farthest behind when too much waits, is given up.
+    A client that stalls, or that is farthest behind when too much waits, is given up. So is what
+    a slow one has not taken when rerun ends: the page loads anew then.
     """
     client.setblocking(False)
     backlog = _Backlog(client)

@@ -114,6 +114,8 @@ def test_a_whole_machine_falls_short_of_nothing(machine):
      + doctor_advice.JETSON_INDEX + ' torch-tensorrt==2.8.0'),
     (replace(PC, torch_tensorrt='', tensorrt_works=False),
      "torch_tensorrt is not installed: pip install 'torch-tensorrt==2.13.*'"),
+    (replace(PC, tensorrt_works=False, problem="ImportError: No module named 'tensorrt'"),
+     "pip install 'torch-tensorrt==2.13.*'"),
     (replace(PC, torch_tensorrt='2.9.0'), 'is made for another torch than 2.13.0'),
     (replace(PC, torch='2.7.1', torch_tensorrt='2.7.0'), 'is 2.7.0, wanted 2.8 or newer'),
     (replace(PC, tensorrt_works=False, problem='ImportError: libnvinfer.so.11'),

@@ -9,7 +9,7 @@ pytest.importorskip('rosbags', reason='the extra bag is not installed')
 from support import recordings  # noqa: E402
 
 from enet_ros.recordings.files import name_of  # noqa: E402
-from enet_ros.recordings.inputs import find_recordings  # noqa: E402
+from enet_ros.recordings.inputs import find_recordings, left_out  # noqa: E402
 from enet_ros.recordings.reader import RecordingError  # noqa: E402
 
 
@@ -87,3 +87,4 @@ def test_recordings_that_lie_too_deep_are_named(bag, tmp_path, drive):
     code, text = bag(drives, '-o', tmp_path / 'out', '--outputs', 'labels')
     assert code == 0 and f'warning: {sentence}' in text and text.count('are left out') == 1
     assert [path.name for path in find_recordings([drives])[0]] == ['drive']
+    assert left_out([drives]) and not left_out([drives, drives / 'robot1/2026'])

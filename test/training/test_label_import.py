@@ -392,4 +392,3 @@ def test_a_sequence_far_above_the_share_is_left_to_training(counts, wanted):
     for seed in range(12):
         assert len(choose_validation(names, 0.2, seed)[0]) in wanted
     assert len(choose_validation(names, 0.001, 0)[0]) == min(counts)
-

@@ -72,3 +72,11 @@ def test_markers_of_labelme_are_no_classes(folder, tmp_path, drawn):
         'site road', 'rest')
     labels = [cv2.imread(str(path), -1) for path in (tmp_path / 'site').glob('*annot/*.png')]
     assert {0, 1, 255} == set(np.unique(labels))
+
+
+def test_a_json_file_beside_an_export_of_cvat_is_passed_over(folder, tmp_path, drawn):
+    for name, (frame, _) in drawn.items():
+        (folder / name).write_bytes(png(frame))
+    (folder / 'annotations.xml').write_text(cvat_xml(drawn))
+    (folder / 'sidecar.json').write_text('{}\n{}\n')
+    assert label_import(folder, tmp_path / 'site') == 0

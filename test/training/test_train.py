@@ -321,6 +321,8 @@ def test_train_when_an_option_is_wrong(tree, tmp_path, changes, said):
 @pytest.mark.parametrize(('text', 'kind', 'said'), [
     ('unable to allocate shared memory(shm): No space left on device (28)', TrainingError,
      r'have too little shared memory .*No space left on device \(28\)\): start the container'),
+    ('unable to open shared memory object </torch_1>: Too many open files (24)', RuntimeError,
+     'Too many open files'),
     ('out of cheese', RuntimeError, 'out of cheese')])
 def test_an_error_of_a_loading_process(tree, tmp_path, monkeypatch, text, kind, said):
     def stack(samples):

@@ -32,14 +32,16 @@ def read_export(files: ExportFiles) -> Export:
 
 
 def _read(files: ExportFiles) -> Export:
-    contents = {name: files.json(name) for name in files.ending('.json')}
+    contents, problem = _read_documents(files)
     drawn = {name: content for name, content in contents.items() if labelme.is_export(content)}
     found: dict[str, Callable[[], Export]] = {
         **{name: partial(cvat_masks.read, files, name) for name in files.names
            if Path(name).name == 'labelmap.txt'},
-        **{name: partial(cvat_xml.read, files, name) for name in files.ending('.xml')},
-        **{name: partial(label_studio.read, files, name, content)
-           for name, content in contents.items() if label_studio.is_export(content)}}
+        **{name: partial(cvat_xml.read, files, name) for name in files.ending('.xml')}}
+    if problem is not None and not found:  # Beside an export of CVAT it is something else.
+        raise problem
+    found |= {name: partial(label_studio.read, files, name, content)
+              for name, content in contents.items() if label_studio.is_export(content)}
     if drawn:  # One file a frame: together they are one export.
         found[next(iter(drawn))] = partial(labelme.read, files, drawn)
     if len(found) > 1:
@@ -50,3 +52,15 @@ def _read(files: ExportFiles) -> Export:
     if not found:
         raise ImportLabelsError(f"'{files.path}' is no export that is known; wanted {FORMATS}")
     return next(iter(found.values()))()
+
+
+def _read_documents(files: ExportFiles) -> tuple[dict[str, object], ImportLabelsError | None]:
+    """Return path -> content of the JSON files, and the error of one that cannot be read."""
+    contents: dict[str, object] = {}
+    problem = None
+    for name in files.ending('.json'):
+        try:
+            contents[name] = files.json(name)
+        except ImportLabelsError as error:
+            problem = error
+    return contents, problem

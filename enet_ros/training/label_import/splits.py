@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from enet_ros.training.label_import.files import parts_of, stem_of
 from enet_ros.training.label_import.shapes import ImportLabelsError
 
-#: Which of several cameras took a frame. Their views of one moment belong together.
-_CAMERA = re.compile(r'[_\-. ]+(left|right|front|rear|back|cam(era)?[_\-]?\d*)$', re.IGNORECASE)
+#: Which of several cameras took a frame, behind its number. Views of one moment belong together.
+_CAMERA = re.compile(r'(?<=\d)([_\-. ]+(left|right|front|rear|back|cam(era)?\d{0,2}))+$',
+                     re.IGNORECASE)
 _NUMBER = re.compile(r'[_\-. ]*((?<!\d)\d{10}[_\-.]\d{9}|\d+)$')
-NO_DRIVES = ('the names show no drives, and neighbors may be in both splits: put each drive into '
+NO_DRIVES = ('most names show no drive, and neighbors may be in both splits: put each drive into '
              'a folder of its own')
 
 
@@ -50,11 +52,8 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
         raise ImportLabelsError(f'the validation share is {fraction}, wanted more than 0 and less '
                                 'than 1')
     groups = _sequences(names)
-    # Where most frames are alone, the names say nothing of sequences.
-    alone = len(names) > 2 and 2 * sum(len(group) == 1 for group in groups.values()) > len(names)
-    if alone and split_by == 'sequence':
-        raise ImportLabelsError(f'{len(groups)} sequences in {len(names)} frames: {NO_DRIVES}')
-    by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1 and not alone
+    shows_drives = _shows_drives(groups)
+    by_sequence = split_by == 'sequence' or split_by == 'auto' and len(groups) > 1
     if not by_sequence:
         groups = {name: [name] for name in names}
     if not names:
@@ -66,7 +65,7 @@ def choose_validation(names: Sequence[str], fraction: float, seed: int,
                                 + ('; or --split-by frame' if by_sequence else ''))
     chosen = _draw(groups, fraction * len(names), seed)
     return chosen, (f'{len(chosen)} of {len(names)} frames validate, chosen by {kind} with the '
-                    f'seed {seed}' + (f'; {NO_DRIVES}' if alone else ''))
+                    f'seed {seed}' + ('' if shows_drives else f'; {NO_DRIVES}'))
 
 
 def _sequences(names: Sequence[str]) -> dict[str, list[str]]:
@@ -75,6 +74,17 @@ def _sequences(names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         groups.setdefault(sequence_of(name), []).append(name)
     return groups
+
+
+def _shows_drives(groups: dict[str, list[str]]) -> bool:
+    """Tell whether at most half of the frames are alone in their sequence, beside others.
+
+    A frame that is alone in its folder is a drive, too.
+    """
+    names = [name for group in groups.values() for name in group]
+    in_folder = Counter(PurePosixPath(name).parent for name in names)
+    alone = [group[0] for group in groups.values() if len(group) == 1]
+    return 2 * sum(in_folder[PurePosixPath(name).parent] > 2 for name in alone) <= len(names)
 
 
 def _draw(groups: dict[str, list[str]], count: float, seed: int) -> set[str]:

@@ -98,7 +98,8 @@ def test_frames_are_taken_from_videos_and_recordings(tmp_path):
     subprocess.run(['python3', '-c', code.replace('3.0 *', '0.3 *')], cwd=tmp_path, check=True,
                    timeout=100)
     taken = sorted((tmp_path / 'frames').iterdir())
-    assert [path.name for path in taken] == [f'drive{drive}_{i:04}.png' for drive in (1, 2)
+    assert [path.name for path in taken] == [f'{drive}_{i:04}.png'
+                                             for drive in ('00_drive1', '01_drive2')
                                              for i in (0, 1, 2)]
     for path, frame in zip(taken[3:], frames[::3]):
         assert np.array_equal(read_image(path), frame)

@@ -70,7 +70,8 @@ class LocalRunner:
                     self._start(job)
                 except OSError as error:
                     yield Outcome(job.index, f'its process cannot be started: {error}')
-            yield from self._ended()
+            if self._running:  # Perhaps none could be started.
+                yield from self._ended()
 
     def _start(self, job: Job) -> None:
         values = {'threads': self._threads, **job.options.values}

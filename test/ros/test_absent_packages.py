@@ -66,7 +66,7 @@ def test_the_doctor_examines_a_machine_without_the_packages(tmp_path):
     done = subprocess.run(['enet-ros', 'doctor', '--seconds', '0.1'], capture_output=True,
                           env=hide_packages(tmp_path, 'openvino', 'safetensors', 'torch'),
                           text=True, timeout=60)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode in (1, 2), done.stderr  # 2 beside a node of another domain
     assert 'OpenVINO         not found' in done.stdout
     assert 'safetensors cannot be imported: activate the virtual environment' in done.stdout
     assert 'no node of enet_ros runs' in done.stdout

@@ -236,3 +236,58 @@ def test_a_launch_that_is_refused_has_started_nothing(launched, name, argument, 
     output, _ = launched(name, argument).communicate(timeout=60)
     assert said in output
     assert 'process started with pid' not in output
+
+
+def started(launch_file, **given):
+    """Start the node; return the arguments of its action."""
+    start_without_launch(launch_file, **given)
+    return launch_file.Node.call_args.kwargs
+
+
+@pytest.mark.parametrize(('code', 'is_shutdown', 'anew'), [
+    (70, False, True), (-9, False, True), (-11, False, True), (2, False, True),
+    (0, False, False), (1, False, False), (70, True, False)])
+def test_which_ends_of_the_node_start_it_anew(launch_file, code, is_shutdown, anew):
+    on_exit = started(launch_file)['on_exit']
+    actions = on_exit(SimpleNamespace(returncode=code), SimpleNamespace(is_shutdown=is_shutdown))
+    assert bool(actions) == anew
+
+
+def test_respawn_can_be_turned_off(launch_file):
+    assert started(launch_file, respawn='False')['on_exit'] is None
+    with pytest.raises(RuntimeError, match="respawn is 'no', wanted true or false"):
+        started(launch_file, respawn='no')
+
+
+def test_the_topics_of_the_camera_are_remapped(launch_file):
+    found = started(launch_file, image_topic='/cam/image_raw', camera_info_topic='/cam/info')
+    assert dict(found['remappings']) == {
+        'image': '/cam/image_raw', 'image/compressed': '/cam/image_raw/compressed',
+        'camera_info': '/cam/info'}
+
+
+def context_of(launch_file, **given):
+    """Stand in for the launch context whose arguments are given."""
+    values = {name: '' for name in launch_file.ARGUMENTS} | {
+        'respawn': 'true', 'namespaced_tf': 'false', 'rviz': 'false', 'view': 'false'} | given
+    launch_file.LaunchConfiguration.side_effect = lambda name: SimpleNamespace(
+        perform=lambda _: values[name])
+    return SimpleNamespace(launch_configurations={}, environment={})
+
+
+def test_a_parameter_file_in_the_home_folder_or_none_at_all(launch_file, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'own.yaml').write_text('')
+    launch_file.start(context_of(launch_file, params_file='~/own.yaml'))
+    assert launch_file.Node.call_args.kwargs['parameters'] == [f'{tmp_path}/own.yaml']
+    with pytest.raises(RuntimeError, match="params_file is '.*/no.yaml', wanted a file"):
+        launch_file.start(context_of(launch_file, params_file='~/no.yaml'))
+
+
+def test_the_node_of_the_demo_comes_before_its_camera(load_launch_file):
+    """A launch that fails ends no process, and the node's file checks the arguments."""
+    demo = load_launch_file('demo.launch.py')
+    demo.generate_launch_description()
+    actions = demo.LaunchDescription.call_args.args[0]
+    assert actions.index(demo.IncludeLaunchDescription.return_value) < actions.index(
+        demo.Node.return_value)

@@ -77,45 +77,6 @@ def test_yaml_of_very_many_values_or_of_a_key_twice_is_refused():
         load_yaml('a:\n  b: 1\n  b: 2\n')
 
 
-def test_signals_that_stop_a_command_do_so_inside_the_block_alone():
-    import signal
-    import threading
-
-    from enet_ros.common.signals import stops_as_ctrl_c
-    numbers = signal.SIGTERM, signal.SIGHUP
-    before = [signal.getsignal(number) for number in numbers]
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
-        for number, is_stopped in ((signal.SIGTERM, True), (signal.SIGHUP, False)):
-            stopped = False
-            try:
-                with stops_as_ctrl_c():
-                    os.kill(os.getpid(), number)
-            except KeyboardInterrupt:
-                stopped = True
-            assert stopped == is_stopped
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with pytest.raises(KeyboardInterrupt), stops_as_ctrl_c():
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-        assert signal.getsignal(signal.SIGTERM) is before[0]
-        failed = []
-
-        def elsewhere():
-            try:
-                with stops_as_ctrl_c():
-                    pass
-            except Exception as error:
-                failed.append(error)
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        thread.join()
-        assert not failed
-    finally:
-        for number, handler in zip(numbers, before):
-            signal.signal(number, handler)
-
-
 def test_names_that_no_module_can_have_are_no_module():
     from enet_ros.common.requirements import is_importable
     assert not is_importable('enet_ros_nowhere.below')

@@ -55,19 +55,6 @@ def test_a_video_that_is_named_and_lies_in_a_folder_by_a_link_is_not_called_left
     assert [path.name for path in paths] == ['a.png', 'b.mp4'] and not left_out
 
 
-def test_segment_is_stopped_by_sigterm_as_by_ctrl_c(monkeypatch, tmp_path, road_frame, capsys):
-    import os
-    import signal
-
-    from enet_ros.cli import segment
-    from enet_ros.media import write_image
-    write_image(tmp_path / 'a.png', road_frame)
-    monkeypatch.setattr(segment, '_segment_images',
-                        lambda *_: os.kill(os.getpid(), signal.SIGTERM) or [])
-    assert main(['segment', str(tmp_path / 'a.png'), '--out', str(tmp_path / 'out'),
-                 '--resolution', '160x96', '--precision', 'float32']) == 130
-
-
 def test_an_input_is_not_overwritten_even_by_force(tmp_path, capsys):
     import numpy as np
 

@@ -16,11 +16,6 @@ from enet_ros.network.checkpoint import (
 from enet_ros.network.quantized import QuantizedGraph
 
 
-@pytest.fixture(scope='module')
-def shipped():
-    return read_checkpoint(weights_path(''))
-
-
 @pytest.mark.parametrize('change', [
     {'mean': (0.1, 0.2, 0.3)}, {'std': (0.1, 0.2, 0.3)}, {'temperature': 2.0},
     {'decoder_activation': 'relu'}, {'architecture': 'pytorch-enet'}], ids=str)

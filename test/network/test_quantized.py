@@ -10,15 +10,9 @@ from safetensors.numpy import save_file
 from enet_ros.network.checkpoint import (
     CheckpointError,
     read_checkpoint,
-    weights_path,
     write_checkpoint,
 )
 from enet_ros.network.quantized import INT8_ARRAYS, QuantizedGraph
-
-
-@pytest.fixture(scope='module')
-def shipped():
-    return read_checkpoint(weights_path(''))
 
 
 def with_graph(checkpoint):

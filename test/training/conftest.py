@@ -1,4 +1,4 @@
-"""A data set that a network learns in moments."""
+"""A data set that a network learns in moments, and what an export of a labeling tool needs."""
 
 import json
 
@@ -23,3 +23,17 @@ def tree(tmp_path_factory):
             cv2.imwrite(str(root / split / f'{i}.png'), frame)
             cv2.imwrite(str(root / f'{split}annot' / f'{i}.png'), labels)
     return root
+
+
+@pytest.fixture(scope='module')
+def drawn():
+    """Return name -> (frame, labels) of two drives on the synthetic street."""
+    from support.labeling_tools import street
+    return street(6)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return an empty folder for an export."""
+    (tmp_path / 'export').mkdir()
+    return tmp_path / 'export'

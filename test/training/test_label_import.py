@@ -15,7 +15,6 @@ from support.labeling_tools import (
     cvat_xml,
     label_import,
     png,
-    street,
     write_cvat,
     write_cvat_masks,
     write_label_studio,
@@ -39,17 +38,6 @@ EXPORTS = {
     'labelme embedded': (lambda *args: write_labelme(*args, embedded=True), False),
     'labelme masks': (lambda *args: write_labelme(*args, masks=True), True),
 }
-
-
-@pytest.fixture(scope='module')
-def drawn():
-    return street(6)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / 'export').mkdir()
-    return tmp_path / 'export'
 
 
 def read_pairs(root):

@@ -30,12 +30,6 @@ def drawn():
     return frames_of('a_0.png', 'a_1.png', 'b_0.png')
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / 'export').mkdir()
-    return tmp_path / 'export'
-
-
 def written(root):
     """Return the names of all files of a data set."""
     return sorted(path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_file())

@@ -2,30 +2,17 @@
 
 import cv2
 import numpy as np
-import pytest
 from support.labeling_tools import (
     COLORS,
     cvat_xml,
     label_import,
     png,
-    street,
     write_cvat_masks,
     write_label_studio,
     write_labelme,
 )
 
 from enet_ros.training.datasets import open_dataset
-
-
-@pytest.fixture(scope='module')
-def drawn():
-    return street(6)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / 'export').mkdir()
-    return tmp_path / 'export'
 
 
 def test_several_exports_in_a_folder_are_refused(folder, tmp_path, drawn, capsys):
